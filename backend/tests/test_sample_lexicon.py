@@ -1,0 +1,90 @@
+"""The sample lexicon is well-formed, complete enough for the first questions, and free of copied sentences."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DATA = Path(__file__).parents[1] / "data"
+KEYS = {"lemma", "variants", "pos", "pos_full", "gloss_bora", "synonyms", "subentries", "examples", "notes"}
+REQUIRED = {
+    "perro": "oohííbye",
+    "casa": "jaá",
+    "agua": "nújpacyo",
+    "cantar": "majtsíva",
+    "comer": "majcho",
+    "dormir": "cuwa",
+    "sol": "nuhba",
+    "río": "teéhi",
+    "padre": "caani",
+    "dos": "míñéécuú",
+}
+# The letters of Bora's practical spelling once tone marks are taken off; "g" and "r" are rare but real.
+BORA_WORD = re.compile(r"[abcdeghijklmnñoprstuvwyɨ]+")
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = json.loads((DATA / "sample_lexicon.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)
+
+
+def without_tone(word: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", word).replace("\u0301", ""))
+
+
+def test_every_entry_has_the_keys_of_the_dictionary_format(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        assert set(entry) == KEYS, entry["lemma"]
+        assert entry["lemma"].strip() and entry["gloss_bora"].strip() and entry["pos"] and entry["pos_full"]
+        for key in ("variants", "synonyms", "subentries", "examples", "notes"):
+            assert isinstance(entry[key], list), (entry["lemma"], key)
+
+
+def test_there_are_some_sixty_pairs_and_no_lemma_twice(entries: list[dict[str, Any]]) -> None:
+    names = [(entry["lemma"], entry["pos"]) for entry in entries]
+    assert len(names) == len(set(names))
+    assert 55 <= len(names) <= 90
+
+
+@pytest.mark.parametrize(("spanish", "bora"), REQUIRED.items())
+def test_the_first_words_of_a_learner_are_there(entries: list[dict[str, Any]], spanish: str, bora: str) -> None:
+    assert [entry["gloss_bora"] for entry in entries if entry["lemma"] == spanish] == [bora]
+
+
+def test_no_sentence_of_the_dictionary_is_carried_along(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        assert entry["examples"] == [] and entry["subentries"] == [] and entry["notes"] == []
+        assert " " not in entry["gloss_bora"], entry
+
+
+def test_bora_words_use_the_letters_of_its_spelling(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        assert BORA_WORD.fullmatch(without_tone(entry["gloss_bora"])), entry
+
+
+def test_all_text_is_composed_unicode(entries: list[dict[str, Any]]) -> None:
+    for text in strings(entries):
+        assert unicodedata.is_normalized("NFC", text), text
+
+
+def test_the_readme_names_the_source_and_lists_every_pair(entries: list[dict[str, Any]]) -> None:
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    assert "Thiesen" in readme and "1998" in readme
+    for entry in entries:
+        assert f"| {entry['lemma']} | {entry['gloss_bora']} |" in readme
