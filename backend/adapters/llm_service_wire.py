@@ -1,0 +1,154 @@
+"""What travels between the backend and the LLM service, and what each answer means.
+
+Nothing here does I/O. An answer that does not have the agreed shape is a ``TechnicalError`` with
+reason ``protocol``: the address may belong to somebody else, a proxy may have replaced the body.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import httpx
+
+from adapters.base import ChatMessage, Completion, Embeddings, LogicalError, SamplingOptions, TechnicalError
+
+DONE = "[DONE]"
+_REASONS = {"overloaded": "overloaded", "model_loading": "loading", "draining": "draining"}
+_MAX_RETRY_AFTER_S = 3600.0
+
+
+def generate_payload(messages: Sequence[ChatMessage], options: SamplingOptions, *, stream: bool) -> dict[str, Any]:
+    """Return the body of ``POST /api/llm/generate``; what is not set is not sent."""
+    payload: dict[str, Any] = {"messages": [dict(message) for message in messages]}
+    optional = {
+        "max_new_tokens": options.max_new_tokens,
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "stream": True if stream else None,
+    }
+    payload.update({key: value for key, value in optional.items() if value is not None})
+    return payload
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in ``body``."""
+    try:
+        value = json.loads(body)
+    except ValueError as error:
+        raise TechnicalError("the LLM service answered something that is no JSON", reason="protocol") from error
+    if not isinstance(value, dict):
+        raise TechnicalError("the LLM service answered JSON that is no object", reason="protocol")
+    return value
+
+
+def parse_completion(body: Mapping[str, Any], *, degraded: bool) -> Completion:
+    """Return the completion in a response object of ``/api/llm/generate``."""
+    answer, model = body.get("answer"), body.get("model")
+    if not isinstance(answer, str) or not isinstance(model, str):
+        raise TechnicalError("the LLM service's answer lacks 'answer' or 'model'", reason="protocol")
+    tokens, timings = body.get("tokens_generated", 0), body.get("timings")
+    return Completion(
+        answer=answer,
+        model=model,
+        served_by="llm_service",
+        finish_reason=str(body.get("finish_reason") or "stop"),
+        tokens_generated=tokens if isinstance(tokens, int) else 0,
+        degraded=bool(body["degraded"]) if isinstance(body.get("degraded"), bool) else degraded,
+        timings=_numbers(timings) if isinstance(timings, dict) else {},
+    )
+
+
+def parse_embeddings(body: Mapping[str, Any], *, count: int, dimension: int) -> Embeddings:
+    """Return the vectors of ``/api/llm/embed``; each must be finite and ``dimension`` long."""
+    vectors, fingerprint = body.get("embeddings"), body.get("fingerprint")
+    if not isinstance(vectors, list) or len(vectors) != count:
+        raise TechnicalError(f"the LLM service did not answer {count} vectors", reason="protocol")
+    if not isinstance(fingerprint, str) or not fingerprint:
+        raise TechnicalError("the LLM service's vectors have no fingerprint", reason="protocol")
+    for vector in vectors:
+        if not isinstance(vector, list) or len(vector) != dimension or not all(_is_finite(x) for x in vector):
+            raise TechnicalError(f"the LLM service's vectors are not {dimension} numbers long", reason="protocol")
+    return Embeddings(
+        vectors=[[float(x) for x in vector] for vector in vectors],
+        model=str(body.get("model") or ""),
+        fingerprint=fingerprint,
+        served_by="llm_service",
+    )
+
+
+def parse_event(data: str) -> dict[str, Any]:
+    """Return one event of the stream; an ``error`` event is raised."""
+    event = parse_object(data.encode())
+    if "error" in event:
+        fault = event["error"] if isinstance(event["error"], dict) else {}
+        kind = str(fault.get("type") or "error")
+        raise TechnicalError(
+            f"the LLM service broke off: {kind}: {str(fault.get('message') or '')[:200]}",
+            reason=_REASONS.get(kind, "timeout" if kind == "deadline_exceeded" else "http_5xx"),
+        )
+    return event
+
+
+def raise_for_status(response: httpx.Response, body: bytes) -> None:
+    """Raise what a status other than 200 means; ``body`` is the answer's body, read."""
+    status = response.status_code
+    if status == httpx.codes.OK:
+        return
+    error_type, message = _error_fields(body)
+    told = f"the LLM service answered {status} {error_type}: {message}".rstrip(": ")
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        raise TechnicalError(told, reason="overloaded", retry_after_s=_retry_after(response))
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        reason = _REASONS.get(error_type, "timeout" if status == httpx.codes.GATEWAY_TIMEOUT else "http_5xx")
+        raise TechnicalError(told, reason=reason, retry_after_s=_retry_after(response))
+    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        # A wrong key is this backend's configuration, not the question: another provider can answer it.
+        raise TechnicalError(told, reason="unauthorized")
+    _raise_refusal(status, error_type, told)
+
+
+def is_retryable(response: httpx.Response, body: bytes) -> bool:
+    """Tell whether the service says that the same request may be sent again: 503 with ``retryable``."""
+    if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+        return False
+    try:
+        error = parse_object(body).get("error")
+    except TechnicalError:
+        return False
+    return isinstance(error, dict) and error.get("retryable") is True
+
+
+def _raise_refusal(status: int, error_type: str, told: str) -> NoReturn:
+    if not error_type or status < httpx.codes.BAD_REQUEST:
+        # Redirects, a proxy's 404 page, a service that is not ours.
+        raise TechnicalError(told, reason="protocol")
+    raise LogicalError(told, status=status, error_type=error_type)
+
+
+def _error_fields(body: bytes) -> tuple[str, str]:
+    """Return (type, message) of an error body, or empty strings."""
+    try:
+        error = json.loads(body).get("error")
+    except (ValueError, AttributeError):
+        return "", ""
+    if not isinstance(error, dict):
+        return "", ""
+    return str(error.get("type") or ""), str(error.get("message") or "")[:200]
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Return ``Retry-After`` in seconds; dates are not understood and read as absent."""
+    try:
+        seconds = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return min(seconds, _MAX_RETRY_AFTER_S) if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {str(key): float(value) for key, value in values.items() if _is_finite(value)}
