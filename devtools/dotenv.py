@@ -1,0 +1,76 @@
+"""Reads `.env` files the way the apps do, as far as this command needs them: to find hosts, ports
+and addresses, and to point out lines that no app would understand."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from devtools.layout import App, Workspace
+
+_ASSIGNMENT = re.compile(r"^(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A line of a `.env` file that cannot be understood."""
+
+    path: Path
+    line: int
+    what: str
+
+
+def files_for(workspace: Workspace, app: App) -> list[Path]:
+    """The `.env` files an app reads, later ones winning (the apps' own settings say the same)."""
+    if os.environ.get("ENV_FILES") == "none":
+        return []
+    order = [workspace.root / ".env", workspace.backend.folder / ".env", app.folder / ".env"]
+    return [path for path in dict.fromkeys(order) if path.is_file()]
+
+
+def parse(path: Path, problems: list[Problem] | None = None) -> dict[str, str]:
+    """The assignments of one file, names in capitals. What can't be understood goes to `problems`."""
+    problems = [] if problems is None else problems
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        problems.append(Problem(path, 1, "is not UTF-8 (Windows PowerShell's `>` writes UTF-16): save it as UTF-8"))
+        return {}
+    except OSError as fault:
+        problems.append(Problem(path, 1, f"cannot be read: {fault.strerror}"))
+        return {}
+    return dict(_assignments(path, text, problems))
+
+
+def _assignments(path: Path, text: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = _ASSIGNMENT.match(line)
+        if not match:
+            # The line itself may hold a secret, so it is not repeated.
+            problems.append(Problem(path, number, "is not NAME=value"))
+            continue
+        name, value = match.group(1).upper(), match.group(2).strip()
+        if value[:1] in ("'", '"'):
+            end = value.find(value[0], 1)
+            if end < 0:
+                problems.append(Problem(path, number, f"{name}: the quotation mark is never closed"))
+                continue
+            value = value[1:end]
+        else:
+            value = re.split(r"\s+#", value, maxsplit=1)[0].strip()
+        yield name, value
+
+
+def configuration(workspace: Workspace, app: App, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What an app is configured with: its `.env` files, beaten by the environment."""
+    values: dict[str, str] = {}
+    for path in files_for(workspace, app):
+        values.update(parse(path))
+    values.update({name.upper(): value for name, value in (os.environ if environ is None else environ).items()})
+    return {name: value for name, value in values.items() if value != ""}

@@ -1,0 +1,75 @@
+"""Where things lie: the two apps, their environments, and the folder for what is generated."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+WINDOWS = os.name == "nt"
+
+
+@dataclass(frozen=True)
+class App:
+    """One of the two apps: its folder, its virtual environment and the variables that place it."""
+
+    name: str
+    label: str
+    folder: Path
+    venv: Path
+    host_variable: str
+    port_variable: str
+    default_port: int
+    extra_dev_requirements: tuple[Path, ...] = ()
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of the app's virtual environment, whether or not it exists yet."""
+        return self.venv / ("Scripts/python.exe" if WINDOWS else "bin/python")
+
+    @property
+    def requirements(self) -> tuple[Path, ...]:
+        """The files that decide what the environment holds; those that don't exist are left out."""
+        names = ("requirements.txt", "constraints.txt", "requirements-models.txt")
+        return tuple(self.folder / name for name in names if (self.folder / name).is_file())
+
+    @property
+    def dev_requirements(self) -> tuple[Path, ...]:
+        """What tests and checks need on top."""
+        files = (self.folder / "requirements-dev.txt", *self.extra_dev_requirements)
+        return tuple(path for path in files if path.is_file())
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A checkout of the repository."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """The folder for everything that is generated and may be deleted."""
+        return self.root / ".data"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of set-up and of the services."""
+        return self.data / "logs"
+
+    @property
+    def llm_service(self) -> App:
+        """The LLM service on port 8001."""
+        folder = self.root / "llm_service"
+        return App("llm_service", "llm", folder, folder / "venv_llm", "LLM_SERVICE_HOST", "LLM_SERVICE_PORT", 8001)
+
+    @property
+    def backend(self) -> App:
+        """The RAG backend on port 8000; the tests of both apps together run in its environment."""
+        folder = self.root / "backend"
+        extra = (self.root / "tests" / "requirements.txt",)
+        return App("backend", "backend", folder, folder / "venv", "BACKEND_HOST", "BACKEND_PORT", 8000, extra)
+
+    @property
+    def apps(self) -> tuple[App, App]:
+        """Both apps, the one that takes longer to make first."""
+        return self.llm_service, self.backend

@@ -1,0 +1,114 @@
+"""Starting, watching and stopping child processes without leaving any behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from devtools.stopping import Stop
+
+# Variables that would make a child look for its modules in another Python than its own.
+_FOREIGN = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "CONDA_PREFIX")
+_POLL_S = 0.1
+
+
+def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment for a child: UTF-8, unbuffered output, no foreign module paths."""
+    environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    environment.update(PYTHONUNBUFFERED="1", PYTHONUTF8="1")
+    environment.update(extra or {})
+    return environment
+
+
+def start_in_own_group(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdout: int | IO[Any],
+    stdin: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """Starts a command as the leader of its own process group, stderr joined to `stdout`.
+
+    A Ctrl-C in the terminal does not reach it, so that this process decides when and how it ends.
+    On Linux the kernel asks it to end should this process be killed; that needs `setpriv`
+    (util-linux), and the thread that calls this must live as long as the child should.
+    """
+    arguments = [str(part) for part in command]
+    if sys.platform == "win32":
+        return subprocess.Popen(
+            arguments,
+            cwd=cwd,
+            env=env,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            stdin=stdin,
+            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
+        )
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    if setpriv:
+        arguments = [setpriv, "--pdeathsig", "TERM", "--", *arguments]
+    return subprocess.Popen(
+        arguments, cwd=cwd, env=env, stdout=stdout, stderr=subprocess.STDOUT, stdin=stdin, start_new_session=True
+    )
+
+
+def ask_to_end(process: subprocess.Popen[bytes]) -> None:
+    """Asks the leader of a group to end: SIGINT, on Windows CTRL_BREAK."""
+    with suppress(OSError):
+        if sys.platform == "win32":
+            process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            process.send_signal(signal.SIGINT)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kills a process started by `start_in_own_group` and every descendant still in its group."""
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
+    else:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+    with suppress(OSError):
+        process.kill()
+    process.wait()
+
+
+def run_in_foreground(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], stop: Stop) -> int:
+    """Runs a command that shares the terminal; returns its exit status.
+
+    When this process is asked to stop, the child is told (unless the terminal already did), and
+    gets half a minute to tidy up.
+    """
+    process = subprocess.Popen([str(part) for part in command], cwd=cwd, env=dict(env))
+    while process.poll() is None:
+        if not stop.wait(_POLL_S):
+            continue
+        from_terminal = stop.signum == signal.SIGINT and sys.stdin is not None and sys.stdin.isatty()
+        if not from_terminal:
+            with suppress(OSError):
+                process.terminate() if stop.signum != signal.SIGINT or os.name == "nt" else process.send_signal(
+                    signal.SIGINT
+                )
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        stop.check()
+    return process.returncode
+
+
+def describe_exit(status: int) -> str:
+    """How a process ended, in words: "exit status 3", "killed by SIGKILL"."""
+    if status < 0:
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-status).name}"
+    return f"exit status {status}"
