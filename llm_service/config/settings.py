@@ -1,0 +1,116 @@
+"""Settings of the LLM service, from the environment and the shared ``.env`` files.
+
+Environment variables win over files; of the files, later ones win: the repository's ``.env``,
+``backend/.env`` (which both apps share), ``llm_service/.env``. ``ENV_FILES`` replaces that list
+(paths joined by the platform's path separator, or ``none``): containers and tests use it.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+APP_DIR = Path(__file__).resolve().parent.parent
+ROOT_DIR = APP_DIR.parent
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def _env_files() -> tuple[Path, ...]:
+    override = os.environ.get("ENV_FILES", "")
+    if override == "none":
+        return ()
+    if override:
+        return tuple(Path(part) for part in override.split(os.pathsep) if part)
+    return (ROOT_DIR / ".env", ROOT_DIR / "backend" / ".env", APP_DIR / ".env")
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured; names in the environment are the upper-case field names."""
+
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8", case_sensitive=False, extra="ignore", validate_default=True, allow_inf_nan=False
+    )
+
+    app_name: str = "LLM Microservice"
+    app_version: str = "1.0.0"
+    debug: bool = False
+
+    llm_backend: Literal["auto", "openvino", "transformers", "fake"] = "auto"
+    llm_model: str = Field(default="Qwen/Qwen3-1.7B", min_length=1)
+    llm_offline_model: Literal["embedded", "none"] = "embedded"
+    llm_device_map: Literal["auto", "cpu", "cuda"] = "auto"
+    llm_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    llm_max_new_tokens: int = Field(default=256, ge=1, le=32768)
+    llm_temperature: float = Field(default=0.35, ge=0.0, le=2.0)
+    llm_top_p: float = Field(default=0.9, gt=0.0, le=1.0)
+    llm_enable_thinking: bool = False
+
+    embedding_model: str = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
+    embedding_backend: Literal["auto", "openvino", "sentence_transformers", "fake"] = "auto"
+    embedding_dimension: int = Field(default=384, ge=1, le=16384)
+
+    huggingface_api_key: SecretStr | None = None
+    cors_origins: Annotated[list[str], NoDecode] = ["http://localhost:8000", "http://127.0.0.1:8000"]
+
+    llm_service_host: str = "127.0.0.1"
+    llm_service_port: int = Field(default=8001, ge=1, le=65535)
+    llm_service_api_key: SecretStr | None = None
+
+    llm_max_batch: int = Field(default=16, ge=1, le=256)
+    """Requests generated at the same time."""
+    llm_max_queue: int = Field(default=64, ge=0, le=10000)
+    """Requests that may wait for a place; one more is refused."""
+    llm_kv_cache_gb: float = Field(default=0.0, ge=0.0, le=1024.0)
+    """Memory for the KV cache in GB; 0 sizes it from the model and the machine."""
+    llm_max_batched_tokens: int = Field(default=0, ge=0, le=65536)
+    """Prompt tokens read in one step; 0 measures the machine at start."""
+    llm_request_timeout_s: float = Field(default=300.0, gt=0, le=86400)
+    llm_stall_timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    """A worker whose loop has not turned for so long is replaced."""
+    llm_load_timeout_s: float = Field(default=3600.0, gt=0, le=86400)
+    llm_drain_grace_s: float = Field(default=30.0, ge=0, le=3600)
+    embed_max_texts: int = Field(default=2048, ge=1, le=100000)
+    embed_max_queue: int = Field(default=64, ge=0, le=10000)
+    max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=1024**3)
+    model_cache_dir: Path = ROOT_DIR / ".data" / "models"
+    """Where converted models are kept; downloads stay in the Hugging Face cache."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("huggingface_api_key", "llm_service_api_key", mode="before")
+    @classmethod
+    def _empty_means_unset(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _comma_separated_or_json(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            return json.loads(value)
+        return [origin.strip() for origin in value.split(",") if origin.strip()]
+
+    @model_validator(mode="after")
+    def _listening_beyond_loopback_needs_a_key(self) -> Self:
+        if self.llm_service_host not in LOOPBACK_HOSTS and self.llm_service_api_key is None:
+            raise ValueError(
+                f"LLM_SERVICE_HOST is {self.llm_service_host}, which others can reach: set LLM_SERVICE_API_KEY too"
+            )
+        return self
+
+
+def load_settings() -> Settings:
+    """Build the settings; a bad value ends the start with one line that names the variable."""
+    try:
+        return Settings(_env_file=_env_files())  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise SystemExit(f"Configuration error: {name}: {first['msg']}") from None
+
+
+settings = load_settings()
