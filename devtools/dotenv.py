@@ -25,9 +25,13 @@ class Problem:
 
 def files_for(workspace: Workspace, app: App) -> list[Path]:
     """The `.env` files an app reads, later ones winning (the apps' own settings say the same)."""
-    if os.environ.get("ENV_FILES") == "none":
+    override = os.environ.get("ENV_FILES", "")
+    if override == "none":
         return []
-    order = [workspace.root / ".env", workspace.backend.folder / ".env", app.folder / ".env"]
+    if override:
+        order = [Path(part) for part in override.split(os.pathsep) if part]
+    else:
+        order = [workspace.root / ".env", workspace.backend.folder / ".env", app.folder / ".env"]
     return [path for path in dict.fromkeys(order) if path.is_file()]
 
 

@@ -1,0 +1,59 @@
+"""`dev.py bench`: the programs of bench/, each in the environment it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from devtools.console import Console
+from devtools.errors import DevError
+from devtools.layout import App, Workspace
+from devtools.processes import child_environment, run_in_foreground
+from devtools.stopping import Stop
+
+# A line such as `# environment: backend` near the top of a benchmark; llm_service when there is none.
+_ENVIRONMENT = re.compile(r"^# environment: (llm_service|backend)\s*$", re.MULTILINE)
+_SUMMARY = re.compile(r'^"""(.+?)(?:"""|\n|$)')
+_MAIN = '__name__ == "__main__"'
+
+
+def benchmarks(workspace: Workspace) -> dict[str, Path]:
+    """The programs of bench/ by name: every file there that can be run."""
+    files = sorted((workspace.root / "bench").glob("*.py"))
+    return {path.stem: path for path in files if _MAIN in path.read_text(encoding="utf-8")}
+
+
+def app_of(workspace: Workspace, path: Path) -> App:
+    """The app whose environment a benchmark runs in."""
+    match = _ENVIRONMENT.search(path.read_text(encoding="utf-8")[:2000])
+    return workspace.backend if match and match.group(1) == "backend" else workspace.llm_service
+
+
+def summary(path: Path) -> str:
+    """The first line of a benchmark's docstring."""
+    match = _SUMMARY.match(path.read_text(encoding="utf-8"))
+    return match.group(1).strip() if match else ""
+
+
+def choose(workspace: Workspace, names: Sequence[str]) -> dict[str, Path]:
+    """The benchmarks of these names, all when there is none. Raises DevError for an unknown name."""
+    every = benchmarks(workspace)
+    unknown = [name for name in names if name.removesuffix(".py") not in every]
+    if unknown:
+        raise DevError(f"There is no benchmark {', '.join(unknown)}.", f"There are: {', '.join(every) or 'none'}.")
+    return {name: path for name, path in every.items() if not names or name in {n.removesuffix(".py") for n in names}}
+
+
+def run(workspace: Workspace, chosen: dict[str, Path], arguments: Sequence[str], console: Console, stop: Stop) -> int:
+    """Runs benchmarks one after the other; 0 when all succeeded."""
+    failed = []
+    for name, path in chosen.items():
+        console.line(f"== {name}: {summary(path)} ==")
+        command = [app_of(workspace, path).python, path, *arguments]
+        environment = child_environment({"ENV_FILES": "none"})
+        if run_in_foreground(command, cwd=workspace.root, env=environment, stop=stop):
+            failed.append(name)
+    if failed:
+        console.line(f"Failed: {', '.join(failed)}")
+    return 1 if failed else 0

@@ -1,0 +1,63 @@
+"""`dev.py check`: formatter, linter, type checker, and who may import whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devtools.console import Console
+from devtools.layout import App, Workspace
+from devtools.processes import child_environment, run_in_foreground
+from devtools.stopping import Stop
+
+
+@dataclass(frozen=True)
+class Check:
+    """One tool run in one folder with one app's environment."""
+
+    title: str
+    app: App
+    folder: Path
+    command: tuple[str | Path, ...]
+
+
+def checks(workspace: Workspace, fix: bool = False) -> list[Check]:
+    """Every check, the quickest first. With `fix`, formatter and linter mend what they can."""
+    root, backend = workspace.root, workspace.backend
+    config = root / "pyproject.toml"
+    cache = workspace.root / ".mypy_cache"
+    ruff = ("-m", "ruff")
+    found = [
+        Check("format", backend, root, (*ruff, "format", *(() if fix else ("--check",)), ".")),
+        Check("lint", backend, root, (*ruff, "check", *(("--fix",) if fix else ()), ".")),
+    ]
+    found += [
+        Check(f"imports of {app.name}", app, app.folder, ("-m", "importlinter.cli", "lint-imports"))
+        for app in workspace.apps
+        if (app.folder / ".importlinter").is_file()
+    ]
+    mypy: tuple[str | Path, ...] = ("-m", "mypy", "--config-file", config)
+    for app in workspace.apps:
+        found.append(Check(f"types of {app.name}", app, app.folder, (*mypy, "--cache-dir", cache / app.name, ".")))
+    own = [name for name in ("dev.py", "devtools", "tests", "bench") if _has_python(root / name)]
+    found.append(Check(f"types of {', '.join(own)}", backend, root, (*mypy, "--cache-dir", cache / "root", *own)))
+    return found
+
+
+def _has_python(path: Path) -> bool:
+    return path.is_file() or any(path.glob("**/*.py"))
+
+
+def run(chosen: Sequence[Check], console: Console, stop: Stop) -> int:
+    """Runs every check, also after one has failed; 0 when all passed."""
+    failed = []
+    for check in chosen:
+        console.line(f"== {check.title} ==")
+        command = [check.app.python, *check.command]
+        if run_in_foreground(command, cwd=check.folder, env=child_environment(), stop=stop):
+            failed.append(check.title)
+    console.line(f"Failed: {', '.join(failed)}" if failed else f"All {len(chosen)} checks passed.")
+    if any(title in ("format", "lint") for title in failed):
+        console.line("`dev.py check --fix` mends most of what formatter and linter find.")
+    return 1 if failed else 0

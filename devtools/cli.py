@@ -1,0 +1,201 @@
+"""The command line: which command, which options, and how faults are told."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from devtools import benchmarks, checking, doctor, testing
+from devtools.console import Console
+from devtools.environments import Setup, ensure, is_current, why_unmade
+from devtools.errors import DevError, InterruptedByUser
+from devtools.layout import App, Workspace
+from devtools.processes import child_environment, run_in_foreground
+from devtools.stopping import Stop
+from devtools.up import Up, UpOptions, plan
+
+ROOT = Path(__file__).resolve().parent.parent
+Command = Callable[[argparse.Namespace, Setup], int]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one command; returns the process's exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # Old Windows consoles cannot show every character; a '?' beats a crash.
+            stream.reconfigure(errors="replace")
+    options = parse(argv)
+    console, stop = Console(), Stop()
+    stop.install()
+    setup = Setup(Workspace(ROOT), console, stop, getattr(options, "python", None), getattr(options, "fresh", False))
+    command: Command = options.run
+    try:
+        return command(options, setup)
+    except InterruptedByUser as interruption:
+        console.line("Interrupted.")
+        return interruption.status
+    except DevError as fault:
+        console.status("")
+        console.line(f"\n{console.paint('error', 'red')}: {fault.message}")
+        for line in fault.mend.splitlines():
+            console.line(f"  {line}")
+        return fault.status
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parses the command line; what follows `--` becomes `rest`."""
+    split = list(argv).index("--") if "--" in argv else len(argv)
+    parser = _parser()
+    options = parser.parse_args(argv[:split])
+    options.rest = list(argv[split + 1 :])
+    if options.rest and options.run not in (_test, _bench, _ingest):
+        parser.error("only test, bench and ingest take arguments after --")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dev.py", description="Sets up, runs and checks the LLM service and the backend.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    making = argparse.ArgumentParser(add_help=False)
+    making.add_argument("--python", metavar="PATH", help="the Python to make environments with (3.11 to 3.14)")
+
+    def command(name: str, run: Command, text: str, makes: bool = True) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, parents=[making] if makes else [])
+        sub.set_defaults(run=run)
+        return sub
+
+    _add_up(command("up", _up, "create what is missing, start both services, stop both on Ctrl-C"))
+    setup = command("setup", _setup, "create both environments and install everything into them")
+    setup.add_argument("--fresh", action="store_true", help="make the environments anew even if they are complete")
+    setup.add_argument("--dev", action="store_true", help="install what tests and checks need, too")
+    _only(setup)
+    test = command("test", _test, "run every test; arguments after -- go to pytest")
+    test.add_argument("--only", action="append", default=[], choices=testing.SUITES, help="run this suite (repeatable)")
+    test.add_argument(
+        "--fail-on-skip", action="store_true", help="fail when a test is skipped for something that could be installed"
+    )
+    check = command("check", _check, "formatter, linter, type checker, import contracts")
+    check.add_argument("--fix", action="store_true", help="let formatter and linter mend what they can")
+    bench = command("bench", _bench, "run the benchmarks of bench/; arguments after -- go to each")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
+    bench.add_argument("--list", action="store_true", help="only say which there are")
+    command("doctor", _doctor, "say what is wrong with this machine or the configuration, and the mend", makes=False)
+    ingest = command("ingest", _ingest, "load documents into the backend's database; options go after --")
+    ingest.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    return parser
+
+
+def _only(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--llm-only", action="store_true", help="only the LLM service")
+    group.add_argument("--backend-only", action="store_true", help="only the backend")
+
+
+def _add_up(parser: argparse.ArgumentParser) -> None:
+    _only(parser)
+    parser.add_argument("--llm-port", type=_port, metavar="PORT", help="port of the LLM service (default 8001)")
+    parser.add_argument("--backend-port", type=_port, metavar="PORT", help="port of the backend (default 8000)")
+    parser.add_argument("--no-install", action="store_true", help="fail instead of installing what is missing")
+    parser.add_argument("--no-restart", action="store_true", help="don't start a dead LLM service again")
+    parser.add_argument(
+        "--ready-timeout", type=_seconds, default=1800.0, metavar="SECONDS", help="how long to wait for readiness"
+    )
+    parser.add_argument(
+        "--grace", type=_seconds, default=15.0, metavar="SECONDS", help="how long services may take to end (default 15)"
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port (1 to 65535)")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+    return seconds
+
+
+def _chosen(options: argparse.Namespace, workspace: Workspace) -> list[App]:
+    apps = []
+    if not options.backend_only:
+        apps.append(workspace.llm_service)
+    if not options.llm_only:
+        apps.append(workspace.backend)
+    return apps
+
+
+def _up(options: argparse.Namespace, setup: Setup) -> int:
+    wanted = UpOptions(
+        llm=not options.backend_only,
+        backend=not options.llm_only,
+        llm_port=options.llm_port,
+        backend_port=options.backend_port,
+        ready_timeout_s=options.ready_timeout,
+        grace_s=options.grace,
+        restart=not options.no_restart,
+    )
+    # Before the set-up: a taken port should not cost minutes of installing first.
+    services = plan(setup.workspace, wanted, setup.console)
+    for app in _chosen(options, setup.workspace) if options.no_install else ():
+        reason = why_unmade(app) or ("" if is_current(app) else "its requirements have changed")
+        if reason:
+            raise DevError(f"The environment of {app.name} is not usable: {reason}.", "Run `dev.py setup` first.")
+    if not options.no_install:
+        ensure(setup, _chosen(options, setup.workspace))
+    setup.stop.check()
+    return Up(services, wanted, setup.console, setup.stop).run()
+
+
+def _setup(options: argparse.Namespace, setup: Setup) -> int:
+    if ensure(setup, _chosen(options, setup.workspace), dev=options.dev):
+        setup.console.line("Everything is installed. Next: dev.py up")
+    else:
+        setup.console.line("Everything was installed already. Next: dev.py up")
+    return 0
+
+
+def _test(options: argparse.Namespace, setup: Setup) -> int:
+    chosen = testing.suites(setup.workspace, options.only)
+    if not chosen:
+        raise DevError("There are no tests to run.")
+    ensure(setup, {suite.app for suite in chosen}, dev=True)
+    return testing.run(setup.workspace, chosen, options.rest, options.fail_on_skip, setup.console, setup.stop)
+
+
+def _check(options: argparse.Namespace, setup: Setup) -> int:
+    ensure(setup, setup.workspace.apps, dev=True)
+    return checking.run(checking.checks(setup.workspace, options.fix), setup.console, setup.stop)
+
+
+def _bench(options: argparse.Namespace, setup: Setup) -> int:
+    chosen = benchmarks.choose(setup.workspace, options.names)
+    if options.list:
+        for name, path in chosen.items():
+            setup.console.line(f"{name:<20} {benchmarks.summary(path)}")
+        return 0
+    ensure(setup, setup.workspace.apps, dev=True)
+    return benchmarks.run(setup.workspace, chosen, options.rest, setup.console, setup.stop)
+
+
+def _doctor(_options: argparse.Namespace, setup: Setup) -> int:
+    return doctor.run(setup.workspace, setup.console)
+
+
+def _ingest(options: argparse.Namespace, setup: Setup) -> int:
+    missing = [str(path) for path in options.files if not path.exists()]
+    if missing:
+        raise DevError(f"There is no {', '.join(missing)}.")
+    backend = setup.workspace.backend
+    ensure(setup, [backend])
+    # The script runs in backend/, so relative names would mean other files there.
+    files = [path.resolve() for path in options.files]
+    command = [backend.python, "scripts/ingest.py", *files, *options.rest]
+    return run_in_foreground(command, cwd=backend.folder, env=child_environment(), stop=setup.stop)

@@ -1,0 +1,216 @@
+"""`dev.py up`: both services started, watched, and ended together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from devtools import dotenv
+from devtools.console import Console
+from devtools.errors import DevError
+from devtools.layout import App, Workspace
+from devtools.ports import is_free, require_free
+from devtools.services import Service, end_all
+from devtools.stopping import Stop
+
+_POLL_S = 0.2
+_STILL_WAITING_S = 15.0
+RESTART_AFTER_S = (3.0, 10.0, 30.0)
+_STABLE_S = 600.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What the command line of `up` asks for; ports of None mean the configured ones."""
+
+    llm: bool = True
+    backend: bool = True
+    llm_port: int | None = None
+    backend_port: int | None = None
+    ready_timeout_s: float = 1800.0
+    grace_s: float = 15.0
+    restart: bool = True
+
+
+def plan(workspace: Workspace, options: UpOptions, console: Console) -> list[Service]:
+    """The services to start, with their addresses; raises DevError when a port is taken."""
+    services = []
+    if options.llm:
+        services.append(_service(workspace, workspace.llm_service, options.llm_port, {}, console))
+    if options.backend:
+        llm = services[0] if services else None
+        variables = _llm_address(workspace, options, llm, console)
+        services.append(_service(workspace, workspace.backend, options.backend_port, variables, console))
+    if len({service.port for service in services}) < len(services):
+        raise DevError(f"Both services would listen on port {services[0].port}.", "Give --llm-port or --backend-port.")
+    return services
+
+
+def _service(
+    workspace: Workspace, app: App, port: int | None, variables: Mapping[str, str], console: Console
+) -> Service:
+    configured = dotenv.configuration(workspace, app)
+    host = configured.get(app.host_variable, "127.0.0.1")
+    if port is None:
+        text = configured.get(app.port_variable, str(app.default_port))
+        if not text.isdecimal() or not 1 <= int(text) <= 65535:
+            raise DevError(f"{app.port_variable}={text} is not a port.", "Set it to a number from 1 to 65535.")
+        port = int(text)
+    require_free(host, port, f"--{app.label}-port")
+    log = workspace.logs / f"{app.label}.log"
+    if log.exists():
+        log.replace(log.with_suffix(".previous.log"))
+    return Service(app, host, port, variables, console, log)
+
+
+def _llm_address(
+    workspace: Workspace, options: UpOptions, llm: Service | None, console: Console
+) -> dict[str, str]:
+    """`LLM_SERVICE_URL` for the backend: the service started here, unless the developer configured another.
+
+    A configured address on this machine gives way to an explicit --llm-port; one elsewhere never does.
+    """
+    configured = dotenv.configuration(workspace, workspace.backend).get("LLM_SERVICE_URL", "")
+    if llm is None and options.llm_port is None:
+        return {}
+    url = llm.url if llm else f"http://127.0.0.1:{options.llm_port}"
+    if not configured:
+        return {"LLM_SERVICE_URL": url}
+    local = all(urlsplit(part.strip()).hostname in _LOOPBACK for part in configured.split(","))
+    if options.llm_port is not None and local:
+        return {"LLM_SERVICE_URL": url}
+    if not local or (llm and f":{llm.port}" not in configured):
+        console.line(f"The backend uses LLM_SERVICE_URL={_without_password(configured)}, as configured.")
+    return {}
+
+
+def _without_password(urls: str) -> str:
+    return ",".join(part.rpartition("@")[2] if "@" in part else part for part in urls.split(","))
+
+
+class Up:
+    """The services of one `dev.py up`, from start to end."""
+
+    def __init__(self, services: list[Service], options: UpOptions, console: Console, stop: Stop) -> None:
+        self._services = services
+        self._options = options
+        self._console = console
+        self._stop = stop
+        self._restarts = 0
+        self._restart_at: float | None = None
+        self._given_up = False
+
+    def run(self) -> int:
+        """Runs until asked to stop or until the services cannot go on; returns the exit status."""
+        try:
+            for service in self._services:
+                service.start()
+                self._console.line(f"{service.app.name} started on {service.url}")
+            if self._wait_until_ready():
+                self._announce()
+                self._watch()
+        finally:
+            self._end()
+        return 1 if self._given_up else 0
+
+    def _wait_until_ready(self) -> bool:
+        begun = said = time.monotonic()
+        while not self._stop.requested:
+            for service in self._services:
+                if not service.running:
+                    raise DevError(service.obituary(), _mend_for(service))
+                if not service.ready and service.check_ready():
+                    self._console.line(f"{service.app.name} is ready after {time.monotonic() - begun:.1f} s")
+            waiting = [service for service in self._services if not service.ready]
+            if not waiting:
+                return True
+            names = " and ".join(service.app.name for service in waiting)
+            if time.monotonic() - begun > self._options.ready_timeout_s:
+                raise DevError(
+                    f"{names} not ready after {self._options.ready_timeout_s:.0f} s.",
+                    f"{waiting[0].url}/readyz and the log say what is missing. A large model on a slow network needs\n"
+                    "longer: --ready-timeout SECONDS. `dev.py doctor` checks the network, memory and disk.",
+                )
+            if time.monotonic() - said > _STILL_WAITING_S:
+                said = time.monotonic()
+                self._console.line(f"... waiting for {names} ({said - begun:.0f} s)")
+            self._stop.wait(_POLL_S)
+        return False
+
+    def _announce(self) -> None:
+        self._console.line()
+        for service in self._services:
+            if service.app.label == "backend":
+                self._console.line(f"  Chat page    {service.url}/")
+            self._console.line(f"  {service.app.label:<11}  {service.url}  (API: {service.url}/docs)")
+        self._console.line("\n  Ctrl-C ends " + ("both." if len(self._services) > 1 else "it."))
+        self._console.line()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_POLL_S):
+            for service in self._services:
+                if service.running:
+                    self._after_a_restart(service)
+                elif service.app.label != "llm":
+                    self._given_up = True
+                    raise DevError(service.obituary(), _mend_for(service))
+                elif not self._given_up:
+                    self._revive(service)
+
+    def _after_a_restart(self, service: Service) -> None:
+        if not service.ready and service.check_ready():
+            self._console.line(f"{service.app.name} is ready again")
+        if service.ready and time.monotonic() - service.started_at > _STABLE_S:
+            self._restarts = 0
+
+    def _revive(self, service: Service) -> None:
+        """Restarts a dead LLM service after a pause; meanwhile the backend answers without it."""
+        now = time.monotonic()
+        if self._restart_at is None:
+            self._console.line(service.obituary())
+            service.kill()
+            if not self._options.restart or self._restarts == len(RESTART_AFTER_S):
+                self._give_up(service, "It is not started again")
+                return
+            pause = RESTART_AFTER_S[self._restarts]
+            self._restart_at = now + pause
+            self._console.line(
+                f"{service.app.name} is started again in {pause:.0f} s "
+                f"({self._restarts + 1} of {len(RESTART_AFTER_S)})" + self._meanwhile()
+            )
+        elif now >= self._restart_at:
+            self._restart_at = None
+            if not is_free(service.host, service.port):
+                self._give_up(service, f"Port {service.port} was taken meanwhile, so it is not started again")
+                return
+            self._restarts += 1
+            service.start()
+
+    def _meanwhile(self) -> str:
+        return "; meanwhile the backend answers without it" if len(self._services) > 1 else ""
+
+    def _give_up(self, service: Service, why: str) -> None:
+        self._given_up = True
+        if len(self._services) == 1:
+            raise DevError(f"{why}.", _mend_for(service))
+        self._console.line(f"{why}{self._meanwhile()}. Once mended: dev.py up --llm-only")
+
+    def _end(self) -> None:
+        running = [service for service in self._services if service.running]
+        if running:
+            names = " and ".join(service.app.name for service in running)
+            self._console.line(f"Ending {names} (Ctrl-C again: at once)")
+        late = end_all(self._services, self._options.grace_s, self._stop)
+        for service in late:
+            self._console.line(f"{service.app.name} did not end within its grace and was killed.")
+
+
+def _mend_for(service: Service) -> str:
+    alone = "" if service.app.label == "backend" else " --llm-only"
+    return (
+        "The last line usually says what is wrong. `dev.py doctor` checks configuration, memory and network;\n"
+        f"`dev.py setup --fresh` makes the environments anew; then: dev.py up{alone}"
+    )
