@@ -50,7 +50,7 @@ def run(workspace: Workspace, chosen: dict[str, Path], arguments: Sequence[str],
     failed = []
     for name, path in chosen.items():
         console.line(f"== {name}: {summary(path)} ==")
-        command = [app_of(workspace, path).python, path, *arguments]
+        command: list[str | Path] = [app_of(workspace, path).python, path, *arguments]
         environment = child_environment({"ENV_FILES": "none"})
         if run_in_foreground(command, cwd=workspace.root, env=environment, stop=stop):
             failed.append(name)

@@ -56,7 +56,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dev.py", description="Sets up, runs and checks the LLM service and the backend.")
+    parser = argparse.ArgumentParser(
+        prog="dev.py", description="Sets up, runs and checks the LLM service and the backend."
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     making = argparse.ArgumentParser(add_help=False)
     making.add_argument("--python", metavar="PATH", help="the Python to make environments with (3.11 to 3.14)")

@@ -32,7 +32,9 @@ def run(workspace: Workspace, console: Console) -> int:
     counts = {"ok": 0, "warn": 0, "fail": 0}
     for finding in examine(workspace):
         counts[finding.verdict] += 1
-        console.line(f"{console.paint(f'{finding.verdict:<4}', _COLOURS[finding.verdict])}  {finding.subject}: {finding.seen}")
+        console.line(
+            f"{console.paint(f'{finding.verdict:<4}', _COLOURS[finding.verdict])}  {finding.subject}: {finding.seen}"
+        )
         if finding.mend:
             console.line(f"      -> {finding.mend}")
     console.line(f"{counts['ok']} ok, {counts['warn']} warn, {counts['fail']} fail")

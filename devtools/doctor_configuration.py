@@ -51,7 +51,7 @@ def keys(workspace: Workspace) -> Iterator[Finding]:
             yield fail(
                 f"access to {app.name}",
                 f"{app.host_variable}={host} lets other machines in, and there is no {key}: it will refuse to start",
-                f"set {key} (python -c 'import secrets; print(secrets.token_urlsafe(32))'), or remove {app.host_variable}",
+                f"set {key} (python -c 'import secrets; print(secrets.token_urlsafe())') or drop {app.host_variable}",
             )
 
 

@@ -81,7 +81,10 @@ def _port(app: App, host: str, port: int) -> Finding:
 
 def _is_live(host: str, port: int) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with suppress(urllib.error.URLError, HTTPException, OSError), opener.open(f"http://{host}:{port}/livez", timeout=2) as answer:
+    with (
+        suppress(urllib.error.URLError, HTTPException, OSError),
+        opener.open(f"http://{host}:{port}/livez", timeout=2) as answer,
+    ):
         return bool(answer.status == 200)
     return False
 
@@ -102,7 +105,9 @@ def memory() -> Finding:
     """Whether the models fit into memory."""
     total = total_memory_gb()
     if total is None:
-        return warn("memory", "its size could not be found out", f"{_COMFORTABLE_GB:.0f} GB are enough for the default model")
+        return warn(
+            "memory", "its size could not be found out", f"{_COMFORTABLE_GB:.0f} GB are enough for the default model"
+        )
     if total < _LEAN_GB:
         return fail("memory", f"{total:.1f} GB", "2 GB are the least for the embedded model: LLM_MODEL=embedded")
     if total < _COMFORTABLE_GB:
@@ -112,11 +117,13 @@ def memory() -> Finding:
 
 def total_memory_gb() -> float | None:
     """Memory of this machine, or of the container's limit when that is less, in GB."""
-    if sys.platform == "win32":
-        return _windows_memory_gb()
+    return _windows_memory_gb() if sys.platform == "win32" else _posix_memory_gb()
+
+
+def _posix_memory_gb() -> float | None:
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
+    except (AttributeError, ValueError, OSError):
         return None
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError):
@@ -145,7 +152,9 @@ def processor() -> Finding:
         return ok("processor", f"{cores} cores, {machine}; instruction sets unknown on this system")
     found = [name for name in _SPEEDY_FEATURES if name in features]
     if machine.lower() in ("x86_64", "amd64") and "avx2" not in found:
-        return warn("processor", f"{cores} cores without AVX2", "answers will be slow; use a processor of 2014 or later")
+        return warn(
+            "processor", f"{cores} cores without AVX2", "answers will be slow; use a processor of 2014 or later"
+        )
     return ok("processor", f"{cores} cores, {machine}{', ' + ', '.join(found) if found else ''}")
 
 
@@ -158,7 +167,9 @@ def _cpu_features() -> set[str] | None:
     if sys.platform == "darwin":
         with suppress(OSError, subprocess.SubprocessError):
             keys = ["machdep.cpu.features", "machdep.cpu.leaf7_features"]
-            text = subprocess.run(["sysctl", "-n", *keys], capture_output=True, text=True, timeout=5, check=False).stdout
+            text = subprocess.run(
+                ["sysctl", "-n", *keys], capture_output=True, text=True, timeout=5, check=False
+            ).stdout
             return set(text.lower().split())
     return None
 

@@ -1,5 +1,8 @@
-"""Reads `.env` files the way the apps do, as far as this command needs them: to find hosts, ports
-and addresses, and to point out lines that no app would understand."""
+"""Reads `.env` files the way the apps do.
+
+As far as this command needs them: to find hosts, ports and addresses, and to point out lines that
+no app would understand.
+"""
 
 from __future__ import annotations
 

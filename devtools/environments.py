@@ -70,7 +70,7 @@ def why_unmade(app: App) -> str:
         return "there is none yet"
     if not stamp:
         return "it was left half-made"
-    if stamp.get("path") != str(app.venv):
+    if stamp.get("made_in") != str(app.venv):
         return "it was made in another folder"
     interpreter = interpreters.ask([str(app.python)])
     if interpreter is None or list(interpreter.version[:2]) != stamp.get("python"):
@@ -115,7 +115,9 @@ def _check_disk(folder: Path, environments: int) -> None:
     free = shutil.disk_usage(folder).free / GIGABYTE
     needed = environments * NEEDED_GB_PER_APP
     if free < needed:
-        raise DevError(f"{free:.1f} GB are free where {folder} lies; set-up needs about {needed:.0f} GB.", _SHORT_OF_SPACE)
+        raise DevError(
+            f"{free:.1f} GB are free where {folder} lies; set-up needs about {needed:.0f} GB.", _SHORT_OF_SPACE
+        )
 
 
 def _make_all(setup: Setup, apps: list[App], dev: bool, progress: Progress) -> None:
@@ -177,7 +179,7 @@ def _install(setup: Setup, app: App, progress: Progress, log: Path) -> None:
     interpreter = interpreters.ask([str(app.python)])
     if interpreter is None:
         raise DevError(f"{app.python} does not start.", f"Delete {app.venv} and run the command again.")
-    _write_stamp(stamp_path(app), promised, path=str(app.venv), python=list(interpreter.version[:2]))
+    _write_stamp(stamp_path(app), promised, made_in=str(app.venv), python=list(interpreter.version[:2]))
 
 
 def _install_dev(setup: Setup, app: App, progress: Progress, log: Path) -> None:

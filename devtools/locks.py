@@ -51,5 +51,3 @@ def only_one(path: Path, what: str, console: Console, stop: Stop) -> Iterator[No
 
                 file.seek(0)
                 msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-

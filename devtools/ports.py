@@ -56,10 +56,11 @@ def require_free(host: str, port: int, option: str) -> None:
 
 def holder(port: int) -> str:
     """The process that listens on a TCP port, as "name (process 123)"; empty when it can't be found out."""
+    platform: str = sys.platform
     with suppress(OSError, subprocess.SubprocessError, ValueError):
-        if sys.platform == "linux":
+        if platform == "linux":
             return _holder_linux(port)
-        if sys.platform == "win32":
+        if platform == "win32":
             return _holder_windows(port)
         return _holder_lsof(port)
     return ""

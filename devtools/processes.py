@@ -20,7 +20,7 @@ _POLL_S = 0.1
 
 
 def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment for a child: UTF-8, unbuffered output, no foreign module paths."""
+    """The environment of this process for a child: UTF-8, unbuffered output, no foreign module paths."""
     environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
     environment.update(PYTHONUNBUFFERED="1", PYTHONUTF8="1")
     environment.update(extra or {})
@@ -42,21 +42,16 @@ def start_in_own_group(
     (util-linux), and the thread that calls this must live as long as the child should.
     """
     arguments = [str(part) for part in command]
+    group: dict[str, Any]
     if sys.platform == "win32":
-        return subprocess.Popen(
-            arguments,
-            cwd=cwd,
-            env=env,
-            stdout=stdout,
-            stderr=subprocess.STDOUT,
-            stdin=stdin,
-            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
-        )
-    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
-    if setpriv:
-        arguments = [setpriv, "--pdeathsig", "TERM", "--", *arguments]
+        group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    else:
+        group = {"start_new_session": True}
+        setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+        if setpriv:
+            arguments = [setpriv, "--pdeathsig", "TERM", "--", *arguments]
     return subprocess.Popen(
-        arguments, cwd=cwd, env=env, stdout=stdout, stderr=subprocess.STDOUT, stdin=stdin, start_new_session=True
+        arguments, cwd=cwd, env=dict(env), stdout=stdout, stderr=subprocess.STDOUT, stdin=stdin, **group
     )
 
 

@@ -85,7 +85,10 @@ class Service:
 
     def check_ready(self) -> bool:
         """Asks `/readyz`; remembers a yes in `ready`."""
-        with suppress(urllib.error.URLError, HTTPException, OSError), _opener.open(f"{self.url}/readyz", timeout=2) as answer:
+        with (
+            suppress(urllib.error.URLError, HTTPException, OSError),
+            _opener.open(f"{self.url}/readyz", timeout=2) as answer,
+        ):
             self.ready = answer.status == 200
         return self.ready
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from devtools.errors import DevError, InterruptedByUser
 from devtools.processes import child_environment, kill_group, start_in_own_group
@@ -17,43 +18,51 @@ _TAIL_LINES = 20
 # pip says this for every package when one of several configured indexes is a folder without it.
 _NOISE = re.compile(r"is ignored: it is neither a file nor a directory")
 
-_ADVICE: tuple[tuple[str, str], ...] = (
-    (
+
+class _Advice(NamedTuple):
+    """What to do when a failed step's output matches a pattern."""
+
+    pattern: str
+    mend: str
+
+
+_ADVICE = (
+    _Advice(
         r"No space left on device|not enough space on the disk|Errno 28",
         "The disk is full. Free some space (`dev.py doctor` says how much is left); if it is /tmp that is small,\n"
         "set TMPDIR to a folder on a larger disk.",
     ),
-    (
+    _Advice(
         r"ensurepip is not available|No module named '?(venv|ensurepip)",
         "This Python has no venv module. On Debian and Ubuntu: sudo apt install python3-venv",
     ),
-    (
+    _Advice(
         r"CERTIFICATE_VERIFY_FAILED|SSLError|SSL: ",
         "The connection's certificate could not be verified. Behind a company proxy set PIP_CERT to its\n"
         "certificate file (or `pip config set global.cert FILE`), and check the machine's clock.",
     ),
-    (
+    _Advice(
         r"name resolution|getaddrinfo failed|NewConnectionError|Connection refused|Network is unreachable"
         r"|ProxyError|ReadTimeout|Read timed out|ConnectTimeout|Connection reset|IncompleteRead|RemoteDisconnected",
         "The package index could not be reached. Check the network, and the proxy settings (HTTPS_PROXY) if there\n"
         "is one; then run the same command again: what was downloaded is in pip's cache.",
     ),
-    (
+    _Advice(
         r"No matching distribution found|Could not find a version that satisfies",
         "A pinned package is not on the index that pip is configured for, or not for this Python or platform.\n"
         "`pip config list` and the PIP_* variables show what pip uses; the apps need a 64-bit Python 3.11 to 3.14.",
     ),
-    (
+    _Advice(
         r"WinError 206|filename or extension is too long|HINT: This error might have occurred since this system does",
         "A path became longer than Windows allows. Move the repository to a shorter one (C:\\src\\bora) or enable\n"
-        "long paths: https://pip.pypa.io/warnings/enable-long-paths",
+        "long paths in Windows (Settings, System, For developers).",
     ),
-    (
+    _Advice(
         r"Permission denied|WinError 5|Access is denied|WinError 32",
         "A file could not be written. Close programs that use this environment (a running service, an editor),\n"
         "check who owns the folder, and run the command again.",
     ),
-    (
+    _Advice(
         r"DO NOT MATCH THE HASHES|BadZipFile|CRC-32",
         "A downloaded file is damaged. `pip cache purge`, then run the command again.",
     ),
@@ -102,9 +111,7 @@ def run_step(step: Step, log: Path, stop: Stop, on_line: Callable[[str], None] |
         sink.write(f"$ python -m {step.module} {' '.join(map(str, step.arguments))}\n".encode())
         sink.flush()
         begun = sink.tell()
-        process = start_in_own_group(
-            command, cwd=step.folder, env=environment, stdout=sink, stdin=subprocess.PIPE
-        )
+        process = start_in_own_group(command, cwd=step.folder, env=environment, stdout=sink, stdin=subprocess.PIPE)
         try:
             for line in _follow(log, begun, process, stop):
                 if on_line:
@@ -146,7 +153,7 @@ def _failure(step: Step, log: Path, begun: int) -> DevError:
 
 def advice(output: str) -> str:
     """What to do about a failed step, judged by its output."""
-    for pattern, mend in _ADVICE:
-        if re.search(pattern, output, re.IGNORECASE):
-            return mend
+    for known in _ADVICE:
+        if re.search(known.pattern, output, re.IGNORECASE):
+            return known.mend
     return "Run the same command again; `dev.py doctor` checks this machine. The log has the details."

@@ -78,7 +78,12 @@ def test_environment() -> dict[str, str]:
 
 
 def run(
-    workspace: Workspace, chosen: Sequence[Suite], arguments: Sequence[str], fail_on_skip: bool, console: Console, stop: Stop
+    workspace: Workspace,
+    chosen: Sequence[Suite],
+    arguments: Sequence[str],
+    fail_on_skip: bool,
+    console: Console,
+    stop: Stop,
 ) -> int:
     """Runs the suites and prints the summary; 0 when every one passed."""
     total = Outcome()
@@ -88,7 +93,14 @@ def run(
         report = workspace.data / "test-results" / f"{suite.name}.xml"
         report.parent.mkdir(parents=True, exist_ok=True)
         report.unlink(missing_ok=True)
-        command = [suite.app.python, "-m", "pytest", f"--junitxml={report}", *suite.arguments, *arguments]
+        command: list[str | Path] = [
+            suite.app.python,
+            "-m",
+            "pytest",
+            f"--junitxml={report}",
+            *suite.arguments,
+            *arguments,
+        ]
         begun = time.monotonic()
         status = run_in_foreground(command, cwd=suite.folder, env=test_environment(), stop=stop)
         outcome = read_report(report)
@@ -96,7 +108,9 @@ def run(
         # With arguments such as `-k name` a suite without a match is no failure.
         if status and not (status == _NO_TESTS and arguments):
             broken.append(suite.name)
-        console.line(f"== {suite.name}: {outcome} in {time.monotonic() - begun:.0f} s (pytest's exit status {status}) ==\n")
+        console.line(
+            f"== {suite.name}: {outcome} in {time.monotonic() - begun:.0f} s (pytest's exit status {status}) ==\n"
+        )
     return _conclude(total, broken, fail_on_skip, console)
 
 

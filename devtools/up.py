@@ -66,9 +66,7 @@ def _service(
     return Service(app, host, port, variables, console, log)
 
 
-def _llm_address(
-    workspace: Workspace, options: UpOptions, llm: Service | None, console: Console
-) -> dict[str, str]:
+def _llm_address(workspace: Workspace, options: UpOptions, llm: Service | None, console: Console) -> dict[str, str]:
     """`LLM_SERVICE_URL` for the backend: the service started here, unless the developer configured another.
 
     A configured address on this machine gives way to an explicit --llm-port; one elsewhere never does.
