@@ -51,7 +51,10 @@ def without_tone(word: str) -> str:
 def test_every_entry_has_the_keys_of_the_dictionary_format(entries: list[dict[str, Any]]) -> None:
     for entry in entries:
         assert set(entry) == KEYS, entry["lemma"]
-        assert entry["lemma"].strip() and entry["gloss_bora"].strip() and entry["pos"] and entry["pos_full"]
+        assert entry["lemma"].strip()
+        assert entry["gloss_bora"].strip()
+        assert entry["pos"]
+        assert entry["pos_full"]
         for key in ("variants", "synonyms", "subentries", "examples", "notes"):
             assert isinstance(entry[key], list), (entry["lemma"], key)
 
@@ -69,7 +72,9 @@ def test_the_first_words_of_a_learner_are_there(entries: list[dict[str, Any]], s
 
 def test_no_sentence_of_the_dictionary_is_carried_along(entries: list[dict[str, Any]]) -> None:
     for entry in entries:
-        assert entry["examples"] == [] and entry["subentries"] == [] and entry["notes"] == []
+        assert entry["examples"] == []
+        assert entry["subentries"] == []
+        assert entry["notes"] == []
         assert " " not in entry["gloss_bora"], entry
 
 
@@ -85,6 +90,7 @@ def test_all_text_is_composed_unicode(entries: list[dict[str, Any]]) -> None:
 
 def test_the_readme_names_the_source_and_lists_every_pair(entries: list[dict[str, Any]]) -> None:
     readme = (DATA / "README.md").read_text(encoding="utf-8")
-    assert "Thiesen" in readme and "1998" in readme
+    assert "Thiesen" in readme
+    assert "1998" in readme
     for entry in entries:
         assert f"| {entry['lemma']} | {entry['gloss_bora']} |" in readme
