@@ -7,7 +7,7 @@ reason ``protocol``: the address may belong to somebody else, a proxy may have r
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx
 
@@ -16,6 +16,7 @@ from adapters.base import ChatMessage, Completion, Embeddings, LogicalError, Sam
 DONE = "[DONE]"
 _REASONS = {"overloaded": "overloaded", "model_loading": "loading", "draining": "draining"}
 _MAX_RETRY_AFTER_S = 3600.0
+_MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
 def generate_payload(messages: Sequence[ChatMessage], options: SamplingOptions, *, stream: bool) -> dict[str, Any]:
@@ -42,19 +43,19 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def parse_completion(body: Mapping[str, Any], *, degraded: bool) -> Completion:
+def parse_completion(body: Mapping[str, Any]) -> Completion:
     """Return the completion in a response object of ``/api/llm/generate``."""
     answer, model = body.get("answer"), body.get("model")
     if not isinstance(answer, str) or not isinstance(model, str):
         raise TechnicalError("the LLM service's answer lacks 'answer' or 'model'", reason="protocol")
     tokens, timings = body.get("tokens_generated", 0), body.get("timings")
     return Completion(
-        answer=answer,
+        answer=printable(answer),
         model=model,
         served_by="llm_service",
         finish_reason=str(body.get("finish_reason") or "stop"),
         tokens_generated=tokens if isinstance(tokens, int) else 0,
-        degraded=bool(body["degraded"]) if isinstance(body.get("degraded"), bool) else degraded,
+        degraded=body.get("degraded") is True,
         timings=_numbers(timings) if isinstance(timings, dict) else {},
     )
 
@@ -77,8 +78,33 @@ def parse_embeddings(body: Mapping[str, Any], *, count: int, dimension: int) -> 
     )
 
 
+class EventParser:
+    """Cuts a ``text/event-stream`` into the data of its events, wherever the network cut it.
+
+    Works on bytes and on line feeds only: other line separators may stand inside the JSON.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """Return the data of the events that ``chunk`` completes."""
+        events: list[str] = []
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > _MAX_EVENT_BYTES:
+            raise TechnicalError("an event of the LLM service has no end", reason="protocol")
+        for line in (raw.rstrip(b"\r") for raw in lines):
+            if line.startswith(b"data:"):
+                self._data.append(line[5:].removeprefix(b" "))
+            elif not line and self._data:
+                events.append(b"\n".join(self._data).decode("utf-8", "replace"))
+                self._data = []
+        return events
+
+
 def parse_event(data: str) -> dict[str, Any]:
-    """Return one event of the stream; an ``error`` event is raised."""
+    """Return one event of the stream; an error event is raised."""
     event = parse_object(data.encode())
     if "error" in event:
         fault = event["error"] if isinstance(event["error"], dict) else {}
@@ -102,10 +128,10 @@ def raise_for_status(response: httpx.Response, body: bytes) -> None:
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         reason = _REASONS.get(error_type, "timeout" if status == httpx.codes.GATEWAY_TIMEOUT else "http_5xx")
         raise TechnicalError(told, reason=reason, retry_after_s=_retry_after(response))
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        # A wrong key is this backend's configuration, not the question: another provider can answer it.
-        raise TechnicalError(told, reason="unauthorized")
-    _raise_refusal(status, error_type, told)
+    if status < httpx.codes.BAD_REQUEST or (status == httpx.codes.NOT_FOUND and not error_type):
+        # A redirect, or the 404 page of something that is not the LLM service.
+        raise TechnicalError(told, reason="protocol")
+    raise LogicalError(told, status=status, error_type=error_type or "invalid_request")
 
 
 def is_retryable(response: httpx.Response, body: bytes) -> bool:
@@ -119,11 +145,9 @@ def is_retryable(response: httpx.Response, body: bytes) -> bool:
     return isinstance(error, dict) and error.get("retryable") is True
 
 
-def _raise_refusal(status: int, error_type: str, told: str) -> NoReturn:
-    if not error_type or status < httpx.codes.BAD_REQUEST:
-        # Redirects, a proxy's 404 page, a service that is not ours.
-        raise TechnicalError(told, reason="protocol")
-    raise LogicalError(told, status=status, error_type=error_type)
+def printable(text: str) -> str:
+    """Return ``text`` without lone surrogates, which JSON can carry and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _error_fields(body: bytes) -> tuple[str, str]:
