@@ -89,7 +89,8 @@ class Embedder(Protocol):
 class Document:
     """One retrievable entry. ``metadata`` of a dictionary document holds ``lemma``, ``gloss``,
     ``pos``, ``direction`` (the lemma's language first) and, for sub-entries and examples,
-    ``parent_lemma``."""
+    ``parent_lemma``.
+    """
 
     id: str
     kind: Literal["dictionary", "phrase", "text"]
@@ -135,7 +136,8 @@ class UpsertReport:
 @dataclass(frozen=True, slots=True)
 class StoreStats:
     """Counts of what the store holds. ``pending_embeddings`` have no vector of the current
-    fingerprint yet and are found by their words only."""
+    fingerprint yet and are found by their words only.
+    """
 
     documents: int
     by_kind: Mapping[str, int]
@@ -151,7 +153,8 @@ class DocumentStore(Protocol):
         self, query: ParsedQuery, vector: Sequence[float] | None, fingerprint: str | None, top_k: int
     ) -> list[SearchHit]:
         """Hybrid search, best first. Without a vector, by words only. Rows whose vectors have
-        another fingerprint are never compared with ``vector``. Raises ``StoreUnavailable``."""
+        another fingerprint are never compared with ``vector``. Raises ``StoreUnavailable``.
+        """
         ...
 
     async def upsert(self, documents: Sequence[Document]) -> UpsertReport:
@@ -166,8 +169,16 @@ class DocumentStore(Protocol):
         """Return up to ``limit`` (id, content) without a vector of this fingerprint."""
         ...
 
-    async def set_vectors(self, ids: Sequence[str], vectors: Sequence[Sequence[float]], fingerprint: str) -> None:
-        """Store the vectors of documents that are still there."""
+    async def set_vectors(
+        self,
+        ids: Sequence[str],
+        vectors: Sequence[Sequence[float]],
+        fingerprint: str,
+        contents: Sequence[str] | None = None,
+    ) -> None:
+        """Store the vectors of documents that are still there and, where ``contents`` (the texts
+        the vectors were made of) is given, have not changed meanwhile.
+        """
         ...
 
     async def stats(self, fingerprint: str | None) -> StoreStats:

@@ -1,0 +1,124 @@
+"""A bounded pool of Postgres connections, the loop it runs on, and the translation of its errors."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from adapters.base import StoreUnavailable
+from adapters.loop_thread import LoopThread, needs_loop_thread
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+T = TypeVar("T")
+Dsn = str | Callable[[], Awaitable[str]]
+Connection = psycopg.AsyncConnection[Any]
+
+_MAX_WAITING_PER_CONNECTION = 32
+
+
+class Database:
+    """Connections that work through a transaction pooler: no prepared statement, no session state.
+
+    Args:
+        dsn: connection string, or an async function that returns one whenever a connection is made.
+        pool_size: connections at most.
+        timeout_s: for getting a connection, and for each statement, in seconds.
+        own_loop: run psycopg on an event loop of its own; by default only where the caller's
+            loop cannot carry it (Windows).
+
+    """
+
+    def __init__(self, dsn: Dsn, *, pool_size: int, timeout_s: float, own_loop: bool | None = None) -> None:
+        self._dsn = dsn
+        self._pool_size = pool_size
+        self._timeout_s = timeout_s
+        self._own_loop = own_loop
+        self._thread: LoopThread | None = None
+        self._pool: AsyncConnectionPool[Connection] | None = None
+
+    @property
+    def timeout_ms(self) -> int:
+        """How long a statement may run, in milliseconds."""
+        return max(1, round(self._timeout_s * 1_000))
+
+    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Return the result of ``coroutine``, run where the pool lives."""
+        if self._own_loop is None:
+            self._own_loop = needs_loop_thread(asyncio.get_running_loop())
+        if not self._own_loop:
+            return await coroutine
+        if self._thread is None:
+            self._thread = LoopThread("document-store")
+        return await self._thread.run(coroutine)
+
+    async def close(self) -> None:
+        """Close every connection, and the loop if it is ours."""
+        await self.run(self._close_pool())
+        if self._thread is not None:
+            await self._thread.close()
+            self._thread = None
+
+    async def open(self) -> None:
+        """Make the pool; connections come in the background. To be awaited within ``run``."""
+        if self._pool is not None:
+            return
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            self._connection_string,
+            kwargs={"autocommit": True, "prepare_threshold": None},
+            min_size=1,
+            max_size=self._pool_size,
+            max_waiting=self._pool_size * _MAX_WAITING_PER_CONNECTION,
+            timeout=self._timeout_s,
+            reconnect_timeout=self._timeout_s,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+            name="documents",
+        )
+        await pool.open(wait=False)
+        self._pool = pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection in autocommit mode. Raises ``StoreUnavailable``."""
+        if self._pool is None:
+            raise StoreUnavailable("the document store is closed")
+        with _store_errors():
+            async with self._pool.connection() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Lend a connection within a transaction whose statements are limited in time."""
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(self.timeout_ms))
+            yield connection
+
+    async def _close_pool(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+
+    async def _connection_string(self) -> str:
+        dsn = self._dsn if isinstance(self._dsn, str) else await self._dsn()
+        # A host that vanished is noticed in seconds, not after the system's two hours.
+        return make_conninfo(
+            dsn,
+            connect_timeout=max(2, round(self._timeout_s)),
+            application_name="bora-backend",
+            keepalives_idle=15,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=2 * self.timeout_ms,
+        )
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    """Translate what means "no answer from the database" once, with its cause."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise StoreUnavailable(f"the database did not answer: {type(error).__name__}: {error}") from error

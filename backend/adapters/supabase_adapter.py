@@ -1,0 +1,285 @@
+"""Documents in Postgres with pgvector: Supabase's, or any other, or the embedded one."""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import psycopg
+from adapters.base import Document, ParsedQuery, SearchHit, StoreStats, StoreUnavailable, UpsertReport
+from adapters.database import Database, Dsn
+from adapters.migrations import MigrationError, SchemaInfo, migrate
+from adapters.search_sql import search_parameters, search_statement, vector_literal
+from lexical.fields import index_fields
+from lexical.folding import FOLDING_VERSION
+from lexical.ranking import Candidate, rank
+from psycopg import sql
+from psycopg.rows import dict_row
+
+logger = logging.getLogger(__name__)
+_UPSERT = """
+INSERT INTO {schema}.rag_documents AS d (id, kind, content, metadata, content_hash, direction, lemma_keys, gloss_keys,
+    near_keys, text_a, text_b, text_c, stem_a, stem_b, stem_c)
+SELECT id, kind, content, metadata, content_hash, direction, lemma_keys, gloss_keys, near_keys,
+    text_a, text_b, text_c, stem_a, stem_b, stem_c
+FROM jsonb_to_recordset(%s::jsonb) AS r(id text, kind text, content text, metadata jsonb, content_hash text,
+    direction text, lemma_keys text[], gloss_keys text[], near_keys integer[], text_a text, text_b text, text_c text,
+    stem_a text, stem_b text, stem_c text)
+ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, content = excluded.content, metadata = excluded.metadata,
+    content_hash = excluded.content_hash, direction = excluded.direction, lemma_keys = excluded.lemma_keys,
+    gloss_keys = excluded.gloss_keys, near_keys = excluded.near_keys, text_a = excluded.text_a,
+    text_b = excluded.text_b, text_c = excluded.text_c, stem_a = excluded.stem_a, stem_b = excluded.stem_b,
+    stem_c = excluded.stem_c, updated_at = now(),
+    embedding = CASE WHEN d.content = excluded.content THEN d.embedding END,
+    embedding_fingerprint = CASE WHEN d.content = excluded.content THEN d.embedding_fingerprint END
+WHERE d.content_hash <> excluded.content_hash
+RETURNING (xmax = 0) AS inserted
+"""
+_SET_VECTORS = """
+UPDATE {schema}.rag_documents AS d SET embedding = v.vector::{vector}.vector, embedding_fingerprint = %s
+FROM unnest(%s::text[], %s::text[], %s::text[]) AS v(id, vector, content_md5)
+WHERE d.id = v.id AND (v.content_md5 IS NULL OR md5(d.content) = v.content_md5)
+"""
+_STATS = """
+SELECT kind, direction, embedding_fingerprint, count(*),
+    count(*) FILTER (WHERE CASE WHEN %(fingerprint)s::text IS NULL THEN embedding_fingerprint IS NULL
+                           ELSE embedding_fingerprint IS DISTINCT FROM %(fingerprint)s END)
+FROM {schema}.rag_documents GROUP BY 1, 2, 3
+"""
+
+
+class SupabaseAdapter:
+    """A ``DocumentStore`` over a bounded connection pool.
+
+    Works through transaction poolers (no prepared statements, no session state) and heals by
+    itself when the database comes back.
+
+    Args:
+        dsn: connection string, or an async function that returns one whenever a connection is made.
+        dimension: of the embedding vectors.
+        pool_size: connections at most.
+        timeout_s: for getting a connection and for each statement, in seconds.
+        schema: where the tables live.
+        own_loop: run psycopg on an event loop of its own; by default only where the caller's
+            loop cannot carry it (Windows).
+
+    """
+
+    def __init__(
+        self,
+        dsn: Dsn,
+        *,
+        dimension: int = 384,
+        pool_size: int = 8,
+        timeout_s: float = 5.0,
+        schema: str = "public",
+        own_loop: bool | None = None,
+    ) -> None:
+        self._database = Database(dsn, pool_size=pool_size, timeout_s=timeout_s, own_loop=own_loop)
+        self._dimension = dimension
+        self._schema = schema
+        self._info: SchemaInfo | None = None
+        self._starting: asyncio.Lock | None = None
+        self._total = 0
+
+    async def start(self) -> None:
+        """Open the pool and migrate the schema; does nothing the second time.
+
+        Every other method does this first, so a database that is down now is used once it is
+        up. Raises ``StoreUnavailable``.
+        """
+        await self._database.run(self._ready())
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._info = None
+        await self._database.close()
+
+    async def ping(self) -> None:
+        """Raise ``StoreUnavailable`` unless the database answers."""
+        await self._database.run(self._ping())
+
+    async def search(
+        self, query: ParsedQuery, vector: Sequence[float] | None, fingerprint: str | None, top_k: int
+    ) -> list[SearchHit]:
+        """Hybrid search, best first, in one round trip. A vector of another dimension than the
+        store's is left aside. Raises ``StoreUnavailable``.
+        """
+        return await self._database.run(self._search(query, vector, fingerprint, top_k))
+
+    async def upsert(self, documents: Sequence[Document]) -> UpsertReport:
+        """Insert or replace by id, all or nothing; of two with one id the last counts."""
+        return await self._database.run(self._upsert(documents))
+
+    async def delete(self, document_id: str) -> bool:
+        """Return whether the document was there."""
+        return await self._database.run(self._delete(document_id))
+
+    async def pending(self, fingerprint: str, limit: int) -> list[tuple[str, str]]:
+        """Return up to ``limit`` (id, content) without a vector of this fingerprint."""
+        return await self._database.run(self._pending(fingerprint, limit))
+
+    async def set_vectors(
+        self,
+        ids: Sequence[str],
+        vectors: Sequence[Sequence[float]],
+        fingerprint: str,
+        contents: Sequence[str] | None = None,
+    ) -> None:
+        """Store vectors of documents that are still there and, with ``contents``, unchanged."""
+        await self._database.run(self._set_vectors(ids, vectors, fingerprint, contents))
+
+    async def stats(self, fingerprint: str | None) -> StoreStats:
+        """Count the documents; without a fingerprint, those without any vector are pending."""
+        return await self._database.run(self._stats(fingerprint))
+
+    # -- what runs on psycopg's loop --------------------------------------------------------------
+
+    async def _ready(self) -> SchemaInfo:
+        if self._info is not None:
+            return self._info
+        if self._starting is None:
+            self._starting = asyncio.Lock()
+        async with self._starting:
+            if self._info is None:
+                await self._database.open()
+                async with self._database.connection() as connection:
+                    with _schema_errors():
+                        info = await migrate(connection, dimension=self._dimension, schema=self._schema)
+                    counted = self._sql("SELECT count(*) FROM {schema}.rag_documents")
+                    row = await (await connection.execute(counted)).fetchone()
+                self._total = row[0] if row else 0
+                self._info = info
+            return self._info
+
+    async def _ping(self) -> None:
+        await self._ready()
+        async with self._database.connection() as connection:
+            await connection.execute("SELECT 1")
+
+    async def _search(
+        self, query: ParsedQuery, vector: Sequence[float] | None, fingerprint: str | None, top_k: int
+    ) -> list[SearchHit]:
+        info = await self._ready()
+        if vector is not None and (fingerprint is None or len(vector) != self._dimension):
+            logger.warning("query vector of dimension %d left aside, the store has %d", len(vector), self._dimension)
+            vector = None
+        if top_k < 1 or (not query.phrase and vector is None):
+            return []
+        statement = search_statement(
+            self._schema, info, with_vector=vector is not None, timeout_ms=self._database.timeout_ms
+        )
+        async with self._database.connection() as connection:
+            # Client-side binding is what lets several statements travel in one message.
+            cursor = psycopg.AsyncClientCursor(connection, row_factory=dict_row)
+            await cursor.execute(statement, search_parameters(query, vector, fingerprint))
+            while cursor.nextset():
+                pass
+            rows = await cursor.fetchall()
+        return rank(query, [Candidate(**row) for row in rows], max(self._total, len(rows)), top_k)
+
+    async def _upsert(self, documents: Sequence[Document]) -> UpsertReport:
+        await self._ready()
+        # Sorted, so that two writers lock rows in the same order.
+        latest = {document.id: document for document in documents}
+        rows = [_row(latest[key]) for key in sorted(latest)]
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(self._sql(_UPSERT), [json.dumps(rows, ensure_ascii=False)])
+            written = [row[0] for row in await cursor.fetchall()]
+        inserted = sum(written)
+        self._total += inserted
+        return UpsertReport(inserted, len(written) - inserted, len(documents) - len(written))
+
+    async def _delete(self, document_id: str) -> bool:
+        await self._ready()
+        statement = self._sql("DELETE FROM {schema}.rag_documents WHERE id = %s")
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(statement, [document_id])
+        self._total -= cursor.rowcount
+        return cursor.rowcount > 0
+
+    async def _pending(self, fingerprint: str, limit: int) -> list[tuple[str, str]]:
+        await self._ready()
+        statement = self._sql(
+            "SELECT id, content FROM {schema}.rag_documents "
+            "WHERE embedding_fingerprint IS DISTINCT FROM %s ORDER BY id LIMIT %s"
+        )
+        async with self._database.transaction() as connection:
+            return await (await connection.execute(statement, [fingerprint, limit])).fetchall()
+
+    async def _set_vectors(
+        self,
+        ids: Sequence[str],
+        vectors: Sequence[Sequence[float]],
+        fingerprint: str,
+        contents: Sequence[str] | None,
+    ) -> None:
+        wrong = next((len(vector) for vector in vectors if len(vector) != self._dimension), None)
+        if wrong is not None:
+            raise ValueError(f"a vector of dimension {wrong}, the store has {self._dimension}: set EMBEDDING_DIMENSION")
+        if len(ids) != len(vectors) or (contents is not None and len(contents) != len(ids)):
+            raise ValueError("ids, vectors and contents differ in number")
+        await self._ready()
+        hashes = [None] * len(ids) if contents is None else [_md5(content) for content in contents]
+        literals = [vector_literal(vector) for vector in vectors]
+        async with self._database.transaction() as connection:
+            await connection.execute(self._sql(_SET_VECTORS), [fingerprint, list(ids), literals, hashes])
+
+    async def _stats(self, fingerprint: str | None) -> StoreStats:
+        await self._ready()
+        async with self._database.transaction() as connection:
+            rows = await (await connection.execute(self._sql(_STATS), {"fingerprint": fingerprint})).fetchall()
+        by_kind: dict[str, int] = {}
+        by_direction: dict[str, int] = {}
+        by_fingerprint: dict[str, int] = {}
+        for kind, direction, found, count, _ in rows:
+            by_kind[kind] = by_kind.get(kind, 0) + count
+            if direction is not None:
+                by_direction[direction] = by_direction.get(direction, 0) + count
+            if found is not None:
+                by_fingerprint[found] = by_fingerprint.get(found, 0) + count
+        self._total = sum(by_kind.values())
+        most = max(by_fingerprint, key=lambda key: by_fingerprint[key], default=None)
+        return StoreStats(self._total, by_kind, by_direction, most, sum(row[4] for row in rows))
+
+    def _sql(self, text: str) -> sql.Composed:
+        vector = self._info.vector_schema if self._info is not None else "public"
+        return sql.SQL(text).format(schema=sql.Identifier(self._schema), vector=sql.Identifier(vector))
+
+
+@contextmanager
+def _schema_errors() -> Iterator[None]:
+    try:
+        yield
+    except MigrationError as error:
+        raise StoreUnavailable(str(error)) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError):
+        raise
+    except psycopg.Error as error:
+        raise StoreUnavailable(
+            f"the database schema cannot be prepared ({type(error).__name__}: {error}); the user of DATABASE_URL must "
+            "be allowed to create tables, and the extension 'vector' must be available"
+        ) from error
+
+
+def _row(document: Document) -> dict[str, Any]:
+    metadata = dict(document.metadata)
+    identity = json.dumps(
+        [FOLDING_VERSION, document.kind, document.content, metadata], sort_keys=True, ensure_ascii=False
+    )
+    return {
+        "id": document.id,
+        "kind": document.kind,
+        "content": document.content,
+        "metadata": metadata,
+        "content_hash": hashlib.sha256(identity.encode()).hexdigest(),
+        **asdict(index_fields(document)),
+    }
+
+
+def _md5(content: str) -> str:
+    return hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()

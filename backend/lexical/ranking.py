@@ -1,0 +1,220 @@
+"""Order of the candidates: whole phrases before parts of phrases before words before meaning.
+
+Every kind of evidence has its own band of scores (0..1), so that a similar vector never lifts a
+document over one that holds the very word that was asked for.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.base import Direction, ParsedQuery, SearchHit
+from lexical.fields import near_codes, phrase_keys
+from lexical.folding import normalise
+
+WHOLE_LEMMA, WHOLE_GLOSS, WHOLE_ASKED_GLOSS = 0.98, 0.93, 0.97
+LATER_SENSE = 0.01
+STEMMED_LEMMA = 0.82
+INSIDE_LEMMA, INSIDE_GLOSS, INSIDE_TEXT, INSIDE_SPAN = 0.68, 0.64, 0.45, 0.12
+TYPO_LEMMA, TYPO_GLOSS, TYPO_TERM = 0.78, 0.76, 0.60
+WORDS_BASE, WORDS_SPAN = 0.15, 0.42
+VECTOR_SPAN = 0.40
+MIN_SIMILARITY = 0.30
+OTHER_LANGUAGE = 0.10
+SAME_SPELLING = 0.02
+VECTOR_TIE_BREAK = 0.01
+SUBENTRY_TIE_BREAK = 0.005
+FIELD_WEIGHTS = {"a": 1.0, "b": 0.8, "c": 0.45, "": 0.0}
+
+_ARTICLES = ("el ", "la ", "los ", "las ", "un ", "una ", "unos ", "unas ", "a ", "al ")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A document that some part of the search found, and what was seen of it."""
+
+    id: str
+    kind: str
+    content: str
+    metadata: Mapping[str, Any]
+    direction: str | None
+    lemma_keys: list[str]
+    gloss_keys: list[str]
+    text_a: str
+    text_b: str
+    text_c: str
+    term_fields: list[str]
+    """For each term of the query the best field that holds it: a, b, c or nothing."""
+    similarity: float | None
+    """Cosine with the query, where both vectors have the same fingerprint."""
+    term_counts: list[int]
+    """For each term the number of documents that hold it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    score: float
+    matched_on: str
+
+
+def key_forms(phrase: str) -> list[str]:
+    """Return the phrase and, where it starts with an article, the phrase without it."""
+    forms = [phrase] if phrase else []
+    forms += [phrase[len(article) :] for article in _ARTICLES if phrase.startswith(article)]
+    return forms
+
+
+def rank(query: ParsedQuery, candidates: Sequence[Candidate], total: int, top_k: int) -> list[SearchHit]:
+    """Return the best ``top_k`` candidates with their scores and reasons.
+
+    Args:
+        query: what is looked up.
+        candidates: documents, in any order.
+        total: documents in the store, for the weight of rare words.
+        top_k: how many to return at most.
+
+    """
+    forms = key_forms(query.phrase)
+    spelled = _spelled(query)
+    ranked = []
+    for candidate in candidates:
+        evidence = _evidence(query, forms, spelled, candidate, total)
+        if evidence:
+            best = max(item.score for item in evidence)
+            tie_break = VECTOR_TIE_BREAK * max(candidate.similarity or 0.0, 0.0)
+            if candidate.metadata.get("part") == "subentry":
+                tie_break -= SUBENTRY_TIE_BREAK
+            reasons = [item.matched_on for item in sorted(evidence, key=lambda item: -item.score)]
+            ranked.append((best + tie_break, tuple(dict.fromkeys(reasons)), candidate))
+    ranked.sort(key=lambda row: (-row[0], len(row[2].content), row[2].id))
+    return [
+        SearchHit(found.id, found.kind, found.content, round(min(max(score, 0.0), 1.0), 4), reasons, found.metadata)
+        for score, reasons, found in ranked[:top_k]
+    ]
+
+
+def _evidence(query: ParsedQuery, forms: list[str], spelled: str, candidate: Candidate, total: int) -> list[_Evidence]:
+    found = [
+        *_whole(query.direction, forms, spelled, candidate),
+        *_inside(query.direction, forms, candidate),
+        *_words(query, candidate, total),
+    ]
+    if not any(item.score > TYPO_LEMMA for item in found):
+        found += _typo(query, forms, candidate)
+    if candidate.similarity is not None and candidate.similarity >= MIN_SIMILARITY:
+        found.append(_Evidence(VECTOR_SPAN * min(candidate.similarity, 1.0), "vector"))
+    return found
+
+
+def _whole(asked: Direction | None, forms: list[str], spelled: str, candidate: Candidate) -> list[_Evidence]:
+    """The phrase is the whole lemma, variant or one sense of the gloss."""
+    found = []
+    part = candidate.metadata.get("part")
+    if any(form in candidate.lemma_keys for form in forms):
+        lemma = str(candidate.metadata.get("lemma", ""))
+        own = phrase_keys([lemma])
+        name = "example" if part == "example" else "lemma" if any(form in own for form in forms) else "variant"
+        score = WHOLE_LEMMA - _language_penalty(asked, candidate.direction, of_lemma=True)
+        if name == "lemma" and normalise(lemma) == spelled:
+            score += SAME_SPELLING
+        found.append(_Evidence(score, name))
+        if part == "subentry":
+            found.append(_Evidence(score, "subentry"))
+    places = [candidate.gloss_keys.index(form) for form in forms if form in candidate.gloss_keys]
+    if places:
+        penalty = _language_penalty(asked, candidate.direction, of_lemma=False)
+        base = WHOLE_ASKED_GLOSS if asked and not penalty else WHOLE_GLOSS
+        sense = normalise(str(candidate.metadata.get("gloss", "")))
+        same = SAME_SPELLING if spelled and spelled in sense else 0.0
+        score = base - penalty - LATER_SENSE * min(*places, 3) + same
+        found.append(_Evidence(score, "example" if part == "example" else "gloss"))
+    return found
+
+
+def _inside(asked: Direction | None, forms: list[str], candidate: Candidate) -> list[_Evidence]:
+    """The phrase stands, word by word, inside a longer field."""
+    found: list[_Evidence] = []
+    form = forms[-1] if forms else ""
+    if not form:
+        return found
+    for text, base, name, of_lemma in (
+        (candidate.text_a, INSIDE_LEMMA, "lemma", True),
+        (candidate.text_b, INSIDE_GLOSS, "gloss", False),
+    ):
+        if f" {form} " in f" {text} ":
+            share = len(form.split()) / len(text.split())
+            penalty = _language_penalty(asked, candidate.direction, of_lemma=of_lemma)
+            found.append(_Evidence(base + INSIDE_SPAN * share - penalty, name))
+    if f" {form} " in f" {candidate.text_c} ":
+        share = min(1.0, len(form.split()) / len(candidate.text_c.split()))
+        name = "example" if candidate.metadata.get("part") == "example" else "words"
+        found.append(_Evidence(INSIDE_TEXT + INSIDE_SPAN * share, name))
+    return found
+
+
+def _words(query: ParsedQuery, candidate: Candidate, total: int) -> list[_Evidence]:
+    """Terms of the query, the rare ones first, in any field and in any form that the stemmer knows."""
+    if not any(candidate.term_fields):
+        return []
+    weights = [math.log(1 + (total + 1) / (count + 1)) for count in candidate.term_counts]
+    pairs = list(zip(weights, candidate.term_fields, strict=True))
+    coverage = sum(weight * FIELD_WEIGHTS[field] for weight, field in pairs) / sum(weights)
+    found = [_Evidence(WORDS_BASE + WORDS_SPAN * coverage, "words")]
+    in_lemma = all(field == "a" for field in candidate.term_fields)
+    if in_lemma and any(len(key.split()) <= len(query.phrase.split()) for key in candidate.lemma_keys):
+        penalty = _language_penalty(query.direction, candidate.direction, of_lemma=True)
+        found.append(_Evidence(STEMMED_LEMMA - penalty, "lemma"))
+    return found
+
+
+def _typo(query: ParsedQuery, forms: list[str], candidate: Candidate) -> list[_Evidence]:
+    """One letter too many, too few, wrong, or two swapped."""
+    if candidate.metadata.get("part") == "example":
+        return []
+    found = []
+    for keys, base, of_lemma in ((candidate.lemma_keys, TYPO_LEMMA, True), (candidate.gloss_keys, TYPO_GLOSS, False)):
+        penalty = _language_penalty(query.direction, candidate.direction, of_lemma=of_lemma)
+        if any(one_typo_apart(form, key) for form in forms for key in keys):
+            found.append(_Evidence(base - penalty, "typo"))
+        elif len(query.terms) > 1 and any(one_typo_apart(term, key) for term in query.terms for key in keys):
+            found.append(_Evidence(TYPO_TERM - penalty, "typo"))
+    return found
+
+
+def one_typo_apart(left: str, right: str) -> bool:
+    """Return whether one insertion, deletion, replacement or swap of neighbours makes them equal.
+
+    Also false for phrases that ``near_codes`` leaves out as too short or too long.
+    """
+    if left == right or not near_codes(left) or not near_codes(right):
+        return False
+    if len(left) > len(right):
+        left, right = right, left
+    start = 0
+    while start < len(left) and left[start] == right[start]:
+        start += 1
+    rest, other = left[start:], right[start:]
+    if len(left) + 1 == len(right):
+        return rest == other[1:]
+    swapped = len(rest) > 1 and rest[0] == other[1] and rest[1] == other[0] and rest[2:] == other[2:]
+    return len(left) == len(right) and (rest[1:] == other[1:] or swapped)
+
+
+def _language_penalty(asked: Direction | None, stored: str | None, *, of_lemma: bool) -> float:
+    """The field is in the other language than the phrase is taken to be in."""
+    if asked is None or stored is None:
+        return 0.0
+    return 0.0 if (asked == stored) == of_lemma else OTHER_LANGUAGE
+
+
+def _spelled(query: ParsedQuery) -> str:
+    """Return the phrase as it was typed, with its accents, where it can be told."""
+    typed = normalise(query.original)
+    pieces = [word.strip("¿?¡!.,;:\"'“”«»()") for word in typed.split()]
+    size = len(query.phrase.split())
+    for start in range(len(pieces) - size, -1, -1):
+        window = " ".join(pieces[start : start + size])
+        if window and phrase_keys([window])[:1] == [query.phrase]:
+            return window
+    return ""

@@ -1,0 +1,128 @@
+"""Dictionary entries: ``lemma, variants, pos, pos_full, gloss_bora | gloss_es, synonyms, subentries, examples, notes``.
+
+``gloss_bora`` makes a Spanish lemma with its Bora meaning, ``gloss_es`` the reverse. An entry,
+each of its sub-entries and each of its examples become a document of their own.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.base import Direction, Document
+from lexical.fields import expand_variant
+from lexical.folding import fold, normalise
+from services.documents import InvalidDocument, document_id, text_field, text_list
+
+_GLOSSES: tuple[tuple[str, Direction], ...] = (("gloss_bora", "es_bora"), ("gloss_es", "bora_es"))
+
+
+def is_entry(record: Mapping[str, Any]) -> bool:
+    """Return whether the record has a dictionary entry's fields."""
+    return "lemma" in record and any(name in record for name, _ in _GLOSSES)
+
+
+def entry_documents(record: Mapping[str, Any]) -> tuple[list[Document], list[str]]:
+    """Return the documents of one entry, and what of it was left out and why.
+
+    Raises ``InvalidDocument`` when the entry itself cannot be read.
+    """
+    direction = _direction(record)
+    lemma = text_field(record, "lemma")
+    if not fold(lemma):
+        raise InvalidDocument("lemma: empty")
+    documents: list[Document] = []
+    problems: list[str] = []
+    head = _head_document(record, direction, parent=None)
+    if head is None:
+        problems.append(f"'{lemma}' has no gloss; its sub-entries and examples are kept")
+    else:
+        documents.append(head)
+    problems += _examples(record, lemma, direction, documents)
+    for position, sub in enumerate(_parts(record, "subentries", problems)):
+        try:
+            document = _head_document(sub, direction, parent=lemma)
+            if document is None:
+                problems.append(f"sub-entry {position} of '{lemma}' has no gloss")
+            else:
+                documents.append(document)
+            problems += _examples(sub, text_field(sub, "lemma") or lemma, direction, documents)
+        except InvalidDocument as error:
+            problems.append(f"sub-entry {position} of '{lemma}': {error}")
+    return documents, problems
+
+
+def _direction(record: Mapping[str, Any]) -> Direction:
+    present = [direction for name, direction in _GLOSSES if name in record]
+    if len(present) > 1:
+        raise InvalidDocument("gloss_bora and gloss_es exclude each other")
+    return present[0]
+
+
+def _head_document(record: Mapping[str, Any], direction: Direction, parent: str | None) -> Document | None:
+    lemma = text_field(record, "lemma")
+    gloss = text_field(record, "gloss_bora" if direction == "es_bora" else "gloss_es")
+    if not fold(lemma):
+        raise InvalidDocument("lemma: empty")
+    if not fold(gloss):
+        return None
+    variants = [expand_variant(lemma, part) for text in text_list(record, "variants") for part in text.split(",")]
+    pos = text_field(record, "pos")
+    metadata: dict[str, Any] = {
+        "lemma": lemma,
+        "gloss": gloss,
+        "pos": pos,
+        "direction": direction,
+        "part": "entry" if parent is None else "subentry",
+    }
+    if parent is not None:
+        metadata["parent_lemma"] = parent
+    for name, values in (
+        ("variants", [variant.strip() for variant in variants if variant.strip()]),
+        ("synonyms", text_list(record, "synonyms")),
+        ("notes", text_list(record, "notes")),
+    ):
+        if values:
+            metadata[name] = values
+    if text_field(record, "pos_full"):
+        metadata["pos_full"] = text_field(record, "pos_full")
+    title = ", ".join([lemma, *metadata.get("variants", [])])
+    content = f"{title} ({pos}): {gloss}" if pos else f"{title}: {gloss}"
+    # The gloss is part of the identity: homographs ("banco", twice) must not replace each other.
+    # Accents stay in it, since in Bora they tell words apart.
+    identity = (direction, normalise(parent or ""), normalise(lemma), normalise(pos), normalise(gloss))
+    return Document(document_id("entry" if parent is None else "sub", *identity), "dictionary", content, metadata)
+
+
+def _examples(record: Mapping[str, Any], parent: str, direction: Direction, documents: list[Document]) -> list[str]:
+    problems: list[str] = []
+    for position, example in enumerate(_parts(record, "examples", problems)):
+        try:
+            spanish, bora = text_field(example, "es"), text_field(example, "bora")
+        except InvalidDocument as error:
+            problems.append(f"example {position} of '{parent}': {error}")
+            continue
+        if not fold(spanish) or not fold(bora):
+            problems.append(f"example {position} of '{parent}': es or bora is empty")
+            continue
+        lemma, gloss = (spanish, bora) if direction == "es_bora" else (bora, spanish)
+        metadata = {
+            "lemma": lemma,
+            "gloss": gloss,
+            "pos": "",
+            "direction": direction,
+            "part": "example",
+            "parent_lemma": parent,
+        }
+        identity = (direction, normalise(parent), normalise(spanish), normalise(bora))
+        documents.append(Document(document_id("example", *identity), "dictionary", f"{lemma} = {gloss}", metadata))
+    return problems
+
+
+def _parts(record: Mapping[str, Any], name: str, problems: list[str]) -> list[Mapping[str, Any]]:
+    value = record.get(name) or []
+    if not isinstance(value, list):
+        problems.append(f"{name}: a list is expected")
+        return []
+    kept = [part for part in value if isinstance(part, Mapping)]
+    if len(kept) < len(value):
+        problems.append(f"{name}: {len(value) - len(kept)} of its parts are not objects")
+    return kept

@@ -1,0 +1,88 @@
+"""A learner's question reduced to the words that are looked up.
+
+Everything works on folded text (see ``lexical.folding``), so the patterns below have no
+accents. A frame is only taken away when something is left inside: "¿Cómo se dice decir en
+bora?" asks for *decir*.
+"""
+
+import re
+from dataclasses import dataclass
+
+from adapters.base import Direction, ParsedQuery
+from lexical.folding import fold
+from services.query_frames import (
+    COURTESY_AFTER,
+    COURTESY_BEFORE,
+    FRAMES,
+    LABELS,
+    STOP_WORDS,
+    TAIL_LANGUAGE,
+    language_direction,
+)
+
+__all__ = ["fold", "parse_query"]
+
+MAX_QUERY_CHARS = 2_000
+MAX_TERMS = 24
+
+_QUOTES = re.compile(
+    r"[\"“”«»„]([^\"“”«»„]+)[\"“”«»„]"
+    r"|(?<!\w)['‘’]([^'‘’]+)['‘’](?!\w)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    phrase: str
+    direction: Direction | None
+
+
+def parse_query(text: str) -> ParsedQuery:
+    """Return what ``text`` asks for.
+
+    ``phrase`` is empty only when ``text`` holds no letter or digit. Text beyond
+    ``MAX_QUERY_CHARS`` characters and terms beyond ``MAX_TERMS`` are ignored.
+    """
+    shortened = text[:MAX_QUERY_CHARS]
+    reading = _read(fold(shortened))
+    quoted = _quoted(shortened)
+    phrase = quoted or reading.phrase
+    return ParsedQuery(original=text, phrase=phrase, terms=_terms(phrase), direction=reading.direction)
+
+
+def _read(folded: str) -> _Reading:
+    asked = _strip(folded, COURTESY_BEFORE, COURTESY_AFTER)
+    for frame in FRAMES:
+        found = frame.pattern.fullmatch(asked)
+        if found is None:
+            continue
+        tongue = found.groupdict().get("lang")
+        direction = language_direction(tongue, source=frame.language_is_source) if tongue else frame.direction
+        inner = _strip(found["x"], LABELS, COURTESY_AFTER)
+        return _Reading(inner, direction)
+    tail = TAIL_LANGUAGE.fullmatch(asked)
+    if tail is not None:
+        return _Reading(_strip(tail["x"], LABELS, COURTESY_AFTER), language_direction(tail["lang"], source=False))
+    return _Reading(asked, None)
+
+
+def _strip(text: str, before: re.Pattern[str], after: re.Pattern[str]) -> str:
+    """Take words of courtesy from both ends, as long as something else is left."""
+    while True:
+        shorter = after.sub("", before.sub("", text, count=1), count=1).strip()
+        if not shorter or shorter == text:
+            return text
+        text = shorter
+
+
+def _quoted(text: str) -> str:
+    """Return the folded text in quotation marks, when exactly one part of ``text`` has them."""
+    parts = [fold(first or second) for first, second in _QUOTES.findall(text)]
+    filled = [part for part in parts if part]
+    return filled[0] if len(filled) == 1 else ""
+
+
+def _terms(phrase: str) -> tuple[str, ...]:
+    every = list(dict.fromkeys(phrase.split()))
+    telling = [word for word in every if word not in STOP_WORDS]
+    return tuple((telling or every)[:MAX_TERMS])
