@@ -20,6 +20,7 @@ class Check:
     app: App
     folder: Path
     command: tuple[str | Path, ...]
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 def checks(workspace: Workspace, fix: bool = False) -> list[Check]:
@@ -41,7 +42,9 @@ def checks(workspace: Workspace, fix: bool = False) -> list[Check]:
     for app in workspace.apps:
         found.append(Check(f"types of {app.name}", app, app.folder, (*mypy, "--cache-dir", cache / app.name, ".")))
     own = [name for name in ("dev.py", "devtools", "tests", "bench") if _has_python(root / name)]
-    found.append(Check(f"types of {', '.join(own)}", backend, root, (*mypy, "--cache-dir", cache / "root", *own)))
+    command = (*mypy, "--cache-dir", cache / "root", *own)
+    # Tests import their neighbours by bare name, as pytest lets them.
+    found.append(Check(f"types of {', '.join(own)}", backend, root, command, (("MYPYPATH", "tests"),)))
     return found
 
 
@@ -55,7 +58,7 @@ def run(chosen: Sequence[Check], console: Console, stop: Stop) -> int:
     for check in chosen:
         console.line(f"== {check.title} ==")
         command = [check.app.python, *check.command]
-        if run_in_foreground(command, cwd=check.folder, env=child_environment(), stop=stop):
+        if run_in_foreground(command, cwd=check.folder, env=child_environment(dict(check.variables)), stop=stop):
             failed.append(check.title)
     console.line(f"Failed: {', '.join(failed)}" if failed else f"All {len(chosen)} checks passed.")
     if any(title in ("format", "lint") for title in failed):

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -121,9 +121,10 @@ def total_memory_gb() -> float | None:
 
 
 def _posix_memory_gb() -> float | None:
+    ask: Callable[[str], int] = getattr(os, "sysconf")  # noqa: B009 - absent on Windows, and from its types
     try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
+        total = ask("SC_PAGE_SIZE") * ask("SC_PHYS_PAGES")
+    except (ValueError, OSError):
         return None
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError):

@@ -51,6 +51,10 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def wait_until_dead(*pids: int) -> None:
+    wait_until(lambda: not any(is_alive(pid) for pid in pids), f"the processes {pids} have ended")
+
+
 @dataclass
 class Running:
     """A dev.py that runs in the background; its output is collected in a file."""
@@ -71,7 +75,10 @@ class Running:
 
     def interrupt(self) -> None:
         """Presses Ctrl-C."""
-        self.process.send_signal(signal.SIGINT if os.name != "nt" else signal.CTRL_BREAK_EVENT)
+        if sys.platform == "win32":
+            self.process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            self.process.send_signal(signal.SIGINT)
 
     def end(self, seconds: float = 30) -> int:
         return self.process.wait(seconds)

@@ -1,0 +1,266 @@
+"""`dev.py up` with stand-in services: real processes, real ports, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Checkout, Running, free_port, is_alive, wait_until, wait_until_dead
+
+STAND_IN = Path(__file__).with_name("stand_in_service.py")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to another console's process")
+
+
+class Bench:
+    """A checkout with stand-ins for both services, and ports that nobody else uses."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        self.checkout = checkout
+        self.llm_port, self.backend_port = free_port(), free_port()
+        for app in ("llm_service", "backend"):
+            shutil.copy(STAND_IN, checkout.root / app / "main.py")
+
+    def up(self, *arguments: str, llm: str = "", backend: str = "", **variables: str) -> Running:
+        ports = ("--llm-port", str(self.llm_port), "--backend-port", str(self.backend_port))
+        return self.checkout.start("up", *ports, *arguments, STAND_IN_LLM=llm, STAND_IN_BACKEND=backend, **variables)
+
+    def pids(self, app: str, name: str = "pids.txt") -> list[int]:
+        path = self.checkout.root / app / name
+        return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+    def every_pid(self) -> list[int]:
+        names = ("pids.txt", "children.txt")
+        return [pid for app in ("llm_service", "backend") for name in names for pid in self.pids(app, name)]
+
+    def seen_by(self, port: int) -> dict[str, str]:
+        """The variables a stand-in was started with."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            variables: dict[str, str] = json.loads(answer.read())
+            return variables
+
+
+@pytest.fixture
+def bench(checkout: Checkout) -> Iterator[Bench]:
+    made = Bench(checkout)
+    yield made
+    checkout.end_everything()
+    assert not [pid for pid in made.every_pid() if is_alive(pid)]
+
+
+def test_starts_both_waits_until_both_are_ready_and_ctrl_c_ends_both(bench: Bench) -> None:
+    running = bench.up(llm="ready_after=1 child", backend="child")
+    running.wait_for("Ctrl-C ends both")
+    output = running.output
+    assert "llm_service is ready" in output
+    assert "backend is ready" in output
+    assert f"Chat page    http://127.0.0.1:{bench.backend_port}/" in output
+    assert f"http://127.0.0.1:{bench.llm_port}/docs" in output
+    assert "    llm | stand-in start 1 ñandú" in output
+    assert "backend | stand-in start 1 ñandú" in output
+    pids = bench.every_pid()
+    assert len(pids) == 4
+    running.interrupt()
+    assert running.end() == 0
+    wait_until_dead(*pids)
+    assert running.output.count("stand-in ends gracefully") == 2
+
+
+def test_sigterm_ends_both(bench: Bench) -> None:
+    running = bench.up()
+    running.wait_for("Ctrl-C ends both")
+    running.process.send_signal(signal.SIGTERM)
+    assert running.end() == 0
+    wait_until_dead(*bench.every_pid())
+
+
+def test_ctrl_c_while_waiting_ends_both(bench: Bench) -> None:
+    running = bench.up(llm="ready_after=600")
+    running.wait_for("backend is ready")
+    running.interrupt()
+    running.end()
+    assert "Ctrl-C ends both" not in running.output
+    wait_until_dead(*bench.every_pid())
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("setpriv"), reason="Linux only, with setpriv")
+def test_a_killed_up_takes_its_services_along(bench: Bench) -> None:
+    running = bench.up()
+    running.wait_for("Ctrl-C ends both")
+    pids = bench.every_pid()
+    running.process.kill()
+    running.end()
+    wait_until_dead(*pids)
+
+
+def test_a_stubborn_service_is_killed_after_its_grace(bench: Bench) -> None:
+    running = bench.up("--grace", "1", llm="stubborn")
+    running.wait_for("Ctrl-C ends both")
+    running.interrupt()
+    running.end()
+    assert "llm_service did not end within its grace and was killed" in running.output
+    wait_until_dead(*bench.every_pid())
+
+
+def test_a_second_ctrl_c_ends_a_stubborn_service_at_once(bench: Bench) -> None:
+    running = bench.up("--grace", "600", llm="stubborn")
+    running.wait_for("Ctrl-C ends both")
+    running.interrupt()
+    running.wait_for("stand-in ends gracefully")
+    running.interrupt()
+    running.end()
+    wait_until_dead(*bench.every_pid())
+
+
+def test_the_backend_is_told_where_the_llm_service_is(bench: Bench) -> None:
+    bench.up().wait_for("Ctrl-C ends both")
+    seen = bench.seen_by(bench.backend_port)
+    assert seen["LLM_SERVICE_URL"] == f"http://127.0.0.1:{bench.llm_port}"
+    assert seen["BACKEND_PORT"] == str(bench.backend_port)
+    assert bench.seen_by(bench.llm_port)["LLM_SERVICE_PORT"] == str(bench.llm_port)
+
+
+def test_a_configured_remote_llm_service_is_kept(bench: Bench) -> None:
+    bench.checkout.write("backend/.env", "LLM_SERVICE_URL=http://user:secret@llm.example:9000\n")
+    running = bench.up()
+    running.wait_for("Ctrl-C ends both")
+    assert "LLM_SERVICE_URL" not in bench.seen_by(bench.backend_port)
+    assert "The backend uses LLM_SERVICE_URL=llm.example:9000" in running.output
+    assert "secret" not in running.output
+
+
+def test_ports_come_from_the_configuration_when_no_option_says_otherwise(bench: Bench) -> None:
+    lines = f"LLM_SERVICE_PORT={bench.llm_port}\nBACKEND_PORT = '{bench.backend_port}'  # mine\n"
+    bench.checkout.write(".env", lines)
+    running = bench.checkout.start("up")
+    running.wait_for("Ctrl-C ends both")
+    assert bench.seen_by(bench.backend_port)["LLM_SERVICE_URL"] == f"http://127.0.0.1:{bench.llm_port}"
+
+
+def test_a_port_in_the_configuration_that_is_none_is_named(bench: Bench) -> None:
+    bench.checkout.write(".env", "LLM_SERVICE_PORT=eighty\n")
+    done = bench.checkout.dev("up")
+    assert done.returncode == 1
+    assert "LLM_SERVICE_PORT=eighty is not a port" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "app", "other"), [("--llm-only", "llm_service", "backend"), ("--backend-only", "backend", "llm_service")]
+)
+def test_only_one_service_can_be_started(bench: Bench, option: str, app: str, other: str) -> None:
+    running = bench.up(option)
+    running.wait_for("Ctrl-C ends it")
+    assert len(bench.pids(app)) == 1
+    assert not bench.pids(other)
+
+
+def test_a_taken_port_is_refused_before_anything_starts_naming_its_holder(bench: Bench) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", bench.llm_port))
+        holder.listen()
+        running = bench.up()
+        assert running.end() == 1
+    assert f"Port {bench.llm_port} is taken" in running.output
+    if sys.platform == "linux":
+        assert f"(process {os.getpid()})" in running.output
+    assert f"--llm-port {bench.llm_port + 10}" in running.output
+    assert not bench.every_pid()
+
+
+def test_the_same_port_for_both_is_refused(bench: Bench) -> None:
+    port = str(bench.llm_port)
+    done = bench.checkout.dev("up", "--llm-port", port, "--backend-port", port)
+    assert done.returncode == 1
+    assert f"Both services would listen on port {port}" in done.stdout
+
+
+def test_a_service_that_dies_before_it_is_ready_ends_the_wait_with_its_last_lines(bench: Bench) -> None:
+    running = bench.up(llm="quiet_death", backend="ready_after=600")
+    assert running.end() == 1
+    assert "llm_service ended (exit status 1)" in running.output
+    assert "    Configuration error: LLM_MODEL: it says no" in running.output
+    assert "dev.py doctor" in running.output
+    wait_until_dead(*bench.every_pid())
+
+
+def test_a_service_that_never_gets_ready_is_given_up(bench: Bench) -> None:
+    running = bench.up("--ready-timeout", "1", llm="ready_after=600")
+    assert running.end() == 1
+    assert "llm_service not ready after 1 s" in running.output
+    wait_until_dead(*bench.every_pid())
+
+
+def test_a_dead_llm_service_is_started_again_while_the_backend_stays(bench: Bench) -> None:
+    running = bench.up(llm="die_after=2 die_once child")
+    running.wait_for("llm_service is ready again")
+    output = running.output
+    assert "llm_service ended (exit status 7)" in output
+    assert "the stand-in dies now" in output
+    assert "meanwhile the backend answers without it" in output
+    assert len(bench.pids("llm_service")) == 2
+    assert len(bench.pids("backend")) == 1
+    wait_until_dead(bench.pids("llm_service", "children.txt")[0])
+    running.interrupt()
+    assert running.end() == 0
+
+
+def test_an_llm_service_that_is_not_restarted_leaves_the_backend_and_a_bad_exit_status(bench: Bench) -> None:
+    running = bench.up("--no-restart", llm="die_after=1.5")
+    running.wait_for("It is not started again")
+    assert is_alive(bench.pids("backend")[0])
+    running.interrupt()
+    assert running.end() == 1
+    assert len(bench.pids("llm_service")) == 1
+
+
+def test_a_port_taken_while_the_llm_service_was_down_is_left_to_its_new_holder(bench: Bench) -> None:
+    running = bench.up(llm="die_after=2")
+    running.wait_for("is started again in")
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", bench.llm_port))
+        holder.listen()
+        running.wait_for("was taken meanwhile")
+    assert len(bench.pids("llm_service")) == 1
+
+
+def test_a_dead_backend_ends_everything(bench: Bench) -> None:
+    running = bench.up(backend="die_after=1.5")
+    assert running.end() == 1
+    assert "backend ended (exit status 7)" in running.output
+    wait_until_dead(*bench.every_pid())
+
+
+def test_no_install_refuses_to_start_without_environments(bare_checkout: Checkout) -> None:
+    ports = ("--llm-port", str(free_port()), "--backend-port", str(free_port()))
+    done = bare_checkout.dev("up", "--no-install", *ports)
+    assert done.returncode == 1
+    assert "there is none yet" in done.stdout
+    assert "dev.py setup" in done.stdout
+    assert not bare_checkout.venv("backend").exists()
+
+
+def test_up_makes_what_is_missing_first(bare_checkout: Checkout) -> None:
+    bench = Bench(bare_checkout)
+    running = bench.up("--backend-only")
+    running.wait_for("Ctrl-C ends it")
+    assert "making" in running.output
+    wait_until(lambda: len(bench.pids("backend")) == 1, "the backend runs")
+
+
+def test_works_in_the_background_where_ctrl_c_is_ignored_by_inheritance(bench: Bench) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        running = bench.up()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    running.wait_for("Ctrl-C ends both")
+    running.interrupt()
+    assert running.end() == 0
