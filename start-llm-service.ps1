@@ -1,0 +1,46 @@
+﻿<#
+.SYNOPSIS
+    Arranca el microservicio LLM en el puerto 8001.
+.DESCRIPTION
+    La primera vez crea su entorno virtual e instala lo necesario. Ctrl-C lo detiene.
+    Los parámetros se pasan tal cual a "dev.py up --llm-only"; por ejemplo: --llm-port 8011
+#>
+$ErrorActionPreference = 'Stop'
+
+function Find-Python {
+    # Cada candidato se ejecuta de verdad: el python.exe de la Microsoft Store solo abre la tienda.
+    $candidates = @(
+        @('py', '-3'),
+        @('python3'),
+        @('python')
+    )
+    foreach ($candidate in $candidates) {
+        $command = Get-Command $candidate[0] -CommandType Application -ErrorAction SilentlyContinue | Select-Object -First 1
+        if (-not $command) { continue }
+        $options = @($candidate | Select-Object -Skip 1)
+        $answer = ''
+        try {
+            $answer = & $command.Source @options -c 'import sys; print(sys.version_info >= (3, 10))' 2>$null
+        } catch {
+            continue
+        }
+        if ("$answer".Trim() -eq 'True') {
+            return @($command.Source) + $options
+        }
+    }
+    return @()
+}
+
+$python = @(Find-Python)
+if ($python.Count -eq 0) {
+    Write-Host 'No se encontró Python 3.10 o posterior.' -ForegroundColor Red
+    Write-Host 'Instálelo desde https://www.python.org/downloads/ (marque "Add python.exe to PATH") y vuelva a ejecutar este script.'
+    exit 1
+}
+$program = $python[0]
+$options = @($python | Select-Object -Skip 1)
+$dev = Join-Path $PSScriptRoot 'dev.py'
+
+Write-Host 'Arrancando el microservicio LLM...' -ForegroundColor Green
+& $program @options $dev up --llm-only @args
+exit $LASTEXITCODE

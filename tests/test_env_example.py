@@ -1,0 +1,76 @@
+""".env.example against the settings of both apps: nothing forgotten, nothing invented, defaults as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+APPS = ("llm_service", "backend")
+# Read by huggingface_hub itself; the apps need no field for them.
+LIBRARY_VARIABLES = {"HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE"}
+# Names and versions are the product's, not the user's.
+NOT_FOR_USERS = {"APP_NAME", "APP_VERSION"}
+# The one default in which the apps differ; the file says so.
+DIFFERENT = {("backend", "CORS_ORIGINS")}
+
+PRINT_SETTINGS = (
+    "import json; from config.settings import settings; print(json.dumps(settings.model_dump(mode='json')))"
+)
+
+
+def documented() -> dict[str, str]:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    return dict(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
+
+
+def settings_of(app: str, variables: dict[str, str]) -> dict[str, object]:
+    """An app's settings, by name of the variable, in a process of its own."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "SYSTEMROOT", "HOME")}
+    answer = subprocess.run(
+        [sys.executable, "-c", PRINT_SETTINGS],
+        cwd=ROOT / app,
+        env={**kept, "ENV_FILES": "none", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return {name.upper(): value for name, value in json.loads(answer.stdout).items()}
+
+
+def test_every_documented_variable_is_a_setting() -> None:
+    fields = set().union(*(settings_of(app, {}) for app in APPS))
+    assert documented().keys() - fields - LIBRARY_VARIABLES == set()
+
+
+def test_every_setting_is_documented() -> None:
+    fields = set().union(*(settings_of(app, {}) for app in APPS))
+    assert fields - documented().keys() - NOT_FOR_USERS == set()
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_the_documented_defaults_are_the_real_ones(app: str) -> None:
+    shown = {name: value for name, value in documented().items() if value and (app, name) not in DIFFERENT}
+    assert settings_of(app, shown) == settings_of(app, {})
+
+
+def test_every_variable_is_explained() -> None:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    assignment = re.compile(r"^#? ?[A-Z][A-Z0-9_]+=")
+    alone = [
+        line
+        for before, line in zip(lines, lines[1:], strict=False)
+        if assignment.match(line) and not before.startswith("# ") and not assignment.match(before)
+    ]
+    assert alone == []
+
+
+def test_holds_no_secret_and_switches_nothing_on_when_copied() -> None:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == []
