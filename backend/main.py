@@ -1,0 +1,162 @@
+"""The backend: ``uvicorn main:app --port 8000``, or ``python main.py``, which honours the settings."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from adapters.base import SamplingOptions
+from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.fallback import FallbackChain, Provider
+from adapters.huggingface_adapter import HuggingFaceAdapter
+from adapters.llm_service_adapter import LLMServiceAdapter
+from adapters.llm_service_adapter import config_from_settings as service_config
+from adapters.local_models import config_from_settings as local_config
+from adapters.supabase_adapter import SupabaseAdapter
+from config.logs import configure_logging
+from config.settings import BACKEND_ROOT, Settings, secret
+from config.settings import settings as process_settings
+from middleware.auth import ApiKeyMiddleware
+from middleware.body_limit import BodyLimitMiddleware
+from middleware.request_context import RequestContextMiddleware
+from middleware.security_headers import SecurityHeadersMiddleware
+from routers import ops_router, pages, rag_router
+from routers.dependencies import Services
+from routers.errors import install_error_handlers
+from services.ingestion import DocumentIngestor
+from services.rag_service import RAGService
+from startup import StartableStore, Startup
+
+_GRACE_S = 10
+
+
+@dataclass(slots=True)
+class Collaborators:
+    """Everything with a life of its own; what is not given is made from the settings."""
+
+    store: StartableStore | None = None
+    llm_service: LLMServiceAdapter | None = None
+    local: HuggingFaceAdapter | None = None
+
+
+def create_app(settings: Settings | None = None, collaborators: Collaborators | None = None) -> FastAPI:
+    """Return the app. Nothing is opened, started or loaded before its lifespan begins."""
+    settings = settings or process_settings
+    given = collaborators or Collaborators()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logging(settings.log_level, settings.log_format)
+        async with contextlib.AsyncExitStack() as stack:
+            app.state.services = services = await _wire(settings, given, stack)
+            task = asyncio.create_task(services.startup.run(), name="startup")
+            stack.push_async_callback(_cancelled, task)
+            yield
+
+    app = FastAPI(
+        title=settings.app_name,
+        version=settings.app_version,
+        debug=False,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    # The Swagger assets that are served from here read OpenAPI 3.0.
+    app.openapi_version = "3.0.3"
+    install_error_handlers(app)
+    _add_middleware(app, settings)
+    app.include_router(rag_router.router)
+    app.include_router(ops_router.router)
+    app.include_router(pages.docs_router("openapi.json"))
+    pages.mount_pages(app, BACKEND_ROOT / "web")
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """The last one added is the first to see a request."""
+    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(ApiKeyMiddleware, api_key=secret(settings.backend_api_key))
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
+    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(RequestContextMiddleware)
+
+
+async def _wire(settings: Settings, given: Collaborators, stack: contextlib.AsyncExitStack) -> "RunningServices":
+    """Make what is not given, and have the stack close it; the last one made is closed first."""
+    service = given.llm_service or LLMServiceAdapter(service_config(settings))
+    stack.push_async_callback(service.close)
+    local = given.local or HuggingFaceAdapter(local_config(settings))
+    stack.push_async_callback(local.close)
+    store = given.store or _make_store(settings, stack)
+    stack.push_async_callback(store.close)
+
+    local_provider = Provider("local", local, local)
+    enabled = settings.llm_service_enabled
+    chain = FallbackChain([Provider("llm_service", service, service), local_provider] if enabled else [local_provider])
+    # Vectors in bulk come from the first provider only: filling in can wait until it is there.
+    ingestor = DocumentIngestor(store, service if enabled else local)
+    sampling = SamplingOptions(
+        max_new_tokens=min(settings.llm_max_new_tokens, settings.rag_max_new_tokens),
+        temperature=settings.llm_temperature,
+        top_p=settings.llm_top_p,
+    )
+    return RunningServices(
+        settings=settings,
+        store=store,
+        rag=RAGService(
+            store, local, language_model=chain, embedder=chain, sampling=sampling, top_k=settings.rag_top_k
+        ),
+        ingestor=ingestor,
+        startup=Startup(store, ingestor, settings.sample_lexicon_path, chain.note_fingerprint),
+        llm_service=service if enabled else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServices(Services):
+    """The collaborators, with the background task that the lifespan runs."""
+
+    startup: Startup
+
+
+def _make_store(settings: Settings, stack: contextlib.AsyncExitStack) -> SupabaseAdapter:
+    dsn = secret(settings.database_url)
+    embedded = None if dsn else EmbeddedPostgres(settings.data_dir)
+    if embedded is not None:
+        stack.push_async_callback(embedded.stop)
+    return SupabaseAdapter(
+        dsn or embedded.uri,  # type: ignore[union-attr]
+        dimension=settings.embedding_dimension,
+        pool_size=settings.database_pool_size,
+        timeout_s=settings.database_timeout,
+    )
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+app = create_app()
+
+if __name__ == "__main__":
+    uvicorn.run(
+        app,
+        host=process_settings.backend_host,
+        port=process_settings.backend_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )

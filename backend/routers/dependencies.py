@@ -1,0 +1,105 @@
+"""What a request needs of the app: its collaborators, its id, its time, and word of a client that left."""
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol, TypeVar
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+
+from adapters.base import DocumentStore
+from config.settings import Settings
+from routers.errors import ClientGone, DeadlineExceeded
+from services.ingestion import DocumentIngestor
+from services.rag_service import RAGService
+
+T = TypeVar("T")
+_MAX_TIMEOUT_MS = 600_000.0
+
+
+class ServiceHealth(Protocol):
+    """Somebody who can tell how the LLM service is."""
+
+    async def health_check(self) -> dict[str, Any]:
+        """Return its state; never raise."""
+        ...
+
+
+class Readiness(Protocol):
+    """What of the start-up is done."""
+
+    def checks(self) -> dict[str, bool]:
+        """Return each condition and whether it holds."""
+        ...
+
+    def kick_backfill(self) -> None:
+        """Tell that there may be documents without vectors."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The app's collaborators, wired in ``main``."""
+
+    settings: Settings
+    store: DocumentStore
+    rag: RAGService
+    ingestor: DocumentIngestor
+    startup: Readiness
+    llm_service: ServiceHealth | None
+
+
+def get_services(request: Request) -> Services:
+    """Return the app's collaborators."""
+    services: Services = request.app.state.services
+    return services
+
+
+def get_request_id(request: Request) -> str:
+    """Return the request's id."""
+    return str(request.state.request_id)
+
+
+def get_timeout_s(request: Request) -> float | None:
+    """Return the seconds that the caller gives, from ``X-Request-Timeout-Ms``; ``None`` without it."""
+    sent = request.headers.get("x-request-timeout-ms")
+    if sent is None:
+        return None
+    try:
+        milliseconds = float(sent)
+    except ValueError:
+        milliseconds = math.nan
+    if not 0 < milliseconds < math.inf:
+        fault = {"loc": ("X-Request-Timeout-Ms",), "msg": "is no positive number", "type": "value_error"}
+        raise RequestValidationError([fault])
+    return min(milliseconds, _MAX_TIMEOUT_MS) / 1000
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+RequestIdDep = Annotated[str, Depends(get_request_id)]
+TimeoutDep = Annotated[float | None, Depends(get_timeout_s)]
+
+
+async def while_client_waits(request: Request, work: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
+    """Return what ``work`` gives; cancel it when the client leaves or its time is over.
+
+    Raises ``ClientGone`` and ``DeadlineExceeded``.
+    """
+    task = asyncio.ensure_future(work)
+    watch = asyncio.ensure_future(_until_gone(request))
+    try:
+        done, _ = await asyncio.wait({task, watch}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if task in done:
+            return task.result()
+        raise ClientGone if watch in done else DeadlineExceeded
+    finally:
+        for pending in (task, watch):
+            pending.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

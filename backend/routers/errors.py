@@ -1,0 +1,122 @@
+"""Every error that a client can meet, and what it looks like over HTTP. Nowhere else decides that."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from adapters.base import LogicalError, StoreUnavailable, TechnicalError
+from middleware.errors import error_body
+from services.documents import InvalidDocument
+from services.rag_service import NothingToAnswerFrom
+
+logger = logging.getLogger(__name__)
+_PASSED_ON = frozenset({400, 413, 422})
+_HTTP_TYPES = {404: "not_found", 405: "method_not_allowed"}
+_SHOWN_FAULTS = 5
+
+
+class DeadlineExceeded(Exception):  # noqa: N818 - the contract's name
+    """The time that the caller gave is over."""
+
+
+class DocumentNotFound(Exception):  # noqa: N818 - the noun says it
+    """There is no document of this id."""
+
+
+class ClientGone(Exception):  # noqa: N818 - it is nobody's error
+    """The client left before its answer was ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as a client sees it."""
+
+    status: int
+    type: str
+    message: str
+    retryable: bool = False
+    retry_after_s: float | None = None
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what to tell about an error; unforeseen ones tell nothing about themselves."""
+    match error:
+        case StoreUnavailable():
+            return Problem(503, "retrieval_unavailable", "the dictionary cannot be read right now", True, 5)
+        case NothingToAnswerFrom():
+            message = "nothing was found by words, and no model is available to search by meaning"
+            return Problem(503, "llm_unavailable", message, True, 5)
+        case TechnicalError():
+            return Problem(503, "llm_unavailable", "no language model is available right now", True, error.retry_after_s)
+        case LogicalError():
+            if error.status in _PASSED_ON:
+                return Problem(error.status, error.error_type, _plain(error))
+            return Problem(502, "llm_service_refused", f"the LLM service refused with status {error.status}")
+        case DeadlineExceeded():
+            return Problem(504, "deadline_exceeded", "the request's time limit is over", True)
+        case DocumentNotFound():
+            return Problem(404, "not_found", "there is no document of this id")
+        case InvalidDocument():
+            return Problem(422, "invalid_request", str(error))
+        case RequestValidationError():
+            return Problem(422, "invalid_request", _faults(error.errors()))
+        case HTTPException():
+            kind = _HTTP_TYPES.get(error.status_code, "http_error")
+            return Problem(error.status_code, kind, str(error.detail))
+    return Problem(500, "internal_error", "something went wrong; the log knows this request's id")
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Have the app answer every foreseen error in the contract's form."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        headers = dict(getattr(error, "headers", None) or {})
+        if problem.retry_after_s is not None:
+            headers["Retry-After"] = str(math.ceil(problem.retry_after_s))
+        return JSONResponse(body_of(problem, request.state.request_id), problem.status, headers)
+
+    async def leave(request: Request, _error: Exception) -> Response:
+        request.state.log_status = 499
+        return Response(status_code=499)
+
+    foreseen: Sequence[type[Exception]] = (
+        StoreUnavailable,
+        NothingToAnswerFrom,
+        TechnicalError,
+        LogicalError,
+        DeadlineExceeded,
+        DocumentNotFound,
+        InvalidDocument,
+        RequestValidationError,
+        HTTPException,
+    )
+    for kind in foreseen:
+        app.add_exception_handler(kind, handle)
+    app.add_exception_handler(ClientGone, leave)
+
+
+def body_of(problem: Problem, request_id: str) -> dict[str, object]:
+    """Return the error's body."""
+    return error_body(problem.type, problem.message, request_id, retryable=problem.retryable)
+
+
+def _plain(error: LogicalError) -> str:
+    """Return the service's own words: its message is made for clients."""
+    return str(error)[:300]
+
+
+def _faults(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Name the fields and what is wrong with them, without what was sent."""
+    told = []
+    for fault in errors[:_SHOWN_FAULTS]:
+        place = ".".join(str(part) for part in fault["loc"] if part not in ("body", "query", "path"))
+        told.append(f"{place or 'body'}: {str(fault['msg']).removeprefix('Value error, ')}")
+    return "; ".join(told)

@@ -1,0 +1,61 @@
+"""Is the process alive, may it be asked, how are its neighbours."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse
+
+from adapters.base import StoreUnavailable
+from routers.dependencies import Services, ServicesDep
+
+router = APIRouter(tags=["Operations"])
+_PING_S = 1.0
+
+
+@router.get("/livez", summary="The process is up")
+async def livez() -> dict[str, str]:
+    """Answer as long as the event loop turns."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", summary="Questions can be answered")
+async def readyz(services: ServicesDep) -> JSONResponse:
+    """Answer 200 once database, schema and lexicon are there and while the database answers, else 503.
+
+    The LLM service is no condition: without it, answers come from the local model or the entries.
+    """
+    checks = services.startup.checks()
+    if all(checks.values()):
+        checks["database"] = await _database_answers(services)
+    ready = all(checks.values())
+    headers = {} if ready else {"Retry-After": "1"}
+    return JSONResponse({"status": "ready" if ready else "starting", "checks": checks}, 200 if ready else 503, headers)
+
+
+@router.get("/health", summary="The backend and its neighbours")
+async def health(services: ServicesDep) -> dict[str, Any]:
+    """Return what is known of the database and the LLM service; always 200."""
+    database, llm_service = await asyncio.gather(_database_answers(services), _llm_service_health(services))
+    ready = database and all(services.startup.checks().values())
+    degraded = not ready or llm_service.get("status") != "healthy"
+    return {
+        "status": "healthy" if not degraded else "degraded" if ready else "unhealthy",
+        "service": services.settings.app_name,
+        "version": services.settings.app_version,
+        "checks": {**services.startup.checks(), "database": database},
+        "llm_service": llm_service,
+    }
+
+
+async def _database_answers(services: Services) -> bool:
+    try:
+        async with asyncio.timeout(_PING_S):
+            await services.store.ping()
+    except (StoreUnavailable, TimeoutError):
+        return False
+    return True
+
+
+async def _llm_service_health(services: Services) -> dict[str, Any]:
+    return {"status": "disabled"} if services.llm_service is None else await services.llm_service.health_check()

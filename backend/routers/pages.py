@@ -1,0 +1,39 @@
+"""The chat page, and an API documentation that needs no internet."""
+
+import json
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+from swagger_ui_bundle import swagger_ui_path
+
+_DOCS_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>API</title>
+<link rel="stylesheet" href="docs/assets/swagger-ui.css"><link rel="icon" href="docs/assets/favicon-32x32.png">
+</head><body><div id="swagger-ui"></div>
+<script src="docs/assets/swagger-ui-bundle.js"></script><script src="docs/start.js"></script></body></html>
+"""
+
+
+def docs_router(openapi_url: str) -> APIRouter:
+    """Return ``/docs``; the start of the page is a file of its own, since its policy allows no inline scripts."""
+    router = APIRouter(include_in_schema=False)
+    options = json.dumps({"url": openapi_url, "dom_id": "#swagger-ui", "deepLinking": True})
+
+    @router.get("/docs")
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(_DOCS_PAGE)
+
+    @router.get("/docs/start.js")
+    async def start() -> Response:
+        return Response(f"window.ui = SwaggerUIBundle({options});", media_type="text/javascript")
+
+    return router
+
+
+def mount_pages(app: FastAPI, web: Path) -> None:
+    """Serve Swagger's assets, and the page at ``/``; call it after every router, the page takes what is left."""
+    app.mount("/docs/assets", StaticFiles(directory=str(swagger_ui_path)), name="docs-assets")
+    if (web / "index.html").is_file():
+        app.mount("/", StaticFiles(directory=str(web), html=True), name="web")

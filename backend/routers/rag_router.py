@@ -1,0 +1,166 @@
+"""``/api/rag``: questions, search and documents."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi import Query as QueryParam
+from starlette.responses import Response, StreamingResponse
+
+from adapters.base import ChatMessage, Document, SearchHit, TextDelta
+from routers import event_stream
+from routers.dependencies import RequestIdDep, Services, ServicesDep, TimeoutDep, while_client_waits
+from routers.errors import DocumentNotFound
+from schemas.rag import (
+    MAX_TOP_K,
+    DeleteResponse,
+    DocumentsRequest,
+    DocumentsResponse,
+    Query,
+    QueryRequest,
+    QueryResponse,
+    SearchResponse,
+    SearchResult,
+    Source,
+    StatsResponse,
+    Text,
+)
+from services.documents import InvalidDocument, check_document
+from services.rag_service import RagAnswer, Sources
+
+router = APIRouter(prefix="/api/rag", tags=["RAG"])
+
+
+@router.post("/query", response_model=QueryResponse, summary="Answer a question from the dictionary")
+async def query(
+    body: QueryRequest, request: Request, services: ServicesDep, request_id: RequestIdDep, timeout_s: TimeoutDep
+) -> QueryResponse | Response:
+    """Answer at once, or with ``stream: true`` as server-sent events."""
+    if body.stream:
+        return await _stream(body, request, services, request_id, timeout_s)
+    work = services.rag.answer(body.query, body.top_k, _history(body), request_id=request_id)
+    answer = await while_client_waits(request, work, timeout_s)
+    return _response(answer, request_id)
+
+
+@router.get("/search", summary="Search the dictionary")
+async def search(
+    request: Request,
+    services: ServicesDep,
+    request_id: RequestIdDep,
+    timeout_s: TimeoutDep,
+    q: Annotated[Query, QueryParam()],
+    top_k: Annotated[int, QueryParam(ge=1, le=MAX_TOP_K)] = 5,
+) -> SearchResponse:
+    """Return what is found, best first."""
+    started = time.monotonic()
+    work = services.rag.search(q, top_k, request_id=request_id)
+    retrieval = await while_client_waits(request, work, timeout_s)
+    took_ms = round((time.monotonic() - started) * 1000, 1)
+    return SearchResponse(results=[_result(hit) for hit in retrieval.hits], took_ms=took_ms)
+
+
+@router.post("/documents", summary="Store documents")
+async def store_documents(body: DocumentsRequest, services: ServicesDep) -> DocumentsResponse:
+    """Insert or replace by id; storing the same again changes nothing. One bad document refuses them all."""
+    documents = [Document(item.id, item.kind, item.content, item.metadata) for item in body.documents]
+    for number, document in enumerate(documents):
+        try:
+            check_document(document)
+        except InvalidDocument as error:
+            raise InvalidDocument(f"documents.{number}.{error}") from error
+    report = await services.store.upsert(documents)
+    services.startup.kick_backfill()
+    stats = await services.store.stats(None)
+    return DocumentsResponse(
+        inserted=report.inserted,
+        updated=report.updated,
+        unchanged=report.unchanged,
+        pending_embeddings=stats.pending_embeddings,
+    )
+
+
+@router.delete("/documents/{document_id:path}", summary="Delete a document")
+async def delete_document(document_id: Annotated[Text, Path(max_length=200)], services: ServicesDep) -> DeleteResponse:
+    """Delete by id; 404 when there is none."""
+    if not await services.store.delete(document_id):
+        raise DocumentNotFound
+    return DeleteResponse(id=document_id, deleted=True)
+
+
+@router.get("/stats", summary="Count the documents")
+async def stats(services: ServicesDep) -> StatsResponse:
+    """Return counts by kind and direction, and which vectors are in use."""
+    found = await services.store.stats(None)
+    return StatsResponse(
+        documents=found.documents,
+        by_kind=dict(found.by_kind),
+        by_direction=dict(found.by_direction),
+        embedding_fingerprint=found.embedding_fingerprint,
+        pending_embeddings=found.pending_embeddings,
+    )
+
+
+async def _stream(
+    body: QueryRequest, request: Request, services: Services, request_id: str, timeout_s: float | None
+) -> Response:
+    """Answer as events. What fails before the first event is still answered with its own status."""
+    deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+    parts = services.rag.answer_stream(body.query, body.top_k, _history(body), request_id=request_id)
+    first = await while_client_waits(request, _first(parts), timeout_s)
+    events = _events(first, parts, request_id)
+    return StreamingResponse(
+        event_stream.guarded(events, request_id, deadline),
+        media_type="text/event-stream",
+        headers=event_stream.HEADERS,
+    )
+
+
+async def _first(parts: AsyncIterator[Sources | TextDelta | RagAnswer]) -> Sources | TextDelta | RagAnswer:
+    return await anext(parts)
+
+
+async def _events(
+    first: Sources | TextDelta | RagAnswer, parts: AsyncIterator[Sources | TextDelta | RagAnswer], request_id: str
+) -> AsyncIterator[Mapping[str, Any]]:
+    async with aclosing(parts) as rest:  # type: ignore[type-var]
+        yield _event(first, request_id)
+        async for part in rest:
+            yield _event(part, request_id)
+
+
+def _event(part: Sources | TextDelta | RagAnswer, request_id: str) -> Mapping[str, Any]:
+    match part:
+        case Sources():
+            return {"sources": [_source(hit).model_dump() for hit in part.hits]}
+        case TextDelta():
+            return {"delta": part.text}
+    return _response(part, request_id).model_dump()
+
+
+def _response(answer: RagAnswer, request_id: str) -> QueryResponse:
+    return QueryResponse(
+        answer=answer.answer,
+        answer_mode=answer.answer_mode,
+        sources=[_source(hit) for hit in answer.sources],
+        served_by=answer.served_by,
+        degraded=answer.degraded,
+        model=answer.model,
+        timings=dict(answer.timings),
+        request_id=request_id,
+    )
+
+
+def _source(hit: SearchHit) -> Source:
+    return Source(id=hit.id, kind=hit.kind, content=hit.content, score=hit.score, metadata=dict(hit.metadata))
+
+
+def _result(hit: SearchHit) -> SearchResult:
+    return SearchResult(**_source(hit).model_dump(), matched_on=list(hit.matched_on))
+
+
+def _history(body: QueryRequest) -> list[ChatMessage]:
+    return [{"role": message.role, "content": message.content} for message in body.history]

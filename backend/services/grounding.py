@@ -1,0 +1,147 @@
+"""The dictionary is never made up: decides what of a model's answer may be shown.
+
+An answer is kept when it names the entry that answers the question and claims nothing that the
+sources do not hold. One that says nothing about the word is completed with the entry; any other
+is replaced by it. When in doubt an answer is replaced: the entry is always true.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from adapters.base import SearchHit
+from lexical.folding import fold
+from services import answer_words as words
+from services.answer_words import Token
+from services.entries import Basis, Entry, entry_of, senses
+from services.extractive import extractive_answer
+
+AnswerMode = Literal["generated", "completed", "extractive"]
+_MAX_WORDS = 60
+_MAX_WORDS_COMPLETED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """The answer to show, and what was made of the model's."""
+
+    text: str
+    mode: AnswerMode
+
+
+def ground(answer: str, basis: Basis, *, cut_short: bool = False) -> Grounded:
+    """Return what may be shown of ``answer``; ``cut_short`` tells that the token budget ended it."""
+    entry_text = extractive_answer(basis)
+    replaced = Grounded(entry_text, "extractive")
+    text = words.tidy(answer, cut_short=cut_short)
+    tokens = words.tokens(text)
+    if not tokens or len(tokens) > _MAX_WORDS or not words.is_spanish(tokens, _vocabulary(basis)):
+        return replaced
+    if _claims_unknown(text, tokens, basis):
+        return replaced
+    if not basis.wanted:
+        return Grounded(text, "generated") if _shares_words(tokens, basis.hits) else replaced
+    if _names_every_word(tokens, basis):
+        if _overclaims(tokens, basis) or _names_another_first(tokens, basis):
+            return replaced
+        repaired = _repair(text, basis)
+        return Grounded(repaired, "generated" if repaired == text else "completed")
+    speaks_of_words = words.speaks_of_words(text) or _mentions(tokens, basis.hits)
+    if speaks_of_words or len(tokens) > _MAX_WORDS_COMPLETED:
+        return replaced
+    return Grounded(f"{text} {entry_text}", "completed")
+
+
+def _claims_unknown(text: str, tokens: Sequence[Token], basis: Basis) -> bool:
+    """Tell whether a word is presented as Bora, or as a meaning, that neither question nor sources hold."""
+    known = _vocabulary(basis)
+    if any(words.looks_bora(token.text) and token.folded not in known for token in tokens):
+        return True
+    claimed = (fold(word) for phrase in words.claimed_phrases(text) for word in words.split(phrase))
+    return any(word and word not in known and word not in words.SPANISH for word in claimed)
+
+
+def _names_every_word(tokens: Sequence[Token], basis: Basis) -> bool:
+    """Tell whether the answer names, for each word asked about, one of its entries."""
+    named: dict[str, bool] = {}
+    for entry in basis.wanted:
+        word = fold(entry.other_side(basis.direction))
+        named[word] = named.get(word, False) or _names(tokens, entry, basis)
+    return all(named.values())
+
+
+def _names(tokens: Sequence[Token], entry: Entry, basis: Basis) -> bool:
+    """Tell whether the answer holds the asked side of ``entry``, whatever its accents."""
+    return any(_find(tokens, sense) is not None for sense in senses(entry.side(basis.direction)))
+
+
+def _overclaims(tokens: Sequence[Token], basis: Basis) -> bool:
+    """Tell whether an entry near to the question is passed off as the answer to the question itself."""
+    if basis.exact:
+        return False
+    names_entry = any(
+        _find(tokens, sense) is not None
+        for entry in basis.wanted
+        for sense in senses(entry.other_side(basis.direction))
+    )
+    return not names_entry or _find(tokens, basis.question.phrase) is not None
+
+
+def _names_another_first(tokens: Sequence[Token], basis: Basis) -> bool:
+    """Tell whether the first Bora word of the sources in the answer belongs to an entry not asked for."""
+    if basis.direction != "es_bora":
+        return False
+    wanted = _side_words(entry.bora for entry in basis.wanted)
+    others = _side_words(entry.bora for hit in basis.hits if (entry := entry_of(hit)))
+    plain = words.SPANISH | _side_words([basis.question.original, *(entry.spanish for entry in basis.wanted)])
+    first = next((token.folded for token in tokens if token.folded in (wanted | others) - plain), None)
+    return first is not None and first not in wanted
+
+
+def _mentions(tokens: Sequence[Token], hits: Iterable[SearchHit]) -> bool:
+    bora = _side_words(entry.bora for hit in hits if (entry := entry_of(hit))) - words.SPANISH
+    return any(token.folded in bora for token in tokens)
+
+
+def _shares_words(tokens: Sequence[Token], hits: Sequence[SearchHit]) -> bool:
+    if not hits:
+        return False
+    content = _side_words([hits[0].content]) - words.SPANISH
+    return any(token.folded in content for token in tokens)
+
+
+def _repair(text: str, basis: Basis) -> str:
+    """Return the text with every wanted Bora word spelt as in its entry."""
+    spellings = [sense for entry in basis.wanted for sense in senses(entry.bora)]
+    for spelling in sorted(spellings, key=len, reverse=True):
+        found = words.tokens(text)
+        span = _find(found, spelling)
+        if span is None:
+            continue
+        start, end = found[span[0]].start, found[span[1]].end
+        if text[start:end].casefold() != words.normalise(spelling).casefold():
+            text = text[:start] + words.normalise(spelling) + text[end:]
+    return text
+
+
+def _find(tokens: Sequence[Token], phrase: str) -> tuple[int, int] | None:
+    """Return the first and last index of the tokens that spell ``phrase``."""
+    wanted = [word for word in (fold(part) for part in words.split(phrase)) if word]
+    if not wanted:
+        return None
+    folded = [token.folded for token in tokens]
+    for start in range(len(folded) - len(wanted) + 1):
+        if folded[start : start + len(wanted)] == wanted:
+            return start, start + len(wanted) - 1
+    return None
+
+
+def _vocabulary(basis: Basis) -> frozenset[str]:
+    texts = [basis.question.original, "bora"]
+    for hit in basis.hits:
+        texts += [hit.content, *(str(hit.metadata.get(key) or "") for key in ("lemma", "gloss", "parent_lemma"))]
+    return _side_words(texts)
+
+
+def _side_words(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(fold(word) for text in texts for word in words.split(text))

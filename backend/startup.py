@@ -1,0 +1,131 @@
+"""What happens behind a process that is live already: database, schema, lexicon, then vectors for ever."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+from adapters.base import DocumentStore, StoreUnavailable
+from services.formats import UnreadableFile
+from services.ingestion import DocumentIngestor
+from services.lexicon_loader import load_sample_lexicon
+
+logger = logging.getLogger(__name__)
+
+
+class StartableStore(DocumentStore, Protocol):
+    """A document store that connects and makes its schema."""
+
+    async def start(self) -> None:
+        """Connect and migrate; raise ``StoreUnavailable``; may be called again."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class Startup:
+    """The background task of the app.
+
+    Args:
+        store: connected and migrated first.
+        ingestor: loads the lexicon and fills in vectors.
+        lexicon: file for an empty database, if any.
+        on_fingerprint: told which vectors are stored.
+        first_delay_s: between two tries at first; doubled up to ``longest_delay_s``.
+        recheck_s: how often to look for missing vectors when nobody says there are any: the
+            service may have come back with another embedding model.
+
+    """
+
+    def __init__(
+        self,
+        store: StartableStore,
+        ingestor: DocumentIngestor,
+        lexicon: Path | None,
+        on_fingerprint: Callable[[str | None], None],
+        *,
+        first_delay_s: float = 0.5,
+        longest_delay_s: float = 15.0,
+        recheck_s: float = 60.0,
+    ) -> None:
+        self._store = store
+        self._ingestor = ingestor
+        self._lexicon = lexicon
+        self._on_fingerprint = on_fingerprint
+        self._first_delay_s = first_delay_s
+        self._longest_delay_s = longest_delay_s
+        self._recheck_s = recheck_s
+        self._database = self._loaded = False
+        self._work = asyncio.Event()
+
+    def checks(self) -> dict[str, bool]:
+        """Return what of the start-up is done."""
+        return {"database": self._database, "lexicon": self._loaded}
+
+    def kick_backfill(self) -> None:
+        """Tell that there may be documents without vectors."""
+        self._work.set()
+
+    async def run(self) -> None:
+        """Start up, then keep the vectors complete until cancelled."""
+        await self._until_done("database", self._connect)
+        await self._until_done("lexicon", self._load)
+        await self._keep_vectors()
+
+    async def _connect(self) -> None:
+        await self._store.start()
+        self._database = True
+        logger.info("database ready")
+
+    async def _load(self) -> None:
+        await load_sample_lexicon(self._store, self._ingestor, self._lexicon)
+        self._on_fingerprint((await self._store.stats(None)).embedding_fingerprint)
+        self._loaded = True
+
+    async def _until_done(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
+        delay = self._first_delay_s
+        while True:
+            try:
+                await step()
+            except (StoreUnavailable, UnreadableFile) as error:
+                logger.warning("%s not ready: %s", what, error)
+            except Exception:
+                # The edge of a task: a defect here must show in the log and in /readyz, not end in silence.
+                logger.exception("%s not ready", what)
+            else:
+                return
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, self._longest_delay_s)
+
+    async def _keep_vectors(self) -> None:
+        delay = self._first_delay_s
+        while True:
+            self._work.clear()
+            if await self._fill_in():
+                delay, wait_s = self._first_delay_s, self._recheck_s
+            else:
+                delay, wait_s = min(delay * 2, self._longest_delay_s), delay
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._work.wait()
+            except TimeoutError:
+                continue
+
+    async def _fill_in(self) -> bool:
+        """Make missing vectors; tell whether none is missing now."""
+        try:
+            report = await self._ingestor.embed_pending()
+        except StoreUnavailable as error:
+            logger.warning("vectors wait for the database: %s", error)
+            return False
+        except Exception:
+            # The edge of a task, as above.
+            logger.exception("vectors could not be made")
+            return False
+        self._on_fingerprint(report.fingerprint)
+        if report.embedded:
+            logger.info("vectors made", extra={"embedded": report.embedded, "pending": report.pending})
+        return report.error is None and report.pending == 0
