@@ -11,6 +11,15 @@ from devtools.layout import App, Workspace
 from devtools.processes import child_environment, run_in_foreground
 from devtools.stopping import Stop
 
+# import-linter has no `python -m`, and the script beside the interpreter has another name on Windows.
+_LINT_IMPORTS = "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports_command as run; run()"
+# main.py is outside what import-linter sees, so this asks the interpreter itself.
+_WEIGH = (
+    "import sys; import main; "
+    "heavy = {'torch', 'transformers', 'sentence_transformers', 'openvino', 'openvino_genai'} & set(sys.modules); "
+    "sys.exit(f'importing main imports {sorted(heavy)} too' if heavy else 0)"
+)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -34,9 +43,13 @@ def checks(workspace: Workspace, fix: bool = False) -> list[Check]:
         Check("lint", backend, root, (*ruff, "check", *(("--fix",) if fix else ()), ".")),
     ]
     found += [
-        Check(f"imports of {app.name}", app, app.folder, ("-m", "importlinter.cli", "lint-imports"))
+        Check(f"imports of {app.name}", app, app.folder, ("-c", _LINT_IMPORTS, "--no-logo"))
         for app in workspace.apps
         if (app.folder / ".importlinter").is_file()
+    ]
+    found += [
+        Check(f"weight of {app.name}", app, app.folder, ("-c", _WEIGH), (("ENV_FILES", "none"),))
+        for app in workspace.apps
     ]
     mypy: tuple[str | Path, ...] = ("-m", "mypy", "--config-file", config)
     for app in workspace.apps:

@@ -70,7 +70,7 @@ def suites(workspace: Workspace, only: Sequence[str] = ()) -> list[Suite]:
     return [s for s in every if (not only or s.name in only) and (s.folder / "tests").is_dir()]
 
 
-def test_environment() -> dict[str, str]:
+def environment_for_tests() -> dict[str, str]:
     """The environment tests run in: the developer's, without anything that configures the apps."""
     environment = {name: value for name, value in child_environment().items() if not _CONFIGURATION.search(name)}
     environment["ENV_FILES"] = "none"
@@ -102,7 +102,7 @@ def run(
             *arguments,
         ]
         begun = time.monotonic()
-        status = run_in_foreground(command, cwd=suite.folder, env=test_environment(), stop=stop)
+        status = run_in_foreground(command, cwd=suite.folder, env=environment_for_tests(), stop=stop)
         outcome = read_report(report)
         total.add(outcome)
         # With arguments such as `-k name` a suite without a match is no failure.

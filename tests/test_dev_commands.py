@@ -1,0 +1,428 @@
+"""`dev.py` test, check, bench, ingest, and its command line, with real processes in small checkouts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Checkout, wait_until
+
+from devtools import cli, interpreters, steps, testing
+from devtools.console import Console
+from devtools.layout import Workspace
+
+SHOW_ARGUMENTS = "import json, os, sys; print('ARGUMENTS', json.dumps([os.getcwd(), *sys.argv[1:]]))\n"
+COMMANDS = ("up", "setup", "test", "check", "bench", "doctor", "ingest")
+
+
+def lend_pytest(checkout: Checkout) -> None:
+    """Lets the small environments import what this interpreter has installed, pytest among it."""
+    mine = Path(pytest.__file__).resolve().parent.parent
+    for app in ("llm_service", "backend"):
+        for folder in checkout.venv(app).glob("**/site-packages"):
+            (folder / "lent.pth").write_text(f"{mine}\n")
+
+
+def arguments_seen(output: str) -> list[str]:
+    match = re.search(r"^ARGUMENTS (.*)$", output, re.MULTILINE)
+    assert match, output
+    seen: list[str] = json.loads(match.group(1))
+    return seen
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+
+def test_without_a_command_or_with_a_wrong_one_usage_is_shown(bare_checkout: Checkout) -> None:
+    for arguments in ([], ["fly"], ["up", "--fly"], ["up", "--llm-only", "--backend-only"], ["up", "--", "x"]):
+        done = bare_checkout.dev(*arguments)
+        assert done.returncode == 2
+        assert "usage: dev.py" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(bare_checkout: Checkout, command: str) -> None:
+    done = bare_checkout.dev(command, "--help")
+    assert done.returncode == 0
+    assert f"dev.py {command}" in done.stdout
+    assert re.search(rf"^    {command} ", bare_checkout.dev("--help").stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "80.5", ""])
+def test_ports_that_are_none_are_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.parse(["up", f"--llm-port={port}"])
+    assert "is not a port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "soon"])
+def test_times_that_are_none_are_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.parse(["up", f"--ready-timeout={seconds}"])
+    assert "is not a number of seconds" in capsys.readouterr().err
+
+
+def test_what_follows_two_dashes_is_kept_for_the_tool() -> None:
+    options = cli.parse(["test", "--only", "backend", "--", "-k", "name", "--", "-x"])
+    assert options.only == ["backend"]
+    assert options.rest == ["-k", "name", "--", "-x"]
+
+
+def test_an_interpreter_that_is_too_old_gets_a_sentence() -> None:
+    code = (
+        "import sys, types, runpy\n"
+        "sys.version_info = types.SimpleNamespace\n"
+        "class Old(tuple): pass\n"
+        "sys.version_info = Old((3, 9, 0))\n"
+        "runpy.run_path('dev.py', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs Python 3.10 or newer (this is 3.9); the apps themselves need 3.11 to 3.14" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_dev_py_uses_no_syntax_that_old_interpreters_cannot_read() -> None:
+    source = (ROOT / "dev.py").read_text(encoding="utf-8")
+    compile(source, "dev.py", "exec", flags=0, dont_inherit=True)
+    assert "from __future__" not in source
+    assert not re.search(r"\bf['\"]|:=|\bmatch \w+:", source)
+
+
+@pytest.mark.parametrize(
+    ("version", "bits", "suits"),
+    [
+        ((3, 10, 9), 64, False),
+        ((3, 11, 0), 64, True),
+        ((3, 14, 2), 64, True),
+        ((3, 15, 0), 64, False),
+        ((3, 12, 1), 32, False),
+    ],
+)
+def test_which_interpreters_suit_the_apps(version: tuple[int, int, int], bits: int, suits: bool) -> None:
+    assert interpreters.Interpreter("python", version, bits).suits_the_apps is suits
+
+
+def test_what_is_no_interpreter_is_passed_over(tmp_path: Path) -> None:
+    # Like the Microsoft Store's stand-in: it starts, says something, and is no Python.
+    fake = tmp_path / "python3"
+    fake.write_text("#!/bin/sh\necho Python was not found\nexit 0\n")
+    fake.chmod(0o755)
+    assert interpreters.ask([str(fake)]) is None
+    assert interpreters.ask([str(tmp_path / "missing")]) is None
+
+
+@pytest.mark.parametrize(
+    ("output", "mend"),
+    [
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk is full"),
+        ("NameResolutionError: Temporary failure in name resolution", "Check the network"),
+        ("The virtual environment was not created successfully because ensurepip is not available.", "python3-venv"),
+        ("SSLCertVerificationError: CERTIFICATE_VERIFY_FAILED", "PIP_CERT"),
+        ("ERROR: No matching distribution found for torch==2.13.0", "pip config list"),
+        ("[WinError 5] Access is denied: 'torch_cpu.dll'", "Close programs"),
+        ("something nobody has seen", "doctor"),
+    ],
+)
+def test_a_failed_step_is_explained_by_its_output(output: str, mend: str) -> None:
+    assert mend in steps.advice(output)
+
+
+# --- test ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tested(checkout: Checkout) -> Checkout:
+    lend_pytest(checkout)
+    checkout.write("llm_service/tests/test_a.py", "def test_passes(): pass\n")
+    checkout.write("backend/tests/test_b.py", "def test_passes(): pass\n")
+    checkout.write("tests/test_c.py", "def test_passes(): pass\n")
+    return checkout
+
+
+def last_line(output: str) -> str:
+    return output.strip().splitlines()[-1]
+
+
+def test_all_suites_run_and_the_last_line_sums_them_up(tested: Checkout) -> None:
+    done = tested.dev("test")
+    assert done.returncode == 0, done.stdout
+    assert last_line(done.stdout) == "3 passed, 0 failed, 0 skipped"
+    for suite in ("llm_service", "backend", "tests"):
+        assert f"== {suite}: 1 passed" in done.stdout
+
+
+def test_a_failure_in_one_suite_fails_the_whole_and_the_others_still_run(tested: Checkout) -> None:
+    tested.write("llm_service/tests/test_bad.py", "def test_fails(): assert False\n")
+    done = tested.dev("test")
+    assert done.returncode == 1
+    assert "Failed: llm_service" in done.stdout
+    assert last_line(done.stdout) == "3 passed, 1 failed, 0 skipped"
+
+
+def test_a_suite_that_cannot_even_be_collected_fails(tested: Checkout) -> None:
+    tested.write("backend/tests/test_bad.py", "import a_module_nobody_has\n")
+    done = tested.dev("test")
+    assert done.returncode == 1
+    assert "Failed: backend" in done.stdout
+
+
+def test_a_suite_that_is_killed_fails(tested: Checkout) -> None:
+    tested.write("tests/test_bad.py", "import os, signal\ndef test_dies(): os._exit(0 if os.name == 'nt' else 9)\n")
+    done = tested.dev("test")
+    assert done.returncode == 1
+    assert "Failed: tests" in done.stdout
+
+
+def test_skips_are_listed_with_their_reasons(tested: Checkout) -> None:
+    tested.write("tests/test_skip.py", "import pytest\ndef test_s(): pytest.skip('no Chromium on this machine')\n")
+    done = tested.dev("test")
+    assert done.returncode == 0
+    assert re.search(r"^  .*test_s: .*no Chromium on this machine", done.stdout, re.MULTILINE)
+    assert last_line(done.stdout) == "3 passed, 0 failed, 1 skipped"
+
+
+@pytest.mark.parametrize(("reason", "status"), [("no Chromium here", 1), ("no CUDA device", 0), ("Windows only", 0)])
+def test_in_ci_only_what_cannot_be_installed_excuses_a_skip(tested: Checkout, reason: str, status: int) -> None:
+    tested.write("tests/test_skip.py", f"import pytest\ndef test_s(): pytest.skip({reason!r})\n")
+    assert tested.dev("test", "--fail-on-skip", "--only", "tests").returncode == status
+
+
+def test_arguments_after_two_dashes_go_to_pytest(tested: Checkout) -> None:
+    tested.write("backend/tests/test_more.py", "def test_wanted(): pass\n")
+    done = tested.dev("test", "--", "-k", "wanted")
+    assert done.returncode == 0, done.stdout
+    assert last_line(done.stdout) == "1 passed, 0 failed, 0 skipped"
+
+
+def test_arguments_that_match_no_test_at_all_fail(tested: Checkout) -> None:
+    done = tested.dev("test", "--", "-k", "nothing_is_called_this")
+    assert done.returncode == 1
+    assert "No test ran" in done.stdout
+
+
+def test_one_suite_can_be_chosen(tested: Checkout) -> None:
+    done = tested.dev("test", "--only", "backend")
+    assert done.returncode == 0
+    assert last_line(done.stdout) == "1 passed, 0 failed, 0 skipped"
+
+
+def test_the_developers_configuration_never_reaches_a_test(tested: Checkout) -> None:
+    tested.write(
+        "backend/tests/test_env.py",
+        "import os\ndef test_env():\n"
+        "    unwanted = ('DATABASE_URL', 'LLM_MODEL', 'EMBEDDING_MODEL', 'BACKEND_HOST', 'PGPASSWORD', 'PYTHONPATH',\n"
+        "                'HF_HUB_OFFLINE', 'HUGGINGFACE_API_KEY', 'llm_top_p')\n"
+        "    assert [name for name in unwanted if name in os.environ] == []\n"
+        "    assert os.environ['ENV_FILES'] == 'none'\n"
+        "    assert os.environ['HF_HOME'] == 'kept'\n",
+    )
+    done = tested.dev(
+        "test", "--only", "backend",
+        DATABASE_URL="postgresql://production", LLM_MODEL="x", EMBEDDING_MODEL="x", BACKEND_HOST="0.0.0.0",
+        PGPASSWORD="x", PYTHONPATH="/x", HF_HUB_OFFLINE="1", HUGGINGFACE_API_KEY="x", HF_HOME="kept", llm_top_p="1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_reports_count_a_test_that_fails_and_then_breaks_in_teardown_once(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(
+        "<testsuites><testsuite>"
+        "<testcase classname='a' name='x'><failure message='no'/></testcase>"
+        "<testcase classname='a' name='x'><error message='teardown'/></testcase>"
+        "<testcase classname='a' name='y'/>"
+        "<testcase classname='a' name='z'><skipped message='why'/></testcase>"
+        "</testsuite></testsuites>"
+    )
+    outcome = testing.read_report(report)
+    assert str(outcome) == "1 passed, 1 failed, 1 skipped"
+    assert outcome.skips == [("a::z", "why")]
+    assert str(testing.read_report(tmp_path / "missing.xml")) == "0 passed, 0 failed, 0 skipped"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
+def test_a_terminated_test_run_takes_pytest_along(tested: Checkout) -> None:
+    note = tested.root / "pytest.pid"
+    tested.write(
+        "backend/tests/test_long.py",
+        f"import os, pathlib, time\ndef test_long():\n    pathlib.Path({str(note)!r}).write_text(str(os.getpid()))\n"
+        "    time.sleep(600)\n",
+    )
+    running = tested.start("test", "--only", "backend")
+    wait_until(lambda: note.exists() and bool(note.read_text()), "pytest is at work")
+    running.process.send_signal(signal.SIGTERM)
+    assert running.end() == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
+
+
+# --- check, bench, ingest -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def checked(checkout: Checkout) -> Checkout:
+    """A checkout whose tools are stand-ins that fail when a file `<tool>.fails` lies beside them."""
+    tool = "import pathlib, sys\nprint('RAN', {0!r}, *sys.argv[1:])\nsys.exit(pathlib.Path('{0}.fails').exists())\n"
+    checkout.write("ruff.py", tool.format("ruff"))
+    for folder in (".", "llm_service", "backend"):
+        checkout.write(f"{folder}/mypy.py", tool.format("mypy"))
+    for app in ("llm_service", "backend"):
+        checkout.write(f"{app}/.importlinter", "[importlinter]\n")
+        checkout.write(f"{app}/importlinter/__init__.py", "")
+        checkout.write(
+            f"{app}/importlinter/cli.py",
+            "def lint_imports_command():\n    print('RAN importlinter')\n    raise SystemExit(0)\n",
+        )
+        checkout.write(f"{app}/main.py", "")
+    checkout.write("pyproject.toml", "")
+    return checkout
+
+
+def test_every_tool_runs_on_everything(checked: Checkout) -> None:
+    done = checked.dev("check")
+    assert done.returncode == 0, done.stdout
+    assert "RAN ruff format --check ." in done.stdout
+    assert "RAN ruff check ." in done.stdout
+    assert done.stdout.count("RAN importlinter") == 2
+    assert done.stdout.count("RAN mypy") == 3
+    assert re.search(r"RAN mypy .* dev\.py devtools", done.stdout)
+    assert re.search(r"All \d+ checks passed", done.stdout)
+
+
+def test_a_failing_tool_fails_the_check_and_the_others_still_run(checked: Checkout) -> None:
+    checked.write("backend/mypy.fails", "")
+    done = checked.dev("check")
+    assert done.returncode == 1
+    assert last_line(done.stdout) == "Failed: types of backend"
+    assert done.stdout.count("RAN mypy") == 3
+
+
+def test_fix_lets_formatter_and_linter_write(checked: Checkout) -> None:
+    output = checked.dev("check", "--fix").stdout
+    assert "RAN ruff format ." in output
+    assert "RAN ruff check --fix ." in output
+
+
+def test_an_http_process_that_imports_a_model_library_fails_the_check(checked: Checkout) -> None:
+    checked.write("llm_service/torch.py", "")
+    checked.write("llm_service/main.py", "import torch\n")
+    done = checked.dev("check")
+    assert done.returncode == 1
+    assert "importing main imports ['torch'] too" in done.stdout
+
+
+BENCHMARK = (
+    f'"""Measures a thing."""\nimport sys\nif __name__ == "__main__":\n    {SHOW_ARGUMENTS}    print(sys.prefix)\n'
+)
+
+
+def test_benchmarks_run_in_the_environment_they_name(checkout: Checkout) -> None:
+    checkout.write("bench/fast.py", BENCHMARK)
+    checkout.write("bench/search.py", f"# environment: backend\n{BENCHMARK}")
+    checkout.write("bench/helpers.py", '"""No program."""\n')
+    listed = checkout.dev("bench", "--list")
+    assert listed.stdout.splitlines() == ["fast                 Measures a thing.", "search               "]
+    done = checkout.dev("bench", "fast", "--", "--requests", "8")
+    assert done.returncode == 0, done.stdout
+    assert arguments_seen(done.stdout)[1:] == ["--requests", "8"]
+    assert str(checkout.venv("llm_service")) in done.stdout
+    done = checkout.dev("bench", "search")
+    assert str(checkout.venv("backend")) in done.stdout
+
+
+def test_an_unknown_benchmark_is_answered_with_the_known_ones(checkout: Checkout) -> None:
+    checkout.write("bench/fast.py", BENCHMARK)
+    done = checkout.dev("bench", "slow")
+    assert done.returncode == 1
+    assert "There are: fast." in done.stdout
+
+
+def test_a_failing_benchmark_fails_the_command(checkout: Checkout) -> None:
+    checkout.write("bench/bad.py", '"""Fails."""\nif __name__ == "__main__":\n    raise SystemExit(3)\n')
+    done = checkout.dev("bench")
+    assert done.returncode == 1
+    assert "Failed: bad" in done.stdout
+
+
+def test_ingest_hands_absolute_paths_and_options_to_the_backends_script(checkout: Checkout) -> None:
+    checkout.write("backend/scripts/ingest.py", SHOW_ARGUMENTS)
+    checkout.write("my words.json", "[]")
+    done = checkout.dev("ingest", "my words.json", "--", "--dry-run")
+    assert done.returncode == 0, done.stdout
+    folder, *arguments = arguments_seen(done.stdout)
+    assert Path(folder) == checkout.root / "backend"
+    assert arguments == [str(checkout.root / "my words.json"), "--dry-run"]
+
+
+def test_ingest_passes_the_exit_status_on_and_names_missing_files(checkout: Checkout) -> None:
+    checkout.write("backend/scripts/ingest.py", "raise SystemExit(4)\n")
+    checkout.write("words.json", "[]")
+    assert checkout.dev("ingest", "words.json").returncode == 4
+    done = checkout.dev("ingest", "nowhere.json")
+    assert done.returncode == 1
+    assert "There is no nowhere.json" in done.stdout
+
+
+# --- this repository ----------------------------------------------------------------------------
+
+
+def test_the_ci_script_runs_the_tests_strictly() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert script.startswith("#!/usr/bin/env bash\n")
+    assert "set -euo pipefail" in script
+    assert "python3 dev.py test --fail-on-skip" in script
+    bash = shutil.which("bash")
+    if bash:
+        assert subprocess.run([bash, "-n", ROOT / ".ci" / "run"], check=False).returncode == 0
+
+
+def test_this_checkout_has_both_apps() -> None:
+    for app in Workspace(ROOT).apps:
+        assert app.requirements, app.name
+        assert app.dev_requirements, app.name
+
+
+def test_a_reader_that_goes_away_does_not_end_the_work() -> None:
+    code = (
+        "from devtools.console import Console\nc = Console()\n"
+        "for i in range(100000): c.line('x' * 100)\nopen(2, 'w').write('done')"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate(timeout=60)
+    assert errors == b"done"
+
+
+def test_a_terminal_gets_a_status_line_below_the_lines() -> None:
+    class Terminal:
+        encoding = "utf-8"
+
+        def __init__(self) -> None:
+            self.text = ""
+
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            self.text += text
+            return len(text)
+
+        def flush(self) -> None:
+            pass
+
+    terminal = Terminal()
+    console = Console(terminal)  # type: ignore[arg-type]
+    console.status("working")
+    console.line("a line")
+    assert terminal.text.endswith("a line\nworking")
+    console.status("")
+    assert terminal.text.endswith("\r       \r")
