@@ -6,9 +6,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import uvicorn
-from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
-
 from adapters.base import SamplingOptions
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.fallback import FallbackChain, Provider
@@ -20,6 +17,7 @@ from adapters.supabase_adapter import SupabaseAdapter
 from config.logs import configure_logging
 from config.settings import BACKEND_ROOT, Settings, secret
 from config.settings import settings as process_settings
+from fastapi import FastAPI
 from middleware.auth import ApiKeyMiddleware
 from middleware.body_limit import BodyLimitMiddleware
 from middleware.request_context import RequestContextMiddleware
@@ -29,6 +27,7 @@ from routers.dependencies import Services
 from routers.errors import install_error_handlers
 from services.ingestion import DocumentIngestor
 from services.rag_service import RAGService
+from starlette.middleware.cors import CORSMiddleware
 from startup import StartableStore, Startup
 
 _GRACE_S = 10
@@ -113,9 +112,7 @@ async def _wire(settings: Settings, given: Collaborators, stack: contextlib.Asyn
     return RunningServices(
         settings=settings,
         store=store,
-        rag=RAGService(
-            store, local, language_model=chain, embedder=chain, sampling=sampling, top_k=settings.rag_top_k
-        ),
+        rag=RAGService(store, local, language_model=chain, embedder=chain, sampling=sampling, top_k=settings.rag_top_k),
         ingestor=ingestor,
         startup=Startup(store, ingestor, settings.sample_lexicon_path, chain.note_fingerprint),
         llm_service=service if enabled else None,

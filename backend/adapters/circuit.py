@@ -11,9 +11,7 @@ class Circuit:
     Used from one event loop only, hence no lock.
     """
 
-    def __init__(
-        self, threshold: int = 3, reset_s: float = 3.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, threshold: int = 3, reset_s: float = 3.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._threshold = threshold
         self._reset_s = reset_s
         self._clock = clock

@@ -1,7 +1,7 @@
 """Providers tried in order: the next one answers only when the one before technically cannot."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
@@ -72,7 +72,7 @@ class FallbackChain:
 
     async def stream(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
-    ) -> AsyncIterator[TextDelta | Completion]:
+    ) -> AsyncGenerator[TextDelta | Completion, None]:
         """Yield one provider's answer; moves on only before its first delta."""
         fault: TechnicalError | None = None
         for rank, provider in enumerate(self._providers):

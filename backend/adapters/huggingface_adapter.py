@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import Generic, TypeVar
@@ -77,9 +77,7 @@ class HuggingFaceAdapter:
         self._generator = OnceLoaded(
             lambda: LocalGenerator(resolve_language_model(config), config), config.reload_after_s
         )
-        self._encoder = OnceLoaded(
-            lambda: LocalEncoder(resolve_embedding_model(config), config), config.reload_after_s
-        )
+        self._encoder = OnceLoaded(lambda: LocalEncoder(resolve_embedding_model(config), config), config.reload_after_s)
         self._fingerprint = OnceLoaded(
             lambda: embedding_fingerprint(resolve_embedding_model(config)), config.reload_after_s
         )
@@ -114,7 +112,7 @@ class HuggingFaceAdapter:
         options: SamplingOptions,
         *,
         request_id: str | None = None,  # noqa: ARG002 - the protocol has it; nobody further on wants it
-    ) -> AsyncIterator[TextDelta | Completion]:
+    ) -> AsyncGenerator[TextDelta | Completion, None]:
         """Yield deltas, then one ``Completion``; closing the iterator stops the generation at the next token."""
         loop = asyncio.get_running_loop()
         parts: asyncio.Queue[TextDelta | None] = asyncio.Queue()

@@ -1,7 +1,7 @@
 """The LLM service as a language model and an embedder."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -77,7 +77,7 @@ class LLMServiceAdapter:
 
     async def stream(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
-    ) -> AsyncIterator[TextDelta | Completion]:
+    ) -> AsyncGenerator[TextDelta | Completion, None]:
         """Yield deltas, then one ``Completion``; closing the iterator hangs up, which stops the generation."""
         payload = wire.generate_payload(messages, options, stream=True)
         completion: Completion | None = None

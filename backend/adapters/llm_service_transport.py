@@ -3,13 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
-
 from adapters import llm_service_wire as wire
 from adapters.base import TechnicalError
 from adapters.circuit import Circuit
@@ -86,7 +85,7 @@ class ServiceTransport:
 
     async def post_stream(
         self, path: str, payload: Mapping[str, Any], request_id: str | None
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the events of a stream that ends with ``[DONE]``; anything else is a ``TechnicalError``."""
         deadline = time.monotonic() + self.config.timeout_s
         async with self._open(path, payload, request_id, deadline) as response:
@@ -192,7 +191,7 @@ class ServiceTransport:
             self._circuits[url].record_success()
 
 
-class _SendAgain(Exception):
+class _SendAgain(Exception):  # noqa: N818 - an instruction, not an error
     """The request did nothing; carries what to raise when it is not sent again."""
 
     def __init__(self, fault: TechnicalError) -> None:

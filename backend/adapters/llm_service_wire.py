@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
-
 from adapters.base import ChatMessage, Completion, Embeddings, LogicalError, SamplingOptions, TechnicalError
 
 DONE = "[DONE]"

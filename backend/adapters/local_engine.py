@@ -29,11 +29,11 @@ class LocalGenerator:
     """A causal language model of transformers on one device. Used from one thread only."""
 
     def __init__(self, files: ModelFiles, config: LocalModelConfig) -> None:
-        import torch  # noqa: PLC0415 - heavy: only when the local model is needed
-        from transformers.utils import logging as transformers_logging  # noqa: PLC0415
+        import torch  # heavy: only when the local model is needed
+        from transformers.utils import logging as transformers_logging
 
-        transformers_logging.disable_progress_bar()
-        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         started = time.monotonic()
         self.name = files.name
         self.substituted = files.substituted
@@ -58,8 +58,8 @@ class LocalGenerator:
 
         Raises ``LogicalError`` when the prompt leaves no room in the context.
         """
-        import torch  # noqa: PLC0415
-        from transformers import StoppingCriteriaList  # noqa: PLC0415
+        import torch
+        from transformers import StoppingCriteriaList
 
         started = time.monotonic()
         pieces: list[str] = []
@@ -100,7 +100,7 @@ class LocalGenerator:
 
         Without ``device_map``: on a machine short of memory it would move layers to the disk.
         """
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig  # noqa: PLC0415
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
         unpacked = gguf_cache.unpacked_folder(files, self._config.unpacked_cache)
         if files.gguf is None or (unpacked is not None and unpacked.is_dir()):
@@ -152,8 +152,8 @@ class LocalEncoder:
     """A sentence-transformers model on one device. Used from one thread only."""
 
     def __init__(self, folder: Path, config: LocalModelConfig) -> None:
-        import torch  # noqa: PLC0415 - heavy: only when local vectors are needed
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+        import torch  # heavy: only when local vectors are needed
+        from sentence_transformers import SentenceTransformer
 
         self._model = SentenceTransformer(
             str(folder),
@@ -173,10 +173,10 @@ class LocalEncoder:
 
 def _streamer(tokenizer: Any, on_text: Callable[[str], None]) -> Any:
     """Return a streamer that hands over whole characters as they come, without the prompt."""
-    from transformers import TextStreamer  # noqa: PLC0415
+    from transformers import TextStreamer
 
     class Streamer(TextStreamer):
-        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:  # noqa: ARG002
             if text:
                 on_text(text)
 
@@ -185,7 +185,7 @@ def _streamer(tokenizer: Any, on_text: Callable[[str], None]) -> Any:
 
 def _stopper(torch: Any, stop: threading.Event) -> Any:
     """Return the criterion that ends every sequence once ``stop`` is set."""
-    from transformers import StoppingCriteria  # noqa: PLC0415
+    from transformers import StoppingCriteria
 
     class Stopper(StoppingCriteria):
         def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:  # noqa: ARG002

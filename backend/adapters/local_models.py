@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-
 from adapters.base import TechnicalError
 from config.settings import Settings
 
@@ -126,18 +125,20 @@ def embedding_fingerprint(folder: Path) -> str:
             while block := weights.read(1 << 20):
                 digest.update(block)
         pooling = json.loads((folder / "1_Pooling" / "config.json").read_text("utf-8"))
-        max_tokens = json.loads((folder / "sentence_bert_config.json").read_text("utf-8"))["max_seq_length"]
-    except (OSError, ValueError, KeyError) as error:
+        max_tokens = int(json.loads((folder / "sentence_bert_config.json").read_text("utf-8"))["max_seq_length"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unavailable(f"the embedding model in {folder} is incomplete: {error}") from error
     text = "\n".join(("minilm-v1", digest.hexdigest(), _pooling_name(pooling), "true", str(max_tokens)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _pooling_name(config: dict[str, object]) -> str:
-    for name, key in (("cls", "pooling_mode_cls_token"), ("max", "pooling_mode_max_tokens")):
-        if config.get(key) is True:
-            return name
-    return "mean"
+    """Return the pooling modes that are on, in the order of the file: ``mean``, ``cls+max``, …"""
+    if "pooling_mode" in config:
+        return str(config["pooling_mode"])
+    prefix = "pooling_mode_"
+    modes = [key.removeprefix(prefix) for key, on in config.items() if key.startswith(prefix) and on is True]
+    return "+".join(mode.removesuffix("_tokens").removesuffix("_token") for mode in modes)
 
 
 def _embedded_language_model(*, substituted: bool) -> ModelFiles:
@@ -157,8 +158,8 @@ def _package_folder(package: str) -> Path | None:
 
 def _hub_folder(model: str, config: LocalModelConfig) -> Path | None:
     """Return the folder of a hub model, downloaded if need be; ``None`` when the hub cannot be reached."""
-    from huggingface_hub import constants, snapshot_download  # noqa: PLC0415 - only when a hub model is wanted
-    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
+    from huggingface_hub import constants, snapshot_download  # only when a hub model is wanted
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         folder = Path(snapshot_download(model, cache_dir=config.hub_cache, local_files_only=True))
@@ -169,9 +170,7 @@ def _hub_folder(model: str, config: LocalModelConfig) -> Path | None:
     if config.hub_offline or constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT):
         return None
     try:
-        return Path(
-            snapshot_download(model, cache_dir=config.hub_cache, token=config.hub_token, allow_patterns=_FILES)
-        )
+        return Path(snapshot_download(model, cache_dir=config.hub_cache, token=config.hub_token, allow_patterns=_FILES))
     except (HfHubHTTPError, ValueError) as error:
         raise _unavailable(f"the model hub does not hand out {model}: {error}") from error
     except (OSError, httpx.HTTPError) as error:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class TooManyJobs(Exception):
+class TooManyJobs(Exception):  # noqa: N818 - the noun says it
     """The queue is full."""
 
 
@@ -58,6 +58,6 @@ class WorkerThread:
                 continue
             try:
                 future.set_result(job())
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the job
                 future.set_exception(error)
             del item, future, job  # what a job holds is not kept alive until the next one

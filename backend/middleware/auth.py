@@ -3,11 +3,10 @@
 import hmac
 import ipaddress
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from config.settings import is_loopback
 from middleware.errors import send_error
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 _OPEN_PATHS = frozenset({"/livez", "/readyz"})
 
@@ -41,7 +40,7 @@ class ApiKeyMiddleware:
 
 
 def _is_guarded(path: str) -> bool:
-    guarded = path.startswith("/api/") or path in ("/health", "/openapi.json", "/metrics") or path.startswith("/docs")
+    guarded = path.startswith(("/api/", "/docs")) or path in ("/health", "/openapi.json", "/metrics")
     return guarded and path not in _OPEN_PATHS
 
 

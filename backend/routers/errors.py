@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.base import LogicalError, StoreUnavailable, TechnicalError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
-
-from adapters.base import LogicalError, StoreUnavailable, TechnicalError
 from middleware.errors import error_body
 from services.documents import InvalidDocument
 from services.rag_service import NothingToAnswerFrom
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
 
 logger = logging.getLogger(__name__)
 _PASSED_ON = frozenset({400, 413, 422})
@@ -45,22 +44,24 @@ class Problem:
     retry_after_s: float | None = None
 
 
+_RETRYABLE: Mapping[type[Exception], tuple[int, str, str, float | None]] = {
+    StoreUnavailable: (503, "retrieval_unavailable", "the dictionary cannot be read right now", 5),
+    NothingToAnswerFrom: (503, "llm_unavailable", "nothing was found by words, and no model can search by meaning", 5),
+    TechnicalError: (503, "llm_unavailable", "no language model is available right now", None),
+    DeadlineExceeded: (504, "deadline_exceeded", "the request's time limit is over", None),
+}
+
+
 def problem_of(error: Exception) -> Problem:
     """Return what to tell about an error; unforeseen ones tell nothing about themselves."""
+    for kind, (status, name, message, retry_after_s) in _RETRYABLE.items():
+        if isinstance(error, kind):
+            return Problem(status, name, message, retryable=True, retry_after_s=retry_after_s)
     match error:
-        case StoreUnavailable():
-            return Problem(503, "retrieval_unavailable", "the dictionary cannot be read right now", True, 5)
-        case NothingToAnswerFrom():
-            message = "nothing was found by words, and no model is available to search by meaning"
-            return Problem(503, "llm_unavailable", message, True, 5)
-        case TechnicalError():
-            return Problem(503, "llm_unavailable", "no language model is available right now", True, error.retry_after_s)
+        case LogicalError() if error.status in _PASSED_ON:
+            return Problem(error.status, error.error_type, str(error)[:300])
         case LogicalError():
-            if error.status in _PASSED_ON:
-                return Problem(error.status, error.error_type, _plain(error))
             return Problem(502, "llm_service_refused", f"the LLM service refused with status {error.status}")
-        case DeadlineExceeded():
-            return Problem(504, "deadline_exceeded", "the request's time limit is over", True)
         case DocumentNotFound():
             return Problem(404, "not_found", "there is no document of this id")
         case InvalidDocument():
@@ -68,8 +69,8 @@ def problem_of(error: Exception) -> Problem:
         case RequestValidationError():
             return Problem(422, "invalid_request", _faults(error.errors()))
         case HTTPException():
-            kind = _HTTP_TYPES.get(error.status_code, "http_error")
-            return Problem(error.status_code, kind, str(error.detail))
+            kind_name = _HTTP_TYPES.get(error.status_code, "http_error")
+            return Problem(error.status_code, kind_name, str(error.detail))
     return Problem(500, "internal_error", "something went wrong; the log knows this request's id")
 
 
@@ -106,11 +107,6 @@ def install_error_handlers(app: FastAPI) -> None:
 def body_of(problem: Problem, request_id: str) -> dict[str, object]:
     """Return the error's body."""
     return error_body(problem.type, problem.message, request_id, retryable=problem.retryable)
-
-
-def _plain(error: LogicalError) -> str:
-    """Return the service's own words: its message is made for clients."""
-    return str(error)[:300]
 
 
 def _faults(errors: Sequence[Mapping[str, Any]]) -> str:

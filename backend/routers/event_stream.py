@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from adapters.base import AdapterError
@@ -19,18 +19,17 @@ def encode(event: Mapping[str, Any]) -> bytes:
 
 
 async def guarded(
-    events: AsyncIterator[Mapping[str, Any]], request_id: str, deadline: float | None
-) -> AsyncIterator[bytes]:
+    events: AsyncGenerator[Mapping[str, Any], None], request_id: str, deadline: float | None
+) -> AsyncGenerator[bytes, None]:
     """Yield the encoded events and ``[DONE]``; a fault is told as an ``error`` event that ends the stream.
 
     ``deadline`` is in the event loop's time.
     """
-    iterator = events.__aiter__()
     try:
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
-                    event = await anext(iterator)
+                    event = await anext(events)
             except StopAsyncIteration:
                 break
             except TimeoutError:

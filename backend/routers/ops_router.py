@@ -3,11 +3,10 @@
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter
-from starlette.responses import JSONResponse
-
 from adapters.base import StoreUnavailable
+from fastapi import APIRouter
 from routers.dependencies import Services, ServicesDep
+from starlette.responses import JSONResponse
 
 router = APIRouter(tags=["Operations"])
 _PING_S = 1.0

@@ -2,15 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
 
+from adapters.base import ChatMessage, Document, SearchHit, TextDelta
 from fastapi import APIRouter, Path, Request
 from fastapi import Query as QueryParam
-from starlette.responses import Response, StreamingResponse
-
-from adapters.base import ChatMessage, Document, SearchHit, TextDelta
 from routers import event_stream
 from routers.dependencies import RequestIdDep, Services, ServicesDep, TimeoutDep, while_client_waits
 from routers.errors import DocumentNotFound
@@ -30,6 +28,7 @@ from schemas.rag import (
 )
 from services.documents import InvalidDocument, check_document
 from services.rag_service import RagAnswer, Sources
+from starlette.responses import Response, StreamingResponse
 
 router = APIRouter(prefix="/api/rag", tags=["RAG"])
 
@@ -119,14 +118,16 @@ async def _stream(
     )
 
 
-async def _first(parts: AsyncIterator[Sources | TextDelta | RagAnswer]) -> Sources | TextDelta | RagAnswer:
+async def _first(parts: AsyncGenerator[Sources | TextDelta | RagAnswer, None]) -> Sources | TextDelta | RagAnswer:
     return await anext(parts)
 
 
 async def _events(
-    first: Sources | TextDelta | RagAnswer, parts: AsyncIterator[Sources | TextDelta | RagAnswer], request_id: str
-) -> AsyncIterator[Mapping[str, Any]]:
-    async with aclosing(parts) as rest:  # type: ignore[type-var]
+    first: Sources | TextDelta | RagAnswer,
+    parts: AsyncGenerator[Sources | TextDelta | RagAnswer, None],
+    request_id: str,
+) -> AsyncGenerator[Mapping[str, Any], None]:
+    async with aclosing(parts) as rest:
         yield _event(first, request_id)
         async for part in rest:
             yield _event(part, request_id)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from lexical.folding import fold
 
-_WORD = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f])+(?:['’ʼ-](?:[^\W\d_]|[\u0300-\u036f])+)*")  # noqa: RUF001
+_WORD = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f])+(?:['’ʼ-](?:[^\W\d_]|[\u0300-\u036f])+)*")
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _MARKUP = re.compile(r"\*\*|__|`+|^#+\s*|^\s*[-*]\s+", re.MULTILINE)
-_QUOTED = re.compile(r"[\"“«]([^\"“”«»]{1,120})[\"”»]|(?<!\w)['‘]([^'‘’]{1,120})['’](?!\w)")  # noqa: RUF001
-_SAID = re.compile(r"(?:se dice|se llama|significa|se traduce(?: como)?|=|:)\s*[\"“«'‘]?\s*([^\W\d_][^\s,.;:!?\"”»]*)")  # noqa: RUF001
+_QUOTED = re.compile(r"[\"“«]([^\"“”«»]{1,120})[\"”»]|(?<!\w)['‘]([^'‘’]{1,120})['’](?!\w)")
+_SAID = re.compile(r"(?:se dice|se llama|significa|se traduce(?: como)?|=|:)\s*[\"“«'‘]?\s*([^\W\d_][^\s,.;:!?\"”»]*)")
 _OF_WORDS = re.compile(
     r"\bbora\b|\bdice|\bllama|\bsignifica|\btradu|\bpalabra|\bt[ée]rmino|\bidioma|\blengua"
     r"|\bno (?:lo )?s[ée]\b|\bno (?:hay|existe|tengo|encontr|puedo)|[\"“«=:]",
@@ -21,19 +21,175 @@ _OF_WORDS = re.compile(
 _SENTENCE_END = re.compile(r"[.!?…][\"”»)]*(?=\s|$)")
 
 SPANISH = frozenset(
-    "a al algo así aunque aquí como cómo con cual cuál cuando de del desde dice dicen dos e el él ella ellas ellos en "
-    "entre era eres es esa ese eso español está estas este esta esto están fue ha hay he idioma la las le lengua les lo "
-    "los llama más me mi muy nada ni no nos o otra otro palabra para pero por porque puede pues que qué quiere decir se "
-    "sea ser si sí significa sin sobre son su sus también te tiene todo traduce traducción tu tú término un una uno unos "
-    "unas usa utiliza y ya yo forma dicho llamado escribe pronuncia expresión usted ejemplo diccionario según".split()
+    [
+        "a",
+        "al",
+        "algo",
+        "así",
+        "aunque",
+        "aquí",
+        "como",
+        "cómo",
+        "con",
+        "cual",
+        "cuál",
+        "cuando",
+        "de",
+        "del",
+        "desde",
+        "dice",
+        "dicen",
+        "dos",
+        "e",
+        "el",
+        "él",
+        "ella",
+        "ellas",
+        "ellos",
+        "en",
+        "entre",
+        "era",
+        "eres",
+        "es",
+        "esa",
+        "ese",
+        "eso",
+        "español",
+        "está",
+        "estas",
+        "este",
+        "esta",
+        "esto",
+        "están",
+        "fue",
+        "ha",
+        "hay",
+        "he",
+        "idioma",
+        "la",
+        "las",
+        "le",
+        "lengua",
+        "les",
+        "lo",
+        "los",
+        "llama",
+        "más",
+        "me",
+        "mi",
+        "muy",
+        "nada",
+        "ni",
+        "no",
+        "nos",
+        "o",
+        "otra",
+        "otro",
+        "palabra",
+        "para",
+        "pero",
+        "por",
+        "porque",
+        "puede",
+        "pues",
+        "que",
+        "qué",
+        "quiere",
+        "decir",
+        "se",
+        "sea",
+        "ser",
+        "si",
+        "sí",
+        "significa",
+        "sin",
+        "sobre",
+        "son",
+        "su",
+        "sus",
+        "también",
+        "te",
+        "tiene",
+        "todo",
+        "traduce",
+        "traducción",
+        "tu",
+        "tú",
+        "término",
+        "un",
+        "una",
+        "uno",
+        "unos",
+        "unas",
+        "usa",
+        "utiliza",
+        "y",
+        "ya",
+        "yo",
+        "forma",
+        "dicho",
+        "llamado",
+        "escribe",
+        "pronuncia",
+        "expresión",
+        "usted",
+        "ejemplo",
+        "diccionario",
+        "según",
+    ]
 )
 SPANISH = SPANISH | frozenset(fold(word) for word in SPANISH)
 _ENGLISH = frozenset(
-    "the of is and to in that it for on with as are this be was an by from or which word means meaning answer called "
-    "language you your can i my sentence spanish question have has not but they dog house water".split()
+    [
+        "the",
+        "of",
+        "is",
+        "and",
+        "to",
+        "in",
+        "that",
+        "it",
+        "for",
+        "on",
+        "with",
+        "as",
+        "are",
+        "this",
+        "be",
+        "was",
+        "an",
+        "by",
+        "from",
+        "or",
+        "which",
+        "word",
+        "means",
+        "meaning",
+        "answer",
+        "called",
+        "language",
+        "you",
+        "your",
+        "can",
+        "i",
+        "my",
+        "sentence",
+        "spanish",
+        "question",
+        "have",
+        "has",
+        "not",
+        "but",
+        "they",
+        "dog",
+        "house",
+        "water",
+    ]
 )
 _DOUBLE_VOWEL = re.compile(r"aa|ee|ii|oo|uu")
-_SPANISH_DOUBLES = re.compile(r"^(?:(?:re)?le|(?:des)?cre|pose|prove|sobre|re|pre)e|^coo|^(?:micro)?zoo|[aeiou]?[lnprs]ee(?:n|s|mos)?$")
+_SPANISH_DOUBLES = re.compile(
+    r"^(?:(?:re)?le|(?:des)?cre|pose|prove|sobre|re|pre)e|^coo|^(?:micro)?zoo|[aeiou]?[lnprs]ee(?:n|s|mos)?$"
+)
 _CLUSTER = re.compile(r"ts|dsh|kw|ky|gw|[hj]y|[vbpmndtc]y(?=.)|j[cktpbmnv]|h[bcdjklmnptv]")
 _ACUTE = "\u0301"
 
@@ -87,7 +243,7 @@ def looks_bora(word: str) -> bool:
     """Tell whether a word is spelt as Bora words are and Spanish ones are not."""
     lower = word.lower()
     decomposed = unicodedata.normalize("NFD", lower)
-    if "ɨ" in lower or "ʉ" in lower or decomposed.count(_ACUTE) > 1 or re.search(r"\w['’ʼ]\w", lower):  # noqa: RUF001
+    if "ɨ" in lower or "ʉ" in lower or decomposed.count(_ACUTE) > 1 or re.search(r"\w['’ʼ]\w", lower):
         return True
     bare = fold(lower)
     if _DOUBLE_VOWEL.search(bare) and not _SPANISH_DOUBLES.search(bare):

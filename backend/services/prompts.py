@@ -16,13 +16,16 @@ _SYSTEM = (
     "Never invent a Bora word."
 )
 
+_FORMS = {
+    "es_bora": 'En bora, "SPANISH" se dice "BORA".',
+    "bora_es": 'En español, "BORA" significa "SPANISH".',
+}
+
 
 def build_messages(query: str, basis: Basis, history: Sequence[ChatMessage] = ()) -> list[ChatMessage]:
     """Return the conversation to send: rules, the last turns, and the question with its entries."""
     entries = "\n".join(_line(hit) for hit in basis.hits)
-    form = (
-        'En bora, "SPANISH" se dice "BORA".' if basis.direction == "es_bora" else 'En español, "BORA" significa "SPANISH".'
-    )
+    form = _FORMS[basis.direction]
     question = f"Dictionary entries:\n{entries}\n\nQuestion: {query}\nAnswer in this form: {form}"
     return [
         {"role": "system", "content": _SYSTEM},

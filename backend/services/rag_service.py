@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +65,7 @@ class RAGService:
         top_k: documents a question is answered from, unless it says otherwise.
 
     Without any language model, answers are made of the entries themselves.
+
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class RAGService:
         history: Sequence[ChatMessage] = (),
         *,
         request_id: str | None = None,
-    ) -> AsyncIterator[Sources | TextDelta | RagAnswer]:
+    ) -> AsyncGenerator[Sources | TextDelta | RagAnswer, None]:
         """Yield the sources, the model's words as they come, then the answer, whose text counts.
 
         Raises as ``answer`` does, before anything is yielded; after the first words also ``TechnicalError``.
@@ -172,7 +173,7 @@ class RAGService:
 
     async def _stream(
         self, query: str, basis: Basis, history: Sequence[ChatMessage], request_id: str | None
-    ) -> AsyncIterator[TextDelta | Completion]:
+    ) -> AsyncGenerator[TextDelta | Completion, None]:
         messages = build_messages(query, basis, history)
         parts = self._need_model().stream(messages, self._sampling, request_id=request_id)
         async with aclosing(parts) as answer:  # type: ignore[type-var]
