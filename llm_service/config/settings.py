@@ -5,6 +5,7 @@ Environment variables win over files; of the files, later ones win: the reposito
 (paths joined by the platform's path separator, or ``none``): containers and tests use it.
 """
 
+import ipaddress
 import json
 import os
 from pathlib import Path
@@ -15,7 +16,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 APP_DIR = Path(__file__).resolve().parent.parent
 ROOT_DIR = APP_DIR.parent
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _env_files() -> tuple[Path, ...]:
@@ -96,7 +106,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _listening_beyond_loopback_needs_a_key(self) -> Self:
-        if self.llm_service_host not in LOOPBACK_HOSTS and self.llm_service_api_key is None:
+        if not is_loopback(self.llm_service_host) and self.llm_service_api_key is None:
             raise ValueError(
                 f"LLM_SERVICE_HOST is {self.llm_service_host}, which others can reach: set LLM_SERVICE_API_KEY too"
             )

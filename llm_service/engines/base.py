@@ -76,6 +76,26 @@ class EmbeddingRequest:
     normalize: bool = True
 
 
+# --- what a worker is started with ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What a worker needs of the settings; the first frame it reads."""
+
+    model: str
+    backend: str
+    offline_model: str = "embedded"
+    device_map: str = "auto"
+    dtype: str = "auto"
+    max_batch: int = 16
+    kv_cache_gb: float = 0.0
+    max_batched_tokens: int = 0
+    cache_dir: str = ""
+    hub_token: str | None = None
+    log_level: str = "INFO"
+
+
 # --- commands: HTTP process → worker ------------------------------------------------------------
 
 

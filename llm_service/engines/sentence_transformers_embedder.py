@@ -21,7 +21,8 @@ _LIBRARY_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, Att
 
 
 class SentenceTransformersEmbedder:
-    """An ``Engine`` for embedding requests, in float32."""
+    """An ``Engine`` for embedding requests, in float32. ``device`` is a torch device, or ``auto`` for the
+    first GPU or else the CPU."""
 
     def __init__(self, *, model_path: Path, model_name: str, requested_model: str, device: str) -> None:
         library_logging.disable_progress_bar()
@@ -29,7 +30,7 @@ class SentenceTransformersEmbedder:
         try:
             model = SentenceTransformer(
                 str(model_path),
-                device=device,
+                device=None if device == "auto" else device,
                 local_files_only=True,
                 model_kwargs={"dtype": torch.float32, "use_safetensors": True},
             )

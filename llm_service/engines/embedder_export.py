@@ -1,0 +1,46 @@
+"""Turns an embedding model's safetensors into OpenVINO's format, once.
+
+Runs as a process of its own (``python -m engines.embedder_export SOURCE TARGET.xml``), so that the
+embedder worker never holds torch in its memory.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from engines.base import ModelLoadError
+
+EXPORT_TIMEOUT_S = 600
+
+
+def ensure_exported(source: Path, target: Path) -> None:
+    """Export ``source`` (a Hugging Face folder) to ``target`` unless that is there already."""
+    if target.is_file() and target.with_suffix(".bin").is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "engines.embedder_export", str(source), str(target)]
+    try:
+        subprocess.run(command, check=True, timeout=EXPORT_TIMEOUT_S, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired, OSError) as error:
+        raise ModelLoadError(f"exporting the embedding model to OpenVINO failed: {error}", fatal=False) from error
+
+
+def export(source: Path, target: Path) -> None:
+    """Write ``target`` (.xml) and its .bin; neither is there unless both are whole."""
+    import openvino  # noqa: PLC0415 - only in this process
+    import torch  # noqa: PLC0415
+    from transformers import AutoModel  # noqa: PLC0415
+
+    model = AutoModel.from_pretrained(source, attn_implementation="eager", use_safetensors=True).eval()
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    example = {name: torch.ones((2, 8), dtype=torch.int64) for name in names}
+    converted = openvino.convert_model(model, example_input=example)
+    partial = target.with_name(f"{target.stem}.{os.getpid()}.xml")
+    openvino.save_model(converted, partial, compress_to_fp16=False)
+    os.replace(partial.with_suffix(".bin"), target.with_suffix(".bin"))
+    os.replace(partial, target)
+
+
+if __name__ == "__main__":
+    export(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,123 @@
+"""Sentence embeddings on OpenVINO: mean pooling over a BERT encoder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import openvino
+from tokenizers import Tokenizer
+
+from engines.base import EmbeddingRequest, EngineInfo, FloatMatrix, GenerationRequest, ModelLoadError, RequestEvent
+from engines.embedder_export import ensure_exported
+from engines.embedding_queue import BatchItem, EmbeddingQueue
+from engines.fingerprint import embedding_fingerprint
+from engines.models import ModelArtifact
+
+TOKEN_BUDGET = 1024
+"""Padded tokens of one batch: larger ones were no faster (docs/performance.md) and a request that
+comes in between waits for the batch under way."""
+
+
+def can_serve(folder: Path) -> bool:
+    """Whether this embedder does what the model asks for: a BERT encoder, mean pooling."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        pooling = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+    except OSError:
+        return False
+    other_modes = [key for key, on in pooling.items() if key.startswith("pooling_mode_") and on is True]
+    return config.get("model_type") == "bert" and other_modes == ["pooling_mode_mean_tokens"]
+
+
+class OpenVinoEmbedder:
+    """An ``Engine`` for embedding requests."""
+
+    def __init__(self, artifact: ModelArtifact, cache_dir: Path) -> None:
+        folder = artifact.path
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        limits = json.loads((folder / "sentence_bert_config.json").read_text(encoding="utf-8"))
+        fingerprint = embedding_fingerprint(folder)
+        exported = cache_dir / f"embedder-{fingerprint}-openvino-{openvino.__version__.split('-')[0]}.xml"
+        ensure_exported(folder, exported)
+        core = openvino.Core()
+        options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY"}
+        if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            options["INFERENCE_PRECISION_HINT"] = "bf16"
+        try:
+            compiled = core.compile_model(exported, "CPU", options)
+        except RuntimeError as error:
+            exported.unlink(missing_ok=True)
+            raise ModelLoadError("the exported embedding model was damaged; it will be exported anew", fatal=False) from error
+        self._infer = compiled.create_infer_request()
+        self._max_tokens = int(limits["max_seq_length"])
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._closing_token = self._tokenizer.encode("").ids[-1]
+        dimension = int(config["hidden_size"])
+        self._queue = EmbeddingQueue(dimension, TOKEN_BUDGET)
+        self.info = EngineInfo(
+            backend="openvino",
+            model=artifact.model,
+            requested_model=artifact.requested_model,
+            artifact=artifact.format,
+            device="cpu",
+            context_length=self._max_tokens,
+            fingerprint=fingerprint,
+            dimension=dimension,
+        )
+
+    def warm_up(self) -> None:
+        """Embed a short and a longer text, so that both shapes are compiled."""
+        self._embed([BatchItem("", 0, [self._closing_token] * 8), BatchItem("", 1, [self._closing_token] * 24)])
+
+    def submit(self, request: GenerationRequest | EmbeddingRequest) -> None:
+        """Tokenize the texts and queue them."""
+        assert isinstance(request, EmbeddingRequest)
+        ids: list[list[int]] = []
+        truncated: list[bool] = []
+        for encoding in self._tokenizer.encode_batch(list(request.texts)):
+            whole = len(encoding.ids) <= self._max_tokens
+            # Truncation keeps the closing special token, as sentence-transformers does.
+            ids.append(encoding.ids if whole else [*encoding.ids[: self._max_tokens - 1], self._closing_token])
+            truncated.append(not whole)
+        self._queue.add(request.id, ids, truncated, normalize=request.normalize)
+
+    def cancel(self, request_id: str) -> None:
+        """Forget a request; a batch under way is finished for the others in it."""
+        self._queue.cancel(request_id)
+
+    def step(self) -> Sequence[RequestEvent]:
+        """Embed one batch."""
+        batch = self._queue.next_batch()
+        return self._queue.complete(batch, self._embed(batch)) if batch else []
+
+    @property
+    def running(self) -> int:
+        """Requests with texts still to embed."""
+        return len(self._queue)
+
+    def close(self) -> None:
+        """Nothing to release before the process ends."""
+
+    def _embed(self, batch: Sequence[BatchItem]) -> FloatMatrix:
+        longest = max(len(item.token_ids) for item in batch)
+        ids = np.zeros((len(batch), longest), dtype=np.int64)
+        mask = np.zeros((len(batch), longest), dtype=np.int64)
+        for row, item in enumerate(batch):
+            ids[row, : len(item.token_ids)] = item.token_ids
+            mask[row, : len(item.token_ids)] = 1
+        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        hidden = self._infer.infer(inputs)[0]
+        return _mean_pool(hidden, mask)
+
+
+def _mean_pool(hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> FloatMatrix:
+    """Average token vectors (texts, tokens, dimension) over the tokens that are not padding, in
+    float32 whatever the encoder computed in."""
+    weights = mask.astype(np.float32)
+    total = np.einsum("bsd,bs->bd", hidden.astype(np.float32, copy=False), weights)
+    pooled: FloatMatrix = total / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+    return pooled

@@ -1,0 +1,88 @@
+"""The LLM service: language model and sentence embeddings over HTTP, on port 8001.
+
+``uvicorn main:app --port 8001`` in this folder, or ``python main.py`` to use the settings.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
+
+from config.logs import configure_logs
+from config.settings import Settings, settings
+from middleware.api_key import ApiKey
+from middleware.body_limit import BodyLimit
+from middleware.drain import DrainGate
+from middleware.request_context import RequestContext
+from routers import errors, llm_router, ops_router
+from services.drain import Drain
+from services.llm_service import LLMService, get_llm_service
+
+logger = logging.getLogger("llm_service")
+
+
+def create_app(config: Settings, service: LLMService) -> FastAPI:
+    """Build the application around a service."""
+    drain = Drain(config.llm_drain_grace_s)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        logger.info("%s %s: loading %s and %s", config.app_name, config.app_version, config.llm_model, config.embedding_model)
+        with drain.signals_taken_over():
+            await service.start()
+            try:
+                yield
+            finally:
+                await service.stop()
+
+    # The docs pages come with their scripts and styles from the package: no internet is needed.
+    app: FastAPI = FastAPIOffline(
+        title=config.app_name,
+        version=config.app_version,
+        description="Text generation and sentence embeddings, each model loaded once.",
+        debug=config.debug,
+        lifespan=lifespan,
+    )
+    app.state.settings = config
+    app.state.llm_service = service
+    app.state.drain = drain
+    app.state.started = time.monotonic()
+    app.include_router(llm_router.router)
+    app.include_router(ops_router.router)
+    errors.install(app)
+    # The last one added is the outermost.
+    key = config.llm_service_api_key.get_secret_value() if config.llm_service_api_key else None
+    app.add_middleware(DrainGate, drain=drain)
+    app.add_middleware(ApiKey, key=key)
+    app.add_middleware(BodyLimit, max_bytes=config.max_body_bytes)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=config.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
+    app.add_middleware(RequestContext)
+    return app
+
+
+def _stop_for(reason: str) -> None:
+    """End the process because a model can never be loaded with these settings."""
+    logger.critical("cannot start: %s", reason)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+configure_logs(settings.log_level)
+app = create_app(settings, get_llm_service(on_fatal=_stop_for))
+
+
+if __name__ == "__main__":
+    import uvicorn
+
+    uvicorn.run(app, host=settings.llm_service_host, port=settings.llm_service_port, access_log=False)

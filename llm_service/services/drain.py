@@ -1,0 +1,84 @@
+"""Leaving without cutting anyone off.
+
+On SIGTERM or Ctrl-C the server keeps its socket open for a while: requests under way finish, new
+ones are told to go elsewhere, ``/readyz`` says so to load balancers. Then, or at a second signal,
+the server's own handler ends it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+)
+CHECK_EVERY_S = 0.05
+
+logger = logging.getLogger(__name__)
+
+
+class Drain:
+    """Counts the requests under way and takes over the server's stop signals."""
+
+    def __init__(self, grace_s: float) -> None:
+        self.draining = False
+        self._grace_s = grace_s
+        self._under_way = 0
+        self._previous: dict[int, signal._HANDLER] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        """Count a request for as long as it is under way."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+    @contextlib.contextmanager
+    def signals_taken_over(self) -> Iterator[None]:
+        """Handle stop signals while the application runs; a no-op outside the main thread, where
+        signals cannot be handled."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            if self.draining:
+                self._hand_over(number, frame)
+            else:
+                self.draining = True
+                loop.call_soon_threadsafe(self._begin, number, frame)
+
+        self._previous = {number: signal.getsignal(number) for number in SIGNALS}
+        for number in SIGNALS:
+            signal.signal(number, on_signal)
+        try:
+            yield
+        finally:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+
+    def _begin(self, number: int, frame: FrameType | None) -> None:
+        self._task = asyncio.ensure_future(self._finish(number, frame))
+
+    async def _finish(self, number: int, frame: FrameType | None) -> None:
+        logger.info("stopping: %d requests under way, new ones are refused", self._under_way)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._grace_s):
+                while self._under_way:
+                    await asyncio.sleep(CHECK_EVERY_S)
+        if self._under_way:
+            logger.warning("the grace is over: %d requests are cut off", self._under_way)
+        self._hand_over(number, frame)
+
+    def _hand_over(self, number: int, frame: FrameType | None) -> None:
+        previous = self._previous.get(number)
+        if callable(previous):
+            previous(number, frame)

@@ -1,0 +1,80 @@
+"""What the service answers with."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engines.base import EngineInfo, FinishReason, FloatMatrix
+from engines.client import WorkerState
+
+Status = Literal["healthy", "loading", "degraded", "unhealthy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a request's time went, in milliseconds, and tokens a second once it was running."""
+
+    queue_ms: float
+    ttft_ms: float
+    total_ms: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationResult:
+    """A whole answer."""
+
+    answer: str
+    model: str
+    device: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingResult:
+    """Vectors, shape (texts, dimension), and how each text was read."""
+
+    vectors: FloatMatrix
+    model: str
+    fingerprint: str
+    tokens: tuple[int, ...]
+    truncated: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The state of everything, as known without asking anyone."""
+
+    status: Status
+    generator: WorkerState
+    embedder: WorkerState
+    generator_info: EngineInfo | None
+    embedder_info: EngineInfo | None
+    running: int
+    waiting: int
+    capacity: int
+    restarts: int
+    last_error: str | None
+
+
+@dataclass(slots=True)
+class Clock:
+    """The moments of one request, in seconds of the monotonic clock."""
+
+    arrived: float = field(default_factory=time.monotonic)
+    admitted: float = 0.0
+    first_token: float = 0.0
+
+    def timings(self, tokens: int) -> Timings:
+        """Sum up a request that ends now with so many tokens."""
+        now = time.monotonic()
+        running = max(now - self.admitted, 1e-9)
+        return Timings(
+            queue_ms=round(1000 * (self.admitted - self.arrived), 2),
+            ttft_ms=round(1000 * ((self.first_token or now) - self.arrived), 2),
+            total_ms=round(1000 * (now - self.arrived), 2),
+            tokens_per_second=round(tokens / running, 2),
+        )

