@@ -16,7 +16,7 @@ class DevError(Exception):
         self.status = status
 
 
-class InterruptedByUser(DevError):  # noqa: N818 - no error: the developer wanted it
+class InterruptedByUser(DevError):
     """Ctrl-C or a termination signal, after everything begun has been undone."""
 
     def __init__(self, signum: int) -> None:

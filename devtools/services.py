@@ -65,7 +65,7 @@ class Service:
         prefix = self._console.paint(f"{self.app.label:>7} |", _COLOURS[self.app.label])
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
-            assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+            assert process.stdout is not None
             for raw in process.stdout:
                 log.write(raw)
                 log.flush()

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Checkout, wait_until
 
+from conftest import ROOT, Checkout, wait_until
 from devtools import cli, interpreters, steps, testing
 from devtools.console import Console
 from devtools.layout import Workspace

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Checkout, free_port
 
+from conftest import Checkout, free_port
 from devtools import doctor_configuration, doctor_machine, dotenv
 from devtools.layout import Workspace
 

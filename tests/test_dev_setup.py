@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from conftest import Checkout, wait_until, wait_until_dead
 
 MADE = ".made.json"

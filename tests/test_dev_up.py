@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from conftest import Checkout, Running, free_port, is_alive, wait_until, wait_until_dead
 
 STAND_IN = Path(__file__).with_name("stand_in_service.py")

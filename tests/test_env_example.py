@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+
 from conftest import ROOT
 
 APPS = ("llm_service", "backend")
@@ -65,7 +67,7 @@ def test_every_variable_is_explained() -> None:
     assignment = re.compile(r"^#? ?[A-Z][A-Z0-9_]+=")
     alone = [
         line
-        for before, line in zip(lines, lines[1:], strict=False)
+        for before, line in itertools.pairwise(lines)
         if assignment.match(line) and not before.startswith("# ") and not assignment.match(before)
     ]
     assert alone == []

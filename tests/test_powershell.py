@@ -7,6 +7,7 @@ import re
 import pytest
 import tree_sitter
 import tree_sitter_powershell
+
 from conftest import ROOT
 
 SCRIPTS = ("start-dev.ps1", "start-llm-service.ps1")
@@ -80,4 +81,3 @@ def test_nothing_newer_than_windows_powershell_is_used() -> None:
         text = source_of(name).decode()
         code = "\n".join(line for line in text.splitlines() if not line.strip().startswith("#"))
         assert not re.search(r"\?\?|\?\.|&&|\|\||-Parallel|\bternary\b", code), name
-
