@@ -16,6 +16,7 @@ from devtools.services import Service, end_all
 from devtools.stopping import Stop
 
 _POLL_S = 0.2
+_ASK_READY_S = 0.5
 _STILL_WAITING_S = 15.0
 RESTART_AFTER_S = (3.0, 10.0, 30.0)
 _STABLE_S = 600.0
@@ -135,7 +136,7 @@ class Up:
             if time.monotonic() - said > _STILL_WAITING_S:
                 said = time.monotonic()
                 self._console.line(f"... waiting for {names} ({said - begun:.0f} s)")
-            self._stop.wait(_POLL_S)
+            self._stop.wait(_ASK_READY_S)
         return False
 
     def _announce(self) -> None:
