@@ -29,7 +29,7 @@ logger = logging.getLogger("llm_service")
 
 def create_app(config: Settings, service: LLMService) -> FastAPI:
     """Build the application around a service."""
-    drain = Drain(config.llm_drain_grace_s)
+    drain = Drain(config.llm_drain_grace_s, cut_off=service.stop)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

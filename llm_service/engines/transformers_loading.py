@@ -116,7 +116,9 @@ def _describe(model: Any, tokenizer: Any) -> LoadedModel:
         do_sample=False, use_cache=True, pad_token_id=pad_id, repetition_penalty=own.repetition_penalty
     )
     context = int(getattr(text_config, "max_position_embeddings", None) or DEFAULT_CONTEXT)
-    batch_tokens = max(1, int(_free_memory_of(model.device) * KV_MEMORY_SHARE) // _kv_bytes_per_token(text_config, model))
+    batch_tokens = max(
+        1, int(_free_memory_of(model.device) * KV_MEMORY_SHARE) // _kv_bytes_per_token(text_config, model)
+    )
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,

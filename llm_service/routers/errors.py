@@ -63,9 +63,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        type_ = HTTP_TYPES.get(error.status_code, "invalid_request")
-        body = error_body(type_, str(error.detail), _request_id(request))
-        return JSONResponse(body, error.status_code, error.headers)
+        # FastAPI answers 400 to a body that it cannot read; to the client that is a malformed one.
+        status = 422 if error.status_code == 400 else error.status_code
+        body = error_body(HTTP_TYPES.get(status, "invalid_request"), str(error.detail), _request_id(request))
+        return JSONResponse(body, status, error.headers)
 
 
 def _request_id(request: Request) -> str:

@@ -1,8 +1,9 @@
 """Leaving without cutting anyone off.
 
 On SIGTERM or Ctrl-C the server keeps its socket open for a while: requests under way finish, new
-ones are told to go elsewhere, ``/readyz`` says so to load balancers. Then, or at a second signal,
-the server's own handler ends it.
+ones are told to go elsewhere, ``/readyz`` says so to load balancers. When the grace is over, or at
+a second signal, those still under way are cut off with an error. Then the server's own handler
+ends it.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 
 SIGNALS = tuple(
@@ -24,9 +25,11 @@ logger = logging.getLogger(__name__)
 class Drain:
     """Counts the requests under way and takes over the server's stop signals."""
 
-    def __init__(self, grace_s: float) -> None:
+    def __init__(self, grace_s: float, cut_off: Callable[[], Awaitable[None]]) -> None:
         self.draining = False
         self._grace_s = grace_s
+        self._cut_off = cut_off
+        self._hurry = asyncio.Event()
         self._under_way = 0
         self._previous: dict[int, signal._HANDLER] = {}
         self._task: asyncio.Task[None] | None = None
@@ -51,7 +54,7 @@ class Drain:
 
         def on_signal(number: int, frame: FrameType | None) -> None:
             if self.draining:
-                self._hand_over(number, frame)
+                loop.call_soon_threadsafe(self._hurry.set)
             else:
                 self.draining = True
                 loop.call_soon_threadsafe(self._begin, number, frame)
@@ -70,12 +73,13 @@ class Drain:
 
     async def _finish(self, number: int, frame: FrameType | None) -> None:
         logger.info("stopping: %d requests under way, new ones are refused", self._under_way)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._grace_s):
-                while self._under_way:
-                    await asyncio.sleep(CHECK_EVERY_S)
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._grace_s
+        while self._under_way and not self._hurry.is_set() and loop.time() < give_up:
+            await asyncio.sleep(CHECK_EVERY_S)
         if self._under_way:
-            logger.warning("the grace is over: %d requests are cut off", self._under_way)
+            logger.warning("%d requests are cut off", self._under_way)
+            await self._cut_off()
         self._hand_over(number, frame)
 
     def _hand_over(self, number: int, frame: FrameType | None) -> None:

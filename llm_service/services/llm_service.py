@@ -30,6 +30,7 @@ from services.admission import Admission
 from services.deadline import Deadline
 from services.errors import (
     ContextLengthExceeded,
+    Draining,
     EngineRestarted,
     GenerationFailed,
     InvalidRequest,
@@ -176,6 +177,8 @@ class LLMService:
                     if isinstance(event, Finished | Embedded):
                         return
         except WorkerNotReady as error:
+            if error.state == "stopped":
+                raise Draining("the service is stopping") from error
             if error.state == "failed":
                 raise ModelUnavailable("the model could not be loaded; see the service's log") from error
             raise ModelLoading("the model is being loaded", retry_after_s=LOADING_RETRY_AFTER_S) from error

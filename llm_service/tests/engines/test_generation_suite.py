@@ -105,7 +105,14 @@ def test_an_id_can_be_used_again_after_a_cancel(case: GeneratorCase) -> None:
 def test_concurrent_requests_each_follow_their_own_settings(case: GeneratorCase) -> None:
     whole = generate(case.engine, chat("whole", case.endless, max_new_tokens=20)).text
     requests = [
-        chat(f"{index}", case.endless, max_new_tokens=4 + 3 * index, temperature=0.3 * index, top_p=1 - index / 20, seed=index)
+        chat(
+            f"{index}",
+            case.endless,
+            max_new_tokens=4 + 3 * index,
+            temperature=0.3 * index,
+            top_p=1 - index / 20,
+            seed=index,
+        )
         for index in range(8)
     ]
     stop = whole[8:11]

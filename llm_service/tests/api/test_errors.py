@@ -1,0 +1,173 @@
+"""The contract's error table, row by row, over HTTP."""
+
+import concurrent.futures
+from typing import Any
+
+import pytest
+
+from tests.api.service_process import ServiceProcess, eventually, question, running_service
+
+USER = {"role": "user", "content": "hola"}
+
+
+def check_error(response: Any, status: int, type_: str, *, retryable: bool = False) -> dict[str, Any]:
+    """Check the shape of an error and return it."""
+    assert response.status_code == status, response.text
+    error: dict[str, Any] = response.json()["error"]
+    assert error["type"] == type_
+    assert error["retryable"] is retryable
+    assert error["request_id"] == response.headers["X-Request-ID"]
+    assert error["message"]
+    assert "Traceback" not in response.text
+    assert "/work" not in error["message"]
+    assert ".py" not in error["message"]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"messages": []}, "messages"),
+        ({}, "messages"),
+        ({"messages": "hola"}, "messages"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": ""}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": "a\x00b"}]}, "messages.0.content"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content"),
+        ({"messages": [USER], "temperature": -0.1}, "temperature"),
+        ({"messages": [USER], "temperature": 2.1}, "temperature"),
+        ({"messages": [USER], "top_p": 1.5}, "top_p"),
+        ({"messages": [USER], "max_new_tokens": 0}, "max_new_tokens"),
+        ({"messages": [USER], "max_new_tokens": 1.5}, "max_new_tokens"),
+        ({"messages": [USER], "stop": [""]}, "stop.0"),
+        ({"messages": [USER], "seed": -1}, "seed"),
+        ({"messages": [USER], "response_format": {"type": "yaml"}}, "response_format"),
+        ({"messages": [USER], "temprature": 0.5}, "temprature"),
+    ],
+)
+def test_a_bad_field_is_named(service: ServiceProcess, body: dict[str, Any], field: str) -> None:
+    error = check_error(service.client.post("/api/llm/generate", json=body), 422, "invalid_request")
+    assert error["message"].startswith(field)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"messages": [{"role": "user", "content": "hola"}], "temperature": NaN}',
+        b'{"messages": [{"role": "user", "content": "hola"}], "top_p": Infinity}',
+        b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
+        b'{"messages": ',
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"",
+    ],
+)
+def test_a_malformed_body_is_refused(service: ServiceProcess, content: bytes) -> None:
+    response = service.client.post(
+        "/api/llm/generate", content=content, headers={"content-type": "application/json"}
+    )
+    check_error(response, 422, "invalid_request")
+
+
+def test_no_texts_is_a_bad_request(service: ServiceProcess) -> None:
+    error = check_error(service.client.post("/api/llm/embed", json={"texts": []}), 400, "invalid_request")
+    assert "texts" in error["message"]
+
+
+def test_more_texts_than_allowed_is_a_bad_request(service: ServiceProcess) -> None:
+    check_error(service.client.post("/api/llm/embed", json={"texts": ["a"] * 2049}), 400, "invalid_request")
+
+
+def test_a_prompt_longer_than_the_context_is_told_both_counts(service: ServiceProcess) -> None:
+    error = check_error(service.generate("palabra " * 3000), 400, "context_length_exceeded")
+    assert error["prompt_tokens"] >= 3000
+    assert error["context_length"] == 2048
+
+
+def test_a_field_the_engine_cannot_honour_is_refused(service: ServiceProcess) -> None:
+    check_error(service.generate("[[reject]] hola"), 400, "unsupported")
+
+
+def test_an_unknown_route_is_not_found(service: ServiceProcess) -> None:
+    check_error(service.client.get("/api/llm/nothing"), 404, "not_found")
+
+
+def test_a_wrong_method_is_refused(service: ServiceProcess) -> None:
+    check_error(service.client.get("/api/llm/generate"), 405, "method_not_allowed")
+
+
+def test_one_broken_request_does_not_harm_the_next(service: ServiceProcess) -> None:
+    check_error(service.generate("[[fail]] hola"), 500, "generation_failed")
+    assert service.generate("hola").status_code == 200
+
+
+def test_a_body_larger_than_the_cap_is_refused(service: ServiceProcess) -> None:
+    body = question("a" * (8 * 1024 * 1024))
+    check_error(service.client.post("/api/llm/generate", json=body), 413, "request_too_large")
+
+
+def test_a_body_that_hides_its_size_is_refused_too(service: ServiceProcess) -> None:
+    def chunks() -> Any:
+        yield b'{"messages": [{"role": "user", "content": "'
+        for _ in range(9):
+            yield b"a" * 1024 * 1024
+
+    response = service.client.post(
+        "/api/llm/generate", content=chunks(), headers={"content-type": "application/json"}
+    )
+    check_error(response, 413, "request_too_large")
+    assert service.generate("hola").status_code == 200
+
+
+def test_a_deadline_ends_a_slow_request(service: ServiceProcess) -> None:
+    response = service.client.post(
+        "/api/llm/generate",
+        json=question("uno [[words:1000]] [[slow:20]]", max_new_tokens=1000),
+        headers={"X-Request-Timeout-Ms": "200"},
+    )
+    check_error(response, 504, "deadline_exceeded", retryable=True)
+    eventually(lambda: service.health()["queue"]["running"] == 0, "the place is free again")
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "soon"])
+def test_a_senseless_deadline_is_refused(service: ServiceProcess, value: str) -> None:
+    response = service.client.post(
+        "/api/llm/generate", json=question("hola"), headers={"X-Request-Timeout-Ms": value}
+    )
+    check_error(response, 422, "invalid_request")
+
+
+def test_a_request_id_is_echoed_unless_it_could_do_harm(service: ServiceProcess) -> None:
+    kept = service.client.get("/livez", headers={"X-Request-ID": "page-42"})
+    replaced = service.client.get("/livez", headers={"X-Request-ID": "a b\tc" + "x" * 300})
+    assert kept.headers["X-Request-ID"] == "page-42"
+    assert replaced.headers["X-Request-ID"] != "a b\tc" + "x" * 300
+    assert len(replaced.headers["X-Request-ID"]) == 32
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
+    with running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="1") as service:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            slow = question("uno [[words:150]] [[slow:20]]", max_new_tokens=150)
+            inside = [pool.submit(service.client.post, "/api/llm/generate", json=slow) for _ in range(2)]
+            eventually(lambda: service.health()["queue"] == {"running": 1, "waiting": 1, "capacity": 2}, "full")
+            refused = service.generate("hola")
+            check_error(refused, 503, "overloaded", retryable=True)
+            assert int(refused.headers["Retry-After"]) >= 1
+            assert [future.result().status_code for future in inside] == [200, 200]
+        assert service.generate("hola").status_code == 200
+
+
+def test_a_request_whose_deadline_passes_in_the_queue_costs_no_token() -> None:
+    with running_service(LLM_MAX_BATCH="1") as service, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        slow = question("uno [[words:60]] [[slow:20]]")
+        first = pool.submit(service.client.post, "/api/llm/generate", json=slow)
+        eventually(lambda: service.health()["queue"]["running"] == 1, "the first one runs")
+        response = service.client.post(
+            "/api/llm/generate", json=question("[[crash]] hola"), headers={"X-Request-Timeout-Ms": "100"}
+        )
+        # Had it reached the engine, the worker would have died of it.
+        check_error(response, 504, "deadline_exceeded", retryable=True)
+        assert first.result().status_code == 200
+        assert service.health()["restarts"] == 0

@@ -1,0 +1,118 @@
+import concurrent.futures
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from tests.api.service_process import APP_DIR, ServiceProcess, eventually, question, running_service
+
+MODEL_LIBRARIES = ("torch", "transformers", "sentence_transformers", "openvino", "openvino_genai")
+
+
+def test_the_http_process_imports_no_model_library() -> None:
+    script = f"import sys, main; print([name for name in {MODEL_LIBRARIES} if name in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=APP_DIR, env={"ENV_FILES": "none", "PATH": ""}, capture_output=True, text=True
+    )
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_it_lives_while_the_model_loads_and_says_so() -> None:
+    with running_service(
+        ready=False, LLM_BACKEND="transformers", LLM_MODEL="embedded", EMBEDDING_BACKEND="fake"
+    ) as service:
+        health = service.client.get("/api/llm/health")
+        assert (health.status_code, health.json()["status"]) == (503, "loading")
+        assert service.client.get("/readyz").status_code == 503
+        refused = service.generate("hola")
+        assert refused.status_code == 503
+        assert refused.json()["error"]["type"] == "model_loading"
+        assert refused.json()["error"]["retryable"] is True
+        assert int(refused.headers["Retry-After"]) >= 1
+
+
+def test_without_model_hub_or_stand_in_it_refuses_to_start() -> None:
+    service = ServiceProcess(
+        LLM_BACKEND="auto", LLM_MODEL="nobody/no-such-model", LLM_OFFLINE_MODEL="none", HF_HUB_OFFLINE="1"
+    )
+    try:
+        assert service.process.wait(60) != 0
+        assert "nobody/no-such-model is not in the model cache and the hub cannot be reached" in service.log()
+        assert "LLM_OFFLINE_MODEL=embedded" in service.log()
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("LLM_TEMPERATURE", "hot"), ("LLM_MAX_BATCH", "0"), ("LLM_BACKEND", "magic"), ("LLM_SERVICE_HOST", "0.0.0.0")],
+)
+def test_a_bad_setting_stops_the_start_with_one_line_that_names_it(setting: str, value: str) -> None:
+    service = ServiceProcess(**{setting: value})
+    try:
+        assert service.process.wait(60) == 1
+        lines = service.log().strip().splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith("Configuration error")
+        assert setting in lines[0]
+    finally:
+        service.stop()
+
+
+def test_it_drains_when_told_to_stop() -> None:
+    service = ServiceProcess()
+    try:
+        service.wait_for("/readyz")
+        workers = list(service.workers().values())
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            under_way = pool.submit(service.generate, "uno [[words:100]] [[slow:20]]")
+            eventually(lambda: service.health()["queue"]["running"] == 1, "it runs")
+            service.process.send_signal(signal.SIGTERM)
+            eventually(lambda: service.client.get("/readyz").status_code == 503, "not ready any more")
+            refused = service.client.post("/api/llm/generate", json=question("hola"))
+            assert refused.status_code == 503
+            assert refused.json()["error"]["type"] == "draining"
+            assert refused.json()["error"]["retryable"] is True
+            assert refused.headers["Retry-After"]
+            assert service.client.get("/livez").status_code == 200
+            assert under_way.result().json()["tokens_generated"] == 100
+        service.process.wait(20)
+        assert psutil.wait_procs(workers, timeout=10)[1] == []
+    finally:
+        service.stop()
+
+
+def test_a_second_signal_does_not_wait_for_the_grace() -> None:
+    service = ServiceProcess()
+    try:
+        service.wait_for("/readyz")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            under_way = pool.submit(service.generate, "uno [[words:2000]] [[slow:50]]", max_new_tokens=2000)
+            eventually(lambda: service.health()["queue"]["running"] == 1, "it runs")
+            service.process.send_signal(signal.SIGINT)
+            eventually(lambda: service.client.get("/readyz").status_code == 503, "draining")
+            service.process.send_signal(signal.SIGINT)
+            cut_off = under_way.result()
+            assert (cut_off.status_code, cut_off.json()["error"]["retryable"]) == (503, True)
+        service.process.wait(20)
+    finally:
+        service.stop()
+
+
+def test_what_is_not_done_when_the_grace_is_over_ends_with_an_error() -> None:
+    service = ServiceProcess(LLM_DRAIN_GRACE_S="1")
+    try:
+        service.wait_for("/readyz")
+        body = question("uno [[words:2000]] [[slow:50]]", max_new_tokens=2000, stream=True)
+        with service.client.stream("POST", "/api/llm/generate", json=body) as response:
+            lines = response.iter_lines()
+            assert next(lines).startswith("data: ")
+            service.process.send_signal(signal.SIGTERM)
+            rest = "\n".join(lines)
+        assert "event: error" in rest
+        assert "[DONE]" not in rest
+        service.process.wait(20)
+    finally:
+        service.stop()
