@@ -6,39 +6,39 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+import transformers
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
-from transformers.utils import logging as library_logging
 
 from engines.base import EmbeddingRequest, EngineInfo, FloatMatrix, GenerationRequest, ModelLoadError, RequestEvent
 from engines.embedding_queue import BatchItem, EmbeddingQueue
 from engines.fingerprint import embedding_fingerprint
+from engines.loading_errors import LOADING_ERRORS, loading_advice
+
+library: Any = transformers
+"""Not checked by types: its annotations are partial."""
 
 TOKEN_BUDGET = 1024
 """Padded tokens of one batch: a cancel, and a request that comes in between, wait for one batch."""
-_LIBRARY_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, SafetensorError)
 
 
 class SentenceTransformersEmbedder:
     """An ``Engine`` for embedding requests, in float32. ``device`` is a torch device, or ``auto`` for the
-    first GPU or else the CPU."""
+    first GPU or else the CPU.
+    """
 
     def __init__(self, *, model_path: Path, model_name: str, requested_model: str, device: str) -> None:
-        library_logging.disable_progress_bar()
+        library.utils.logging.disable_progress_bar()
         fingerprint = embedding_fingerprint(model_path)
         try:
-            model = SentenceTransformer(
+            model: Any = SentenceTransformer(
                 str(model_path),
                 device=None if device == "auto" else device,
                 local_files_only=True,
                 model_kwargs={"dtype": torch.float32, "use_safetensors": True},
             )
-        except _LIBRARY_ERRORS as error:
-            raise ModelLoadError(
-                f"sentence-transformers could not load {model_name} ({type(error).__name__}). Check that the files are "
-                f"complete"
-            ) from error
+        except LOADING_ERRORS as error:
+            raise ModelLoadError(loading_advice("sentence-transformers", model_name, model_path, error)) from error
         # Whether vectors are normalised is each request's own.
         self._modules = [module for module in model.eval() if not isinstance(module, Normalize)]
         self._tokenizer: Any = model.tokenizer

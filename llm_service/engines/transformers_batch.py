@@ -24,7 +24,8 @@ from engines.transformers_sampling import RowSampler, choose_tokens, unusable_ro
 @dataclass(slots=True, eq=False)
 class Row:
     """A request and how far it has come. ``cancelled`` is set by the engine's thread and read by the
-    batch's; everything else belongs to the batch's thread once the batch has begun."""
+    batch's; everything else belongs to the batch's thread once the batch has begun.
+    """
 
     request: GenerationRequest
     prompt_ids: list[int]
@@ -124,7 +125,7 @@ class StaticBatch:
         return ids.to(self._model.device), mask.to(self._model.device)
 
 
-class _Chooser(LogitsProcessor):  # type: ignore[misc]
+class _Chooser(LogitsProcessor):
     def __init__(self, batch: StaticBatch) -> None:
         self._batch = batch
 
@@ -132,7 +133,7 @@ class _Chooser(LogitsProcessor):  # type: ignore[misc]
         return self._batch.choose(scores)
 
 
-class _Collector(StoppingCriteria):  # type: ignore[misc]
+class _Collector(StoppingCriteria):
     def __init__(self, batch: StaticBatch) -> None:
         self._batch = batch
 

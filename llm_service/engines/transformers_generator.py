@@ -192,7 +192,8 @@ class TransformersGenerator:
                 logger.exception("the accelerator failed")
                 self._outbox.put(EngineBroken(f"the accelerator failed ({type(error).__name__})"))
                 return
-            except Exception as error:  # noqa: BLE001 - the edge of this thread: the next batch may well work
+            except Exception as error:
+                # The edge of this thread: the next batch may well work.
                 logger.exception("a batch of %d requests failed", len(rows))
                 batch.fail(f"generation failed ({type(error).__name__})")
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import psutil
 import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
-from transformers.utils import logging as library_logging
+import transformers
 
 from engines.base import ModelLoadError
 from engines.hardware import memory_bytes
+from engines.loading_errors import LOADING_ERRORS, loading_advice
+
+library: Any = transformers
+"""Not checked by types: its annotations are partial and contradict its use."""
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 CPU_BF16_FEATURES = ("amx_bf16", "avx512_bf16", "bf16")
@@ -21,13 +23,13 @@ HEADROOM_BYTES = 512 * 1024**2
 KV_MEMORY_SHARE = 0.5
 """Share of the memory that is free after loading which a batch's KV cache may take."""
 DEFAULT_CONTEXT = 2048
-_LIBRARY_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, SafetensorError)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """A model ready to generate. ``context_length`` and ``batch_tokens`` are in tokens; the latter is
-    how many a batch may hold, padding and answers included. ``top_k`` 0 means no bound."""
+    how many a batch may hold, padding and answers included. ``top_k`` 0 means no bound.
+    """
 
     model: Any
     tokenizer: Any
@@ -40,22 +42,19 @@ class LoadedModel:
 
 def load(path: Path, *, name: str, device_map: str, dtype: str) -> LoadedModel:
     """Load a Hugging Face folder (safetensors) or a ``.gguf`` file; raises ``ModelLoadError``."""
-    library_logging.disable_progress_bar()
+    library.utils.logging.disable_progress_bar()
     source: dict[str, Any] = {"pretrained_model_name_or_path": str(path), "local_files_only": True}
     if path.suffix.lower() == ".gguf":
         source |= {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     # Said outright because the library otherwise asks on standard input, which is the worker's pipe.
     source["trust_remote_code"] = False
     try:
-        config = AutoConfig.from_pretrained(**source)
-        tokenizer = AutoTokenizer.from_pretrained(**source)
+        config = library.AutoConfig.from_pretrained(**source)
+        tokenizer = library.AutoTokenizer.from_pretrained(**source)
         device = _choose_device(device_map, config, dtype, name, is_gguf="gguf_file" in source)
         model = _load_weights(source, config, device, _choose_dtype(dtype, device))
-    except _LIBRARY_ERRORS as error:
-        raise ModelLoadError(
-            f"transformers could not load {name} ({type(error).__name__}: {_first_line(error)}). Check that the files "
-            f"are complete and that transformers knows this kind of model"
-        ) from error
+    except LOADING_ERRORS as error:
+        raise ModelLoadError(loading_advice("transformers", name, path, error)) from error
     if not tokenizer.chat_template:
         raise ModelLoadError(f"{name} has no chat template: choose an instruction-tuned model")
     return _describe(model, tokenizer)
@@ -66,7 +65,7 @@ def _choose_device(device_map: str, config: Any, dtype: str, name: str, *, is_gg
     if device_map == "cuda" and not torch.cuda.is_available():
         raise ModelLoadError("LLM_DEVICE_MAP is cuda, but this installation of torch finds no GPU: use auto or cpu")
     with torch.device("meta"):
-        parameters = AutoModelForCausalLM.from_config(config).num_parameters()
+        parameters = library.AutoModelForCausalLM.from_config(config).num_parameters()
     if device_map != "cpu" and torch.cuda.is_available():
         gpu = torch.device("cuda:0")
         needed = parameters * _choose_dtype(dtype, gpu).itemsize + HEADROOM_BYTES
@@ -96,12 +95,12 @@ def _choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
 def _load_weights(source: dict[str, Any], config: Any, device: torch.device, dtype: torch.dtype) -> Any:
     options: dict[str, Any] = {"config": config, "dtype": dtype, "output_loading_info": True}
     if "gguf_file" in source:
-        options["quantization_config"] = GgufConfig(dequantize=True)
+        options["quantization_config"] = library.GgufConfig(dequantize=True)
     else:
         options["use_safetensors"] = True
     if device.type != "cpu":
         options["device_map"] = {"": device}
-    model, report = AutoModelForCausalLM.from_pretrained(**source, **options)
+    model, report = library.AutoModelForCausalLM.from_pretrained(**source, **options)
     if report["missing_keys"]:
         raise ValueError(f"weights are missing, among them {min(report['missing_keys'])}")
     return model
@@ -112,7 +111,7 @@ def _describe(model: Any, tokenizer: Any) -> LoadedModel:
     own = model.generation_config
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
     # Sampling and stopping are each request's own; of the model's settings only this one is left to generate().
-    model.generation_config = GenerationConfig(
+    model.generation_config = library.GenerationConfig(
         do_sample=False, use_cache=True, pad_token_id=pad_id, repetition_penalty=own.repetition_penalty
     )
     context = int(getattr(text_config, "max_position_embeddings", None) or DEFAULT_CONTEXT)
@@ -162,8 +161,3 @@ def _does_not_fit(name: str, place: str, needed: int, free: int) -> str:
         f"{name} needs {needed / 1e9:.1f} GB of {place} and {free / 1e9:.1f} GB are free: "
         f"choose a smaller model (LLM_MODEL), free memory, or set LLM_DTYPE=bfloat16 or LLM_BACKEND=openvino"
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else ""

@@ -48,7 +48,8 @@ class RowSampler:
 
     def _most_likely(self, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return probabilities and ids, best first, of enough tokens to hold the nucleus: sorting a
-        whole vocabulary of 150,000 for every token costs more than the rest of sampling."""
+        whole vocabulary of 150,000 for every token costs more than the rest of sampling.
+        """
         total = scaled.logsumexp(dim=-1)
         values, ids = scaled.topk(min(CANDIDATES, scaled.shape[-1]))
         probabilities = (values - total).exp()
@@ -63,7 +64,8 @@ class RowSampler:
 
 def choose_tokens(scores: torch.Tensor, samplers: Sequence[RowSampler | None]) -> torch.Tensor:
     """Return the next token of each row of ``scores`` (rows, vocabulary), shape (rows,); rows without
-    a sampler get any."""
+    a sampler get any.
+    """
     chosen = scores.argmax(dim=-1)
     for row, sampler in enumerate(samplers):
         if sampler is not None and not sampler.greedy:
@@ -73,6 +75,7 @@ def choose_tokens(scores: torch.Tensor, samplers: Sequence[RowSampler | None]) -
 
 def unusable_rows(scores: torch.Tensor) -> list[bool]:
     """Say of each row of ``scores`` (rows, vocabulary) whether no token can be chosen from it: it holds
-    NaN or infinity, or nothing but minus infinity. (The maximum carries each of them.)"""
+    NaN or infinity, or nothing but minus infinity. (The maximum carries each of them.)
+    """
     flags: list[bool] = (~scores.amax(dim=-1).isfinite()).tolist()
     return flags

@@ -15,7 +15,8 @@ from tests.engines.driving import chat
 def package_folder(name: str) -> Path:
     """Return the folder of an installed package without importing it."""
     spec = importlib.util.find_spec(name)
-    assert spec is not None and spec.origin is not None, f"{name} is missing: run python dev.py setup"
+    assert spec is not None, f"{name} is missing: run python dev.py setup"
+    assert spec.origin is not None
     return Path(spec.origin).parent
 
 

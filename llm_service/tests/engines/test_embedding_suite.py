@@ -1,7 +1,6 @@
 """What every engine that embeds texts has to do."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +30,13 @@ def varied_texts() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def reference(embedding_model_folder: Path) -> Iterator[FloatMatrix]:
+def reference(embedding_model_folder: Path) -> FloatMatrix:
     """What sentence-transformers itself computes in float32 for ``varied_texts``."""
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(embedding_model_folder), device="cpu", local_files_only=True)
     vectors: FloatMatrix = model.encode(varied_texts(), normalize_embeddings=True, show_progress_bar=False)
-    yield vectors
+    return vectors
 
 
 @pytest.fixture(scope="session")
@@ -71,13 +70,13 @@ def test_meaning_is_nearer_than_chance(embedder: Engine) -> None:
 
 
 def test_the_order_of_the_texts_is_kept(embedder: Engine, varied_vectors: FloatMatrix) -> None:
-    backwards = embed(embedder, *reversed(varied_texts()[:40]))
-    np.testing.assert_allclose(np.sum(varied_vectors[:40] * backwards[::-1], axis=1), 1.0, atol=1e-3)
+    backwards = embed(embedder, *reversed(varied_texts()[:18]))
+    np.testing.assert_allclose(np.sum(varied_vectors[:18] * backwards[::-1], axis=1), 1.0, atol=1e-3)
 
 
 def test_a_batch_does_not_change_a_vector(embedder: Engine, varied_vectors: FloatMatrix) -> None:
-    alone = np.concatenate([embed(embedder, text) for text in varied_texts()[:25]])
-    assert np.abs(varied_vectors[:25] - alone).max() <= BATCH_TOLERANCE
+    alone = np.concatenate([embed(embedder, text) for text in varied_texts()[:18]])
+    assert np.abs(varied_vectors[:18] - alone).max() <= BATCH_TOLERANCE
 
 
 def test_a_text_over_the_limit_is_cut_and_says_so(embedder: Engine) -> None:
@@ -103,7 +102,7 @@ def test_a_text_that_just_fits_is_not_cut(embedder: Engine) -> None:
 
 
 def test_vectors_that_are_not_normalised_have_the_same_direction(embedder: Engine) -> None:
-    texts = varied_texts()[:20]
+    texts = varied_texts()[:8]
     raw, unit = embed(embedder, *texts, normalize=False), embed(embedder, *texts)
     lengths = np.linalg.norm(raw, axis=1, keepdims=True)
     assert np.abs(lengths - 1).max() > 0.01

@@ -130,7 +130,7 @@ def test_a_batch_holds_no_more_than_the_memory_for_it(load: Load, monkeypatch: p
     engine = load()
     room_for_two = 2 * (len("<user>hola") + 8)
     monkeypatch.setattr(engine, "_loaded", replace(engine._loaded, batch_tokens=room_for_two))
-    sizes = []
+    sizes: list[int] = []
     engine._loaded.model.register_forward_hook(
         lambda _module, _args, inputs, _output: sizes.append(inputs["input_ids"].shape[0]), with_kwargs=True
     )
@@ -170,7 +170,7 @@ def test_a_lost_accelerator_breaks_the_engine_for_good(load: Load, error: Except
 
 def test_cancelling_ends_the_batch_within_a_token(load: Load) -> None:
     engine = load()
-    steps = []
+    steps: list[None] = []
 
     def count(*_args: Any) -> None:
         steps.append(None)
@@ -225,8 +225,17 @@ class TestLoading:
     def test_a_damaged_file_is_refused(self, load: Load, tmp_path: Path) -> None:
         folder = save_tiny_model(tmp_path / "model")
         (folder / "model.safetensors").write_bytes(b"not weights")
-        with pytest.raises(ModelLoadError, match="files"):
+        with pytest.raises(ModelLoadError, match="files") as refusal:
             load(folder)
+        assert str(tmp_path) not in str(refusal.value)
+
+    @pytest.mark.parametrize("content", [b"GGUF no", b"not at all", b""])
+    def test_a_damaged_gguf_file_is_refused(self, load: Load, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "model.gguf"
+        path.write_bytes(content)
+        with pytest.raises(ModelLoadError) as refusal:
+            load(path)
+        assert str(tmp_path) not in str(refusal.value)
 
     def test_pickled_weights_are_not_read(self, load: Load, tmp_path: Path) -> None:
         folder = save_tiny_model(tmp_path / "model")

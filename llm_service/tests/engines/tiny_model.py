@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from engines.transformers_loading import library
 
 TEMPLATE = (
     "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system messages') }}{% endif %}"
@@ -21,9 +22,11 @@ def save_tiny_model(folder: Path, *, template: str | None = TEMPLATE, eos: list[
     tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token=None))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", additional_special_tokens=["<also>"])
+    fast = library.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<end>", additional_special_tokens=["<also>"]
+    )
     fast.chat_template = template
-    config = LlamaConfig(
+    config = library.LlamaConfig(
         vocab_size=258,
         hidden_size=32,
         intermediate_size=64,
@@ -35,8 +38,8 @@ def save_tiny_model(folder: Path, *, template: str | None = TEMPLATE, eos: list[
         bos_token_id=None,
     )
     torch.manual_seed(0)
-    model = LlamaForCausalLM(config)
-    model.generation_config = GenerationConfig(eos_token_id=eos, do_sample=True, temperature=0.7, top_k=20)
+    model = library.LlamaForCausalLM(config)
+    model.generation_config = library.GenerationConfig(eos_token_id=eos, do_sample=True, temperature=0.7, top_k=20)
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
