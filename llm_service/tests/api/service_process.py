@@ -71,9 +71,10 @@ class ServiceProcess:
         """Return the worker processes by role."""
         found = {}
         for child in psutil.Process(self.process.pid).children(recursive=True):
-            line = child.cmdline()
-            if "engines.worker" in line:
-                found[line[-1]] = child
+            with contextlib.suppress(psutil.NoSuchProcess):
+                line = child.cmdline()
+                if "engines.worker" in line:
+                    found[line[-1]] = child
         return found
 
     def generate(self, content: str, **fields: Any) -> httpx.Response:
