@@ -187,6 +187,18 @@ def test_cancelling_ends_the_batch_within_a_token(load: Load) -> None:
     assert len(steps) <= seen + 3
 
 
+def test_what_a_cancelled_request_had_on_the_way_never_arrives(load: Load) -> None:
+    engine = load()
+    engine.submit(chat("same", "hola", max_new_tokens=5))
+    row = engine._rows["same"]
+    deadline = time.monotonic() + 60
+    while not row.ended:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    engine.cancel("same")
+    assert generate(engine, chat("same", "hola", max_new_tokens=7)).completion_tokens == 7
+
+
 def test_closing_ends_the_thread(load: Load) -> None:
     engine = load()
     engine.submit(chat("one", "hola", max_new_tokens=80))
