@@ -151,9 +151,7 @@ def _free_memory_of(device: torch.device) -> int:
 
 
 def _free_memory() -> int:
-    available = int(psutil.virtual_memory().available)
-    limit = memory_bytes()
-    return available if limit is None else min(available, limit)
+    return min(int(psutil.virtual_memory().available), memory_bytes())
 
 
 def _does_not_fit(name: str, place: str, needed: int, free: int) -> str:
