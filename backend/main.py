@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import uvicorn
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
 from adapters.base import SamplingOptions
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.fallback import FallbackChain, Provider
@@ -17,7 +20,6 @@ from adapters.supabase_adapter import SupabaseAdapter
 from config.logs import configure_logging
 from config.settings import BACKEND_ROOT, Settings, secret
 from config.settings import settings as process_settings
-from fastapi import FastAPI
 from middleware.auth import ApiKeyMiddleware
 from middleware.body_limit import BodyLimitMiddleware
 from middleware.request_context import RequestContextMiddleware
@@ -27,7 +29,6 @@ from routers.dependencies import Services
 from routers.errors import install_error_handlers
 from services.ingestion import DocumentIngestor
 from services.rag_service import RAGService
-from starlette.middleware.cors import CORSMiddleware
 from startup import StartableStore, Startup
 
 _GRACE_S = 10

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
+
 from adapters import llm_service_wire as wire
 from adapters.base import TechnicalError
 from adapters.circuit import Circuit
@@ -191,7 +192,7 @@ class ServiceTransport:
             self._circuits[url].record_success()
 
 
-class _SendAgain(Exception):  # noqa: N818 - an instruction, not an error
+class _SendAgain(Exception):
     """The request did nothing; carries what to raise when it is not sent again."""
 
     def __init__(self, fault: TechnicalError) -> None:

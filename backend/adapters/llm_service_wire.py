@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+
 from adapters.base import ChatMessage, Completion, Embeddings, LogicalError, SamplingOptions, TechnicalError
 
 DONE = "[DONE]"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
 from adapters.base import TechnicalError
 from config.settings import Settings
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class TooManyJobs(Exception):  # noqa: N818 - the noun says it
+class TooManyJobs(Exception):
     """The queue is full."""
 
 

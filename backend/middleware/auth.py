@@ -3,10 +3,11 @@
 import hmac
 import ipaddress
 
-from config.settings import is_loopback
-from middleware.errors import send_error
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from config.settings import is_loopback
+from middleware.errors import send_error
 
 _OPEN_PATHS = frozenset({"/livez", "/readyz"})
 

@@ -1,8 +1,9 @@
 """Bodies up to a cap; a larger one is refused before it is held in memory."""
 
-from middleware.errors import send_error
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from middleware.errors import send_error
 
 
 class BodyLimitMiddleware:

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 
-from schemas.errors import ErrorBody, ErrorDetail
 from starlette.types import Scope, Send
+
+from schemas.errors import ErrorBody, ErrorDetail
 
 
 def error_body(kind: str, message: str, request_id: str, *, retryable: bool = False) -> dict[str, object]:

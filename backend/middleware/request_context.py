@@ -6,9 +6,10 @@ import re
 import time
 import uuid
 
-from middleware.errors import send_error
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from middleware.errors import send_error
 
 logger = logging.getLogger("access")
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")

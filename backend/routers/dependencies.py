@@ -6,10 +6,11 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypeVar
 
-from adapters.base import DocumentStore
-from config.settings import Settings
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
+
+from adapters.base import DocumentStore
+from config.settings import Settings
 from routers.errors import ClientGone, DeadlineExceeded
 from services.ingestion import DocumentIngestor
 from services.rag_service import RAGService

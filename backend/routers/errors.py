@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.base import LogicalError, StoreUnavailable, TechnicalError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from adapters.base import LogicalError, StoreUnavailable, TechnicalError
 from middleware.errors import error_body
 from services.documents import InvalidDocument
 from services.rag_service import NothingToAnswerFrom
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
 
 logger = logging.getLogger(__name__)
 _PASSED_ON = frozenset({400, 413, 422})
@@ -21,15 +22,15 @@ _HTTP_TYPES = {404: "not_found", 405: "method_not_allowed"}
 _SHOWN_FAULTS = 5
 
 
-class DeadlineExceeded(Exception):  # noqa: N818 - the contract's name
+class DeadlineExceeded(Exception):
     """The time that the caller gave is over."""
 
 
-class DocumentNotFound(Exception):  # noqa: N818 - the noun says it
+class DocumentNotFound(Exception):
     """There is no document of this id."""
 
 
-class ClientGone(Exception):  # noqa: N818 - it is nobody's error
+class ClientGone(Exception):
     """The client left before its answer was ready."""
 
 

@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any
 
-from adapters.base import StoreUnavailable
 from fastapi import APIRouter
-from routers.dependencies import Services, ServicesDep
 from starlette.responses import JSONResponse
+
+from adapters.base import StoreUnavailable
+from routers.dependencies import Services, ServicesDep
 
 router = APIRouter(tags=["Operations"])
 _PING_S = 1.0

@@ -6,9 +6,11 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from adapters.base import ChatMessage, Document, SearchHit, TextDelta
 from fastapi import APIRouter, Path, Request
 from fastapi import Query as QueryParam
+from starlette.responses import Response, StreamingResponse
+
+from adapters.base import ChatMessage, Document, SearchHit, TextDelta
 from routers import event_stream
 from routers.dependencies import RequestIdDep, Services, ServicesDep, TimeoutDep, while_client_waits
 from routers.errors import DocumentNotFound
@@ -28,7 +30,6 @@ from schemas.rag import (
 )
 from services.documents import InvalidDocument, check_document
 from services.rag_service import RagAnswer, Sources
-from starlette.responses import Response, StreamingResponse
 
 router = APIRouter(prefix="/api/rag", tags=["RAG"])
 

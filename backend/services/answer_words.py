@@ -20,172 +20,22 @@ _OF_WORDS = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?…][\"”»)]*(?=\s|$)")
 
-SPANISH = frozenset(
-    [
-        "a",
-        "al",
-        "algo",
-        "así",
-        "aunque",
-        "aquí",
-        "como",
-        "cómo",
-        "con",
-        "cual",
-        "cuál",
-        "cuando",
-        "de",
-        "del",
-        "desde",
-        "dice",
-        "dicen",
-        "dos",
-        "e",
-        "el",
-        "él",
-        "ella",
-        "ellas",
-        "ellos",
-        "en",
-        "entre",
-        "era",
-        "eres",
-        "es",
-        "esa",
-        "ese",
-        "eso",
-        "español",
-        "está",
-        "estas",
-        "este",
-        "esta",
-        "esto",
-        "están",
-        "fue",
-        "ha",
-        "hay",
-        "he",
-        "idioma",
-        "la",
-        "las",
-        "le",
-        "lengua",
-        "les",
-        "lo",
-        "los",
-        "llama",
-        "más",
-        "me",
-        "mi",
-        "muy",
-        "nada",
-        "ni",
-        "no",
-        "nos",
-        "o",
-        "otra",
-        "otro",
-        "palabra",
-        "para",
-        "pero",
-        "por",
-        "porque",
-        "puede",
-        "pues",
-        "que",
-        "qué",
-        "quiere",
-        "decir",
-        "se",
-        "sea",
-        "ser",
-        "si",
-        "sí",
-        "significa",
-        "sin",
-        "sobre",
-        "son",
-        "su",
-        "sus",
-        "también",
-        "te",
-        "tiene",
-        "todo",
-        "traduce",
-        "traducción",
-        "tu",
-        "tú",
-        "término",
-        "un",
-        "una",
-        "uno",
-        "unos",
-        "unas",
-        "usa",
-        "utiliza",
-        "y",
-        "ya",
-        "yo",
-        "forma",
-        "dicho",
-        "llamado",
-        "escribe",
-        "pronuncia",
-        "expresión",
-        "usted",
-        "ejemplo",
-        "diccionario",
-        "según",
-    ]
-)
+_SPANISH_WORDS = """
+a al algo así aunque aquí como cómo con cual cuál cuando de del desde dice dicen dos e el él ella ellas ellos
+en entre era eres es esa ese eso español está estas este esta esto están fue ha hay he idioma la las le lengua
+les lo los llama más me mi muy nada ni no nos o otra otro palabra para pero por porque puede pues que qué
+quiere decir se sea ser si sí significa sin sobre son su sus también te tiene todo traduce traducción tu tú
+término un una uno unos unas usa utiliza y ya yo forma dicho llamado escribe pronuncia expresión usted ejemplo
+diccionario según
+"""
+SPANISH = frozenset(_SPANISH_WORDS.split())
 SPANISH = SPANISH | frozenset(fold(word) for word in SPANISH)
-_ENGLISH = frozenset(
-    [
-        "the",
-        "of",
-        "is",
-        "and",
-        "to",
-        "in",
-        "that",
-        "it",
-        "for",
-        "on",
-        "with",
-        "as",
-        "are",
-        "this",
-        "be",
-        "was",
-        "an",
-        "by",
-        "from",
-        "or",
-        "which",
-        "word",
-        "means",
-        "meaning",
-        "answer",
-        "called",
-        "language",
-        "you",
-        "your",
-        "can",
-        "i",
-        "my",
-        "sentence",
-        "spanish",
-        "question",
-        "have",
-        "has",
-        "not",
-        "but",
-        "they",
-        "dog",
-        "house",
-        "water",
-    ]
-)
+_ENGLISH_WORDS = """
+the of is and to in that it for on with as are this be was an by from or which word means meaning answer
+called language you your can i my sentence spanish question have has not but they dog house water
+"""
+_ENGLISH = frozenset(_ENGLISH_WORDS.split())
+_NEVER_SPANISH = frozenset({"the", "is", "means", "word", "that", "which", "of", "in", "and"})
 _DOUBLE_VOWEL = re.compile(r"aa|ee|ii|oo|uu")
 _SPANISH_DOUBLES = re.compile(
     r"^(?:(?:re)?le|(?:des)?cre|pose|prove|sobre|re|pre)e|^coo|^(?:micro)?zoo|[aeiou]?[lnprs]ee(?:n|s|mos)?$"
@@ -234,7 +84,7 @@ def is_spanish(found: Sequence[Token], known: AbstractSet[str]) -> bool:
     plain = [token.text.lower() for token in found]
     spanish = sum(word in SPANISH for word in plain)
     english = sum(word in _ENGLISH for word in plain)
-    if english > 1 and english >= spanish:
+    if (english > 1 and english >= spanish) or any(word in _NEVER_SPANISH for word in plain):
         return False
     return spanish > 0 or all(token.folded in known for token in found)
 

@@ -35,7 +35,8 @@ def ground(answer: str, basis: Basis, *, cut_short: bool = False) -> Grounded:
     replaced = Grounded(entry_text, "extractive")
     text = words.tidy(answer, cut_short=cut_short)
     tokens = words.tokens(text)
-    if not tokens or len(tokens) > _MAX_WORDS or not words.is_spanish(tokens, _vocabulary(basis)):
+    # A question is no answer: small models like to say it again.
+    if not tokens or len(tokens) > _MAX_WORDS or text.endswith("?") or not words.is_spanish(tokens, _vocabulary(basis)):
         return replaced
     if _claims_unknown(text, tokens, basis):
         return replaced
@@ -47,7 +48,7 @@ def ground(answer: str, basis: Basis, *, cut_short: bool = False) -> Grounded:
         repaired = _repair(text, basis)
         return Grounded(repaired, "generated" if repaired == text else "completed")
     speaks_of_words = words.speaks_of_words(text) or _mentions(tokens, basis.hits)
-    if speaks_of_words or len(tokens) > _MAX_WORDS_COMPLETED:
+    if speaks_of_words or len(tokens) > _MAX_WORDS_COMPLETED or not _is_about(tokens, basis):
         return replaced
     return Grounded(f"{text} {entry_text}", "completed")
 
@@ -75,16 +76,20 @@ def _names(tokens: Sequence[Token], entry: Entry, basis: Basis) -> bool:
     return any(_find(tokens, sense) is not None for sense in senses(entry.side(basis.direction)))
 
 
-def _overclaims(tokens: Sequence[Token], basis: Basis) -> bool:
-    """Tell whether an entry near to the question is passed off as the answer to the question itself."""
-    if basis.exact:
-        return False
-    names_entry = any(
+def _is_about(tokens: Sequence[Token], basis: Basis) -> bool:
+    """Tell whether the answer says anything about what was asked."""
+    return any(
         _find(tokens, sense) is not None
         for entry in basis.wanted
         for sense in senses(entry.other_side(basis.direction))
     )
-    return not names_entry or _find(tokens, basis.question.phrase) is not None
+
+
+def _overclaims(tokens: Sequence[Token], basis: Basis) -> bool:
+    """Tell whether an entry near to the question is passed off as the answer to the question itself."""
+    if basis.exact:
+        return False
+    return not _is_about(tokens, basis) or _find(tokens, basis.question.phrase) is not None
 
 
 def _names_another_first(tokens: Sequence[Token], basis: Basis) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from adapters.base import ChatMessage, SearchHit
 from services.entries import Basis, entry_of
+from services.extractive import extractive_answer
 
 MAX_HISTORY_MESSAGES = 6
 MAX_HISTORY_CHARS = 2_000
@@ -16,17 +17,14 @@ _SYSTEM = (
     "Never invent a Bora word."
 )
 
-_FORMS = {
-    "es_bora": 'En bora, "SPANISH" se dice "BORA".',
-    "bora_es": 'En español, "BORA" significa "SPANISH".',
-}
-
 
 def build_messages(query: str, basis: Basis, history: Sequence[ChatMessage] = ()) -> list[ChatMessage]:
     """Return the conversation to send: rules, the last turns, and the question with its entries."""
     entries = "\n".join(_line(hit) for hit in basis.hits)
-    form = _FORMS[basis.direction]
-    question = f"Dictionary entries:\n{entries}\n\nQuestion: {query}\nAnswer in this form: {form}"
+    question = f"Dictionary entries:\n{entries}\n\nQuestion: {query}"
+    if basis.wanted:
+        # A small model copies a sentence far more often than it builds one (docs/experiments.md).
+        question += f"\nSay this in one short Spanish sentence: {extractive_answer(basis)}"
     return [
         {"role": "system", "content": _SYSTEM},
         *_recent(history),

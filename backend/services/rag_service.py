@@ -49,7 +49,7 @@ class Sources:
     hits: tuple[SearchHit, ...]
 
 
-class NothingToAnswerFrom(Exception):  # noqa: N818 - the noun says it
+class NothingToAnswerFrom(Exception):
     """Nothing was retrieved while the models were away, so "I don't know" would be a guess."""
 
 
