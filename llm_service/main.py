@@ -33,7 +33,9 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        logger.info("%s %s: loading %s and %s", config.app_name, config.app_version, config.llm_model, config.embedding_model)
+        logger.info(
+            "%s %s: loading %s and %s", config.app_name, config.app_version, config.llm_model, config.embedding_model
+        )
         with drain.signals_taken_over():
             await service.start()
             try:

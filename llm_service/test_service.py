@@ -49,7 +49,7 @@ def check_generate(client: httpx.Client) -> str:
     expect(response.status_code == 200, f"status {response.status_code}: {response.text[:200]}")
     body = response.json()
     expect(bool(body["answer"]), "the answer is empty")
-    expect(0 < body["tokens_generated"] <= QUESTION["max_new_tokens"], f"{body['tokens_generated']} tokens")  # type: ignore[operator]
+    expect(0 < body["tokens_generated"] <= QUESTION["max_new_tokens"], f"{body['tokens_generated']} tokens")
     return f"{body['tokens_generated']} tokens at {body['timings']['tokens_per_second']}/s: {body['answer'][:60]!r}…"
 
 
@@ -98,7 +98,9 @@ def main() -> int:
     """Run every check; return the exit status."""
     parser = argparse.ArgumentParser(description="Try a running LLM service.")
     parser.add_argument("--url", default=f"http://localhost:{os.environ.get('LLM_SERVICE_PORT', '8001')}")
-    parser.add_argument("--key", default=os.environ.get("LLM_SERVICE_API_KEY"), help="the service's API key, if it has one")
+    parser.add_argument(
+        "--key", default=os.environ.get("LLM_SERVICE_API_KEY"), help="the service's API key, if it has one"
+    )
     arguments = parser.parse_args()
     headers = {"Authorization": f"Bearer {arguments.key}"} if arguments.key else {}
     failed = 0
@@ -107,7 +109,9 @@ def main() -> int:
             try:
                 print(f"ok    {name:9} {check(client)}")
             except httpx.TransportError as error:
-                print(f"FAIL  {name:9} {arguments.url} does not answer ({type(error).__name__}); is the service running?")
+                print(
+                    f"FAIL  {name:9} {arguments.url} does not answer ({type(error).__name__}); is the service running?"
+                )
                 return 1
             except (CheckFailed, KeyError, ValueError) as error:
                 failed += 1

@@ -197,7 +197,8 @@ class Finished:
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """Vectors of one request: float32, shape (texts, dimension), with the tokens read of each text
-    and whether it was cut at the model's limit."""
+    and whether it was cut at the model's limit.
+    """
 
     request_id: str
     vectors: FloatMatrix

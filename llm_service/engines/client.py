@@ -20,12 +20,12 @@ from typing import BinaryIO, Literal, cast
 from engines.base import (
     Cancel,
     Command,
+    Embedded,
     EmbeddingRequest,
     EngineInfo,
     Failed,
     Failure,
     Finished,
-    Embedded,
     GenerationRequest,
     Heartbeat,
     LoadFailed,
@@ -60,7 +60,9 @@ class WorkerNotReady(Exception):
 class _Process:
     """One child process and the two threads that talk to it."""
 
-    def __init__(self, role: Role, spec: WorkerSpec, on_frame: Callable[[object], None], on_exit: Callable[[], None]) -> None:
+    def __init__(
+        self, role: Role, spec: WorkerSpec, on_frame: Callable[[object], None], on_exit: Callable[[], None]
+    ) -> None:
         self.child = subprocess.Popen(
             [sys.executable, "-m", "engines.worker", role],
             stdin=subprocess.PIPE,
@@ -253,7 +255,9 @@ class WorkerClient:
             self.info, self.last_error = frame.info, None
             if not self._stopping:
                 self._enter("ready")
-            logger.info("%s ready: %s on %s after %.1f s", self.role, frame.info.model, frame.info.backend, frame.load_seconds)
+            logger.info(
+                "%s ready: %s on %s after %.1f s", self.role, frame.info.model, frame.info.backend, frame.load_seconds
+            )
         elif isinstance(frame, LoadFailed):
             self.last_error, self._fatal = frame.message, frame.fatal
             logger.error("%s: %s", self.role, frame.message)

@@ -28,9 +28,9 @@ def ensure_exported(source: Path, target: Path) -> None:
 
 def export(source: Path, target: Path) -> None:
     """Write ``target`` (.xml) and its .bin; neither is there unless both are whole."""
-    import openvino  # noqa: PLC0415 - only in this process
-    import torch  # noqa: PLC0415
-    from transformers import AutoModel  # noqa: PLC0415
+    import openvino
+    import torch
+    from transformers import AutoModel
 
     model = AutoModel.from_pretrained(source, attn_implementation="eager", use_safetensors=True).eval()
     names = ("input_ids", "attention_mask", "token_type_ids")
@@ -38,8 +38,8 @@ def export(source: Path, target: Path) -> None:
     converted = openvino.convert_model(model, example_input=example)
     partial = target.with_name(f"{target.stem}.{os.getpid()}.xml")
     openvino.save_model(converted, partial, compress_to_fp16=False)
-    os.replace(partial.with_suffix(".bin"), target.with_suffix(".bin"))
-    os.replace(partial, target)
+    partial.with_suffix(".bin").replace(target.with_suffix(".bin"))
+    partial.replace(target)
 
 
 if __name__ == "__main__":

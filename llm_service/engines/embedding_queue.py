@@ -47,7 +47,9 @@ class EmbeddingQueue:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def add(self, request_id: str, token_ids: Sequence[TokenIds], truncated: Sequence[bool], *, normalize: bool) -> None:
+    def add(
+        self, request_id: str, token_ids: Sequence[TokenIds], truncated: Sequence[bool], *, normalize: bool
+    ) -> None:
         """Queue a request's texts, as token ids."""
         items = [BatchItem(request_id, index, ids) for index, ids in enumerate(token_ids)]
         self._jobs.append(
@@ -68,7 +70,8 @@ class EmbeddingQueue:
 
     def next_batch(self) -> list[BatchItem]:
         """Take the texts to embed now: padded to the longest, at most the token budget (one text
-        is always taken, however long)."""
+        is always taken, however long).
+        """
         batch: list[BatchItem] = []
         longest = 0
         for job in self._jobs:

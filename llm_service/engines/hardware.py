@@ -2,13 +2,14 @@
 
 import ctypes
 import os
-import sys
 from pathlib import Path
+
+import psutil
 
 
 def cuda_device_count() -> int:
     """Return how many CUDA devices the driver offers; 0 without a driver."""
-    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    library = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(library)
     except OSError:
@@ -19,21 +20,11 @@ def cuda_device_count() -> int:
     return count.value
 
 
-def usable_cores() -> int:
-    """Return the cores this process may run on."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def memory_bytes() -> int | None:
-    """Return the memory of the machine or its container, in bytes; ``None`` where it cannot be told."""
-    if not hasattr(os, "sysconf"):
-        return None
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
+def memory_bytes() -> int:
+    """Return the memory of the machine, or of its container where that is less, in bytes."""
+    total: int = psutil.virtual_memory().total
     try:
-        text = limit.read_text().strip()
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
     except OSError:
         return total
-    return min(total, int(text)) if text.isdigit() else total
+    return min(total, int(limit)) if limit.isdigit() else total

@@ -48,21 +48,23 @@ def read_shape(artifact: ModelArtifact) -> ModelShape:
     )
 
 
-def cache_blocks(shape: ModelShape, limit_gb: float, memory_bytes: int | None) -> int:
+def cache_blocks(shape: ModelShape, limit_gb: float, memory_bytes: int) -> int:
     """Return the blocks of the KV cache: as many as fit ``limit_gb``, or, when that is 0, enough for
-    ``DEFAULT_TOKENS`` within a share of the machine's memory."""
+    ``DEFAULT_TOKENS`` within a share of the machine's memory.
+    """
     bytes_per_token = shape.kv_elements_per_token * KV_BYTES_PER_ELEMENT
     if limit_gb > 0:
         tokens = limit_gb * 1024**3 / bytes_per_token
     else:
-        limit = min(DEFAULT_LIMIT_BYTES, (memory_bytes or DEFAULT_LIMIT_BYTES / MEMORY_SHARE) * MEMORY_SHARE)
+        limit = min(DEFAULT_LIMIT_BYTES, memory_bytes * MEMORY_SHARE)
         tokens = min(DEFAULT_TOKENS, limit / bytes_per_token)
     return max(2, math.ceil(tokens / BLOCK_TOKENS))
 
 
 def step_tokens(shape: ModelShape, configured: int) -> int:
     """Return the tokens read in one step: a step cannot be interrupted, so its length is what a new
-    request or a cancel waits for."""
+    request or a cancel waits for.
+    """
     if configured:
         return configured
     tokens = PREFILL_STEP_S * PREFILL_BYTES_PER_S / shape.weight_bytes

@@ -67,13 +67,18 @@ class ModelHub:
 
     def fetch(self, repo: str, files: Sequence[str]) -> Path | None:
         """Download a repository (resuming what an earlier attempt left) and return its folder;
-        ``None`` when there is no such repository. Raises ``ModelLoadError``."""
+        ``None`` when there is no such repository. Raises ``ModelLoadError``.
+        """
         logger.info("downloading %s", repo)
         try:
             return Path(huggingface_hub.snapshot_download(repo, allow_patterns=list(files), token=self._token))
         except GatedRepoError as error:
-            raise ModelLoadError(f"{repo} needs its licence accepted on the hub, and HUGGINGFACE_API_KEY set") from error
+            raise ModelLoadError(
+                f"{repo} needs its licence accepted on the hub, and HUGGINGFACE_API_KEY set"
+            ) from error
         except RepositoryNotFoundError:
             return None
         except (httpx2.HTTPError, OSError) as error:
-            raise ModelLoadError(f"downloading {repo} failed ({type(error).__name__}); it will resume", fatal=False) from error
+            raise ModelLoadError(
+                f"downloading {repo} failed ({type(error).__name__}); it will resume", fatal=False
+            ) from error

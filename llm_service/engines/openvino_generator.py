@@ -104,7 +104,10 @@ class OpenVinoGenerator:
                 context_length=self.info.context_length,
             )
         self._requests[request.id] = self._start(
-            request, prompt_ids, TextAssembler(self._decode, request.sampling.stop), min(request.sampling.max_new_tokens, room)
+            request,
+            prompt_ids,
+            TextAssembler(self._decode, request.sampling.stop),
+            min(request.sampling.max_new_tokens, room),
         )
 
     def cancel(self, request_id: str) -> None:

@@ -1,9 +1,9 @@
 """A worker process: one model, one loop.
 
 Started by ``engines.client`` as ``python -m engines.worker ROLE``. Its settings and then commands
-come in on standard input, events leave on what was standard output; everything else that is printed goes to standard error, so that no library can
-disturb the protocol. This is the only module that imports engines, each by name and only when it
-is wanted.
+come in on standard input, events leave on what was standard output; everything else that is
+printed goes to standard error, so that no library can disturb the protocol. This is the only
+module that imports engines, each by name and only when it is wanted.
 """
 
 import logging
@@ -81,7 +81,8 @@ def _take_over_stdout() -> BinaryIO:
 
 def _yield_to_the_http_process() -> None:
     """Ask for less of the processor than the process that answers health checks. On Windows the
-    parent sets the priority when it starts this process."""
+    parent sets the priority when it starts this process.
+    """
     if hasattr(os, "nice"):
         os.nice(5)
 
@@ -200,7 +201,9 @@ def _load_embedder(spec: WorkerSpec) -> Engine:
         if can_serve(artifact.path):
             return OpenVinoEmbedder(artifact, Path(spec.cache_dir))
         if spec.backend == "openvino":
-            raise ModelLoadError(f"OpenVINO cannot embed with {artifact.model}: set EMBEDDING_BACKEND=sentence_transformers")
+            raise ModelLoadError(
+                f"OpenVINO cannot embed with {artifact.model}: set EMBEDDING_BACKEND=sentence_transformers"
+            )
     from engines.sentence_transformers_embedder import SentenceTransformersEmbedder
 
     device = "cpu" if spec.device_map == "cpu" else "auto"

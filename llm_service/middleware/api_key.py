@@ -23,7 +23,7 @@ class ApiKey:
         self._app = app
         self._expected = f"Bearer {key}".encode() if key else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._may_pass(scope):
             await self._app(scope, receive, send)
             return

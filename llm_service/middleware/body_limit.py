@@ -16,7 +16,7 @@ class BodyLimit:
         self._max_bytes = max_bytes
         self._message = f"the body is larger than {max_bytes} bytes"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

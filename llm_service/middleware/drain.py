@@ -17,7 +17,7 @@ class DrainGate:
         self._app = app
         self._drain = drain
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI
         if scope["type"] != "http" or scope["path"] not in WORK_PATHS:
             await self._app(scope, receive, send)
         elif self._drain.draining:

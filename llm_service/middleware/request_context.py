@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from routers.errors import error_body
 
 CLIENT_CLOSED = 499
+PROBES = frozenset({"/livez", "/readyz"})
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 access_log = logging.getLogger("access")
@@ -20,12 +21,13 @@ logger = logging.getLogger(__name__)
 
 class RequestContext:
     """Gives the request an id (the client's own, when it is harmless), logs the request when it is
-    over, and turns an error that nobody expected into a 500 without its text."""
+    over, and turns an error that nobody expected into a 500 without its text.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -60,7 +62,8 @@ class RequestContext:
         finally:
             shown = CLIENT_CLOSED if gone and not finished else status
             # The path comes from the client; its repr cannot break the line.
-            access_log.info(
-                "%s %r %d %.0fms id=%s",
+            level = logging.DEBUG if scope["path"] in PROBES else logging.INFO
+            access_log.log(
+                level, "%s %r %d %.0fms id=%s",
                 scope["method"], scope["path"], shown, 1000 * (time.monotonic() - started), request_id,
             )  # fmt: skip

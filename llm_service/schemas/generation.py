@@ -36,12 +36,16 @@ class GenerateRequest(WireModel):
 
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_new_tokens: int | None = Field(default=None, ge=1, le=32768, description="Tokens to generate at most")
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0, description="0 is greedy: always the likeliest token")
+    temperature: float | None = Field(
+        default=None, ge=0.0, le=2.0, description="0 is greedy: always the likeliest token"
+    )
     top_p: float | None = Field(default=None, ge=0.0, le=1.0, description="Nucleus sampling")
     stop: list[Annotated[Text, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]] | None = Field(
         default=None, max_length=MAX_STOPS, description="The answer ends before any of these"
     )
-    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Makes sampling repeatable, as far as the engine can")
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**63, description="Makes sampling repeatable, as far as the engine can"
+    )
     stream: bool = Field(default=False, description="Answer as server-sent events")
     response_format: Annotated[JsonSchemaFormat | PlainFormat, Field(discriminator="type")] | None = None
     enable_thinking: bool | None = Field(default=None, description="Let a Qwen3 model think first")

@@ -14,10 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
-)
-CHECK_EVERY_S = 0.05
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +26,7 @@ class Drain:
         self.draining = False
         self._grace_s = grace_s
         self._cut_off = cut_off
-        self._hurry = asyncio.Event()
+        self._over = asyncio.Event()
         self._under_way = 0
         self._previous: dict[int, signal._HANDLER] = {}
         self._task: asyncio.Task[None] | None = None
@@ -42,11 +39,14 @@ class Drain:
             yield
         finally:
             self._under_way -= 1
+            if self.draining and not self._under_way:
+                self._over.set()
 
     @contextlib.contextmanager
     def signals_taken_over(self) -> Iterator[None]:
         """Handle stop signals while the application runs; a no-op outside the main thread, where
-        signals cannot be handled."""
+        signals cannot be handled.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -54,7 +54,7 @@ class Drain:
 
         def on_signal(number: int, frame: FrameType | None) -> None:
             if self.draining:
-                loop.call_soon_threadsafe(self._hurry.set)
+                loop.call_soon_threadsafe(self._over.set)
             else:
                 self.draining = True
                 loop.call_soon_threadsafe(self._begin, number, frame)
@@ -73,10 +73,10 @@ class Drain:
 
     async def _finish(self, number: int, frame: FrameType | None) -> None:
         logger.info("stopping: %d requests under way, new ones are refused", self._under_way)
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._grace_s
-        while self._under_way and not self._hurry.is_set() and loop.time() < give_up:
-            await asyncio.sleep(CHECK_EVERY_S)
+        if not self._under_way:
+            self._over.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), self._grace_s)
         if self._under_way:
             logger.warning("%d requests are cut off", self._under_way)
             await self._cut_off()

@@ -59,7 +59,7 @@ class EngineRestarted(ServiceError):
 
 
 class GenerationFailed(ServiceError):
-    """This request broke in the engine."""
+    """The request broke in the engine."""
 
     type = "generation_failed"
 

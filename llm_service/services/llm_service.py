@@ -45,6 +45,7 @@ EMBEDDING_CONCURRENCY = 8
 """Embedding requests inside the worker together; their texts share batches."""
 LOADING_RETRY_AFTER_S = 2.0
 
+
 class Worker(Protocol):
     """What the service asks of a ``WorkerClient``."""
 
@@ -53,12 +54,23 @@ class Worker(Protocol):
     restarts: int
     last_error: str | None
 
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-    async def wait_ready(self) -> None: ...
+    async def start(self) -> None:
+        """Start the process; return at once."""
+        ...
+
+    async def stop(self) -> None:
+        """End the process; requests under way fail."""
+        ...
+
+    async def wait_ready(self) -> None:
+        """Wait while the worker is being replaced; raise ``WorkerNotReady`` otherwise."""
+        ...
+
     def open(
         self, request: GenerationRequest | EmbeddingRequest
-    ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[RequestEvent]]: ...
+    ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[RequestEvent]]:
+        """Submit a request and give its events; leaving early cancels it."""
+        ...
 
 
 class LLMService:
@@ -105,9 +117,7 @@ class LLMService:
         async with contextlib.AsyncExitStack() as stack:
             await deadline.wait(stack.enter_async_context(self._generation.place()))
             clock.admitted = time.monotonic()
-            events = await stack.enter_async_context(
-                contextlib.aclosing(self._run(self._generator, request, deadline))
-            )
+            events = await stack.enter_async_context(contextlib.aclosing(self._run(self._generator, request, deadline)))
             async for event in events:
                 if isinstance(event, FirstToken):
                     clock.first_token = time.monotonic()
@@ -118,7 +128,12 @@ class LLMService:
                     yield self._result(event, clock)
 
     async def embed(
-        self, texts: tuple[str, ...], *, normalize: bool = True, request_id: str | None = None, timeout_s: float | None = None
+        self,
+        texts: tuple[str, ...],
+        *,
+        normalize: bool = True,
+        request_id: str | None = None,
+        timeout_s: float | None = None,
     ) -> EmbeddingResult:
         """Embed texts, in order; raises a ``ServiceError``."""
         if not texts:
@@ -244,7 +259,8 @@ _llm_service: LLMService | None = None
 
 def get_llm_service(on_fatal: Callable[[str], None] | None = None) -> LLMService:
     """Return the process's one service. Its models load when ``start`` is called, which the
-    application does at start-up."""
+    application does at start-up.
+    """
     global _llm_service  # noqa: PLW0603 - the plan's singleton
     if _llm_service is None:
         _llm_service = build_llm_service(settings, on_fatal)

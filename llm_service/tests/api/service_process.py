@@ -30,9 +30,9 @@ def free_port() -> int:
 class ServiceProcess:
     """A running LLM service, its log, and a client for it."""
 
-    def __init__(self, command: list[str] | None = None, **settings: str) -> None:
+    def __init__(self, **settings: str) -> None:
         self.port = free_port()
-        self._log = tempfile.TemporaryFile("w+")
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
         environment |= {
             "ENV_FILES": "none",
@@ -42,7 +42,7 @@ class ServiceProcess:
             "PYTHONUNBUFFERED": "1",
         }
         self.process = subprocess.Popen(
-            [sys.executable, *(command or ["main.py"])],
+            [sys.executable, "main.py"],
             cwd=APP_DIR,
             env=environment | settings,
             stdout=self._log,

@@ -15,10 +15,12 @@ def guarded() -> Iterator[ServiceProcess]:
         yield process
 
 
-@pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {KEY}", KEY, "Bearer", "Bearer ñ".encode()])
+@pytest.mark.parametrize(
+    "header", [None, b"Bearer wrong", f"Basic {KEY}".encode(), KEY.encode(), b"Bearer", "Bearer ñ".encode()]
+)
 @pytest.mark.parametrize("path", ["/api/llm/health", "/docs", "/openapi.json", "/version", "/"])
-def test_no_or_a_wrong_key_is_refused(guarded: ServiceProcess, header: str | bytes | None, path: str) -> None:
-    response = guarded.client.get(path, headers={"Authorization": header} if header else {})
+def test_no_or_a_wrong_key_is_refused(guarded: ServiceProcess, header: bytes | None, path: str) -> None:
+    response = guarded.client.get(path, headers=[(b"Authorization", header)] if header else [])
     assert response.status_code == 401
     assert response.json()["error"]["type"] == "unauthorized"
     assert response.headers["WWW-Authenticate"] == "Bearer"
@@ -58,7 +60,13 @@ async def test_without_a_key_only_connections_to_loopback_are_served(address: st
     async def receive() -> Message:
         return {"type": "http.request"}
 
-    scope = {"type": "http", "path": "/api/llm/health", "headers": [], "server": (address, 8001), "state": {"request_id": "x"}}
+    scope = {
+        "type": "http",
+        "path": "/api/llm/health",
+        "headers": [],
+        "server": (address, 8001),
+        "state": {"request_id": "x"},
+    }
     await ApiKey(app, None)(scope, receive, send)
     assert bool(reached) is served
     assert served or sent[0]["status"] == 401

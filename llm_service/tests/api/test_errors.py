@@ -64,9 +64,7 @@ def test_a_bad_field_is_named(service: ServiceProcess, body: dict[str, Any], fie
     ],
 )
 def test_a_malformed_body_is_refused(service: ServiceProcess, content: bytes) -> None:
-    response = service.client.post(
-        "/api/llm/generate", content=content, headers={"content-type": "application/json"}
-    )
+    response = service.client.post("/api/llm/generate", content=content, headers={"content-type": "application/json"})
     check_error(response, 422, "invalid_request")
 
 
@@ -113,9 +111,7 @@ def test_a_body_that_hides_its_size_is_refused_too(service: ServiceProcess) -> N
         for _ in range(9):
             yield b"a" * 1024 * 1024
 
-    response = service.client.post(
-        "/api/llm/generate", content=chunks(), headers={"content-type": "application/json"}
-    )
+    response = service.client.post("/api/llm/generate", content=chunks(), headers={"content-type": "application/json"})
     check_error(response, 413, "request_too_large")
     assert service.generate("hola").status_code == 200
 
@@ -132,9 +128,7 @@ def test_a_deadline_ends_a_slow_request(service: ServiceProcess) -> None:
 
 @pytest.mark.parametrize("value", ["0", "-5", "soon"])
 def test_a_senseless_deadline_is_refused(service: ServiceProcess, value: str) -> None:
-    response = service.client.post(
-        "/api/llm/generate", json=question("hola"), headers={"X-Request-Timeout-Ms": value}
-    )
+    response = service.client.post("/api/llm/generate", json=question("hola"), headers={"X-Request-Timeout-Ms": value})
     check_error(response, 422, "invalid_request")
 
 

@@ -20,7 +20,11 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """What starts where no hub can be reached: the default model's embedded stand-in."""
     cache = tmp_path_factory.mktemp("cache")
     with running_service(
-        LLM_BACKEND="auto", EMBEDDING_BACKEND="auto", HF_HUB_OFFLINE="1", HF_HOME=str(cache / "hf"), MODEL_CACHE_DIR=str(cache)
+        LLM_BACKEND="auto",
+        EMBEDDING_BACKEND="auto",
+        HF_HUB_OFFLINE="1",
+        HF_HOME=str(cache / "hf"),
+        MODEL_CACHE_DIR=str(cache),
     ) as service:
         yield service
 
@@ -68,11 +72,11 @@ def test_similar_meanings_have_similar_vectors(real: ServiceProcess) -> None:
 
 def test_the_plans_test_command_passes_and_fails(real: ServiceProcess) -> None:
     command = [sys.executable, "test_service.py", "--url", str(real.client.base_url)]
-    passed = subprocess.run(command, cwd=APP_DIR, capture_output=True, text=True, encoding="utf-8")
+    passed = subprocess.run(command, cwd=APP_DIR, check=False, capture_output=True, text=True, encoding="utf-8")
     assert passed.returncode == 0, passed.stdout + passed.stderr
     assert passed.stdout.count("ok ") == 4
     command[-1] = "http://127.0.0.1:9"
-    failed = subprocess.run(command, cwd=APP_DIR, capture_output=True, text=True, encoding="utf-8")
+    failed = subprocess.run(command, cwd=APP_DIR, check=False, capture_output=True, text=True, encoding="utf-8")
     assert failed.returncode == 1
     assert "is the service running?" in failed.stdout
 

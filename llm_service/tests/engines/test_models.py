@@ -4,11 +4,19 @@ import json
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, cast
 
 import pytest
 
 from engines.base import ModelLoadError
-from engines.models import EMBEDDED_EMBEDDER_NAME, EMBEDDED_GENERATOR_NAME, resolve_embedder, resolve_generator
+from engines.model_hub import ModelHub
+from engines.models import (
+    EMBEDDED_EMBEDDER_NAME,
+    EMBEDDED_GENERATOR_NAME,
+    ResolvedModel,
+    resolve_embedder,
+    resolve_generator,
+)
 
 
 class FakeHub:
@@ -27,15 +35,14 @@ class FakeHub:
 
 
 def resolve(
-    name: str, backend: str = "auto", *, hub: FakeHub | None = None, cuda: bool = False, offline: str = "embedded"
-):  # type: ignore[no-untyped-def]
-    return resolve_generator(
-        name,
-        backend,
-        use_cuda=cuda,
-        offline_model=offline,
-        hub=hub or FakeHub(),  # type: ignore[arg-type]
-    )
+    name: str,
+    backend: Literal["auto", "openvino", "transformers"] = "auto",
+    *,
+    hub: FakeHub | None = None,
+    cuda: bool = False,
+    offline: Literal["embedded", "none"] = "embedded",
+) -> ResolvedModel:
+    return resolve_generator(name, backend, use_cuda=cuda, offline_model=offline, hub=cast(ModelHub, hub or FakeHub()))
 
 
 @pytest.fixture
@@ -123,7 +130,7 @@ def test_a_model_fetched_in_part_is_not_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["auto", "openvino"])
-def test_a_folder_is_served_by_the_engine_it_was_made_for(exported: Path, backend: str) -> None:
+def test_a_folder_is_served_by_the_engine_it_was_made_for(exported: Path, backend: Literal["auto", "openvino"]) -> None:
     assert resolve(str(exported), backend).backend == "openvino"
 
 
@@ -165,7 +172,7 @@ def test_a_file_that_is_no_gguf_is_an_error(tmp_path: Path) -> None:
 
 def test_the_embedding_model_comes_from_its_package() -> None:
     for name in ("embedded", EMBEDDED_EMBEDDER_NAME):
-        artifact = resolve_embedder(name, hub=FakeHub())  # type: ignore[arg-type]
+        artifact = resolve_embedder(name, hub=cast(ModelHub, FakeHub()))
         assert artifact.model == EMBEDDED_EMBEDDER_NAME
         assert (artifact.path / "model.safetensors").is_file()
         assert not artifact.degraded
@@ -173,4 +180,4 @@ def test_the_embedding_model_comes_from_its_package() -> None:
 
 def test_another_embedding_model_is_never_stood_in_for() -> None:
     with pytest.raises(ModelLoadError, match="hub cannot be reached"):
-        resolve_embedder("someone/other-embedder", hub=FakeHub())  # type: ignore[arg-type]
+        resolve_embedder("someone/other-embedder", hub=cast(ModelHub, FakeHub()))
