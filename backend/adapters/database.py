@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import psycopg
-from adapters.base import StoreUnavailable
-from adapters.loop_thread import LoopThread, needs_loop_thread
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
+
+from adapters.base import StoreUnavailable
+from adapters.loop_thread import LoopThread, needs_loop_thread
 
 T = TypeVar("T")
 Dsn = str | Callable[[], Awaitable[str]]
@@ -25,16 +26,20 @@ class Database:
     Args:
         dsn: connection string, or an async function that returns one whenever a connection is made.
         pool_size: connections at most.
-        timeout_s: for getting a connection, and for each statement, in seconds.
+        timeout_s: for getting a connection, in seconds.
+        statement_timeout_s: for each statement, in seconds.
         own_loop: run psycopg on an event loop of its own; by default only where the caller's
             loop cannot carry it (Windows).
 
     """
 
-    def __init__(self, dsn: Dsn, *, pool_size: int, timeout_s: float, own_loop: bool | None = None) -> None:
+    def __init__(
+        self, dsn: Dsn, *, pool_size: int, timeout_s: float, statement_timeout_s: float, own_loop: bool | None = None
+    ) -> None:
         self._dsn = dsn
         self._pool_size = pool_size
         self._timeout_s = timeout_s
+        self._statement_timeout_s = statement_timeout_s
         self._own_loop = own_loop
         self._thread: LoopThread | None = None
         self._pool: AsyncConnectionPool[Connection] | None = None
@@ -42,7 +47,7 @@ class Database:
     @property
     def timeout_ms(self) -> int:
         """How long a statement may run, in milliseconds."""
-        return max(1, round(self._timeout_s * 1_000))
+        return max(1, round(self._statement_timeout_s * 1_000))
 
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return the result of ``coroutine``, run where the pool lives."""

@@ -8,9 +8,12 @@ library's own list of process ids outlives a killed process.
 import asyncio
 import atexit
 import logging
+import os
+import re
 import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -25,7 +28,10 @@ logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
 """Recovery after a crash may take longer than the library's own ten seconds."""
+_LEFTOVERS_S = 3.0
+"""A server that was killed leaves processes behind for a moment, which keep the next from starting."""
 _LOG_LINES = 5
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@-]+")
 
 
 class EmbeddedPostgresError(StoreUnavailable):
@@ -95,18 +101,35 @@ class EmbeddedPostgres:
 
     def _launch(self, library: ModuleType) -> "PostgresServer":
         deadline = time.monotonic() + START_TIMEOUT_S
+        retry_until = time.monotonic() + _LEFTOVERS_S
         server: PostgresServer = library.get_server(self._folder, cleanup_mode=None, start=False)
         # The library's lock file lies in a folder of all users, where only its first maker may open
         # it; ours lies beside the data.
-        server._lock = self._lock_file("library")
+        server._lock = self._lock_file("library")  # noqa: SLF001 - no public way
+        server.ensure_pgdata_inited()
+        if os.name == "posix" and not _PLAIN_PATH.fullmatch(str(self._folder)):
+            _keep_sockets_out(self._folder)
         while True:
             try:
                 server.start()
-                return server
             except Exception:
-                if time.monotonic() > deadline or not _is_starting(self._folder):
+                patience = deadline if _is_starting(self._folder) else retry_until
+                if time.monotonic() > patience:
                     raise
+            else:
+                self._close_socket_folder(server)
+                return server
+            finally:
+                # When to stop is told by our locks; its own exit handler would go by process ids.
+                atexit.unregister(server._cleanup)  # noqa: SLF001 - no public way
             time.sleep(0.5)
+
+    def _close_socket_folder(self, server: "PostgresServer") -> None:
+        """Let only ourselves in: the server asks for no password, and the library's fallback is open to all."""
+        sockets = server.get_postmaster_info().socket_dir
+        # As root the server runs as another user, who must get in as well.
+        if os.name == "posix" and os.geteuid() != 0 and sockets is not None and sockets != self._folder:
+            sockets.chmod(0o700)
 
     def _leave(self) -> None:
         with self._state:
@@ -123,7 +146,11 @@ class EmbeddedPostgres:
                     return
                 try:
                     if server is not None:
+                        sockets = server.get_postmaster_info().socket_dir
                         server.stop()
+                        if sockets not in (None, self._folder):
+                            with suppress(OSError):
+                                sockets.rmdir()
                 finally:
                     users.release_write_lock()
 
@@ -196,6 +223,18 @@ def _drop_stale_pid_file(folder: Path) -> None:
     if not is_ours:
         logger.info("removing the pid file that a Postgres left behind in %s", folder)
         path.unlink(missing_ok=True)
+
+
+def _keep_sockets_out(folder: Path) -> None:
+    """Make the library put its socket elsewhere than in ``folder``.
+
+    It hands the socket's folder to a shell and into a URI as it is, which breaks on a blank or
+    an accent. A plain file in the socket's place counts as unsuitable, as too long a path does.
+    """
+    place = folder / ".s.PGSQL.5432"
+    if not place.is_file():
+        place.unlink(missing_ok=True)
+        place.touch()
 
 
 def _is_starting(folder: Path) -> bool:

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from psycopg import sql
+
 from adapters.base import ParsedQuery
 from adapters.migrations import SchemaInfo
 from lexical.fields import near_codes
 from lexical.folding import fold, normalise
 from lexical.ranking import key_forms
-from psycopg import sql
 
 EXACT_LIMIT, NEAR_LIMIT, WORD_LIMIT, VECTOR_LIMIT = 100, 60, 80, 40
 MAX_COUNTED = 2_000
 _NEAR_TERM_MIN_CHARS = 5
 _MAX_NEAR_TERMS = 6
+_MAX_SPELLED_CHARS = 2_000
 
 _SETTINGS = "SET LOCAL statement_timeout = {timeout_ms};"
 # Rows of another fingerprint are skipped after the index scan: go on until there are enough.
@@ -98,7 +100,7 @@ def search_statement(schema: str, info: SchemaInfo, *, with_vector: bool, timeou
 
 def search_parameters(query: ParsedQuery, vector: Sequence[float] | None, fingerprint: str | None) -> dict[str, Any]:
     """Return the parameters of ``search_statement`` for one question."""
-    spelled = {fold(word): word for word in normalise(query.original).split()}
+    spelled = {fold(word): word for word in normalise(query.original[:_MAX_SPELLED_CHARS]).split()}
     terms = list(query.terms)
     forms = key_forms(query.phrase)
     near = {code for form in forms for code in near_codes(form)}

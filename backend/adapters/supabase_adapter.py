@@ -10,6 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
 from adapters.base import Document, ParsedQuery, SearchHit, StoreStats, StoreUnavailable, UpsertReport
 from adapters.database import Database, Dsn
 from adapters.migrations import MigrationError, SchemaInfo, migrate
@@ -17,8 +20,6 @@ from adapters.search_sql import search_parameters, search_statement, vector_lite
 from lexical.fields import index_fields
 from lexical.folding import FOLDING_VERSION
 from lexical.ranking import Candidate, rank
-from psycopg import sql
-from psycopg.rows import dict_row
 
 logger = logging.getLogger(__name__)
 _UPSERT = """
@@ -62,7 +63,8 @@ class SupabaseAdapter:
         dsn: connection string, or an async function that returns one whenever a connection is made.
         dimension: of the embedding vectors.
         pool_size: connections at most.
-        timeout_s: for getting a connection and for each statement, in seconds.
+        timeout_s: for getting a connection, in seconds.
+        statement_timeout_s: for each statement, in seconds; by default ``timeout_s``.
         schema: where the tables live.
         own_loop: run psycopg on an event loop of its own; by default only where the caller's
             loop cannot carry it (Windows).
@@ -76,15 +78,23 @@ class SupabaseAdapter:
         dimension: int = 384,
         pool_size: int = 8,
         timeout_s: float = 5.0,
+        statement_timeout_s: float | None = None,
         schema: str = "public",
         own_loop: bool | None = None,
     ) -> None:
-        self._database = Database(dsn, pool_size=pool_size, timeout_s=timeout_s, own_loop=own_loop)
+        self._database = Database(
+            dsn,
+            pool_size=pool_size,
+            timeout_s=timeout_s,
+            statement_timeout_s=timeout_s if statement_timeout_s is None else statement_timeout_s,
+            own_loop=own_loop,
+        )
         self._dimension = dimension
         self._schema = schema
         self._info: SchemaInfo | None = None
         self._starting: asyncio.Lock | None = None
         self._total = 0
+        self._closed = False
 
     async def start(self) -> None:
         """Open the pool and migrate the schema; does nothing the second time.
@@ -92,11 +102,14 @@ class SupabaseAdapter:
         Every other method does this first, so a database that is down now is used once it is
         up. Raises ``StoreUnavailable``.
         """
+        self._closed = False
         await self._database.run(self._ready())
 
     async def close(self) -> None:
-        """Close every connection."""
-        self._info = None
+        """Close every connection. Needed also after a failed ``start``: the pool's own tasks do not end
+        when they are cancelled, and a loop that waits for them never ends either.
+        """
+        self._closed, self._info = True, None
         await self._database.close()
 
     async def ping(self) -> None:
@@ -140,6 +153,8 @@ class SupabaseAdapter:
     # -- what runs on psycopg's loop --------------------------------------------------------------
 
     async def _ready(self) -> SchemaInfo:
+        if self._closed:
+            raise StoreUnavailable("the document store is closed")
         if self._info is not None:
             return self._info
         if self._starting is None:

@@ -25,6 +25,7 @@ OTHER_LANGUAGE = 0.10
 SAME_SPELLING = 0.02
 VECTOR_TIE_BREAK = 0.01
 SUBENTRY_TIE_BREAK = 0.005
+SPELLED_MAX_WORDS, SPELLED_MAX_CHARS = 12, 500
 FIELD_WEIGHTS = {"a": 1.0, "b": 0.8, "c": 0.45, "": 0.0}
 
 _ARTICLES = ("el ", "la ", "los ", "las ", "un ", "una ", "unos ", "unas ", "a ", "al ")
@@ -210,9 +211,10 @@ def _language_penalty(asked: Direction | None, stored: str | None, *, of_lemma: 
 
 def _spelled(query: ParsedQuery) -> str:
     """Return the phrase as it was typed, with its accents, where it can be told."""
-    typed = normalise(query.original)
-    pieces = [word.strip("¿?¡!.,;:\"'“”«»()") for word in typed.split()]
     size = len(query.phrase.split())
+    if size > SPELLED_MAX_WORDS:
+        return ""
+    pieces = [word.strip("¿?¡!.,;:\"'“”«»()") for word in normalise(query.original[:SPELLED_MAX_CHARS]).split()]
     for start in range(len(pieces) - size, -1, -1):
         window = " ".join(pieces[start : start + size])
         if window and phrase_keys([window])[:1] == [query.phrase]:

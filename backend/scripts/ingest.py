@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 if __package__ in (None, ""):  # started as a file: the app's folder is where its imports start
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tqdm import tqdm
 
 from adapters.base import Embedder, StoreUnavailable
 from adapters.database import Dsn
@@ -25,7 +27,6 @@ from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from services.formats import ParsedRecords, UnreadableFile, read_file
 from services.ingestion import DocumentIngestor, IngestReport, Progress
-from tqdm import tqdm
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -38,7 +39,7 @@ class ProgressBars:
     """One bar a stage, on standard error, with rate and time left."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[NoReturn] | None = None
         self._stage = ""
 
     def __call__(self, progress: Progress) -> None:
@@ -46,9 +47,10 @@ class ProgressBars:
         if self._bar is None or self._stage != progress.stage:
             self.close()
             self._stage = progress.stage
-            self._bar = tqdm(total=progress.total, desc=_STAGES[progress.stage], unit="", file=sys.stderr)
-        self._bar.total = progress.total
-        self._bar.update(progress.done - self._bar.n)
+            self._bar = tqdm(total=progress.total, desc=_STAGES[progress.stage], unit=" docs", file=sys.stderr)
+        bar = self._bar
+        bar.total = progress.total
+        bar.update(progress.done - bar.n)
 
     def close(self) -> None:
         """End the bar being shown."""
@@ -107,8 +109,9 @@ async def _store(settings: "Settings", stack: AsyncExitStack) -> SupabaseAdapter
         dsn,
         dimension=settings.embedding_dimension,
         pool_size=2,
+        timeout_s=settings.database_timeout,
         # A batch of hundreds of documents takes longer than a search.
-        timeout_s=max(60.0, settings.database_timeout),
+        statement_timeout_s=max(60.0, settings.database_timeout),
     )
     stack.push_async_callback(store.close)
     await store.start()

@@ -99,8 +99,8 @@ _FRAME_AHEAD = r"(?=(?:como|que|cual|traduc\w*|traduzca\w*|significado|en bora|l
 _PERSON = r"(?:profe|profesor|profesora|maestro|maestra|mentor|amigo|amiga)"
 
 COURTESY_BEFORE = re.compile(
-    rf"^(?:(?:hola|buenos dias|buen dia|buenas tardes|buenas noches|buenas(?! (?:tardes|noches))|saludos|por favor|porfa|"
-    rf"porfavor)(?: {_PERSON} {_FRAME_AHEAD})? "
+    rf"^(?:(?:hola|buenos dias|buen dia|buenas tardes|buenas noches|buenas(?! (?:tardes|noches))|saludos|por favor|"
+    rf"porfa|porfavor)(?: {_PERSON} {_FRAME_AHEAD})? "
     rf"|(?:oye|oiga|disculpa|disculpe|perdon|gracias|ok|vale|bueno|entonces|ahora|pero|{_PERSON}) {_FRAME_AHEAD}"
     rf"|{_ASKING} {_FRAME_AHEAD}|{_TELLING} (?:por favor )?|y )"
 )
@@ -110,9 +110,15 @@ LABELS = re.compile(
     rf"|{_NOUN} (?:{_LANGUAGE}) |que )"
 )
 
-STOP_WORDS = frozenset(
-    ["a", "al", "algo", "ante", "aquel", "asi", "aun", "bajo", "cada", "como", "con", "cual", "cuales", "cuando", "cuanto", "de", "del", "desde", "donde", "e", "el", "ella", "ellas", "ellos", "en", "entre", "era", "eres", "es", "esa", "ese", "eso", "esta", "estas", "este", "esto", "estos", "fue", "ha", "hacia", "hasta", "hay", "he", "la", "las", "le", "les", "lo", "los", "mas", "me", "mi", "mis", "muy", "ni", "no", "nos", "o", "os", "para", "pero", "por", "porque", "que", "quien", "quienes", "se", "segun", "ser", "si", "sin", "sobre", "solo", "son", "soy", "su", "sus", "tambien", "te", "tu", "tus", "u", "un", "una", "unas", "uno", "unos", "y", "ya", "yo", "bora", "espanol", "castellano", "idioma", "lengua", "palabra", "dice", "decir", "dime", "significa", "significado", "quiere", "traduce", "traducir", "traduccion", "hola", "gracias", "favor", "puedes", "podrias", "puede", "podria", "saber", "quiero", "quisiera"]
+_STOP_TEXT = (
+    "a al algo ante aquel asi aun bajo cada como con cual cuales cuando cuanto de del desde donde e el ella ellas "
+    "ellos en entre era eres es esa ese eso esta estas este esto estos fue ha hacia hasta hay he la las le les lo "
+    "los mas me mi mis muy ni no nos o os para pero por porque que quien quienes se segun ser si sin sobre solo "
+    "son soy su sus tambien te tu tus u un una unas uno unos y ya yo bora espanol castellano idioma lengua "
+    "palabra dice decir dime significa significado quiere traduce traducir traduccion hola gracias favor puedes "
+    "podrias puede podria saber quiero quisiera"
 )
+STOP_WORDS = frozenset(_STOP_TEXT.split())
 """Words that tell nothing beside others; alone they are looked up like any word."""
 
 

@@ -35,6 +35,7 @@ _QUOTES = re.compile(
 class _Reading:
     phrase: str
     direction: Direction | None
+    framed: bool
 
 
 def parse_query(text: str) -> ParsedQuery:
@@ -45,8 +46,7 @@ def parse_query(text: str) -> ParsedQuery:
     """
     shortened = text[:MAX_QUERY_CHARS]
     reading = _read(fold(shortened))
-    quoted = _quoted(shortened)
-    phrase = quoted or reading.phrase
+    phrase = _quoted(shortened, reading) or reading.phrase
     return ParsedQuery(original=text, phrase=phrase, terms=_terms(phrase), direction=reading.direction)
 
 
@@ -59,11 +59,12 @@ def _read(folded: str) -> _Reading:
         tongue = found.groupdict().get("lang")
         direction = language_direction(tongue, source=frame.language_is_source) if tongue else frame.direction
         inner = _strip(found["x"], LABELS, COURTESY_AFTER)
-        return _Reading(inner, direction)
+        return _Reading(inner, direction, framed=True)
     tail = TAIL_LANGUAGE.fullmatch(asked)
     if tail is not None:
-        return _Reading(_strip(tail["x"], LABELS, COURTESY_AFTER), language_direction(tail["lang"], source=False))
-    return _Reading(asked, None)
+        inner = _strip(tail["x"], LABELS, COURTESY_AFTER)
+        return _Reading(inner, language_direction(tail["lang"], source=False), framed=True)
+    return _Reading(asked, None, framed=False)
 
 
 def _strip(text: str, before: re.Pattern[str], after: re.Pattern[str]) -> str:
@@ -75,11 +76,18 @@ def _strip(text: str, before: re.Pattern[str], after: re.Pattern[str]) -> str:
         text = shorter
 
 
-def _quoted(text: str) -> str:
-    """Return the folded text in quotation marks, when exactly one part of ``text`` has them."""
+def _quoted(text: str, reading: _Reading) -> str:
+    """Return the folded text in quotation marks, when it is what ``text`` asks for.
+
+    It is not when several parts have them, or when a frame holds more words than the quoted
+    ones: dictionaries quote words within their glosses.
+    """
     parts = [fold(first or second) for first, second in _QUOTES.findall(text)]
     filled = [part for part in parts if part]
-    return filled[0] if len(filled) == 1 else ""
+    if len(filled) != 1:
+        return ""
+    others = set(reading.phrase.split()) - set(filled[0].split()) - STOP_WORDS
+    return "" if reading.framed and others else filled[0]
 
 
 def _terms(phrase: str) -> tuple[str, ...]:

@@ -75,15 +75,13 @@ def _head_document(record: Mapping[str, Any], direction: Direction, parent: str 
     }
     if parent is not None:
         metadata["parent_lemma"] = parent
-    for name, values in (
-        ("variants", [variant.strip() for variant in variants if variant.strip()]),
-        ("synonyms", text_list(record, "synonyms")),
-        ("notes", text_list(record, "notes")),
-    ):
-        if values:
-            metadata[name] = values
-    if text_field(record, "pos_full"):
-        metadata["pos_full"] = text_field(record, "pos_full")
+    more = {
+        "variants": [variant.strip() for variant in variants if variant.strip()],
+        "synonyms": text_list(record, "synonyms"),
+        "notes": text_list(record, "notes"),
+        "pos_full": text_field(record, "pos_full"),
+    }
+    metadata |= {name: value for name, value in more.items() if value}
     title = ", ".join([lemma, *metadata.get("variants", [])])
     content = f"{title} ({pos}): {gloss}" if pos else f"{title}: {gloss}"
     # The gloss is part of the identity: homographs ("banco", twice) must not replace each other.

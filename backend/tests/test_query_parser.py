@@ -1,0 +1,113 @@
+import pytest
+
+from services.query_parser import fold, parse_query
+
+
+@pytest.mark.parametrize(
+    ("question", "phrase", "direction"),
+    [
+        ("¿Cómo se dice perro en bora?", "perro", "es_bora"),
+        ("como se dice perro en bora", "perro", "es_bora"),
+        ("¿En bora cómo se dice perro?", "perro", "es_bora"),
+        ("¿Cómo se dice en bora perro?", "perro", "es_bora"),
+        ("¿Cómo digo agua?", "agua", "es_bora"),
+        ("Hola, ¿me puedes decir cómo se dice el perro en bora, por favor?", "el perro", "es_bora"),
+        ("Buenos días profesor, ¿qué significa pajtye?", "pajtye", "bora_es"),
+        ("¿Qué significa ihvéjtso en español?", "ihvejtso", "bora_es"),
+        ("¿Qué quiere decir dsíí en castellano?", "dsii", "bora_es"),
+        ("¿Cuál es el significado de pajtye?", "pajtye", "bora_es"),
+        ("traduce abandonar al bora", "abandonar", "es_bora"),
+        ("traduce pajtye al castellano", "pajtye", "bora_es"),
+        ("traduce pajtye del bora", "pajtye", "bora_es"),
+        ("traduce agua del español al bora", "agua", "es_bora"),
+        ("¿Cuál es la palabra bora para agua?", "agua", "es_bora"),
+        ("¿Cuál es la palabra para agua en bora?", "agua", "es_bora"),
+        ("¿Qué significa la palabra bora mujcu?", "mujcu", "bora_es"),
+        ("dime cómo se dice trabar amistad", "trabar amistad", "es_bora"),
+        ("perro en bora", "perro", "es_bora"),
+        ("¿y perro?", "perro", None),
+        ("perro", "perro", None),
+        ("hola, perro", "perro", None),
+    ],
+)
+def test_takes_the_frame_away_and_tells_the_direction(question: str, phrase: str, direction: str | None) -> None:
+    parsed = parse_query(question)
+    assert (parsed.phrase, parsed.direction) == (phrase, direction)
+
+
+@pytest.mark.parametrize(
+    ("question", "phrase"),
+    [
+        ("¿Cómo se dice decir en bora?", "decir"),
+        ("¿Cómo se dice en en bora?", "en"),
+        ("¿Cómo se dice bora en bora?", "bora"),
+        ("¿Cómo se dice como en bora?", "como"),
+        ("¿Cómo se dice hola en bora?", "hola"),
+        ("¿Cómo se dice gracias en bora?", "gracias"),
+        ("¿Cómo se dice buenas noches en bora?", "buenas noches"),
+        ("¿Qué significa y?", "y"),
+        ("y", "y"),
+        ("hola", "hola"),
+        ("Buenas noches", "buenas noches"),
+        ("por favor", "por favor"),
+        ("decir", "decir"),
+        ("traduce", "traduce"),
+    ],
+)
+def test_keeps_frame_words_that_are_the_content(question: str, phrase: str) -> None:
+    assert parse_query(question).phrase == phrase
+
+
+@pytest.mark.parametrize("quotes", ['"{}"', "«{}»", "“{}”", "'{}'", "‘{}’"])
+def test_what_stands_in_quotes_is_asked_for(quotes: str) -> None:
+    assert parse_query(f"explícame qué es {quotes.format('por favor')} en bora").phrase == "por favor"
+
+
+def test_apostrophes_inside_bora_words_are_no_quotes() -> None:
+    assert parse_query("¿Qué significa tsá'í jí'í?").phrase == "tsai jii"
+
+
+def test_quotes_inside_a_framed_gloss_do_not_cut_it() -> None:
+    assert parse_query('¿Qué significa tene "curioso" menéé?').phrase == "tene curioso menee"
+
+
+def test_terms_leave_out_words_that_tell_nothing() -> None:
+    assert parse_query("¿Cómo se dice el perro de la casa en bora?").terms == ("perro", "casa")
+
+
+def test_words_that_tell_nothing_are_terms_when_alone() -> None:
+    assert parse_query("de la").terms == ("de", "la")
+
+
+@pytest.mark.parametrize("text", ["", "   ", "¿?", "!!!", "'", "\u0301"])
+def test_text_without_words_asks_for_nothing(text: str) -> None:
+    parsed = parse_query(text)
+    assert (parsed.phrase, parsed.terms) == ("", ())
+
+
+def test_a_very_long_text_is_cut_and_read_in_bounded_terms() -> None:
+    parsed = parse_query("¿Cómo se dice " + " ".join(f"palabra{number}" for number in range(50_000)) + "?")
+    assert len(parsed.terms) == 24
+    assert len(parsed.phrase) <= 2_000
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("ÁÉÍÓÚÑÜ", "aeiounu"),
+        ("tsʉʉ́mɨ", "tsuumi"),
+        ("TSɄɄMƗ", "tsuumi"),
+        ("tsá’a", "tsa'a"),
+        ("tsáʼa", "tsa`a"),
+        ("a\u0301", "á"),
+        ("  mi/mii ", "mi mii"),
+        ("co\u00admer", "comer"),
+    ],
+)
+def test_folding_makes_spellings_equal(left: str, right: str) -> None:
+    assert fold(left) == fold(right)
+
+
+@pytest.mark.parametrize("text", ["Tsʉʉ́mɨ’ jaá, ¿ñandú?", "ﬁn ½ Straße İ", "_a__b_"])
+def test_folding_twice_changes_nothing(text: str) -> None:
+    assert fold(fold(text)) == fold(text)

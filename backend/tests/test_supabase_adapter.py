@@ -1,0 +1,406 @@
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapters.base import Document, SearchHit, StoreUnavailable, UpsertReport
+from adapters.supabase_adapter import SupabaseAdapter
+from services.query_parser import parse_query
+from tests.fakes import FakeEmbedder
+
+pytestmark = pytest.mark.anyio
+
+EMBEDDER = FakeEmbedder()
+
+
+def entry(lemma: str, gloss: str, direction: str = "es_bora", **metadata: Any) -> Document:
+    meta = {"lemma": lemma, "gloss": gloss, "pos": "m.", "direction": direction, "part": "entry", **metadata}
+    return Document(f"{lemma}|{gloss}", "dictionary", f"{lemma} (m.): {gloss}", meta)
+
+
+ENTRIES = [
+    entry("perro", "oohííbye"),
+    entry("perro de monte", "bájú oohííbye", part="subentry", parent_lemma="perro"),
+    entry("casa", "jaá"),
+    entry("canoso", "llíjcyá", variants=["canosa"]),
+    entry("decir", "nééne, ihjyúva"),
+    entry("papá", "cááni"),
+    entry("papa", "cúdsi"),
+    entry("acompañar", "pivájtso; nahbénu"),
+    entry("tsʉʉme", "niño", direction="bora_es"),
+    Document(
+        "example",
+        "dictionary",
+        "El perro ladra en la casa. = Oohííbye wáhjya.",
+        {"lemma": "El perro ladra en la casa.", "gloss": "Oohííbye wáhjya.", "direction": "es_bora", "part": "example",
+         "parent_lemma": "ladrar", "pos": ""},
+    ),
+    Document("text", "text", "La selva amazónica guarda muchos animales.", {}),
+]  # fmt: skip
+
+
+async def search(store: SupabaseAdapter, question: str, *, vector: bool = False, top_k: int = 5) -> list[SearchHit]:
+    parsed = parse_query(question)
+    made = EMBEDDER.vector(parsed.phrase) if vector else None
+    return await store.search(parsed, made, EMBEDDER.fingerprint if vector else None, top_k)
+
+
+async def embed_all(store: SupabaseAdapter, embedder: FakeEmbedder = EMBEDDER) -> None:
+    rows = await store.pending(embedder.fingerprint, 1_000)
+    vectors = [embedder.vector(content) for _, content in rows]
+    await store.set_vectors([row[0] for row in rows], vectors, embedder.fingerprint)
+
+
+def lemmas(hits: Iterable[SearchHit]) -> list[Any]:
+    return [hit.metadata.get("lemma") for hit in hits]
+
+
+@pytest.fixture
+async def filled(store: SupabaseAdapter) -> SupabaseAdapter:
+    await store.upsert(ENTRIES)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("question", "lemma", "matched_on"),
+    [
+        ("¿Cómo se dice perro en bora?", "perro", "lemma"),
+        ("el perro", "perro", "lemma"),
+        ("perros", "perro", "lemma"),
+        ("acompanados", "acompañar", "lemma"),
+        ("canosa", "canoso", "variant"),
+        ("¿Qué significa oohiibye?", "perro", "gloss"),
+        ("nahbenu", "acompañar", "gloss"),
+        ("¿Qué significa tsuume en español?", "tsʉʉme", "lemma"),
+        ("perro de monte", "perro de monte", "lemma"),
+        ("¿Cómo se dice decir en bora?", "decir", "lemma"),
+        ("prero", "perro", "typo"),
+        ("¿Qué significa nahbenv?", "acompañar", "typo"),
+        ("animales de la selva", None, "words"),
+        ("El perro ladra en la casa", "El perro ladra en la casa.", "example"),
+    ],
+)
+async def test_the_right_document_comes_first_and_says_why(
+    filled: SupabaseAdapter, question: str, lemma: str | None, matched_on: str
+) -> None:
+    best = (await search(filled, question))[0]
+    assert best.metadata.get("lemma") == lemma
+    assert best.matched_on[0] == matched_on
+    assert 0 < best.score <= 1
+
+
+async def test_a_sub_entry_says_that_it_is_one(filled: SupabaseAdapter) -> None:
+    assert "subentry" in (await search(filled, "perro de monte"))[0].matched_on
+
+
+async def test_the_entry_comes_before_its_sub_entry_and_its_example(filled: SupabaseAdapter) -> None:
+    found = lemmas(await search(filled, "perro"))
+    assert found[:3] == ["perro", "perro de monte", "El perro ladra en la casa."]
+
+
+async def test_of_two_words_that_fold_alike_the_one_spelt_as_asked_comes_first(filled: SupabaseAdapter) -> None:
+    assert lemmas(await search(filled, "¿Cómo se dice papá en bora?"))[:2] == ["papá", "papa"]
+    assert lemmas(await search(filled, "papa"))[:2] == ["papa", "papá"]
+
+
+async def test_the_direction_decides_between_equal_words_of_two_languages(store: SupabaseAdapter) -> None:
+    await store.upsert([entry("ani", "grande", "bora_es"), entry("ani", "mítyane")])
+    assert (await search(store, "¿Qué significa ani en español?"))[0].metadata["direction"] == "bora_es"
+    assert (await search(store, "¿Cómo se dice ani en bora?"))[0].metadata["direction"] == "es_bora"
+
+
+async def test_a_similar_vector_never_passes_the_word_that_was_asked_for(store: SupabaseAdapter) -> None:
+    others = [Document(f"near{n}", "text", f"gato gato gato perrito {n}", {}) for n in range(30)]
+    await store.upsert([entry("gato", "mííyi"), *others])
+    await embed_all(store)
+    hits = await search(store, "gato", vector=True)
+    assert lemmas(hits)[0] == "gato"
+    assert "vector" in hits[1].matched_on
+
+
+async def test_a_document_without_a_common_word_is_found_by_its_vector(filled: SupabaseAdapter) -> None:
+    embedder = FakeEmbedder("meaning", {"bosque": "selva", "bestias": "animales"})
+    await embed_all(filled, embedder)
+    parsed = parse_query("bosque bestias")
+    hits = await filled.search(parsed, embedder.vector(parsed.phrase), "meaning", 5)
+    assert (hits[0].id, hits[0].matched_on) == ("text", ("vector",))
+    assert hits[0].score <= 0.4
+
+
+async def test_vectors_of_another_fingerprint_are_never_compared(filled: SupabaseAdapter) -> None:
+    await embed_all(filled)
+    parsed = parse_query("bosque")
+    hits = await filled.search(
+        parsed, EMBEDDER.vector("La selva amazónica guarda muchos animales."), "another model", 5
+    )
+    assert hits == []
+    assert len(await filled.pending("another model", 100)) == len(ENTRIES)
+
+
+async def test_a_query_vector_of_another_dimension_is_left_aside(filled: SupabaseAdapter) -> None:
+    hits = await filled.search(parse_query("perro"), [1.0, 0.0], EMBEDDER.fingerprint, 5)
+    assert lemmas(hits)[0] == "perro"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "",
+        "   ",
+        "¿?",
+        "de la",
+        "a & b | !c <-> d:* (e",
+        "'; DROP TABLE rag_documents; --",
+        "%s %(x)s {schema} \\ \" ''",
+        "perro\u0301\u200b",
+        "x" * 20_000,
+        "palabra " * 5_000,
+        "¿Cómo se dice en bora?",
+        "🦜",
+    ],
+)
+@pytest.mark.parametrize("vector", [False, True])
+async def test_no_question_is_an_error(filled: SupabaseAdapter, question: str, vector: bool) -> None:
+    await search(filled, question, vector=vector)
+    assert (await filled.stats(None)).documents == len(ENTRIES)
+
+
+async def test_no_more_than_asked_for_come_back(filled: SupabaseAdapter) -> None:
+    assert len(await search(filled, "perro", top_k=1)) == 1
+    assert await search(filled, "perro", top_k=0) == []
+
+
+async def test_upsert_tells_new_changed_and_unchanged_apart(store: SupabaseAdapter) -> None:
+    assert await store.upsert(ENTRIES) == UpsertReport(len(ENTRIES), 0, 0)
+    changed = Document(ENTRIES[0].id, "dictionary", "otro", ENTRIES[0].metadata)
+    assert await store.upsert([changed, *ENTRIES[1:]]) == UpsertReport(0, 1, len(ENTRIES) - 1)
+
+
+async def test_of_two_documents_with_one_id_the_last_counts(store: SupabaseAdapter) -> None:
+    report = await store.upsert([Document("1", "text", "uno"), Document("1", "text", "dos")])
+    assert (report.inserted, report.unchanged) == (1, 1)
+    assert (await search(store, "dos"))[0].id == "1"
+    assert await search(store, "uno") == []
+
+
+async def test_upsert_is_all_or_nothing(store: SupabaseAdapter) -> None:
+    with pytest.raises(psycopg.Error):
+        await store.upsert([Document("1", "text", "bueno"), Document("2", "text", "con \0 dentro")])
+    assert (await store.stats(None)).documents == 0
+
+
+async def test_an_unchanged_text_keeps_its_vector_and_a_changed_one_loses_it(filled: SupabaseAdapter) -> None:
+    await embed_all(filled)
+    first, second = ENTRIES[0], ENTRIES[2]
+    await filled.upsert(
+        [
+            Document(first.id, first.kind, first.content, {**first.metadata, "notes": ["nueva"]}),
+            Document(second.id, second.kind, "casa nueva", second.metadata),
+        ]
+    )
+    assert [row[0] for row in await filled.pending(EMBEDDER.fingerprint, 10)] == [second.id]
+
+
+async def test_a_vector_of_a_text_that_changed_meanwhile_is_not_stored(filled: SupabaseAdapter) -> None:
+    rows = await filled.pending("f", 100)
+    await filled.upsert([Document("text", "text", "Otra cosa.")])
+    vectors = [EMBEDDER.vector(content) for _, content in rows]
+    await filled.set_vectors([row[0] for row in rows], vectors, "f", [row[1] for row in rows])
+    assert [row[0] for row in await filled.pending("f", 100)] == ["text"]
+
+
+async def test_vectors_of_the_wrong_dimension_are_refused_before_the_database_sees_them(
+    filled: SupabaseAdapter,
+) -> None:
+    with pytest.raises(ValueError, match="EMBEDDING_DIMENSION"):
+        await filled.set_vectors(["text"], [[1.0]], "f")
+
+
+async def test_delete_tells_whether_the_document_was_there(filled: SupabaseAdapter) -> None:
+    assert await filled.delete("text") is True
+    assert await filled.delete("text") is False
+
+
+async def test_stats_count_by_kind_direction_and_missing_vectors(filled: SupabaseAdapter) -> None:
+    await embed_all(filled)
+    await filled.upsert([Document("late", "text", "sin vector")])
+    stats = await filled.stats(EMBEDDER.fingerprint)
+    assert stats.documents == len(ENTRIES) + 1
+    assert stats.by_kind == {"dictionary": len(ENTRIES) - 1, "text": 2}
+    assert stats.by_direction == {"es_bora": len(ENTRIES) - 2, "bora_es": 1}
+    assert (stats.embedding_fingerprint, stats.pending_embeddings) == (EMBEDDER.fingerprint, 1)
+
+
+async def test_concurrent_writers_and_searchers_do_not_disturb_each_other(store: SupabaseAdapter) -> None:
+    batches = [[entry(f"palabra{n}", f"glosa{n}") for n in range(start, start + 40)] for start in range(0, 200, 20)]
+    searches = [search(store, f"palabra{n}") for n in range(20)]
+    await asyncio.gather(*(store.upsert(list(reversed(batch))) for batch in batches), *searches)
+    assert (await store.stats(None)).documents == 220
+
+
+async def test_several_stores_may_migrate_one_database_at_once(database_url: str) -> None:
+    stores = [SupabaseAdapter(database_url, pool_size=1) for _ in range(4)]
+    try:
+        await asyncio.gather(*(store.start() for store in stores))
+        assert (await stores[0].upsert(ENTRIES)).inserted == len(ENTRIES)
+    finally:
+        await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_a_second_start_keeps_the_documents(database_url: str) -> None:
+    for expected in (UpsertReport(len(ENTRIES), 0, 0), UpsertReport(0, 0, len(ENTRIES))):
+        store = SupabaseAdapter(database_url)
+        await store.start()
+        assert await store.upsert(ENTRIES) == expected
+        await store.close()
+
+
+async def test_a_newer_schema_is_refused_with_what_to_do(database_url: str, store: SupabaseAdapter) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO rag_migrations (version, name) VALUES (9999, 'future')")
+    late = SupabaseAdapter(database_url)
+    with pytest.raises(StoreUnavailable, match="update the backend"):
+        await late.start()
+    await late.close()
+
+
+async def test_another_dimension_makes_all_vectors_pending_again(database_url: str, filled: SupabaseAdapter) -> None:
+    await embed_all(filled)
+    wider = SupabaseAdapter(database_url, dimension=512)
+    await wider.start()
+    assert (await wider.stats(None)).pending_embeddings == len(ENTRIES)
+    await wider.set_vectors(["text"], [[0.5] * 512], "wide")
+    assert (await wider.stats("wide")).pending_embeddings == len(ENTRIES) - 1
+    await wider.close()
+
+
+async def test_the_extension_may_live_in_a_schema_off_the_search_path(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA extensions")
+    store = SupabaseAdapter(database_url)
+    await store.upsert(ENTRIES)
+    await embed_all(store)
+    assert "vector" in (await search(store, "perro", vector=True))[0].matched_on
+    await store.close()
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
+            "WHERE e.extname = 'vector'"
+        ).fetchone()
+    assert row == ("extensions",)
+
+
+async def test_an_existing_table_of_another_app_is_left_alone(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE bora_docs (id int)")
+        connection.execute("CREATE TABLE documents (id int)")
+    store = SupabaseAdapter(database_url)
+    await store.start()
+    await store.close()
+
+
+async def test_no_other_role_reads_the_tables(database_url: str, filled: SupabaseAdapter) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS anon_reader")
+        connection.execute("CREATE ROLE anon_reader")
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO anon_reader")
+        connection.execute("SET ROLE anon_reader")
+        seen = connection.execute("SELECT count(*) FROM rag_documents").fetchone()
+        connection.execute("RESET ROLE")
+        connection.execute("DROP OWNED BY anon_reader")
+        connection.execute("DROP ROLE anon_reader")
+    assert seen == (0,)
+
+
+async def test_connections_that_the_server_closed_are_replaced(database_url: str, filled: SupabaseAdapter) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert lemmas(await search(filled, "perro"))[0] == "perro"
+
+
+async def test_a_database_that_is_away_is_unavailable(database_url: str) -> None:
+    store = SupabaseAdapter("postgresql://nobody@127.0.0.1:9/none", timeout_s=0.5)
+    with pytest.raises(StoreUnavailable):
+        await store.start()
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    await store.close()
+
+
+async def test_a_database_that_comes_up_later_is_used_without_a_restart(database_url: str) -> None:
+    current = ["postgresql://nobody@127.0.0.1:9/none"]
+
+    async def dsn() -> str:
+        return current[0]
+
+    store = SupabaseAdapter(dsn, timeout_s=0.3)
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    current[0] = database_url
+    for _ in range(50):
+        try:
+            await store.ping()
+            break
+        except StoreUnavailable:
+            await asyncio.sleep(0.1)
+    assert (await store.upsert(ENTRIES)).inserted == len(ENTRIES)
+    await store.close()
+
+
+async def test_a_statement_that_waits_too_long_is_unavailable_and_the_next_is_served(database_url: str) -> None:
+    store = SupabaseAdapter(database_url, pool_size=1, timeout_s=0.3)
+    await store.upsert(ENTRIES)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("LOCK TABLE rag_documents IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StoreUnavailable):
+            await search(store, "perro")
+        with pytest.raises(StoreUnavailable):
+            await store.upsert([Document("x", "text", "x")])
+    assert lemmas(await search(store, "perro"))[0] == "perro"
+    await store.close()
+
+
+async def test_a_cancelled_search_gives_its_connection_back(database_url: str) -> None:
+    store = SupabaseAdapter(database_url, pool_size=1, timeout_s=5.0)
+    await store.upsert(ENTRIES)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("LOCK TABLE rag_documents IN ACCESS EXCLUSIVE MODE")
+        blocked = asyncio.create_task(search(store, "perro"))
+        await asyncio.sleep(0.2)
+        blocked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await blocked
+    assert lemmas(await search(store, "perro"))[0] == "perro"
+    await store.close()
+
+
+async def test_a_closed_store_is_unavailable_until_it_is_started_again(store: SupabaseAdapter) -> None:
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    await store.start()
+    await store.ping()
+
+
+async def test_works_on_a_loop_of_its_own_as_on_windows(database_url: str) -> None:
+    store = SupabaseAdapter(database_url, own_loop=True)
+    await store.upsert(ENTRIES)
+    found = await asyncio.gather(*(search(store, "perro") for _ in range(10)))
+    assert all(lemmas(hits)[0] == "perro" for hits in found)
+    await store.close()
+
+
+async def test_search_takes_one_round_trip_and_leaves_no_setting_behind(database_url: str) -> None:
+    store = SupabaseAdapter(database_url, pool_size=1, timeout_s=7.0)
+    await store.upsert(ENTRIES)
+    await search(store, "perro", vector=True)
+    async with store._database.connection() as connection:
+        row = await (await connection.execute("SHOW statement_timeout")).fetchone()
+        names = await (await connection.execute("SELECT count(*) FROM pg_prepared_statements")).fetchone()
+    assert (row, names) == (("0",), (0,))
+    await store.close()
