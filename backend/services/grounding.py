@@ -43,7 +43,7 @@ def ground(answer: str, basis: Basis, *, cut_short: bool = False) -> Grounded:
     if not basis.wanted:
         return Grounded(text, "generated") if _shares_words(tokens, basis.hits) else replaced
     if _names_every_word(tokens, basis):
-        if _overclaims(tokens, basis) or _names_another_first(tokens, basis):
+        if _overclaims(tokens, basis) or _names_another_first(tokens, basis) or _is_about_else(tokens, basis):
             return replaced
         repaired = _repair(text, basis)
         return Grounded(repaired, "generated" if repaired == text else "completed")
@@ -83,6 +83,14 @@ def _is_about(tokens: Sequence[Token], basis: Basis) -> bool:
         for entry in basis.wanted
         for sense in senses(entry.other_side(basis.direction))
     )
+
+
+def _is_about_else(tokens: Sequence[Token], basis: Basis) -> bool:
+    """Tell whether the right word is given for something that was not asked ("El camino es …")."""
+    if _is_about(tokens, basis):
+        return False
+    said = _side_words(entry.side(basis.direction) for entry in basis.wanted) | words.SPANISH
+    return any(token.folded not in said for token in tokens)
 
 
 def _overclaims(tokens: Sequence[Token], basis: Basis) -> bool:

@@ -1,0 +1,233 @@
+"""The adapter against a real server on a real port."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from adapters.base import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
+from adapters.llm_service_adapter import LLMServiceAdapter, get_llm_service_adapter
+from adapters.llm_service_transport import ServiceConfig
+from tests.fake_llm_service import FakeLLMService
+
+pytestmark = pytest.mark.anyio
+MESSAGES: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice perro?"}]
+
+
+@pytest.fixture
+def service() -> Iterator[FakeLLMService]:
+    fake = FakeLLMService().start()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+async def adapter(service: FakeLLMService) -> AsyncIterator[LLMServiceAdapter]:
+    made = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=5))
+    yield made
+    await made.close()
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def collect(adapter: LLMServiceAdapter) -> list[TextDelta | Completion]:
+    async with aclosing(adapter.stream(MESSAGES, SamplingOptions())) as parts:
+        return [part async for part in parts]
+
+
+async def test_generate_returns_the_answers_text(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
+    assert await adapter.generate([{"role": "user", "content": "hola"}]) == service.answer
+
+
+async def test_embed_returns_a_vector_a_text(adapter: LLMServiceAdapter) -> None:
+    vectors = await adapter.embed(["hola", "adiós"])
+    assert [len(vector) for vector in vectors] == [384, 384]
+
+
+async def test_what_is_not_set_is_not_sent_and_zero_is(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
+    await adapter.generate(MESSAGES, temperature=0.0)
+    assert service.calls[0]["body"] == {"messages": MESSAGES, "temperature": 0.0}
+
+
+async def test_request_id_time_limit_and_key_travel_along(service: FakeLLMService) -> None:
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=5, api_key="s3cret"))
+    await adapter.complete(MESSAGES, SamplingOptions(), request_id="abc-1")
+    await adapter.close()
+    headers = service.calls[0]["headers"]
+    assert headers["x-request-id"] == "abc-1"
+    assert headers["authorization"] == "Bearer s3cret"
+    assert 0 < int(headers["x-request-timeout-ms"]) <= 5000
+
+
+@pytest.mark.parametrize("mode", ["html", "garbage", "fields", "302", "cut_body"])
+async def test_a_malformed_answer_is_a_protocol_error(
+    adapter: LLMServiceAdapter, service: FakeLLMService, mode: str
+) -> None:
+    service.mode = mode
+    with pytest.raises(TechnicalError) as caught:
+        await adapter.complete(MESSAGES, SamplingOptions())
+    assert caught.value.reason == "protocol"
+
+
+@pytest.mark.parametrize("mode", ["html", "garbage", "fields", "short_vectors"])
+async def test_malformed_vectors_are_a_protocol_error(
+    adapter: LLMServiceAdapter, service: FakeLLMService, mode: str
+) -> None:
+    service.mode = mode
+    with pytest.raises(TechnicalError) as caught:
+        await adapter.embed(["hola"])
+    assert caught.value.reason == "protocol"
+
+
+@pytest.mark.parametrize(("mode", "status"), [("400", 400), ("401", 401)])
+async def test_a_refusal_is_a_logical_error(
+    adapter: LLMServiceAdapter, service: FakeLLMService, mode: str, status: int
+) -> None:
+    service.mode = mode
+    with pytest.raises(LogicalError) as caught:
+        await adapter.generate(MESSAGES)
+    assert caught.value.status == status
+    assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize(("mode", "reason"), [("500", "http_5xx"), ("429", "overloaded"), ("busy_long", "overloaded")])
+async def test_a_fault_that_a_second_try_does_not_mend_is_raised_at_once(
+    adapter: LLMServiceAdapter, service: FakeLLMService, mode: str, reason: str
+) -> None:
+    service.mode = mode
+    with pytest.raises(TechnicalError) as caught:
+        await adapter.generate(MESSAGES)
+    assert caught.value.reason == reason
+    assert len(service.calls) == 1
+
+
+async def test_a_retryable_503_is_tried_again_once(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
+    service.mode, service.faults_left = "busy", 1
+    assert await adapter.generate(MESSAGES) == service.answer
+    service.faults_left = None
+    service.calls.clear()
+    with pytest.raises(TechnicalError):
+        await adapter.generate(MESSAGES)
+    assert len(service.calls) == 2
+
+
+async def test_a_slow_answer_is_a_timeout_and_the_service_sees_the_caller_leave(service: FakeLLMService) -> None:
+    service.delay_s = 30
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=0.2))
+    with pytest.raises(TechnicalError) as caught:
+        await adapter.generate(MESSAGES)
+    await adapter.close()
+    assert caught.value.reason == "timeout"
+    for _ in range(200):
+        if service.left:
+            break
+        await asyncio.sleep(0.02)
+    assert service.left == ["generate"]
+
+
+async def test_nobody_listening_is_a_connect_error() -> None:
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(f"http://127.0.0.1:{unused_port()}",)))
+    with pytest.raises(TechnicalError) as caught:
+        await adapter.generate(MESSAGES)
+    await adapter.close()
+    assert caught.value.reason == "connect"
+
+
+async def test_another_address_answers_when_the_first_is_down(service: FakeLLMService) -> None:
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(f"http://127.0.0.1:{unused_port()}", service.url)))
+    assert await adapter.generate(MESSAGES) == service.answer
+    await adapter.close()
+
+
+async def test_a_service_that_keeps_failing_is_left_alone_and_asked_again_later(service: FakeLLMService) -> None:
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), failure_threshold=2, reset_s=0.2))
+    service.mode = "500"
+    for _ in range(2):
+        with pytest.raises(TechnicalError):
+            await adapter.generate(MESSAGES)
+    with pytest.raises(TechnicalError) as caught:
+        await adapter.generate(MESSAGES)
+    assert caught.value.reason == "circuit_open"
+    assert len(service.calls) == 2
+    service.mode = "ok"
+    await asyncio.sleep(0.25)
+    assert await adapter.generate(MESSAGES) == service.answer
+    assert await adapter.generate(MESSAGES) == service.answer
+    await adapter.close()
+
+
+async def test_a_disabled_service_is_never_asked(service: FakeLLMService) -> None:
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), enabled=False))
+    with pytest.raises(TechnicalError) as caught:
+        await adapter.generate(MESSAGES)
+    await adapter.close()
+    assert caught.value.reason == "disabled"
+    assert service.calls == []
+
+
+async def test_a_stream_gives_deltas_and_then_the_whole_answer(
+    adapter: LLMServiceAdapter, service: FakeLLMService
+) -> None:
+    service.answer = "ñandú \u2028 oohííbye"
+    parts = await collect(adapter)
+    assert "".join(part.text for part in parts if isinstance(part, TextDelta)).strip() == service.answer
+    assert isinstance(parts[-1], Completion)
+    assert parts[-1].answer == service.answer
+    assert parts[-1].timings["tokens_per_second"] == 100.0
+
+
+@pytest.mark.parametrize(("mode", "reason"), [("stream_cut", "protocol"), ("stream_error", "http_5xx")])
+async def test_a_stream_that_breaks_off_is_an_error(
+    adapter: LLMServiceAdapter, service: FakeLLMService, mode: str, reason: str
+) -> None:
+    service.mode = mode
+    with pytest.raises(TechnicalError) as caught:
+        await collect(adapter)
+    assert caught.value.reason == reason
+
+
+async def test_a_stream_that_stalls_is_a_timeout(service: FakeLLMService) -> None:
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=0.3))
+    service.mode = "stream_stall"
+    with pytest.raises(TechnicalError) as caught:
+        await collect(adapter)
+    await adapter.close()
+    assert caught.value.reason == "timeout"
+
+
+async def test_leaving_a_stream_hangs_up(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
+    service.mode = "stream_stall"
+    async with aclosing(adapter.stream(MESSAGES, SamplingOptions())) as parts:
+        async for _part in parts:
+            break
+    for _ in range(200):
+        if service.left:
+            break
+        await asyncio.sleep(0.02)
+    assert service.left == ["stream"]
+
+
+async def test_health_check_never_raises(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
+    assert (await adapter.health_check())["status"] == "healthy"
+    service.stop()
+    health: dict[str, Any] = await adapter.health_check()
+    assert health["status"] == "unreachable"
+    assert health["error"]
+
+
+async def test_a_service_on_its_reserve_model_makes_answers_degraded(
+    adapter: LLMServiceAdapter, service: FakeLLMService
+) -> None:
+    service.degraded = True
+    assert (await adapter.complete(MESSAGES, SamplingOptions())).degraded
+
+
+def test_the_adapter_of_the_process_is_one() -> None:
+    assert get_llm_service_adapter() is get_llm_service_adapter()
