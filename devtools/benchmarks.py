@@ -12,8 +12,10 @@ from devtools.layout import App, Workspace
 from devtools.processes import child_environment, run_in_foreground
 from devtools.stopping import Stop
 
-# A line such as `# environment: backend` near the top of a benchmark; llm_service when there is none.
+# Lines near the top of a benchmark: `# environment: backend` (llm_service when there is none), and
+# `# needs: FILE` when it cannot run without arguments.
 _ENVIRONMENT = re.compile(r"^# environment: (llm_service|backend)\s*$", re.MULTILINE)
+_NEEDS = re.compile(r"^# needs: (.+?)\s*$", re.MULTILINE)
 _SUMMARY = re.compile(r'^"""(.+?)(?:"""|\n|$)')
 _MAIN = '__name__ == "__main__"'
 
@@ -28,6 +30,12 @@ def app_of(workspace: Workspace, path: Path) -> App:
     """The app whose environment a benchmark runs in."""
     match = _ENVIRONMENT.search(path.read_text(encoding="utf-8")[:2000])
     return workspace.backend if match and match.group(1) == "backend" else workspace.llm_service
+
+
+def needs(path: Path) -> str:
+    """The arguments without which a benchmark cannot run; empty when there are none."""
+    match = _NEEDS.search(path.read_text(encoding="utf-8")[:2000])
+    return match.group(1) if match else ""
 
 
 def summary(path: Path) -> str:
@@ -49,6 +57,9 @@ def run(workspace: Workspace, chosen: dict[str, Path], arguments: Sequence[str],
     """Runs benchmarks one after the other; 0 when all succeeded."""
     failed = []
     for name, path in chosen.items():
+        if not arguments and needs(path):
+            console.line(f"== {name}: left out, it needs arguments: dev.py bench {name} -- {needs(path)} ==")
+            continue
         console.line(f"== {name}: {summary(path)} ==")
         command: list[str | Path] = [app_of(workspace, path).python, path, *arguments]
         environment = child_environment({"ENV_FILES": "none"})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from devtools.benchmarks import app_of
 from devtools.console import Console
 from devtools.layout import App, Workspace
 from devtools.processes import child_environment, run_in_foreground
@@ -54,10 +56,17 @@ def checks(workspace: Workspace, fix: bool = False) -> list[Check]:
     mypy: tuple[str | Path, ...] = ("-m", "mypy", "--config-file", config)
     for app in workspace.apps:
         found.append(Check(f"types of {app.name}", app, app.folder, (*mypy, "--cache-dir", cache / app.name, ".")))
-    own = [name for name in ("dev.py", "devtools", "tests", "bench") if _has_python(root / name)]
+    own = [name for name in ("dev.py", "devtools", "tests") if _has_python(root / name)]
     command = (*mypy, "--cache-dir", cache / "root", *own)
     # Tests import their neighbours by bare name, as pytest lets them.
     found.append(Check(f"types of {', '.join(own)}", backend, root, command, (("MYPYPATH", "tests"),)))
+    for app in workspace.apps:
+        # Benchmarks may import the app in whose environment they run, and bench's own files.
+        files = [path for path in sorted((root / "bench").rglob("*.py")) if app_of(workspace, path) == app]
+        if files:
+            command = (*mypy, "--cache-dir", cache / f"bench-{app.name}", *files)
+            path = os.pathsep.join((str(root), str(app.folder)))
+            found.append(Check(f"types of bench, {app.name}", app, root, command, (("MYPYPATH", path),)))
     return found
 
 

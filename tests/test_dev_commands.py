@@ -283,6 +283,7 @@ def checked(checkout: Checkout) -> Checkout:
         )
         checkout.write(f"{app}/main.py", "")
     checkout.write("pyproject.toml", "")
+    checkout.write("bench/fast.py", "")
     return checkout
 
 
@@ -292,8 +293,9 @@ def test_every_tool_runs_on_everything(checked: Checkout) -> None:
     assert "RAN ruff format --check ." in done.stdout
     assert "RAN ruff check ." in done.stdout
     assert done.stdout.count("RAN importlinter") == 2
-    assert done.stdout.count("RAN mypy") == 3
+    assert done.stdout.count("RAN mypy") == 4
     assert re.search(r"RAN mypy .* dev\.py devtools", done.stdout)
+    assert re.search(r"RAN mypy .*bench.fast\.py", done.stdout)
     assert re.search(r"All \d+ checks passed", done.stdout)
 
 
@@ -302,7 +304,7 @@ def test_a_failing_tool_fails_the_check_and_the_others_still_run(checked: Checko
     done = checked.dev("check")
     assert done.returncode == 1
     assert last_line(done.stdout) == "Failed: types of backend"
-    assert done.stdout.count("RAN mypy") == 3
+    assert done.stdout.count("RAN mypy") == 4
 
 
 def test_fix_lets_formatter_and_linter_write(checked: Checkout) -> None:
@@ -336,6 +338,16 @@ def test_benchmarks_run_in_the_environment_they_name(checkout: Checkout) -> None
     assert str(checkout.venv("llm_service")) in done.stdout
     done = checkout.dev("bench", "search")
     assert str(checkout.venv("backend")) in done.stdout
+
+
+def test_a_benchmark_that_needs_arguments_is_left_out_until_it_gets_some(checkout: Checkout) -> None:
+    checkout.write("bench/needy.py", f"# needs: FILE\n{BENCHMARK}")
+    done = checkout.dev("bench")
+    assert done.returncode == 0
+    assert "it needs arguments: dev.py bench needy -- FILE" in done.stdout
+    assert "ARGUMENTS" not in done.stdout
+    done = checkout.dev("bench", "needy", "--", "words.json")
+    assert arguments_seen(done.stdout)[1:] == ["words.json"]
 
 
 def test_an_unknown_benchmark_is_answered_with_the_known_ones(checkout: Checkout) -> None:
