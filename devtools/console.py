@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -44,7 +45,7 @@ class Console:
             return
         with self._lock:
             wipe = self._wipe()
-            self._status = text[: max(20, _columns() - 1)]
+            self._status = text[: max(20, shutil.get_terminal_size().columns - 1)]
             self._write(wipe + self._status)
 
     def _wipe(self) -> str:
@@ -57,13 +58,6 @@ class Console:
         except (BrokenPipeError, ValueError):
             # The reader has gone (`dev.py up | head`); the work goes on without a voice.
             self._stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
-
-
-def _columns() -> int:
-    try:
-        return os.get_terminal_size().columns
-    except OSError:
-        return 80
 
 
 class Progress:
