@@ -51,7 +51,8 @@ class TextAssembler:
         """Return what was held back; call once, at the end."""
         if self.stopped:
             return ""
-        return self._emit(self._decode_window(final=True), final=True)
+        # A budget can end inside a character; half a character is none.
+        return self._emit(self._decode_window(final=True).rstrip(REPLACEMENT), final=True)
 
     def _decode_window(self, *, final: bool) -> str:
         if self._window_read == len(self._ids):

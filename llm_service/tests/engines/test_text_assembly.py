@@ -82,3 +82,9 @@ def test_tokens_after_a_stop_add_no_text() -> None:
 def test_an_empty_stop_string_stops_nothing() -> None:
     assembler, _pieces = assemble("hola", stop=("",))
     assert (assembler.text, assembler.stopped) == ("hola", False)
+
+
+def test_a_character_cut_in_half_by_the_budget_is_dropped() -> None:
+    assembler = TextAssembler(decode_bytes)
+    text = assembler.push([*b"hola ", 0xF0, 0x9F])
+    assert text + assembler.finish() == "hola "
