@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     embedding_dimension: int = Field(default=384, ge=1, le=16384)
 
     huggingface_api_key: SecretStr | None = None
+    hf_token: SecretStr | None = None
+    hf_home: Path | None = None
+    hf_hub_offline: bool = False
     cors_origins: Annotated[list[str], NoDecode] = ["http://localhost:8000", "http://127.0.0.1:8000"]
 
     llm_service_host: str = "127.0.0.1"
@@ -76,7 +79,7 @@ class Settings(BaseSettings):
     llm_kv_cache_gb: float = Field(default=0.0, ge=0.0, le=1024.0)
     """Memory for the KV cache in GB; 0 sizes it from the model and the machine."""
     llm_max_batched_tokens: int = Field(default=0, ge=0, le=65536)
-    """Prompt tokens read in one step; 0 measures the machine at start."""
+    """Prompt tokens read in one step; 0 derives it from the model's size."""
     llm_request_timeout_s: float = Field(default=300.0, gt=0, le=86400)
     llm_stall_timeout_s: float = Field(default=60.0, gt=0, le=3600)
     """A worker whose loop has not turned for so long is replaced."""
@@ -90,7 +93,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("huggingface_api_key", "llm_service_api_key", mode="before")
+    @field_validator("huggingface_api_key", "hf_token", "hf_home", "llm_service_api_key", mode="before")
     @classmethod
     def _empty_means_unset(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -111,6 +114,18 @@ class Settings(BaseSettings):
                 f"LLM_SERVICE_HOST is {self.llm_service_host}, which others can reach: set LLM_SERVICE_API_KEY too"
             )
         return self
+
+    @property
+    def hub_environment(self) -> dict[str, str]:
+        """What the Hugging Face library reads from the environment, also when it was set in a file.
+        The plan's name for the token wins over the library's."""
+        token = self.huggingface_api_key or self.hf_token
+        values = {
+            "HF_TOKEN": token.get_secret_value() if token else "",
+            "HF_HOME": str(self.hf_home or ""),
+            "HF_HUB_OFFLINE": "1" if self.hf_hub_offline else "",
+        }
+        return {name: value for name, value in values.items() if value}
 
 
 def load_settings() -> Settings:

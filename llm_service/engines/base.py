@@ -5,7 +5,7 @@ HTTP process to a worker, events travel back; ``engines.transport`` frames them,
 and ``engines.client`` are the two ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -92,7 +92,7 @@ class WorkerSpec:
     kv_cache_gb: float = 0.0
     max_batched_tokens: int = 0
     cache_dir: str = ""
-    hub_token: str | None = None
+    hub_environment: Mapping[str, str] = field(default_factory=dict)
     log_level: str = "INFO"
 
 

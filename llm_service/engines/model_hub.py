@@ -1,6 +1,7 @@
 """The Hugging Face hub and its cache: what is here, what can be fetched, and how long to wait.
 
-``HF_HOME``, ``HF_TOKEN``, ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` are honoured by the library.
+``HF_HOME``, ``HF_TOKEN``, ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` are honoured by the library,
+which reads them from the environment when it is imported.
 """
 
 import logging
@@ -30,8 +31,7 @@ logger = logging.getLogger(__name__)
 class ModelHub:
     """Finds and fetches model repositories. One object serves one start."""
 
-    def __init__(self, token: str | None = None) -> None:
-        self._token = token
+    def __init__(self) -> None:
         self._reachable: bool | None = None
 
     def cached(self, repo: str, files: Sequence[str]) -> Path | None:
@@ -71,7 +71,7 @@ class ModelHub:
         """
         logger.info("downloading %s", repo)
         try:
-            return Path(huggingface_hub.snapshot_download(repo, allow_patterns=list(files), token=self._token))
+            return Path(huggingface_hub.snapshot_download(repo, allow_patterns=list(files)))
         except GatedRepoError as error:
             raise ModelLoadError(
                 f"{repo} needs its licence accepted on the hub, and HUGGINGFACE_API_KEY set"

@@ -49,6 +49,7 @@ def main(role: str) -> int:
     _yield_to_the_http_process()
     frames = read_frames(sys.stdin.buffer)
     spec: WorkerSpec = next(frames)
+    os.environ.update(spec.hub_environment)
     logging.basicConfig(level=spec.log_level, format=f"%(levelname)s {role}: %(message)s", stream=sys.stderr)
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(frames, commands), name="commands", daemon=True).start()
@@ -159,7 +160,7 @@ def _load_generator(spec: WorkerSpec) -> Engine:
         _one_of(spec.backend),
         use_cuda=spec.device_map != "cpu" and cuda_device_count() > 0,
         offline_model=_one_of(spec.offline_model),
-        hub=ModelHub(spec.hub_token),
+        hub=ModelHub(),
     )
     artifact = resolved.artifact
     logger.info("loading %s (%s) with %s", artifact.model, artifact.format, resolved.backend)
@@ -193,7 +194,7 @@ def _load_embedder(spec: WorkerSpec) -> Engine:
     from engines.model_hub import ModelHub
     from engines.models import resolve_embedder
 
-    artifact = resolve_embedder(spec.model, hub=ModelHub(spec.hub_token))
+    artifact = resolve_embedder(spec.model, hub=ModelHub())
     logger.info("loading %s", artifact.model)
     if spec.backend != "sentence_transformers":
         from engines.openvino_embedder import OpenVinoEmbedder, can_serve

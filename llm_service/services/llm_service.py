@@ -225,7 +225,6 @@ _FAILURES: dict[Failure, type[ServiceError]] = {
 
 def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None = None) -> LLMService:
     """Wire a service to its two workers; ``on_fatal`` hears why a model can never be loaded."""
-    token = config.huggingface_api_key.get_secret_value() if config.huggingface_api_key else None
     generator = WorkerSpec(
         model=config.llm_model,
         backend=config.llm_backend,
@@ -235,7 +234,7 @@ def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None =
         max_batch=config.llm_max_batch,
         kv_cache_gb=config.llm_kv_cache_gb,
         max_batched_tokens=config.llm_max_batched_tokens,
-        hub_token=token,
+        hub_environment=config.hub_environment,
         log_level=config.log_level,
     )
     embedder = WorkerSpec(
@@ -243,7 +242,7 @@ def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None =
         backend=config.embedding_backend,
         device_map=config.llm_device_map,
         cache_dir=str(config.model_cache_dir),
-        hub_token=token,
+        hub_environment=config.hub_environment,
         log_level=config.log_level,
     )
     timeouts = {"stall_timeout_s": config.llm_stall_timeout_s, "load_timeout_s": config.llm_load_timeout_s}
