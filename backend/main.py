@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from adapters.base import SamplingOptions
+from adapters.base import Embedder, LanguageModel, SamplingOptions
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.fallback import FallbackChain, Provider
 from adapters.huggingface_adapter import HuggingFaceAdapter
@@ -34,13 +35,21 @@ from startup import StartableStore, Startup
 _GRACE_S = 10
 
 
+class Closeable(LanguageModel, Embedder, Protocol):
+    """Language model and embedder in one, with a life of their own."""
+
+    async def close(self) -> None:
+        """Let go of connections, threads and memory."""
+        ...
+
+
 @dataclass(slots=True)
 class Collaborators:
     """Everything with a life of its own; what is not given is made from the settings."""
 
     store: StartableStore | None = None
     llm_service: LLMServiceAdapter | None = None
-    local: HuggingFaceAdapter | None = None
+    local: Closeable | None = None
 
 
 def create_app(settings: Settings | None = None, collaborators: Collaborators | None = None) -> FastAPI:

@@ -1,0 +1,76 @@
+"""The app on a real port, with its collaborators chosen by the test."""
+
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+from adapters.base import ChatMessage, Completion, Embeddings, SamplingOptions, TechnicalError, TextDelta
+from config.settings import Settings
+from main import Collaborators, create_app
+
+
+class LocalStub:
+    """The local model without weights: answers, or is unavailable."""
+
+    def __init__(self, answer: str | None = 'En bora, "perro" se dice "oohííbye".') -> None:
+        self.answer = answer
+        self.asked = 0
+
+    async def complete(
+        self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
+    ) -> Completion:
+        self.asked += 1
+        if self.answer is None:
+            raise TechnicalError("no model here", reason="local_unavailable")
+        return Completion(self.answer, "stub", "local")
+
+    async def stream(
+        self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
+    ) -> AsyncIterator[TextDelta | Completion]:
+        completion = await self.complete(messages, options)
+        yield TextDelta(completion.answer)
+        yield completion
+
+    async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
+        raise TechnicalError("no model here", reason="local_unavailable")
+
+    async def close(self) -> None:
+        pass
+
+
+def settings_for(**values: Any) -> Settings:
+    return Settings(_env_file=None, **values)  # type: ignore[call-arg]
+
+
+@contextmanager
+def running(settings: Settings, collaborators: Collaborators | None = None) -> Iterator[httpx.Client]:
+    """Serve the app and yield a client of it."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    app = create_app(settings, collaborators)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.005)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def until_ready(client: httpx.Client) -> None:
+    for _ in range(400):
+        if client.get("/readyz").status_code == 200:
+            return
+        time.sleep(0.025)
+    raise AssertionError(client.get("/readyz").text)

@@ -1,0 +1,142 @@
+"""Who is asked, in which order, and when nobody else is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+
+import pytest
+from adapters.base import (
+    ChatMessage,
+    Completion,
+    Embeddings,
+    LogicalError,
+    SamplingOptions,
+    ServedBy,
+    TechnicalError,
+    TextDelta,
+)
+from adapters.fallback import FallbackChain, Provider
+
+pytestmark = pytest.mark.anyio
+NO_OPTIONS = SamplingOptions()
+DOWN = TechnicalError("down", reason="connect")
+
+
+class Fake:
+    """A provider that answers its name, or fails before or after a first delta."""
+
+    def __init__(self, name: ServedBy, fault: Exception | None = None, *, late: bool = False, print_: str = "f") -> None:
+        self.name = name
+        self.fault = fault
+        self.late = late
+        self.print = print_
+        self.asked = 0
+        self.embedded = 0
+
+    async def complete(
+        self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
+    ) -> Completion:
+        self.asked += 1
+        if self.fault:
+            raise self.fault
+        return Completion(self.name, "m", self.name)
+
+    async def stream(
+        self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
+    ) -> AsyncIterator[TextDelta | Completion]:
+        self.asked += 1
+        if self.fault and not self.late:
+            raise self.fault
+        yield TextDelta("first")
+        if self.fault:
+            raise self.fault
+        yield Completion(self.name, "m", self.name)
+
+    async def fingerprint(self) -> str:
+        return self.print
+
+    async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
+        self.embedded += 1
+        if self.fault:
+            raise self.fault
+        return Embeddings([[1.0] for _ in texts], "m", self.print, self.name)
+
+
+def chain(*fakes: Fake, stored: str | None = None) -> FallbackChain:
+    return FallbackChain([Provider(fake.name, fake, fake) for fake in fakes], stored)
+
+
+async def test_the_first_answers_while_it_can() -> None:
+    service, local = Fake("llm_service"), Fake("local")
+    completion = await chain(service, local).complete([], NO_OPTIONS)
+    assert (completion.served_by, completion.degraded, local.asked) == ("llm_service", False, 0)
+
+
+async def test_the_next_answers_after_a_technical_error_and_is_called_degraded() -> None:
+    completion = await chain(Fake("llm_service", DOWN), Fake("local")).complete([], NO_OPTIONS)
+    assert (completion.served_by, completion.degraded) == ("local", True)
+
+
+async def test_nobody_else_is_asked_after_a_refusal() -> None:
+    local = Fake("local")
+    refusing = Fake("llm_service", LogicalError("no", status=400, error_type="invalid_request"))
+    with pytest.raises(LogicalError):
+        await chain(refusing, local).complete([], NO_OPTIONS)
+    with pytest.raises(LogicalError):
+        await chain(refusing, local).embed_texts(["x"])
+    assert (local.asked, local.embedded) == (0, 0)
+
+
+async def test_nobody_else_is_asked_for_a_caller_that_left() -> None:
+    local = Fake("local")
+    with pytest.raises(asyncio.CancelledError):
+        await chain(Fake("llm_service", asyncio.CancelledError()), local).complete([], NO_OPTIONS)  # type: ignore[arg-type]
+    assert local.asked == 0
+
+
+async def test_the_last_technical_error_is_raised_when_nobody_can() -> None:
+    with pytest.raises(TechnicalError) as caught:
+        await chain(Fake("llm_service", DOWN), Fake("local", TechnicalError("x", reason="busy"))).complete([], NO_OPTIONS)
+    assert caught.value.reason == "busy"
+
+
+async def test_a_stream_moves_on_before_its_first_delta_only() -> None:
+    local = Fake("local")
+    async with aclosing(chain(Fake("llm_service", DOWN), local).stream([], NO_OPTIONS)) as parts:
+        received = [part async for part in parts]
+    assert isinstance(received[-1], Completion)
+    assert (received[-1].served_by, received[-1].degraded) == ("local", True)
+
+    seen = []
+    with pytest.raises(TechnicalError):
+        async with aclosing(chain(Fake("llm_service", DOWN, late=True), local).stream([], NO_OPTIONS)) as parts:
+            async for part in parts:
+                seen.append(part)  # noqa: PERF401 - what came before the fault is looked at
+    assert seen == [TextDelta("first")]
+    assert local.asked == 1
+
+
+async def test_local_vectors_are_used_when_they_compare_with_the_services() -> None:
+    service, local = Fake("llm_service", print_="a"), Fake("local", print_="a")
+    both = chain(service, local)
+    await both.embed_texts(["x"])
+    service.fault = DOWN
+    assert (await both.embed_texts(["x"])).served_by == "local"
+
+
+@pytest.mark.parametrize("stored", [None, "other"])
+async def test_local_vectors_that_do_not_compare_are_not_even_made(stored: str | None) -> None:
+    local = Fake("local", print_="a")
+    with pytest.raises(TechnicalError):
+        await chain(Fake("llm_service", DOWN), local, stored=stored).embed_texts(["x"])
+    assert local.embedded == 0
+
+
+async def test_stored_vectors_tell_what_compares_before_the_service_was_ever_seen() -> None:
+    both = chain(Fake("llm_service", DOWN), Fake("local", print_="a"))
+    both.note_fingerprint("a")
+    assert (await both.embed_texts(["x"])).served_by == "local"
+
+
+async def test_the_only_provider_needs_no_comparison() -> None:
+    assert (await chain(Fake("local")).embed_texts(["x"])).served_by == "local"

@@ -1,0 +1,137 @@
+"""What of a model's answer may be shown."""
+
+import pytest
+from adapters.base import Direction, SearchHit
+from services.answer_words import looks_bora
+from services.entries import Basis, basis_of
+from services.extractive import extractive_answer
+from services.grounding import ground
+from services.query_parser import parse_query
+
+
+def hit(spanish: str, bora: str, score: float = 1.0, direction: Direction = "es_bora") -> SearchHit:
+    lemma, gloss = (spanish, bora) if direction == "es_bora" else (bora, spanish)
+    metadata = {"lemma": lemma, "gloss": gloss, "direction": direction}
+    return SearchHit(f"{lemma}-{gloss}", "dictionary", f"{lemma}: {gloss}", score, ("lemma",), metadata)
+
+
+def text_hit(content: str, score: float = 0.6) -> SearchHit:
+    return SearchHit("t", "text", content, score, ("words",), {})
+
+
+DOG, CAT = hit("perro", "oohííbye"), hit("gato", "mihtsyéju", 0.4)
+ENTRY = 'En bora, "perro" se dice "oohííbye".'
+
+
+def dog(query: str = "¿Cómo se dice perro en bora?") -> Basis:
+    return basis_of(parse_query(query), [DOG, CAT])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ENTRY,
+        "oohííbye",
+        'La palabra bora para "perro" es "oohííbye".',
+        "**Perro** en bora se dice *oohííbye*.".replace("*oohííbye*", "oohííbye"),
+        "<think>hmm, oohi?</think>Perro se dice oohííbye en bora.",
+    ],
+)
+def test_an_answer_that_names_the_entry_is_kept(answer: str) -> None:
+    grounded = ground(answer, dog())
+    assert grounded.mode == "generated"
+    assert "oohííbye" in grounded.text
+    assert "<think>" not in grounded.text
+
+
+def test_a_word_spelt_without_its_accents_is_put_right() -> None:
+    grounded = ground('En bora, "perro" se dice "oohiibye".', dog())
+    assert (grounded.text, grounded.mode) == (ENTRY, "completed")
+
+
+def test_an_answer_about_the_thing_is_completed_with_the_entry() -> None:
+    grounded = ground("El perro es un amigo de la casa.", dog())
+    assert (grounded.text, grounded.mode) == (f"El perro es un amigo de la casa. {ENTRY}", "completed")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        'En bora, "perro" se dice "tsahííbyeko".',  # invented
+        'En bora, "perro" se dice "oohííbye" o "tsuuca".',  # right and invented
+        'En bora, "perro" se dice "mihtsyéju".',  # the cat's
+        'En bora, "gato" se dice "mihtsyéju" y "perro" se dice "oohííbye".',
+        'El camino es "oohííbye" en bora.',  # right word, wrong thing
+        'En bora, "perro" se dice "guau".',
+        "En bora se dice perro.",
+        "No lo sé.",
+        "Perro se dice igual.",
+        "¿Cómo se dice perro en bora?",
+        'The word for perro in Bora is "oohííbye".',
+        'En bora, "perro" is "oohííbye".',
+        'En bora, "perro" se dice "oohííbye". ' + "El perro es un perro de la casa. " * 12,
+    ],
+)
+def test_any_other_answer_is_replaced_by_the_entry(answer: str) -> None:
+    grounded = ground(answer, dog())
+    assert (grounded.text, grounded.mode) == (ENTRY, "extractive")
+
+
+def test_a_sentence_cut_short_is_dropped() -> None:
+    grounded = ground(f"{ENTRY} El perro es un animal que", dog(), cut_short=True)
+    assert (grounded.text, grounded.mode) == (ENTRY, "generated")
+
+
+def test_the_meaning_of_a_bora_word_must_be_the_entrys() -> None:
+    basis = basis_of(parse_query("¿Qué significa oohííbye en español?"), [DOG])
+    assert ground('"oohííbye" significa "perro".', basis).mode == "generated"
+    replaced = ground('"oohííbye" significa "gato".', basis)
+    assert (replaced.text, replaced.mode) == ('En español, "oohííbye" significa "perro".', "extractive")
+
+
+def test_a_word_with_two_meanings_has_both_in_the_entry() -> None:
+    basis = basis_of(parse_query("¿Qué significa nuhba?"), [hit("sol", "nuhba", 0.97), hit("luna", "nuhba", 0.97)])
+    assert extractive_answer(basis) == 'En español, "nuhba" significa "sol" o "luna".'
+
+
+def test_two_words_asked_for_need_both() -> None:
+    basis = basis_of(parse_query("¿Cómo se dice sol y agua en bora?"), [hit("sol", "nuhba", 0.6), hit("agua", "nújpacyo", 0.6)])
+    assert ground('"sol" se dice "nuhba" y "agua" se dice "nújpacyo".', basis).mode == "generated"
+    alone = ground('"sol" se dice "nuhba".', basis)
+    assert alone.mode == "extractive"
+    assert '"nuhba"' in alone.text
+    assert '"nújpacyo"' in alone.text
+
+
+def test_a_neighbour_is_never_passed_off_as_what_was_asked() -> None:
+    basis = basis_of(parse_query("¿Cómo se dice disco duro en bora?"), [hit("duro", "kéhréne", 0.45)])
+    grounded = ground('En bora, "disco duro" se dice "kéhréne".', basis)
+    assert grounded.mode == "extractive"
+    assert grounded.text == 'No encontré "disco duro" en el diccionario. Lo más parecido: en bora, "duro" se dice "kéhréne".'
+    assert ground('En bora, "duro" se dice "kéhréne".', basis).mode == "generated"
+
+
+def test_nothing_relevant_is_said_to_be_unknown() -> None:
+    far = SearchHit("x", "dictionary", "mesa: x", 0.39, ("vector",), dict(DOG.metadata))
+    basis = basis_of(parse_query("¿Cómo se dice computadora en bora?"), [far])
+    assert basis.hits == ()
+    assert extractive_answer(basis) == 'No lo sé: no encontré "computadora" en el diccionario.'
+
+
+def test_an_answer_from_a_text_must_be_about_that_text() -> None:
+    basis = basis_of(parse_query("¿Dónde viven los bora?"), [text_hit("Los bora viven en el río Ampiyacu.")])
+    assert ground("Viven en el río Ampiyacu.", basis).mode == "generated"
+    replaced = ground("No tengo idea de eso.", basis)
+    assert replaced.mode == "extractive"
+    assert "Ampiyacu" in replaced.text
+
+
+@pytest.mark.parametrize("word", ["oohííbye", "tsɨ́ɨ́ju", "nújpacyo", "majtsíva", "ihvéjtso", "méwakye"])
+def test_bora_spelling_is_recognised(word: str) -> None:
+    assert looks_bora(word)
+
+
+@pytest.mark.parametrize("word", ["perro", "leer", "creemos", "cooperar", "animal", "español", "lluvia", "corazón", "ya"])
+def test_spanish_spelling_is_not_taken_for_bora(word: str) -> None:
+    assert not looks_bora(word)

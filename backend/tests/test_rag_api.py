@@ -1,0 +1,284 @@
+"""Questions over real HTTP, a real Postgres behind, the LLM service played by a fake on a real port."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from adapters.base import ParsedQuery, SearchHit, StoreUnavailable
+from adapters.supabase_adapter import SupabaseAdapter
+from main import Collaborators
+
+from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.fake_llm_service import FakeLLMService
+
+DOG = "¿Cómo se dice perro en bora?"
+WORD = "oohííbye"
+
+
+@pytest.fixture
+def service() -> Iterator[FakeLLMService]:
+    fake = FakeLLMService().start()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def local() -> LocalStub:
+    return LocalStub()
+
+
+@pytest.fixture
+def backend(database_url: str, service: FakeLLMService, local: LocalStub) -> Iterator[httpx.Client]:
+    settings = settings_for(database_url=database_url, llm_service_url=service.url, llm_service_timeout=5)
+    with running(settings, Collaborators(local=local)) as client:
+        until_ready(client)
+        yield client
+
+
+def ask(client: httpx.Client, query: str = DOG, **more: Any) -> dict[str, Any]:
+    response = client.post("/api/rag/query", json={"query": query, **more})
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def events(response: httpx.Response) -> list[Any]:
+    lines = [line.removeprefix("data: ") for line in response.text.split("\n") if line]
+    return [line if line == "[DONE]" else json.loads(line) for line in lines]
+
+
+def stream(client: httpx.Client, query: str = DOG) -> list[Any]:
+    response = client.post("/api/rag/query", json={"query": query, "stream": True})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    return events(response)
+
+
+def test_a_question_is_answered_by_the_service_from_the_dictionary(
+    backend: httpx.Client, service: FakeLLMService
+) -> None:
+    answer = ask(backend)
+    assert WORD in answer["answer"]
+    assert (answer["answer_mode"], answer["served_by"], answer["degraded"]) == ("generated", "llm_service", False)
+    assert answer["model"] == "fake-model"
+    assert any(WORD in source["content"] for source in answer["sources"])
+    assert {"id", "kind", "content", "score", "metadata"} == set(answer["sources"][0])
+    assert answer["timings"]["total_ms"] > 0
+    sent = next(call for call in service.calls if call["path"] == "generate")
+    assert WORD in sent["body"]["messages"][-1]["content"]
+    assert sent["headers"]["x-request-id"] == answer["request_id"]
+
+
+def test_an_invented_word_never_reaches_the_learner(backend: httpx.Client, service: FakeLLMService) -> None:
+    service.answer = 'En bora, "perro" se dice "tsahííbyeko".'
+    answer = ask(backend)
+    assert answer["answer"] == f'En bora, "perro" se dice "{WORD}".'
+    assert (answer["answer_mode"], answer["served_by"]) == ("extractive", "llm_service")
+    *_, whole, done = stream(backend)
+    assert done == "[DONE]"
+    assert "tsahííbyeko" not in whole["answer"]
+
+
+def test_history_travels_to_the_model(backend: httpx.Client, service: FakeLLMService) -> None:
+    ask(backend, history=[{"role": "user", "content": "hola"}, {"role": "assistant", "content": "¡hola!"}])
+    messages = service.calls[-1]["body"]["messages"]
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
+
+
+def test_what_nobody_knows_is_not_made_up(backend: httpx.Client, service: FakeLLMService, local: LocalStub) -> None:
+    answer = ask(backend, "¿Cómo se dice xilófono en bora?")
+    assert answer["answer"].startswith("No lo sé")
+    assert (answer["answer_mode"], answer["sources"], answer["served_by"]) == ("extractive", [], "none")
+    assert "generate" not in service.paths()
+    assert local.asked == 0
+
+
+def test_a_stream_has_sources_then_words_then_the_whole_answer(backend: httpx.Client) -> None:
+    first, *deltas, whole, done = stream(backend)
+    assert WORD in first["sources"][0]["content"]
+    assert "".join(delta["delta"] for delta in deltas).strip() == whole["answer"]
+    assert whole["served_by"] == "llm_service"
+    assert done == "[DONE]"
+
+
+@pytest.mark.parametrize("mode", ["html", "500", "429", "busy", "cut_body", "fields"])
+def test_a_service_in_trouble_is_replaced_by_the_local_model(
+    backend: httpx.Client, service: FakeLLMService, mode: str
+) -> None:
+    service.mode = mode
+    answer = ask(backend)
+    assert (answer["served_by"], answer["degraded"]) == ("local", True)
+    assert WORD in answer["answer"]
+
+
+def test_a_service_that_was_killed_is_replaced_and_used_again_when_it_is_back(
+    backend: httpx.Client, service: FakeLLMService
+) -> None:
+    assert ask(backend)["served_by"] == "llm_service"
+    service.stop()
+    answer = ask(backend)
+    assert (answer["served_by"], answer["degraded"]) == ("local", True)
+    assert stream(backend)[-2]["served_by"] == "local"
+    service.start()
+    for _ in range(100):
+        if ask(backend)["served_by"] == "llm_service":
+            return
+        time.sleep(0.1)
+    raise AssertionError("the service was not used again")
+
+
+def test_a_refusal_is_passed_on_and_nobody_else_is_asked(
+    backend: httpx.Client, service: FakeLLMService, local: LocalStub
+) -> None:
+    service.mode = "400"
+    response = backend.post("/api/rag/query", json={"query": DOG})
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "context_length_exceeded"
+    assert local.asked == 0
+
+
+def test_without_any_model_the_entries_answer(backend: httpx.Client, service: FakeLLMService, local: LocalStub) -> None:
+    service.mode, local.answer = "500", None
+    answer = ask(backend)
+    assert answer["answer"] == f'En bora, "perro" se dice "{WORD}".'
+    assert (answer["answer_mode"], answer["served_by"], answer["degraded"]) == ("extractive", "none", True)
+    assert stream(backend)[-2]["served_by"] == "none"
+
+
+def test_without_any_model_and_anything_found_there_is_no_answer(
+    backend: httpx.Client, service: FakeLLMService, local: LocalStub
+) -> None:
+    service.mode, local.answer = "500", None
+    for streamed in (False, True):
+        response = backend.post("/api/rag/query", json={"query": "xilófono", "stream": streamed})
+        assert response.status_code == 503
+        assert response.json()["error"] == {
+            "type": "llm_unavailable",
+            "message": response.json()["error"]["message"],
+            "request_id": response.headers["x-request-id"],
+            "retryable": True,
+        }
+        assert int(response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("mode", ["stream_cut", "stream_error"])
+def test_a_fault_after_streaming_began_is_an_error_event_and_no_done(
+    backend: httpx.Client, service: FakeLLMService, local: LocalStub, mode: str
+) -> None:
+    service.mode = mode
+    received = stream(backend)
+    assert received[-1]["error"]["retryable"] is True
+    assert local.asked == 0
+
+
+def test_a_client_that_leaves_stops_the_generation(backend: httpx.Client, service: FakeLLMService) -> None:
+    service.delay_s = 30
+    with pytest.raises(httpx.ReadTimeout):
+        backend.post("/api/rag/query", json={"query": DOG}, timeout=0.5)
+    wait_until(lambda: service.left == ["generate"])
+
+    service.delay_s, service.mode = 0, "stream_stall"
+    with backend.stream("POST", "/api/rag/query", json={"query": DOG, "stream": True}) as response:
+        next(response.iter_lines())
+    wait_until(lambda: service.left == ["generate", "stream"])
+
+
+def test_the_callers_time_limit_holds(backend: httpx.Client, service: FakeLLMService) -> None:
+    service.delay_s = 30
+    headers = {"X-Request-Timeout-Ms": "300"}
+    response = backend.post("/api/rag/query", json={"query": DOG}, headers=headers)
+    assert response.status_code == 504
+    assert response.json()["error"]["type"] == "deadline_exceeded"
+    wait_until(lambda: service.left == ["generate"])
+
+
+class BrokenStore(SupabaseAdapter):
+    """A database that goes away after the start."""
+
+    broken = False
+
+    async def search(
+        self, query: ParsedQuery, vector: Any, fingerprint: str | None, top_k: int
+    ) -> list[SearchHit]:
+        if self.broken:
+            raise StoreUnavailable("gone")
+        return await super().search(query, vector, fingerprint, top_k)
+
+
+def test_without_the_database_there_is_no_answer_at_all(
+    database_url: str, service: FakeLLMService, local: LocalStub
+) -> None:
+    store = BrokenStore(database_url)
+    settings = settings_for(database_url=database_url, llm_service_url=service.url)
+    with running(settings, Collaborators(store=store, local=local)) as client:
+        until_ready(client)
+        store.broken = True
+        for body in ({"query": DOG}, {"query": DOG, "stream": True}):
+            response = client.post("/api/rag/query", json=body)
+            assert (response.status_code, response.json()["error"]["type"]) == (503, "retrieval_unavailable")
+        assert "generate" not in service.paths()
+
+
+def test_search_finds_the_entry_first(backend: httpx.Client) -> None:
+    found = backend.get("/api/rag/search", params={"q": "perro", "top_k": 3}).json()
+    assert found["results"][0]["metadata"]["lemma"] == "perro"
+    assert found["results"][0]["matched_on"]
+    assert found["took_ms"] >= 0
+
+
+def test_documents_are_stored_found_and_deleted(backend: httpx.Client) -> None:
+    before = backend.get("/api/rag/stats").json()["documents"]
+    document = {"id": "t/1", "kind": "text", "content": "El Ampiyacu es un río.", "metadata": {"source": "prueba"}}
+    first = backend.post("/api/rag/documents", json={"documents": [document]}).json()
+    again = backend.post("/api/rag/documents", json={"documents": [document]}).json()
+    assert (first["inserted"], again["inserted"], again["unchanged"]) == (1, 0, 1)
+    assert backend.get("/api/rag/search", params={"q": "Ampiyacu"}).json()["results"][0]["id"] == "t/1"
+    assert backend.get("/api/rag/stats").json()["documents"] == before + 1
+    assert backend.delete("/api/rag/documents/t%2F1").json() == {"id": "t/1", "deleted": True}
+    assert backend.delete("/api/rag/documents/t%2F1").status_code == 404
+
+
+def test_one_bad_document_refuses_them_all(backend: httpx.Client) -> None:
+    before = backend.get("/api/rag/stats").json()["documents"]
+    good = {"id": "g", "kind": "text", "content": "bueno"}
+    bad = {"id": "b", "kind": "text", "content": "malo", "metadata": {"x": "a\0b"}}
+    response = backend.post("/api/rag/documents", json={"documents": [good, bad]})
+    assert response.status_code == 422
+    assert "documents.1.metadata" in response.json()["error"]["message"]
+    assert backend.get("/api/rag/stats").json()["documents"] == before
+
+
+def test_vectors_follow_in_the_background(backend: httpx.Client, service: FakeLLMService) -> None:
+    wait_until(lambda: backend.get("/api/rag/stats").json()["pending_embeddings"] == 0)
+    assert backend.get("/api/rag/stats").json()["embedding_fingerprint"] == service.fingerprint
+    document = {"id": "late", "kind": "text", "content": "algo nuevo"}
+    backend.post("/api/rag/documents", json={"documents": [document]})
+    wait_until(lambda: backend.get("/api/rag/stats").json()["pending_embeddings"] == 0)
+
+
+def test_the_backend_is_ready_without_the_service_and_fills_vectors_in_when_it_comes(
+    database_url: str, local: LocalStub
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = settings_for(database_url=database_url, llm_service_url=f"http://127.0.0.1:{port}")
+    with running(settings, Collaborators(local=local)) as client:
+        until_ready(client)
+        assert WORD in ask(client)["answer"]
+        assert client.get("/api/rag/stats").json()["pending_embeddings"] > 0
+        late = FakeLLMService(port=port).start()
+        wait_until(lambda: client.get("/api/rag/stats").json()["pending_embeddings"] == 0)
+        late.stop()
+
+
+def wait_until(condition: Any) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come to that")

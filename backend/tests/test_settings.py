@@ -1,0 +1,99 @@
+"""Configuration as a user meets it: a process, an environment, files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from config.settings import BACKEND_ROOT, Settings, load_settings
+
+
+def start(tmp_path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Import the settings in a process of its own, from another folder."""
+    clean = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT", "HOME") if key in os.environ}
+    return subprocess.run(
+        [sys.executable, "-c", "from config.settings import settings as s; print(s.llm_model, s.database_url)"],
+        env={**clean, "PYTHONPATH": str(BACKEND_ROOT), "ENV_FILES": "none", **environment},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def read(tmp_path: Path, *texts: str) -> Settings:
+    files = []
+    for number, text in enumerate(texts):
+        file = tmp_path / f"{number}.env"
+        file.write_text(text, encoding="utf-8")
+        files.append(file)
+    return load_settings(files)
+
+
+def test_defaults_are_the_plans() -> None:
+    settings = load_settings([])
+    assert settings.llm_model == "Qwen/Qwen3-1.7B"
+    assert (settings.llm_max_new_tokens, settings.llm_temperature, settings.llm_top_p) == (256, 0.35, 0.9)
+    assert (settings.llm_service_enabled, settings.llm_service_timeout) == (True, 60)
+    assert (settings.llm_enable_thinking, settings.debug) == (False, False)
+    assert (settings.backend_host, settings.backend_port) == ("127.0.0.1", 8000)
+
+
+def test_later_files_win_and_the_environment_beats_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = "LLM_MODEL=a\nLLM_TOP_P=0.5\nLLM_DTYPE=float32\n", "LLM_MODEL=b\nLLM_TOP_P=0.6\n"
+    monkeypatch.setenv("LLM_TOP_P", "0.7")
+    settings = read(tmp_path, first, second)
+    assert (settings.llm_model, settings.llm_top_p, settings.llm_dtype) == ("b", 0.7, "float32")
+
+
+def test_unknown_keys_are_ignored_and_empty_ones_are_unset(tmp_path: Path) -> None:
+    settings = read(tmp_path, "\ufeffDATABASE_URL=\nBACKEND_API_KEY=\nLLM_BACKEND=openvino\nNOBODY_KNOWS=1\n")
+    assert settings.database_url is None
+    assert settings.backend_api_key is None
+
+
+def test_several_service_addresses_are_understood(tmp_path: Path) -> None:
+    settings = read(tmp_path, "LLM_SERVICE_URL=http://a:1/, http://b:2\nCORS_ORIGINS=http://x, http://y\n")
+    assert settings.llm_service_urls == ("http://a:1", "http://b:2")
+    assert settings.cors_origins == ["http://x", "http://y"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LLM_TOP_P", "1.5"),
+        ("LLM_TEMPERATURE", "nan"),
+        ("LLM_SERVICE_TIMEOUT", "soon"),
+        ("LLM_SERVICE_URL", "localhost:8001"),
+        ("LLM_OFFLINE_MODEL", "maybe"),
+        ("CORS_ORIGINS", "[oops"),
+        ("BACKEND_PORT", "70000"),
+        ("BACKEND_HOST", "0.0.0.0"),
+    ],
+)
+def test_a_bad_value_stops_the_start_with_one_line_that_names_it(tmp_path: Path, name: str, value: str) -> None:
+    ended = start(tmp_path, {name: value})
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert name in ended.stderr
+
+
+def test_an_open_port_is_allowed_with_a_key(tmp_path: Path) -> None:
+    assert start(tmp_path, {"BACKEND_HOST": "0.0.0.0", "BACKEND_API_KEY": "k"}).returncode == 0
+
+
+def test_a_secret_is_not_shown_in_the_complaint(tmp_path: Path) -> None:
+    file = tmp_path / "x.env"
+    file.write_bytes("BACKEND_API_KEY=s3cret\n".encode("utf-16"))
+    ended = start(tmp_path, {"ENV_FILES": str(file)})
+    assert ended.returncode == 1
+    assert "UTF-8" in ended.stderr
+    assert "s3cret" not in ended.stderr
+
+
+def test_env_files_names_the_files_to_read(tmp_path: Path) -> None:
+    (tmp_path / "a.env").write_text("LLM_MODEL=first\n", encoding="utf-8")
+    (tmp_path / "b.env").write_text("LLM_MODEL=second\n", encoding="utf-8")
+    ended = start(tmp_path, {"ENV_FILES": os.pathsep.join((str(tmp_path / "a.env"), str(tmp_path / "b.env")))})
+    assert ended.stdout.split()[0] == "second"
