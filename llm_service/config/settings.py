@@ -118,7 +118,8 @@ class Settings(BaseSettings):
     @property
     def hub_environment(self) -> dict[str, str]:
         """What the Hugging Face library reads from the environment, also when it was set in a file.
-        The plan's name for the token wins over the library's."""
+        The plan's name for the token wins over the library's.
+        """
         token = self.huggingface_api_key or self.hf_token
         values = {
             "HF_TOKEN": token.get_secret_value() if token else "",
