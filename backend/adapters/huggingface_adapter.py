@@ -48,6 +48,11 @@ class OnceLoaded(Generic[M]):
         self._fault: TechnicalError | None = None
         self._failed_at = 0.0
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether ``get`` has nothing left to do."""
+        return self._value is not None
+
     def get(self) -> M:
         """Return it, loading it if need be; raise ``TechnicalError`` with reason ``local_unavailable``."""
         if self._value is None:
@@ -128,7 +133,7 @@ class HuggingFaceAdapter:
         )
         future.add_done_callback(lambda _future: tell(None))
         self._running.add(stop)
-        deadline = time.monotonic() + self.config.timeout_s
+        deadline = self._deadline(self._generator)
         try:
             while (part := await _before(deadline, parts.get())) is not None:
                 yield part
@@ -157,7 +162,12 @@ class HuggingFaceAdapter:
 
     async def _on_embedder(self, job: Callable[[], T]) -> T:
         future = self._submit(self._embedding_thread, job)
-        return await _before(time.monotonic() + self.config.timeout_s, asyncio.wrap_future(future))
+        return await _before(self._deadline(self._encoder), asyncio.wrap_future(future))
+
+    def _deadline(self, model: OnceLoaded[LocalGenerator] | OnceLoaded[LocalEncoder]) -> float:
+        """Return until when to wait, in the monotonic clock's time."""
+        loading_s = 0.0 if model.is_loaded else self.config.load_timeout_s
+        return time.monotonic() + self.config.timeout_s + loading_s
 
     def _generate(
         self,

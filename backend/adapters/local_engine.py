@@ -14,6 +14,8 @@ from adapters.base import ChatMessage, LogicalError, SamplingOptions
 from adapters.local_models import LocalModelConfig, ModelFiles
 
 logger = logging.getLogger(__name__)
+_LOADING = threading.Lock()
+"""The model libraries resolve their names lazily and break when two threads first import them at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +32,19 @@ class LocalGenerator:
     """A causal language model of transformers on one device. Used from one thread only."""
 
     def __init__(self, files: ModelFiles, config: LocalModelConfig) -> None:
-        torch = _torch()
-        from transformers.utils import logging as transformers_logging
-
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         started = time.monotonic()
         self.name = files.name
         self.substituted = files.substituted
         self._config = config
-        self.device = _pick_device(torch, config.device_map)
-        self._tokenizer, model = self._load(files, _pick_dtype(torch, config.dtype, self.device))
-        self._model = model.to(self.device)
-        self._model.eval()
+        with _LOADING:
+            torch = _torch()
+            from transformers.utils import logging as transformers_logging
+
+            transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+            transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+            self.device = _pick_device(torch, config.device_map)
+            self._tokenizer, model = self._load(files, _pick_dtype(torch, config.dtype, self.device))
+            self._model = model.to(self.device).eval()
         logger.info(
             "local model loaded",
             extra={"model": self.name, "device": self.device, "seconds": round(time.monotonic() - started, 1)},
@@ -153,15 +155,16 @@ class LocalEncoder:
     """A sentence-transformers model on one device. Used from one thread only."""
 
     def __init__(self, folder: Path, config: LocalModelConfig) -> None:
-        torch = _torch()
-        from sentence_transformers import SentenceTransformer
+        with _LOADING:
+            torch = _torch()
+            from sentence_transformers import SentenceTransformer
 
-        self._model = SentenceTransformer(
-            str(folder),
-            device=_pick_device(torch, config.device_map),
-            local_files_only=True,
-            model_kwargs={"use_safetensors": True},
-        )
+            self._model = SentenceTransformer(
+                str(folder),
+                device=_pick_device(torch, config.device_map),
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True},
+            )
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Return one unit vector a text."""

@@ -43,6 +43,8 @@ class LocalModelConfig:
     unpacked_cache: Path | None = None
     """Where plain copies of small ``.gguf`` models are kept."""
     timeout_s: float = 60.0
+    load_timeout_s: float = 120.0
+    """Granted on top while a model is not loaded yet."""
     max_waiting: int = 4
     reload_after_s: float = 60.0
     """A model that could not be loaded is not tried again sooner."""

@@ -20,14 +20,11 @@ logger = logging.getLogger(__name__)
 _PASSED_ON = frozenset({400, 413, 422})
 _HTTP_TYPES = {404: "not_found", 405: "method_not_allowed"}
 _SHOWN_FAULTS = 5
+_PLACES = frozenset({"body", "query", "path", "header"})
 
 
 class DeadlineExceeded(Exception):
     """The time that the caller gave is over."""
-
-
-class DocumentNotFound(Exception):
-    """There is no document of this id."""
 
 
 class ClientGone(Exception):
@@ -63,12 +60,13 @@ def problem_of(error: Exception) -> Problem:
             return Problem(error.status, error.error_type, str(error)[:300])
         case LogicalError():
             return Problem(502, "llm_service_refused", f"the LLM service refused with status {error.status}")
-        case DocumentNotFound():
-            return Problem(404, "not_found", "there is no document of this id")
         case InvalidDocument():
             return Problem(422, "invalid_request", str(error))
         case RequestValidationError():
             return Problem(422, "invalid_request", _faults(error.errors()))
+        case HTTPException() if error.status_code == 400:
+            # FastAPI's word for a body that its parser gave up on, such as one nested too deeply.
+            return Problem(422, "invalid_request", "body: cannot be read")
         case HTTPException():
             kind_name = _HTTP_TYPES.get(error.status_code, "http_error")
             return Problem(error.status_code, kind_name, str(error.detail))
@@ -95,7 +93,6 @@ def install_error_handlers(app: FastAPI) -> None:
         TechnicalError,
         LogicalError,
         DeadlineExceeded,
-        DocumentNotFound,
         InvalidDocument,
         RequestValidationError,
         HTTPException,
@@ -114,6 +111,7 @@ def _faults(errors: Sequence[Mapping[str, Any]]) -> str:
     """Name the fields and what is wrong with them, without what was sent."""
     told = []
     for fault in errors[:_SHOWN_FAULTS]:
-        place = ".".join(str(part) for part in fault["loc"] if part not in ("body", "query", "path"))
+        where, *names = fault["loc"]
+        place = ".".join(str(name) for name in names) if where in _PLACES else str(where)
         told.append(f"{place or 'body'}: {str(fault['msg']).removeprefix('Value error, ')}")
     return "; ".join(told)

@@ -6,14 +6,13 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi import Query as QueryParam
 from starlette.responses import Response, StreamingResponse
 
 from adapters.base import ChatMessage, Document, SearchHit, TextDelta
 from routers import event_stream
 from routers.dependencies import RequestIdDep, Services, ServicesDep, TimeoutDep, while_client_waits
-from routers.errors import DocumentNotFound
 from schemas.rag import (
     MAX_TOP_K,
     DeleteResponse,
@@ -87,7 +86,7 @@ async def store_documents(body: DocumentsRequest, services: ServicesDep) -> Docu
 async def delete_document(document_id: Annotated[Text, Path(max_length=200)], services: ServicesDep) -> DeleteResponse:
     """Delete by id; 404 when there is none."""
     if not await services.store.delete(document_id):
-        raise DocumentNotFound
+        raise HTTPException(404, "there is no document of this id")
     return DeleteResponse(id=document_id, deleted=True)
 
 

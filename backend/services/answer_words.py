@@ -35,7 +35,9 @@ the of is and to in that it for on with as are this be was an by from or which w
 called language you your can i my sentence spanish question have has not but they dog house water
 """
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
-_NEVER_SPANISH = frozenset({"the", "is", "means", "word", "that", "which", "of", "in", "and"})
+_NEVER_SPANISH = frozenset(
+    {"the", "is", "means", "word", "that", "which", "of", "in", "and", "question", "answer", "spanish", "entries"}
+)
 _DOUBLE_VOWEL = re.compile(r"aa|ee|ii|oo|uu")
 _SPANISH_DOUBLES = re.compile(
     r"^(?:(?:re)?le|(?:des)?cre|pose|prove|sobre|re|pre)e|^coo|^(?:micro)?zoo|[aeiou]?[lnprs]ee(?:n|s|mos)?$"

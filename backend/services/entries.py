@@ -11,6 +11,8 @@ from lexical.folding import fold
 WHOLE_PHRASE_SCORE = 0.85
 """From here on the retrieval says that the asked phrase is the entry's own (see ``lexical.ranking``)."""
 _MEANING_ONLY_SCORE = 0.3
+_TYPO_SCORE = 0.75
+"""The whole phrase but for a slip of the pen; one word of several that resembles another says nothing."""
 _SENSES = re.compile(r"[,;/|•]|\s\d+[.)]\s")
 
 
@@ -71,7 +73,10 @@ def is_relevant(hit: SearchHit) -> bool:
     Nearness of meaning alone finds something for every word there is, so it never makes a
     dictionary entry relevant; a text may well answer in other words.
     """
-    if tuple(hit.matched_on) != ("vector",):
+    reasons = frozenset(hit.matched_on) - {"vector"}
+    if reasons == {"typo"}:
+        return hit.score >= _TYPO_SCORE
+    if reasons:
         return hit.score >= _MEANING_ONLY_SCORE
     return hit.kind == "text" and hit.score >= _MEANING_ONLY_SCORE
 

@@ -36,7 +36,7 @@ def ground(answer: str, basis: Basis, *, cut_short: bool = False) -> Grounded:
     text = words.tidy(answer, cut_short=cut_short)
     tokens = words.tokens(text)
     # A question is no answer: small models like to say it again.
-    if not tokens or len(tokens) > _MAX_WORDS or text.endswith("?") or not words.is_spanish(tokens, _vocabulary(basis)):
+    if not tokens or len(tokens) > _MAX_WORDS or "?" in text or not words.is_spanish(tokens, _vocabulary(basis)):
         return replaced
     if _claims_unknown(text, tokens, basis):
         return replaced

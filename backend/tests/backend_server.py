@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+
 from adapters.base import ChatMessage, Completion, Embeddings, SamplingOptions, TechnicalError, TextDelta
 from config.settings import Settings
 from main import Collaborators, create_app

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,23 @@ SENT_BEFORE_FAULT = ["En bora, ", '"perro" ']
 def error(status: int, kind: str, *, retryable: bool = False, retry_after: str | None = None) -> Response:
     body = {"error": {"type": kind, "message": f"told: {kind}", "request_id": "fake", "retryable": retryable}}
     return JSONResponse(body, status, {"Retry-After": retry_after} if retry_after else None)
+
+
+def fault_of(mode: str) -> Response | None:
+    """Return what the service answers instead of an answer, in the modes in which it does."""
+    faults: dict[str, Callable[[], Response]] = {
+        "html": lambda: HTMLResponse("<html>a proxy</html>"),
+        "garbage": lambda: Response(b"{{{", media_type="application/json"),
+        "fields": lambda: JSONResponse({"unexpected": True}),
+        "busy": lambda: error(503, "overloaded", retryable=True, retry_after="0"),
+        "busy_long": lambda: error(503, "overloaded", retryable=True, retry_after="3000"),
+        "429": lambda: error(429, "rate_limited", retryable=True),
+        "500": lambda: error(500, "generation_failed"),
+        "400": lambda: error(400, "context_length_exceeded"),
+        "401": lambda: error(401, "unauthorized"),
+        "302": lambda: Response(status_code=302, headers={"Location": "/elsewhere"}),
+    }
+    return faults[mode]() if mode in faults else None
 
 
 @dataclass
@@ -74,33 +91,11 @@ class FakeLLMService:
             self._thread.join()
 
     def _fault(self) -> Response | None:
-        """Return what the mode answers instead of an answer."""
         if self.faults_left is not None:
             if self.faults_left == 0:
                 return None
             self.faults_left -= 1
-        match self.mode:
-            case "html":
-                return HTMLResponse("<html>a proxy</html>")
-            case "garbage":
-                return Response(b"{{{", media_type="application/json")
-            case "fields":
-                return JSONResponse({"unexpected": True})
-            case "busy":
-                return error(503, "overloaded", retryable=True, retry_after="0")
-            case "busy_long":
-                return error(503, "overloaded", retryable=True, retry_after="3000")
-            case "429":
-                return error(429, "rate_limited", retryable=True)
-            case "500":
-                return error(500, "generation_failed")
-            case "400":
-                return error(400, "context_length_exceeded")
-            case "401":
-                return error(401, "unauthorized")
-            case "302":
-                return Response(status_code=302, headers={"Location": "/elsewhere"})
-        return None
+        return fault_of(self.mode)
 
     async def _generate(self, request: Request) -> Response:
         body = await request.json()

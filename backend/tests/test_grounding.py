@@ -1,6 +1,7 @@
 """What of a model's answer may be shown."""
 
 import pytest
+
 from adapters.base import Direction, SearchHit
 from services.answer_words import looks_bora
 from services.entries import Basis, basis_of
@@ -68,6 +69,7 @@ def test_an_answer_about_the_thing_is_completed_with_the_entry() -> None:
         "No lo sé.",
         "Perro se dice igual.",
         "¿Cómo se dice perro en bora?",
+        'El "perro" es "oohííbye" Question: ¿Cómo se dice "perro en bora?"',
         'The word for perro in Bora is "oohííbye".',
         'En bora, "perro" is "oohííbye".',
         'En bora, "perro" se dice "oohííbye". ' + "El perro es un perro de la casa. " * 12,
@@ -96,7 +98,9 @@ def test_a_word_with_two_meanings_has_both_in_the_entry() -> None:
 
 
 def test_two_words_asked_for_need_both() -> None:
-    basis = basis_of(parse_query("¿Cómo se dice sol y agua en bora?"), [hit("sol", "nuhba", 0.6), hit("agua", "nújpacyo", 0.6)])
+    basis = basis_of(
+        parse_query("¿Cómo se dice sol y agua en bora?"), [hit("sol", "nuhba", 0.6), hit("agua", "nújpacyo", 0.6)]
+    )
     assert ground('"sol" se dice "nuhba" y "agua" se dice "nújpacyo".', basis).mode == "generated"
     alone = ground('"sol" se dice "nuhba".', basis)
     assert alone.mode == "extractive"
@@ -108,7 +112,10 @@ def test_a_neighbour_is_never_passed_off_as_what_was_asked() -> None:
     basis = basis_of(parse_query("¿Cómo se dice disco duro en bora?"), [hit("duro", "kéhréne", 0.45)])
     grounded = ground('En bora, "disco duro" se dice "kéhréne".', basis)
     assert grounded.mode == "extractive"
-    assert grounded.text == 'No encontré "disco duro" en el diccionario. Lo más parecido: en bora, "duro" se dice "kéhréne".'
+    assert (
+        grounded.text
+        == 'No encontré "disco duro" en el diccionario. Lo más parecido: en bora, "duro" se dice "kéhréne".'
+    )
     assert ground('En bora, "duro" se dice "kéhréne".', basis).mode == "generated"
 
 
@@ -117,6 +124,11 @@ def test_nothing_relevant_is_said_to_be_unknown() -> None:
     basis = basis_of(parse_query("¿Cómo se dice computadora en bora?"), [far])
     assert basis.hits == ()
     assert extractive_answer(basis) == 'No lo sé: no encontré "computadora" en el diccionario.'
+
+
+def test_a_word_that_merely_resembles_one_of_several_is_no_answer() -> None:
+    man = SearchHit("h", "dictionary", "hombre: wajpi", 0.6, ("typo",), dict(hit("hombre", "wajpi").metadata))
+    assert basis_of(parse_query("¿Cómo se dice tener hambre?"), [man]).hits == ()
 
 
 def test_an_answer_from_a_text_must_be_about_that_text() -> None:
@@ -132,6 +144,8 @@ def test_bora_spelling_is_recognised(word: str) -> None:
     assert looks_bora(word)
 
 
-@pytest.mark.parametrize("word", ["perro", "leer", "creemos", "cooperar", "animal", "español", "lluvia", "corazón", "ya"])
+@pytest.mark.parametrize(
+    "word", ["perro", "leer", "creemos", "cooperar", "animal", "español", "lluvia", "corazón", "ya"]
+)
 def test_spanish_spelling_is_not_taken_for_bora(word: str) -> None:
     assert not looks_bora(word)

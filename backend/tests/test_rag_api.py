@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+
 from adapters.base import ParsedQuery, SearchHit, StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
 from main import Collaborators
-
 from tests.backend_server import LocalStub, running, settings_for, until_ready
 from tests.fake_llm_service import FakeLLMService
 
@@ -201,9 +201,7 @@ class BrokenStore(SupabaseAdapter):
 
     broken = False
 
-    async def search(
-        self, query: ParsedQuery, vector: Any, fingerprint: str | None, top_k: int
-    ) -> list[SearchHit]:
+    async def search(self, query: ParsedQuery, vector: Any, fingerprint: str | None, top_k: int) -> list[SearchHit]:
         if self.broken:
             raise StoreUnavailable("gone")
         return await super().search(query, vector, fingerprint, top_k)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from config.settings import BACKEND_ROOT, Settings, load_settings
 
 

@@ -1,0 +1,173 @@
+"""What every route does with keys, ids, bodies and nonsense."""
+
+import logging
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from main import Collaborators
+from tests.backend_server import LocalStub, running, settings_for, until_ready
+
+NOWHERE = "http://127.0.0.1:9"
+URL = "/api/rag/query"
+
+
+@pytest.fixture(scope="module")
+def edge(postgres_server: str) -> Iterator[httpx.Client]:
+    settings = settings_for(database_url=postgres_server, llm_service_url=NOWHERE, max_body_bytes=20_000)
+    with running(settings, Collaborators(local=LocalStub())) as client:
+        until_ready(client)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def locked(postgres_server: str) -> Iterator[httpx.Client]:
+    settings = settings_for(database_url=postgres_server, llm_service_url=NOWHERE, backend_api_key="llave")
+    with running(settings, Collaborators(local=LocalStub())) as client:
+        until_ready(client)
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "query"),
+        ({"query": ""}, "query"),
+        ({"query": "  \n"}, "query"),
+        ({"query": "a\0b"}, "query"),
+        ({"query": "x" * 2001}, "query"),
+        ({"query": 7}, "query"),
+        ({"query": "x", "top_k": 0}, "top_k"),
+        ({"query": "x", "top_k": -1}, "top_k"),
+        ({"query": "x", "top_k": 51}, "top_k"),
+        ({"query": "x", "stream": "maybe"}, "stream"),
+        ({"query": "x", "history": [{"role": "wizard", "content": "x"}]}, "history.0.role"),
+        ({"query": "x", "history": [{"role": "user", "content": "\0"}]}, "history.0.content"),
+        ({"query": "x", "history": "x"}, "history"),
+    ],
+)
+def test_a_bad_question_is_refused_by_the_fields_name(edge: httpx.Client, body: object, field: str) -> None:
+    response = edge.post(URL, json=body)
+    error = response.json()["error"]
+    assert (response.status_code, error["type"], error["retryable"]) == (422, "invalid_request", False)
+    assert error["message"].startswith(f"{field}:")
+    assert error["request_id"] == response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{", b"[]", b"null", b'{"query": "x", "top_k": NaN}', b'{"query": "\\ud800"}', b"\xff\xfe", b"[" * 9000],
+)
+def test_a_body_that_is_no_question_is_refused(edge: httpx.Client, raw: bytes) -> None:
+    response = edge.post(URL, content=raw, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["error"]["type"]) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("query", ["", "?q=", "?q=%00", "?q=x&top_k=0", "?q=x&top_k=nan"])
+def test_a_bad_search_is_refused(edge: httpx.Client, query: str) -> None:
+    assert edge.get(f"/api/rag/search{query}").status_code == 422
+
+
+@pytest.mark.parametrize("limit", ["nan", "-1", "0", "soon", "inf"])
+def test_a_time_limit_that_is_none_is_refused(edge: httpx.Client, limit: str) -> None:
+    response = edge.post(URL, json={"query": "perro"}, headers={"X-Request-Timeout-Ms": limit})
+    assert response.status_code == 422
+    assert "X-Request-Timeout-Ms" in response.json()["error"]["message"]
+
+
+def test_a_body_over_the_cap_is_refused_declared_or_not(edge: httpx.Client) -> None:
+    declared = edge.post(URL, content=b"x" * 30_000)
+    chunked = edge.post(URL, content=iter([b"x" * 15_000, b"x" * 15_000]))
+    for response in (declared, chunked):
+        assert (response.status_code, response.json()["error"]["type"]) == (413, "request_too_large")
+        assert response.headers["x-request-id"]
+
+
+def test_an_id_is_echoed_when_it_is_harmless_and_made_when_not(edge: httpx.Client) -> None:
+    assert edge.get("/livez", headers={"X-Request-ID": "abc-1.2:3"}).headers["x-request-id"] == "abc-1.2:3"
+    for bad in ("a b", "x" * 129, "é".encode(), '"<script>'):
+        sent = edge.get("/livez", headers={b"X-Request-ID": bad if isinstance(bad, bytes) else bad.encode()})
+        assert len(sent.headers["x-request-id"]) == 32
+
+
+def test_what_is_not_there_answers_in_the_same_form(edge: httpx.Client) -> None:
+    response = edge.get("/api/rag/nothing")
+    assert (response.status_code, response.json()["error"]["type"]) == (404, "not_found")
+    assert response.headers["x-request-id"]
+
+
+def test_without_the_key_only_page_and_probes_answer(locked: httpx.Client) -> None:
+    for path in ("/", "/app.js", "/livez", "/readyz"):
+        assert locked.get(path).status_code == 200, path
+    for path in ("/health", "/docs", "/openapi.json", "/api/rag/stats", "/api/rag/search?q=x"):
+        for headers in (
+            {},
+            {"Authorization": "Bearer no"},
+            {"Authorization": "Basic llave"},
+            {"Authorization": "llave"},
+        ):
+            response = locked.get(path, headers=headers)
+            assert (response.status_code, response.json()["error"]["type"]) == (401, "unauthorized"), path
+            assert response.headers["www-authenticate"] == "Bearer"
+    assert locked.get("/api/rag/stats", headers={"Authorization": "Bearer llave"}).status_code == 200
+
+
+def test_a_browser_may_ask_from_the_allowed_origins_only(edge: httpx.Client) -> None:
+    def preflight(origin: str) -> httpx.Response:
+        return edge.options(URL, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+
+    assert preflight("http://localhost:5173").headers["access-control-allow-origin"] == "http://localhost:5173"
+    assert "access-control-allow-origin" not in preflight("http://evil.example").headers
+
+
+def test_the_page_is_served_with_a_policy(edge: httpx.Client) -> None:
+    response = edge.get("/")
+    assert response.headers["content-type"].startswith("text/html")
+    assert response.headers["content-security-policy"].startswith("default-src 'self'")
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_docs_load_nothing_from_elsewhere(edge: httpx.Client) -> None:
+    page = edge.get("/docs").text
+    assert "http" not in page
+    for asset in ("assets/swagger-ui.css", "assets/swagger-ui-bundle.js", "start.js"):
+        assert f"docs/{asset}" in page
+        assert edge.get(f"/docs/{asset}").status_code == 200
+    # The Swagger that is served reads no later version.
+    assert edge.get("/openapi.json").json()["openapi"].startswith("3.0")
+
+
+def test_health_tells_of_the_service_that_is_away(edge: httpx.Client) -> None:
+    health = edge.get("/health").json()
+    assert (health["status"], health["checks"]["database"]) == ("degraded", True)
+    assert health["llm_service"]["status"] == "unreachable"
+
+
+def test_the_access_log_has_one_line_without_the_question(edge: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="access"):
+        edge.get("/api/rag/search", params={"q": "secreto"})
+        edge.get("/x%0d%0aINFO%20access%20forged")
+    lines = [record for record in caplog.records if record.name == "access"]
+    assert len(lines) == 2
+    from config.logs import TextFormatter
+
+    shown = [TextFormatter().format(record) for record in lines]
+    assert "secreto" not in shown[0]
+    assert "status=200" in shown[0]
+    assert "\n" not in shown[1]
+    assert "\r" not in shown[1]
+
+
+def test_it_is_alive_at_once_and_not_ready_without_a_database() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"postgresql://x@127.0.0.1:{probe.getsockname()[1]}/x"
+    settings = settings_for(database_url=nobody, llm_service_url=NOWHERE)
+    with running(settings, Collaborators(local=LocalStub())) as client:
+        assert client.get("/livez").status_code == 200
+        response = client.get("/readyz")
+        assert (response.status_code, response.json()["checks"]) == (503, {"database": False, "lexicon": False})
+        asked = client.post(URL, json={"query": "perro"})
+        assert (asked.status_code, asked.json()["error"]["type"]) == (503, "retrieval_unavailable")
