@@ -1,13 +1,10 @@
 """Documents in Postgres with pgvector: Supabase's, or any other, or the embedded one."""
 
 import asyncio
-import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -15,42 +12,13 @@ from psycopg.rows import dict_row
 
 from adapters.base import Document, ParsedQuery, SearchHit, StoreStats, StoreUnavailable, UpsertReport
 from adapters.database import Database, Dsn
+from adapters.document_sql import PENDING, SET_VECTORS, STATS, UPSERT, content_md5, document_row
 from adapters.migrations import MigrationError, SchemaInfo, migrate
 from adapters.search_sql import search_parameters, search_statement, vector_literal
-from lexical.fields import index_fields
-from lexical.folding import FOLDING_VERSION
 from lexical.ranking import Candidate, rank
 
 logger = logging.getLogger(__name__)
-_UPSERT = """
-INSERT INTO {schema}.rag_documents AS d (id, kind, content, metadata, content_hash, direction, lemma_keys, gloss_keys,
-    near_keys, text_a, text_b, text_c, stem_a, stem_b, stem_c)
-SELECT id, kind, content, metadata, content_hash, direction, lemma_keys, gloss_keys, near_keys,
-    text_a, text_b, text_c, stem_a, stem_b, stem_c
-FROM jsonb_to_recordset(%s::jsonb) AS r(id text, kind text, content text, metadata jsonb, content_hash text,
-    direction text, lemma_keys text[], gloss_keys text[], near_keys integer[], text_a text, text_b text, text_c text,
-    stem_a text, stem_b text, stem_c text)
-ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, content = excluded.content, metadata = excluded.metadata,
-    content_hash = excluded.content_hash, direction = excluded.direction, lemma_keys = excluded.lemma_keys,
-    gloss_keys = excluded.gloss_keys, near_keys = excluded.near_keys, text_a = excluded.text_a,
-    text_b = excluded.text_b, text_c = excluded.text_c, stem_a = excluded.stem_a, stem_b = excluded.stem_b,
-    stem_c = excluded.stem_c, updated_at = now(),
-    embedding = CASE WHEN d.content = excluded.content THEN d.embedding END,
-    embedding_fingerprint = CASE WHEN d.content = excluded.content THEN d.embedding_fingerprint END
-WHERE d.content_hash <> excluded.content_hash
-RETURNING (xmax = 0) AS inserted
-"""
-_SET_VECTORS = """
-UPDATE {schema}.rag_documents AS d SET embedding = v.vector::{vector}.vector, embedding_fingerprint = %s
-FROM unnest(%s::text[], %s::text[], %s::text[]) AS v(id, vector, content_md5)
-WHERE d.id = v.id AND (v.content_md5 IS NULL OR md5(d.content) = v.content_md5)
-"""
-_STATS = """
-SELECT kind, direction, embedding_fingerprint, count(*),
-    count(*) FILTER (WHERE CASE WHEN %(fingerprint)s::text IS NULL THEN embedding_fingerprint IS NULL
-                           ELSE embedding_fingerprint IS DISTINCT FROM %(fingerprint)s END)
-FROM {schema}.rag_documents GROUP BY 1, 2, 3
-"""
+_ANALYZE_ROWS, _ANALYZE_SHARE = 500, 0.2
 
 
 class SupabaseAdapter:
@@ -94,6 +62,7 @@ class SupabaseAdapter:
         self._info: SchemaInfo | None = None
         self._starting: asyncio.Lock | None = None
         self._total = 0
+        self._written = 0
         self._closed = False
 
     async def start(self) -> None:
@@ -201,10 +170,11 @@ class SupabaseAdapter:
         await self._ready()
         # Sorted, so that two writers lock rows in the same order.
         latest = {document.id: document for document in documents}
-        rows = [_row(latest[key]) for key in sorted(latest)]
+        rows = [document_row(latest[key]) for key in sorted(latest)]
         async with self._database.transaction() as connection:
-            cursor = await connection.execute(self._sql(_UPSERT), [json.dumps(rows, ensure_ascii=False)])
+            cursor = await connection.execute(self._sql(UPSERT), [json.dumps(rows, ensure_ascii=False)])
             written = [row[0] for row in await cursor.fetchall()]
+        await self._note_written(len(written))
         inserted = sum(written)
         self._total += inserted
         return UpsertReport(inserted, len(written) - inserted, len(documents) - len(written))
@@ -219,12 +189,9 @@ class SupabaseAdapter:
 
     async def _pending(self, fingerprint: str, limit: int) -> list[tuple[str, str]]:
         await self._ready()
-        statement = self._sql(
-            "SELECT id, content FROM {schema}.rag_documents "
-            "WHERE embedding_fingerprint IS DISTINCT FROM %s ORDER BY id LIMIT %s"
-        )
+        parameters = {"fingerprint": fingerprint, "limit": limit}
         async with self._database.transaction() as connection:
-            return await (await connection.execute(statement, [fingerprint, limit])).fetchall()
+            return await (await connection.execute(self._sql(PENDING), parameters)).fetchall()
 
     async def _set_vectors(
         self,
@@ -239,15 +206,16 @@ class SupabaseAdapter:
         if len(ids) != len(vectors) or (contents is not None and len(contents) != len(ids)):
             raise ValueError("ids, vectors and contents differ in number")
         await self._ready()
-        hashes = [None] * len(ids) if contents is None else [_md5(content) for content in contents]
+        hashes = [None] * len(ids) if contents is None else [content_md5(content) for content in contents]
         literals = [vector_literal(vector) for vector in vectors]
         async with self._database.transaction() as connection:
-            await connection.execute(self._sql(_SET_VECTORS), [fingerprint, list(ids), literals, hashes])
+            await connection.execute(self._sql(SET_VECTORS), [fingerprint, list(ids), literals, hashes])
+        await self._note_written(len(ids))
 
     async def _stats(self, fingerprint: str | None) -> StoreStats:
         await self._ready()
         async with self._database.transaction() as connection:
-            rows = await (await connection.execute(self._sql(_STATS), {"fingerprint": fingerprint})).fetchall()
+            rows = await (await connection.execute(self._sql(STATS), {"fingerprint": fingerprint})).fetchall()
         by_kind: dict[str, int] = {}
         by_direction: dict[str, int] = {}
         by_fingerprint: dict[str, int] = {}
@@ -260,6 +228,17 @@ class SupabaseAdapter:
         self._total = sum(by_kind.values())
         most = max(by_fingerprint, key=lambda key: by_fingerprint[key], default=None)
         return StoreStats(self._total, by_kind, by_direction, most, sum(row[4] for row in rows))
+
+    async def _note_written(self, rows: int) -> None:
+        """Renew the planner's statistics once much has changed: the server's own turn comes up to a minute
+        later, and until then searches go through whole tables.
+        """
+        self._written += rows
+        if self._written < max(_ANALYZE_ROWS, _ANALYZE_SHARE * self._total):
+            return
+        self._written = 0
+        async with self._database.transaction() as connection:
+            await connection.execute(self._sql("ANALYZE {schema}.rag_documents"))
 
     def _sql(self, text: str) -> sql.Composed:
         vector = self._info.vector_schema if self._info is not None else "public"
@@ -279,22 +258,3 @@ def _schema_errors() -> Iterator[None]:
             f"the database schema cannot be prepared ({type(error).__name__}: {error}); the user of DATABASE_URL must "
             "be allowed to create tables, and the extension 'vector' must be available"
         ) from error
-
-
-def _row(document: Document) -> dict[str, Any]:
-    metadata = dict(document.metadata)
-    identity = json.dumps(
-        [FOLDING_VERSION, document.kind, document.content, metadata], sort_keys=True, ensure_ascii=False
-    )
-    return {
-        "id": document.id,
-        "kind": document.kind,
-        "content": document.content,
-        "metadata": metadata,
-        "content_hash": hashlib.sha256(identity.encode()).hexdigest(),
-        **asdict(index_fields(document)),
-    }
-
-
-def _md5(content: str) -> str:
-    return hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
