@@ -74,8 +74,6 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
         docs_url=None,
         redoc_url=None,
     )
-    # The Swagger assets that are served from here read OpenAPI 3.0.
-    app.openapi_version = "3.0.3"
     install_error_handlers(app)
     _add_middleware(app, settings)
     app.include_router(rag_router.router)

@@ -3,14 +3,15 @@
 import json
 from pathlib import Path
 
+import fastapi_offline
 from fastapi import APIRouter, FastAPI
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
-from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped]
 
+_ASSETS = Path(fastapi_offline.__file__).parent / "static"
 _DOCS_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>API</title>
-<link rel="stylesheet" href="docs/assets/swagger-ui.css"><link rel="icon" href="docs/assets/favicon-32x32.png">
+<link rel="stylesheet" href="docs/assets/swagger-ui.css"><link rel="icon" href="docs/assets/favicon.png">
 </head><body><div id="swagger-ui"></div>
 <script src="docs/assets/swagger-ui-bundle.js"></script><script src="docs/start.js"></script></body></html>
 """
@@ -34,6 +35,6 @@ def docs_router(openapi_url: str) -> APIRouter:
 
 def mount_pages(app: FastAPI, web: Path) -> None:
     """Serve Swagger's assets, and the page at ``/``; call it after every router, the page takes what is left."""
-    app.mount("/docs/assets", StaticFiles(directory=str(swagger_ui_path)), name="docs-assets")
+    app.mount("/docs/assets", StaticFiles(directory=str(_ASSETS)), name="docs-assets")
     if (web / "index.html").is_file():
         app.mount("/", StaticFiles(directory=str(web), html=True), name="web")
