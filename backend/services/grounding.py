@@ -89,8 +89,11 @@ def _is_about_else(tokens: Sequence[Token], basis: Basis) -> bool:
     """Tell whether the right word is given for something that was not asked ("El camino es …")."""
     if _is_about(tokens, basis):
         return False
-    said = _side_words(entry.side(basis.direction) for entry in basis.wanted) | words.SPANISH
-    return any(token.folded not in said for token in tokens)
+    said = _side_words(entry.side(basis.direction) for entry in basis.wanted)
+    named = [token.folded for token in tokens if token.folded in said - words.SPANISH]
+    if basis.direction == "bora_es" and len(tokens) > len(named):
+        return True  # '"uno" significa "uno"' has the meaning, but not of the word asked about.
+    return any(token.folded not in said | words.SPANISH for token in tokens)
 
 
 def _overclaims(tokens: Sequence[Token], basis: Basis) -> bool:

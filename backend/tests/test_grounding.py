@@ -88,6 +88,8 @@ def test_a_sentence_cut_short_is_dropped() -> None:
 def test_the_meaning_of_a_bora_word_must_be_the_entrys() -> None:
     basis = basis_of(parse_query("¿Qué significa oohííbye en español?"), [DOG])
     assert ground('"oohííbye" significa "perro".', basis).mode == "generated"
+    assert ground("Perro.", basis).mode == "generated"
+    assert ground('En español, "perro" significa "perro".', basis).mode == "extractive"
     replaced = ground('"oohííbye" significa "gato".', basis)
     assert (replaced.text, replaced.mode) == ('En español, "oohííbye" significa "perro".', "extractive")
 
