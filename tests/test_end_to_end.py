@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from devtools.layout import App, Workspace
 
 from conftest import ROOT, free_port, wait_until
+from devtools.layout import App, Workspace
 
 pytestmark = pytest.mark.e2e
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Literal
 
-import page_standin
 import pytest
+
+import page_standin
 from page_standin import FINAL, TRAP, Standin
 
 if TYPE_CHECKING:

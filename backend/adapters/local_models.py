@@ -40,6 +40,9 @@ class LocalModelConfig:
     hub_token: str | None = None
     hub_cache: Path | None = None
     hub_offline: bool = False
+    may_download: bool = True
+    """Whether a model that is not on this machine may be fetched. Not while someone waits for an answer that the
+    fallback is to give: that would be gigabytes in the middle of a question."""
     unpacked_cache: Path | None = None
     """Where plain copies of small ``.gguf`` models are kept."""
     timeout_s: float = 60.0
@@ -77,6 +80,7 @@ def config_from_settings(source: Settings) -> LocalModelConfig:
         hub_token=source.hub_token,
         hub_cache=source.hf_home / "hub" if source.hf_home else None,
         hub_offline=source.hf_hub_offline,
+        may_download=not source.llm_service_enabled,
         unpacked_cache=source.data_dir / "models",
         timeout_s=source.llm_service_timeout,
     )
@@ -100,8 +104,11 @@ def resolve_language_model(config: LocalModelConfig) -> ModelFiles:
     if folder is not None:
         return ModelFiles(config.model, folder)
     if config.offline_model != EMBEDDED:
-        raise _unavailable(f"{config.model} is not cached, the model hub cannot be reached, LLM_OFFLINE_MODEL=none")
-    logger.warning("model hub unreachable; using the embedded model", extra={"requested_model": config.model})
+        raise _unavailable(f"{config.model} is not on this machine and cannot be fetched now, LLM_OFFLINE_MODEL=none")
+    logger.warning(
+        "the model is not on this machine (python scripts/prepare_fallback.py fetches it); using the embedded one",
+        extra={"requested_model": config.model},
+    )
     return _embedded_language_model(substituted=True)
 
 
@@ -170,7 +177,8 @@ def _hub_folder(model: str, config: LocalModelConfig) -> Path | None:
             return folder
     except (OSError, ValueError):
         pass  # Not cached.
-    if config.hub_offline or constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT):
+    offline = config.hub_offline or constants.HF_HUB_OFFLINE
+    if not config.may_download or offline or not _answers(constants.ENDPOINT):
         return None
     try:
         return Path(snapshot_download(model, cache_dir=config.hub_cache, token=config.hub_token, allow_patterns=_FILES))
