@@ -1,5 +1,6 @@
 """Which texts are embedded together: batches by token budget, across requests."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ import numpy as np
 from engines.base import Embedded, FloatMatrix
 
 TokenIds = Sequence[int]
+SMALLEST_BUDGET = 128
+"""Padded tokens under which splitting a batch costs more than it gains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +71,24 @@ class EmbeddingQueue:
         """Drop a request; unknown ids are ignored."""
         self._jobs = deque(job for job in self._jobs if job.request_id != request_id)
 
-    def next_batch(self) -> list[BatchItem]:
+    def next_batches(self, count: int) -> list[list[BatchItem]]:
+        """Take up to ``count`` batches of about the same size, to be embedded side by side."""
+        waiting = sum(len(item.token_ids) for job in self._jobs for item in job.waiting)
+        budget = min(self._token_budget, max(SMALLEST_BUDGET, math.ceil(waiting / count)))
+        batches = (self.next_batch(budget) for _ in range(count))
+        return [batch for batch in batches if batch]
+
+    def next_batch(self, token_budget: int | None = None) -> list[BatchItem]:
         """Take the texts to embed now: padded to the longest, at most the token budget (one text
         is always taken, however long).
         """
+        budget = token_budget or self._token_budget
         batch: list[BatchItem] = []
         longest = 0
         for job in self._jobs:
-            while job.waiting and len(job.waiting[-1].token_ids) <= (longest or self._token_budget * 2):
+            while job.waiting and len(job.waiting[-1].token_ids) <= (longest or math.inf):
                 longest = longest or len(job.waiting[-1].token_ids)
-                if batch and longest * (len(batch) + 1) > self._token_budget:
+                if batch and longest * (len(batch) + 1) > budget:
                     break
                 batch.append(job.waiting.pop())
         self._jobs.rotate(-1)

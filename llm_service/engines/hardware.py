@@ -20,6 +20,14 @@ def cuda_device_count() -> int:
     return count.value
 
 
+def has_amx() -> bool:
+    """Whether the processor has Intel's matrix extension for bfloat16 (servers; seen on Linux only)."""
+    try:
+        return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+
+
 def memory_bytes() -> int:
     """Return the memory of the machine, or of its container where that is less, in bytes."""
     total: int = psutil.virtual_memory().total

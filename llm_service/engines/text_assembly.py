@@ -14,9 +14,13 @@ class TextAssembler:
     beginning of a stop string is held back until it is clear that it is not.
     """
 
-    def __init__(self, decode: Callable[[list[int]], str], stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self, decode: Callable[[list[int]], str], stop: Sequence[str] = (), *, incremental: bool = True
+    ) -> None:
         self._decode = decode
         self._stop = tuple(text for text in stop if text)
+        # Where nobody reads along and nothing can stop the text, decoding can wait for its end.
+        self._incremental = incremental or bool(self._stop)
         self._ids: list[int] = []
         self._window_start = 0
         self._window_read = 0
@@ -43,7 +47,7 @@ class TextAssembler:
     def push(self, token_ids: Sequence[int]) -> str:
         """Add tokens; return the text that is now certain (often empty)."""
         self._ids.extend(token_ids)
-        if self.stopped:
+        if self.stopped or not self._incremental:
             return ""
         return self._emit(self._decode_window(final=False), final=False)
 

@@ -173,6 +173,7 @@ def _load_generator(spec: WorkerSpec) -> Engine:
         return OpenVinoGenerator(
             artifact,
             max_batch=spec.max_batch,
+            dtype=spec.dtype,
             kv_cache_gb=spec.kv_cache_gb,
             max_batched_tokens=spec.max_batched_tokens,
         )

@@ -88,3 +88,16 @@ def test_a_character_cut_in_half_by_the_budget_is_dropped() -> None:
     assembler = TextAssembler(decode_bytes)
     text = assembler.push([*b"hola ", 0xF0, 0x9F])
     assert text + assembler.finish() == "hola "
+
+
+def test_without_anyone_reading_along_the_text_is_decoded_once_at_its_end() -> None:
+    decoded: list[int] = []
+
+    def decode(ids: list[int]) -> str:
+        decoded.append(len(ids))
+        return decode_bytes(ids)
+
+    assembler = TextAssembler(decode, incremental=False)
+    assert [assembler.push([byte]) for byte in TEXT.encode()] == [""] * len(TEXT.encode())
+    assert assembler.finish() == assembler.text == TEXT
+    assert decoded == [0, len(TEXT.encode())]

@@ -1,0 +1,66 @@
+import numpy as np
+
+from engines.embedding_queue import BatchItem, EmbeddingQueue
+
+
+def padded(batch: list[BatchItem]) -> int:
+    return len(batch) * max(len(item.token_ids) for item in batch)
+
+
+def queue_of(*requests: list[int], budget: int = 256) -> EmbeddingQueue:
+    """A queue with one request for each list of text lengths."""
+    queue = EmbeddingQueue(2, budget)
+    for number, lengths in enumerate(requests):
+        queue.add(str(number), [[7] * length for length in lengths], [False] * len(lengths), normalize=False)
+    return queue
+
+
+def drain(queue: EmbeddingQueue, streams: int) -> list[list[list[BatchItem]]]:
+    steps = []
+    while len(queue):
+        batches = queue.next_batches(streams)
+        steps.append(batches)
+        for batch in batches:
+            queue.complete(batch, np.zeros((len(batch), 2), dtype=np.float32))
+    return steps
+
+
+def test_every_text_is_embedded_once() -> None:
+    steps = drain(queue_of([5, 90, 12], [40] * 30, [3]), streams=2)
+    seen = [(item.request_id, item.index) for batches in steps for batch in batches for item in batch]
+    assert sorted(seen) == sorted([("0", 0), ("0", 1), ("0", 2), *(("1", n) for n in range(30)), ("2", 0)])
+
+
+def test_a_batch_keeps_to_the_budget_unless_one_text_is_larger() -> None:
+    steps = drain(queue_of([300, 250, 20, 20, 20], [10] * 60), streams=2)
+    assert all(len(batch) == 1 or padded(batch) <= 256 for batches in steps for batch in batches)
+
+
+def test_a_request_is_shared_among_the_streams() -> None:
+    first = queue_of([20] * 32, budget=1024).next_batches(2)
+    assert [len(batch) for batch in first] == [16, 16]
+
+
+def test_a_short_request_is_not_split() -> None:
+    assert [len(batch) for batch in queue_of([10] * 4, budget=1024).next_batches(2)] == [4]
+
+
+def test_texts_of_several_requests_share_a_batch() -> None:
+    (batch,) = queue_of([10], [10], [10]).next_batches(1)
+    assert {item.request_id for item in batch} == {"0", "1", "2"}
+
+
+def test_a_long_request_lets_a_short_one_through() -> None:
+    queue = queue_of([100] * 200, [5], budget=256)
+    steps = drain(queue, streams=1)
+    done_at = next(n for n, batches in enumerate(steps) if any(i.request_id == "1" for b in batches for i in b))
+    assert done_at <= 1
+
+
+def test_a_cancelled_request_is_forgotten_also_in_the_batch_under_way() -> None:
+    queue = queue_of([10], [10])
+    (batch,) = queue.next_batches(1)
+    queue.cancel("0")
+    done = queue.complete(batch, np.ones((2, 2), dtype=np.float32))
+    assert [event.request_id for event in done] == ["1"]
+    assert len(queue) == 0
