@@ -36,6 +36,7 @@ UNLIMITED = 2**31 - 1
 DEFAULT_TOP_K = 50
 """What transformers' ``generate`` uses when a model's own settings say nothing."""
 PIECE_CHARACTERS = 2048
+WARM_UP_BATCH = 8
 
 
 @dataclass(slots=True)
@@ -92,14 +93,15 @@ class OpenVinoGenerator:
         )
 
     def warm_up(self) -> None:
-        """Generate a few tokens, so that the graph is compiled for prompts and for single tokens."""
-        config = self._pipeline.get_config()
-        config.max_new_tokens = 4
-        config.do_sample = False
-        handle = self._pipeline.add_request(self._take_handle_id(), self._tokenizer.encode("1 2 3").input_ids, config)
-        while self._pipeline.has_non_finished_requests():
-            self._pipeline.step()
-        handle.read_all()
+        """Generate a few tokens alone and side by side: kernels are compiled for each of these shapes."""
+        tokens = self._tokenizer.encode("1 2 3").input_ids
+        for together in (1, WARM_UP_BATCH):
+            config = self._configure(SamplingParams(max_new_tokens=8, temperature=1.0, top_p=0.9), 8)
+            handles = [self._pipeline.add_request(self._take_handle_id(), tokens, config) for _ in range(together)]
+            while self._pipeline.has_non_finished_requests():
+                self._pipeline.step()
+            for handle in handles:
+                handle.read_all()
 
     def submit(self, request: GenerationRequest | EmbeddingRequest) -> None:
         """Tokenize the conversation and hand it to the pipeline."""
