@@ -121,21 +121,30 @@ class OpenVinoEmbedder:
             masks.append(mask)
             infer.start_async({"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)})
         vectors = []
-        for infer, mask in zip(self._infer, masks, strict=False):
+        for infer, mask, batch in zip(self._infer, masks, batches, strict=False):
             infer.wait()
-            vectors.append(_mean_pool(infer.get_output_tensor(0).data, mask))
+            vectors.append(_mean_pool(infer.get_output_tensor(0).data, mask)[: len(batch)])
         return vectors
 
 
 def _pad(batch: Sequence[BatchItem]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return token ids and attention mask, shape (texts, longest)."""
-    longest = max(len(item.token_ids) for item in batch)
-    ids = np.zeros((len(batch), longest), dtype=np.int64)
-    mask = np.zeros((len(batch), longest), dtype=np.int64)
+    """Return token ids and attention mask of a rounded shape (texts, tokens); rows beyond the batch
+    hold one token."""
+    shape = (_round_up(len(batch)), _round_up(max(len(item.token_ids) for item in batch)))
+    ids = np.zeros(shape, dtype=np.int64)
+    mask = np.zeros(shape, dtype=np.int64)
+    mask[len(batch) :, 0] = 1
     for row, item in enumerate(batch):
         ids[row, : len(item.token_ids)] = item.token_ids
         mask[row, : len(item.token_ids)] = 1
     return ids, mask
+
+
+def _round_up(size: int) -> int:
+    """Round to 1, 2, 4 and then steps of at most an eighth: OpenVINO keeps compiled kernels for every
+    shape it has seen, which took hundreds of megabytes when every shape was its own."""
+    step = max(2, 1 << max(0, size.bit_length() - 4)) if size > 1 else 1
+    return -(-size // step) * step
 
 
 def _mean_pool(hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> FloatMatrix:
