@@ -129,7 +129,8 @@ class OpenVinoEmbedder:
 
 def _pad(batch: Sequence[BatchItem]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return token ids and attention mask of a rounded shape (texts, tokens); rows beyond the batch
-    hold one token."""
+    hold one token.
+    """
     shape = (_round_up(len(batch)), _round_up(max(len(item.token_ids) for item in batch)))
     ids = np.zeros(shape, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.int64)
@@ -142,7 +143,8 @@ def _pad(batch: Sequence[BatchItem]) -> tuple[npt.NDArray[np.int64], npt.NDArray
 
 def _round_up(size: int) -> int:
     """Round to 1, 2, 4 and then steps of at most an eighth: OpenVINO keeps compiled kernels for every
-    shape it has seen, which took hundreds of megabytes when every shape was its own."""
+    shape it has seen, which took hundreds of megabytes when every shape was its own.
+    """
     step = max(2, 1 << max(0, size.bit_length() - 4)) if size > 1 else 1
     return -(-size // step) * step
 
