@@ -22,5 +22,5 @@ def _die_with_the_parent() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_die_with_the_parent, daemon=True).start()
     sys.argv = sys.argv[1:]
-    sys.path.pop(0)
+    sys.path[0] = os.getcwd()  # as `python -m` has it
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
