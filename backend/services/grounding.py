@@ -5,6 +5,7 @@ sources do not hold. One that says nothing about the word is completed with the 
 is replaced by it. When in doubt an answer is replaced: the entry is always true.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,8 @@ from services.extractive import extractive_answer
 AnswerMode = Literal["generated", "completed", "extractive"]
 _MAX_WORDS = 60
 _MAX_WORDS_COMPLETED = 40
+_MAX_SENTENCES = 2
+_MAX_OWN_WORDS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ def ground(answer: str, basis: Basis, *, cut_short: bool = False) -> Grounded:
     # A question is no answer: small models like to say it again.
     if not tokens or len(tokens) > _MAX_WORDS or "?" in text or not words.is_spanish(tokens, _vocabulary(basis)):
         return replaced
-    if _claims_unknown(text, tokens, basis):
+    if _claims_unknown(text, tokens, basis) or _rambles(text, tokens, basis):
         return replaced
     if not basis.wanted:
         return Grounded(text, "generated") if _shares_words(tokens, basis.hits) else replaced
@@ -60,6 +63,22 @@ def _claims_unknown(text: str, tokens: Sequence[Token], basis: Basis) -> bool:
         return True
     claimed = (fold(word) for phrase in words.claimed_phrases(text) for word in words.split(phrase))
     return any(word and word not in known and word not in words.SPANISH for word in claimed)
+
+
+def _rambles(text: str, tokens: Sequence[Token], basis: Basis) -> bool:
+    """Tell whether a word that was asked for is buried: in repetition, in several sentences, under the wrong
+    language's name. One short sentence was asked for; what small models add to it is seldom true.
+    """
+    if not basis.wanted:
+        return False
+    sentences = [fold(part) for part in re.split(r"[.!?…]+(?:\s|$)", text) if part.strip()]
+    if len(sentences) > _MAX_SENTENCES or len(set(sentences)) < len(sentences):
+        return True
+    entry_words = sum(len(words.split(entry.bora)) + len(words.split(entry.spanish)) for entry in basis.wanted)
+    if len(tokens) > _MAX_OWN_WORDS + entry_words:
+        return True
+    wrong = {"espanol", "castellano"} if basis.direction == "es_bora" else set()
+    return any(token.folded in wrong for token in tokens)
 
 
 def _names_every_word(tokens: Sequence[Token], basis: Basis) -> bool:
