@@ -159,8 +159,7 @@ def test_spanish_spelling_is_not_taken_for_bora(word: str) -> None:
         'El perro es "oohííbye" en bora. El perro es "oohííbye" en bora. El perro es "oohííbye" en bora.',
         'El perro es "oohííbye" en bora. El perro es un animal. El perro es de la casa. El perro es bueno.',
         'El perro es "oohííbye" en español.',
-        "La palabra del perro en bora es oohííbye y el perro es de la casa y de la familia y del pueblo y del río "
-        "y de la noche y del día.",
+        "El perro en bora es oohííbye y es de la casa y de la familia y del pueblo y del río y de la noche y del día.",
     ],
 )
 def test_an_answer_that_buries_the_word_is_replaced(answer: str) -> None:
