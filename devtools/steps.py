@@ -48,8 +48,10 @@ _ADVICE = (
         "is one; then run the same command again: what was downloaded is in pip's cache.",
     ),
     _Advice(
-        r"No matching distribution found|Could not find a version that satisfies",
-        "A pinned package is not on the index that pip is configured for, or not for this Python or platform.\n"
+        # With an index that gives nothing pip speaks of a conflict between a pin and its own constraint.
+        r"No matching distribution found|Could not find a version that satisfies|ResolutionImpossible",
+        "pip found no such package: the package index cannot be reached (check the network and HTTPS_PROXY), or a\n"
+        "pinned package is not on the index that pip is configured for, or not for this Python or platform.\n"
         "`pip config list` and the PIP_* variables show what pip uses; the apps need a 64-bit Python 3.11 to 3.14.",
     ),
     _Advice(

@@ -271,6 +271,8 @@ async def test_stopping_twice_or_before_the_start_is_fine(server: EmbeddedPostgr
     await server.start()
     await server.stop()
     await server.stop()
+    with pytest.raises(EmbeddedPostgresError, match="stopped"):
+        await server.uri()
 
 
 async def test_the_event_loop_runs_on_while_the_server_starts(server: EmbeddedPostgres) -> None:

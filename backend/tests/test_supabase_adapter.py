@@ -296,9 +296,13 @@ async def test_an_existing_table_of_another_app_is_left_alone(database_url: str)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE bora_docs (id int)")
         connection.execute("CREATE TABLE documents (id int)")
+        connection.execute("INSERT INTO bora_docs VALUES (7)")
     store = SupabaseAdapter(database_url)
     await store.start()
     await store.close()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        assert connection.execute("SELECT * FROM bora_docs").fetchall() == [(7,)]
+        assert connection.execute("SELECT id FROM documents").fetchall() == []
 
 
 async def test_no_other_role_reads_the_tables(database_url: str, filled: SupabaseAdapter) -> None:
