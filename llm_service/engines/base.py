@@ -130,8 +130,8 @@ class EngineInfo:
 
     ``model`` is what answers; ``requested_model`` what the settings name; they differ, and
     ``degraded`` is true, when the offline model stands in. ``artifact`` is the kind of file that
-    was loaded (gguf, openvino, safetensors, none). ``context_length`` in tokens. Only embedders
-    have a ``fingerprint`` and a ``dimension``.
+    was loaded (gguf, openvino, safetensors, none). ``context_length`` in tokens. ``fingerprint``
+    differs between models whose outputs must not be mixed. Only embedders have a ``dimension``.
     """
 
     backend: str

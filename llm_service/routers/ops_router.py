@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from routers.llm_router import Config, Service
+from routers.dependencies import Config, Service
 from services.drain import Drain
 
 router = APIRouter(tags=["Operations"])

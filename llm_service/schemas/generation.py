@@ -77,6 +77,7 @@ class GenerateResponse(WireModel):
     """The answer, and how it came about."""
 
     answer: str
+    reasoning_content: str | None = Field(description="What the model thought before it answered, if it was to think")
     model: str
     tokens_generated: int
     device: str

@@ -39,7 +39,7 @@ from services.errors import (
     ServiceError,
     Unsupported,
 )
-from services.results import Clock, EmbeddingResult, GenerationResult, Health, Status
+from services.results import Clock, EmbeddingResult, GenerationItem, GenerationResult, Health, Started, Status
 
 EMBEDDING_CONCURRENCY = 8
 """Embedding requests inside the worker together; their texts share batches."""
@@ -111,8 +111,8 @@ class LLMService:
 
     async def stream(
         self, request: GenerationRequest, timeout_s: float | None = None
-    ) -> AsyncGenerator[FirstToken | TextDelta | GenerationResult, None]:
-        """Yield ``FirstToken``, deltas when the request wants them, then the whole result."""
+    ) -> AsyncGenerator[GenerationItem, None]:
+        """Yield ``Started``, deltas when the request wants them, then the whole result."""
         clock, deadline = Clock(), self._deadline(timeout_s)
         async with contextlib.AsyncExitStack() as stack:
             await deadline.wait(stack.enter_async_context(self._generation.place()))
@@ -121,7 +121,7 @@ class LLMService:
             async for event in events:
                 if isinstance(event, FirstToken):
                     clock.first_token = time.monotonic()
-                    yield event
+                    yield Started()
                 elif isinstance(event, TextDelta):
                     yield event
                 elif isinstance(event, Finished):

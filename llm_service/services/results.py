@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engines.base import EngineInfo, FinishReason, FloatMatrix
+from engines.base import EngineInfo, FinishReason, FloatMatrix, TextDelta
 from engines.client import WorkerState
 
 Status = Literal["healthy", "loading", "degraded", "unhealthy"]
@@ -21,8 +21,26 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """The first item of every answer: from here on nothing is refused any more.
+
+    ``cache`` says where the answer comes from: ``hit`` when it was in the response cache, ``miss``
+    when it will be, ``None`` for a request whose answers are not kept.
+    """
+
+    cache: Literal["hit", "miss"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of what the model thinks before it answers; never part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationResult:
-    """A whole answer."""
+    """A whole answer. ``reasoning`` is what the model thought before it, when it was allowed to."""
 
     answer: str
     model: str
@@ -31,6 +49,12 @@ class GenerationResult:
     prompt_tokens: int
     completion_tokens: int
     timings: Timings
+    reasoning: str | None = None
+    cached: bool = False
+
+
+GenerationItem = Started | ReasoningDelta | TextDelta | GenerationResult
+"""What following an answer yields: ``Started``, deltas when the request wants them, the result."""
 
 
 @dataclass(frozen=True, slots=True)

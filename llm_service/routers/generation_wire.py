@@ -1,0 +1,103 @@
+"""Between the wire models of generation and the service's own types."""
+
+import contextlib
+import json
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import orjson
+
+from config.settings import Settings
+from engines.base import ChatMessage, GenerationRequest, SamplingParams, TextDelta
+from routers.errors import service_error_body
+from schemas.generation import GenerateRequest, JsonSchemaFormat
+from services.errors import ServiceError
+from services.results import GenerationItem, GenerationResult, ReasoningDelta
+
+
+def to_generation_request(body: GenerateRequest, config: Settings) -> GenerationRequest:
+    """Fill in the settings' defaults and give the request an id."""
+
+    def chosen(value: Any, default: Any) -> Any:
+        return default if value is None else value
+
+    schema = None
+    if isinstance(body.response_format, JsonSchemaFormat):
+        schema = json.dumps(body.response_format.json_schema)
+    elif body.response_format is not None and body.response_format.type == "json_object":
+        schema = '{"type": "object"}'
+    return GenerationRequest(
+        id=uuid.uuid4().hex,
+        messages=tuple(ChatMessage(message.role, message.content) for message in body.messages),
+        sampling=SamplingParams(
+            max_new_tokens=chosen(body.max_new_tokens, config.llm_max_new_tokens),
+            temperature=chosen(body.temperature, config.llm_temperature),
+            top_p=chosen(body.top_p, config.llm_top_p),
+            stop=tuple(body.stop or ()),
+            seed=body.seed,
+            json_schema=schema,
+        ),
+        enable_thinking=chosen(body.enable_thinking, config.llm_enable_thinking),
+        stream=body.stream,
+    )
+
+
+def to_body(result: GenerationResult, request_id: str) -> dict[str, Any]:
+    """Return the response body of a whole answer."""
+    return {
+        "answer": result.answer,
+        "reasoning_content": result.reasoning,
+        "model": result.model,
+        "tokens_generated": result.completion_tokens,
+        "device": result.device,
+        "finish_reason": result.finish_reason,
+        "usage": {
+            "prompt_tokens": result.prompt_tokens,
+            "completion_tokens": result.completion_tokens,
+            "total_tokens": result.prompt_tokens + result.completion_tokens,
+        },
+        "timings": {
+            "queue_ms": result.timings.queue_ms,
+            "ttft_ms": result.timings.ttft_ms,
+            "total_ms": result.timings.total_ms,
+            "tokens_per_second": result.timings.tokens_per_second,
+        },
+        "cached": result.cached,
+        "request_id": request_id,
+    }
+
+
+async def final_result(items: AsyncGenerator[GenerationItem, None]) -> GenerationResult:
+    """Follow an answer to its end."""
+    async with contextlib.aclosing(items):
+        async for item in items:
+            if isinstance(item, GenerationResult):
+                return item
+    raise AssertionError("a stream ends with its result or an error")
+
+
+async def server_sent_events(
+    first: GenerationItem,
+    rest: AsyncGenerator[GenerationItem, None],
+    request_id: str,
+) -> AsyncIterator[bytes]:
+    """Return an answer as server-sent events, ending with ``[DONE]`` or an ``error`` event."""
+    async with contextlib.aclosing(rest):
+        try:
+            item: GenerationItem | None = first
+            while item is not None:
+                if isinstance(item, TextDelta):
+                    yield _event({"delta": item.text})
+                elif isinstance(item, ReasoningDelta):
+                    yield _event({"reasoning_delta": item.text})
+                elif isinstance(item, GenerationResult):
+                    yield _event(to_body(item, request_id))
+                item = await anext(rest, None)
+            yield b"data: [DONE]\n\n"
+        except ServiceError as error:
+            yield b"event: error\n" + _event(service_error_body(error, request_id))
+
+
+def _event(data: dict[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(data) + b"\n\n"
