@@ -131,7 +131,8 @@ class EngineInfo:
     ``model`` is what answers; ``requested_model`` what the settings name; they differ, and
     ``degraded`` is true, when the offline model stands in. ``artifact`` is the kind of file that
     was loaded (gguf, openvino, safetensors, none). ``context_length`` in tokens. ``fingerprint``
-    differs between models whose outputs must not be mixed. Only embedders have a ``dimension``.
+    differs between models whose outputs must not be mixed (``engines.fingerprint`` for embedders,
+    ``engines.model_fingerprint`` for generators). Only embedders have a ``dimension``.
     """
 
     backend: str
@@ -178,9 +179,12 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class FirstToken:
-    """The first token of a request has been computed (its prompt is read)."""
+    """The first token of a request has been computed (its prompt is read). ``inside_thought``: the
+    prompt ended with an opened thought, so the text that follows begins inside it.
+    """
 
     request_id: str
+    inside_thought: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ text to embed too) cause what tests need and are not part of the answer:
 ``[[words:N]]``        the answer has N words, the message's over and over; without it as many as
                        the message
 ``[[slow:MS]]`` *      every step takes MS milliseconds
+``[[in-thought]]``     the answer begins inside a thought, as if the prompt had opened it
 ``[[fail]]`` *         the request fails (``generation_failed``) after its first token
 ``[[reject]]``         the engine refuses the request (``unsupported``)
 ``[[reject-length]]``  the engine refuses the request (``context_length_exceeded``)
@@ -100,6 +101,7 @@ class FakeGenerator:
             artifact="none",
             device="cpu",
             context_length=CONTEXT_WORDS,
+            fingerprint=FINGERPRINT,
         )
 
     def warm_up(self) -> None:
@@ -160,7 +162,7 @@ class FakeGenerator:
         delta = ""
         if word is not None:
             if text.token_count == 0:
-                yield FirstToken(request.id)
+                yield FirstToken(request.id, inside_thought="in-thought" in answer.instructions)
             if "fail" in answer.instructions:
                 del self._answers[request.id]
                 yield Failed(request.id, Failure.GENERATION_FAILED, "the fake engine was told to fail")

@@ -27,8 +27,10 @@ from engines.base import (
 )
 from engines.hardware import has_amx, memory_bytes
 from engines.kv_cache import BLOCK_TOKENS, cache_blocks, read_shape, step_tokens
+from engines.model_fingerprint import model_fingerprint
 from engines.models import ModelArtifact
 from engines.text_assembly import TextAssembler
+from engines.thinking import begins_inside_thought
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ class OpenVinoGenerator:
             # One block stays free for the token that is being generated.
             context_length=min(shape.context_length, (blocks - 1) * BLOCK_TOKENS),
             degraded=artifact.degraded,
+            fingerprint=model_fingerprint(artifact.path),
         )
 
     def warm_up(self) -> None:
@@ -223,7 +226,7 @@ class OpenVinoGenerator:
             events.append(Failed(request.id, Failure.GENERATION_FAILED, message))
             return
         if fresh and text.token_count == 0:
-            events.append(FirstToken(request.id))
+            events.append(FirstToken(request.id, begins_inside_thought(active.prompt_ids, self._decode)))
         delta = text.push(fresh)
         if text.stopped:
             handle.cancel()

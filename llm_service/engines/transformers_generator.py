@@ -18,12 +18,15 @@ from engines.base import (
     Failed,
     Failure,
     Finished,
+    FirstToken,
     GenerationRequest,
     RequestEvent,
     RequestRejected,
     SamplingParams,
 )
+from engines.model_fingerprint import model_fingerprint
 from engines.text_assembly import TextAssembler
+from engines.thinking import begins_inside_thought
 from engines.transformers_batch import Row, StaticBatch
 from engines.transformers_loading import load
 from engines.transformers_sampling import RowSampler
@@ -71,6 +74,7 @@ class TransformersGenerator:
             device=str(self._loaded.model.device),
             context_length=self._loaded.context_length,
             degraded=degraded,
+            fingerprint=model_fingerprint(model_path),
         )
         self._thread = threading.Thread(target=self._serve, name="transformers-generate", daemon=True)
         self._thread.start()
@@ -152,6 +156,8 @@ class TransformersGenerator:
         # By identity: what a cancelled request still had on the way must not reach one with its id.
         if self._rows.get(event.request_id) is not row:
             return
+        if isinstance(event, FirstToken):
+            event = FirstToken(event.request_id, begins_inside_thought(row.prompt_ids, self._decode))
         events.append(event)
         if isinstance(event, Finished | Failed):
             del self._rows[event.request_id]
