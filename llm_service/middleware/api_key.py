@@ -3,11 +3,11 @@
 import hmac
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.settings import is_loopback
-from routers.errors import error_body
+from routers.errors import error_response
+from routers.problem import Problem
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 
@@ -31,8 +31,8 @@ class ApiKey:
             message = "the service listens beyond this machine without a key: set LLM_SERVICE_API_KEY"
         else:
             message = "a valid key is needed: Authorization: Bearer KEY"
-        body = error_body("unauthorized", message, scope["state"]["request_id"])
-        await JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+        response = error_response(scope, Problem(401, "unauthorized", message), {"WWW-Authenticate": "Bearer"})
+        await response(scope, receive, send)
 
     def _may_pass(self, scope: Scope) -> bool:
         if self._expected is None:

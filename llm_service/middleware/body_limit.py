@@ -2,10 +2,10 @@
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from routers.errors import error_body
+from routers.errors import error_response
+from routers.problem import Problem
 
 
 class BodyLimit:
@@ -37,6 +37,6 @@ class BodyLimit:
         await self._app(scope, counted_receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = error_body("request_too_large", self._message, scope["state"]["request_id"])
         # What is left of the body is not read: the connection cannot be used again.
-        await JSONResponse(body, 413, {"Connection": "close"})(scope, receive, send)
+        response = error_response(scope, Problem(413, "request_too_large", self._message), {"Connection": "close"})
+        await response(scope, receive, send)

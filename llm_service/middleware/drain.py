@@ -1,13 +1,12 @@
 """While the service is leaving, new model requests are sent elsewhere."""
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from routers.errors import service_error_body
+from routers.errors import error_response, problem_of
 from services.drain import Drain
 from services.errors import Draining
 
-WORK_PATHS = ("/api/llm/generate", "/api/llm/embed")
+WORK_PATHS = ("/api/llm/generate", "/api/llm/embed", "/v1/chat/completions", "/v1/embeddings")
 
 
 class DrainGate:
@@ -22,8 +21,8 @@ class DrainGate:
             await self._app(scope, receive, send)
         elif self._drain.draining:
             error = Draining("the service is stopping")
-            body = service_error_body(error, scope["state"]["request_id"])
-            await JSONResponse(body, 503, {"Retry-After": "5", "Connection": "close"})(scope, receive, send)
+            response = error_response(scope, problem_of(error), {"Retry-After": "5", "Connection": "close"})
+            await response(scope, receive, send)
         else:
             with self._drain.request():
                 await self._app(scope, receive, send)

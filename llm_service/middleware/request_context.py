@@ -6,10 +6,10 @@ import time
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from routers.errors import error_body
+from routers.errors import error_response
+from routers.problem import Problem
 
 CLIENT_CLOSED = 499
 PROBES = frozenset({"/livez", "/readyz"})
@@ -57,8 +57,8 @@ class RequestContext:
         except Exception:
             logger.exception("request %s failed", request_id)
             if status == 0:
-                body = error_body("internal_error", "the service failed on this request", request_id)
-                await JSONResponse(body, 500)(scope, receive, watched_send)
+                problem = Problem(500, "internal_error", "the service failed on this request")
+                await error_response(scope, problem)(scope, receive, watched_send)
         finally:
             shown = CLIENT_CLOSED if gone and not finished else status
             # The path comes from the client; its repr cannot break the line.

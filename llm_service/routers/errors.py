@@ -1,18 +1,18 @@
 """Errors to HTTP: the one place where they meet."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
+from routers.openai_errors import openai_body, openai_headers, speaks_openai, validation_problem
+from routers.problem import Problem, Refusal
 from schemas.common import ErrorBody
 from services import errors
-
-logger = logging.getLogger(__name__)
 
 STATUS: dict[type[errors.ServiceError], int] = {
     errors.ModelLoading: 503,
@@ -45,6 +45,27 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody} for status in statuses}
 
 
+def problem_of(error: errors.ServiceError) -> Problem:
+    """Return what a ``ServiceError`` means on HTTP."""
+    return Problem(
+        STATUS[type(error)], error.type, error.message, retryable=error.retryable, details=dict(error.details)
+    )
+
+
+def error_response(scope: Scope, problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Return the answer to a request that failed. Here, and only here, the path decides on its shape."""
+    if speaks_openai(scope["path"]):
+        return JSONResponse(openai_body(problem), problem.status, {**(headers or {}), **openai_headers(problem)})
+    body = error_body(
+        problem.type,
+        problem.message,
+        str(scope["state"]["request_id"]),
+        retryable=problem.retryable,
+        **problem.details,
+    )
+    return JSONResponse(body, problem.status, headers)
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers."""
 
@@ -53,24 +74,29 @@ def install(app: FastAPI) -> None:
         headers = {}
         if error.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-        return JSONResponse(service_error_body(error, _request_id(request)), STATUS[type(error)], headers)
+        return error_response(request.scope, problem_of(error), headers)
+
+    @app.exception_handler(Refusal)
+    async def refusal(request: Request, error: Refusal) -> JSONResponse:
+        return error_response(request.scope, error.problem)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        message = f"{_field(first['loc'])}: {first['msg']}"
-        return JSONResponse(error_body("invalid_request", message, _request_id(request)), 422)
+        if speaks_openai(request.scope["path"]):
+            problem = validation_problem(first)
+        else:
+            problem = Problem(422, "invalid_request", f"{_field(first['loc'])}: {first['msg']}")
+        return error_response(request.scope, problem)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        # FastAPI answers 400 to a body that it cannot read; to the client that is a malformed one.
-        status = 422 if error.status_code == 400 else error.status_code
-        body = error_body(HTTP_TYPES.get(status, "invalid_request"), str(error.detail), _request_id(request))
-        return JSONResponse(body, status, error.headers)
-
-
-def _request_id(request: Request) -> str:
-    return str(request.scope["state"]["request_id"])
+        status = error.status_code
+        if status == 400 and not speaks_openai(request.scope["path"]):
+            # FastAPI answers 400 to a body that it cannot read; to the client that is a malformed one.
+            status = 422
+        problem = Problem(status, HTTP_TYPES.get(status, "invalid_request"), str(error.detail))
+        return error_response(request.scope, problem, error.headers)
 
 
 def _field(location: Sequence[int | str]) -> str:

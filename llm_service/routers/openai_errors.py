@@ -1,0 +1,92 @@
+"""Errors in the shape that OpenAI's clients read.
+
+Their classes follow the status, their retries ``Retry-After`` and ``X-Should-Retry``; people and
+programs read ``code`` and ``param``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from routers.problem import Problem, Refusal
+from schemas.openai_error import OpenAIErrorBody
+
+PREFIX = "/v1"
+_CODES = {"unauthorized": "invalid_api_key", "invalid_request": "invalid_value"}
+"""Where OpenAI has another name for one of the contract's types."""
+_VALIDATION_CODES = {
+    "extra_forbidden": "unknown_parameter",
+    "missing": "missing_required_parameter",
+    "unsupported_parameter": "unsupported_parameter",
+    "token_ids": "unsupported_value",
+}
+
+
+def speaks_openai(path: str) -> bool:
+    """Whether the errors of a path have OpenAI's shape."""
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def openai_body(problem: Problem) -> dict[str, Any]:
+    """Return the body of an error."""
+    error = {
+        "message": problem.message,
+        "type": "invalid_request_error" if problem.status < 500 else "server_error",
+        "param": problem.param,
+        "code": _CODES.get(problem.type, problem.type),
+    }
+    return {"error": error}
+
+
+def openai_headers(problem: Problem) -> dict[str, str]:
+    """Return the headers that tell a client whether to try again; it would retry every 5xx."""
+    return {"X-Should-Retry": str(problem.retryable).lower()} if problem.status >= 500 else {}
+
+
+def validation_problem(error: Mapping[str, Any]) -> Problem:
+    """Describe the first thing that is wrong with a request, as pydantic reports it."""
+    kind, location = str(error["type"]), tuple(error["loc"])
+    if kind == "json_invalid":
+        return Problem(400, "invalid_request", "the body is not JSON")
+    param = parameter_name(location)
+    code = _VALIDATION_CODES.get(kind) or ("invalid_type" if kind.endswith("_type") else "invalid_value")
+    message = f"{param}: {error['msg']}" if param else str(error["msg"])
+    return Problem(400, code, message, param=param)
+
+
+def parameter_name(location: Sequence[int | str]) -> str | None:
+    """Name a field as OpenAI does: ``messages[0].content``."""
+    parts = list(location[1:])
+    if parts[:1] == ["response_format"] and len(parts) > 1:
+        del parts[1]  # which kind of format it was taken for, not a field
+    name = ""
+    for part in parts:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return name.removeprefix(".") or None
+
+
+def bad_parameter(param: str, message: str, code: str = "invalid_value") -> Refusal:
+    """Return the exception that refuses one field of a request."""
+    return Refusal(Problem(400, code, f"{param}: {message}", param=param))
+
+
+def model_not_found(name: str, known: Sequence[str]) -> Refusal:
+    """Return the exception for a model that this endpoint does not serve."""
+    message = f"the model {name!r} does not exist here; there is {', '.join(map(repr, known))}"
+    return Refusal(Problem(404, "model_not_found", message, param="model"))
+
+
+_DESCRIPTIONS = {
+    400: "The request is malformed, out of range, or asks for what cannot be honoured",
+    401: "No or a wrong key",
+    404: "No such model",
+    405: "Another method than this one",
+    413: "The body is larger than the service takes",
+    500: "This request broke; others are served",
+    503: "Loading, at its limit, restarting or stopping; Retry-After where a time can be named",
+    504: "The request's time has passed",
+}
+
+
+def openai_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's ``responses`` argument for these error statuses."""
+    return {status: {"model": OpenAIErrorBody, "description": _DESCRIPTIONS[status]} for status in statuses}
