@@ -1,13 +1,40 @@
 import base64
+import itertools
+from typing import Any
 
+import httpx
 import numpy as np
+import pytest
+from pydantic import TypeAdapter
 
+from schemas.embedding import EmbedResponse
 from tests.api.service_process import ServiceProcess
+
+DTYPES = ["float32", "int8", "uint8", "binary"]
+TEXTS = ["hola mundo", "buenos días", "el río crece", ""]
+NUMPY = {"float32": "<f4", "int8": "i1", "uint8": "u1", "binary": "u1"}
+RESPONSE: TypeAdapter[Any] = TypeAdapter(EmbedResponse)
+
+
+def post(service: ServiceProcess, texts: list[str], **fields: Any) -> httpx.Response:
+    return service.client.post("/api/llm/embed", json={"texts": texts, **fields})
+
+
+def answer(service: ServiceProcess, texts: list[str], **fields: Any) -> dict[str, Any]:
+    response = post(service, texts, **fields)
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def refusal(response: httpx.Response) -> str:
+    assert response.status_code == 422, response.text
+    return str(response.json()["error"]["message"])
 
 
 def test_vectors_come_in_order_with_what_is_needed_to_compare_them(service: ServiceProcess) -> None:
     texts = ["hola mundo", "buenos días", "hola mundo", ""]
-    body = service.client.post("/api/llm/embed", json={"texts": texts}).json()
+    body = answer(service, texts)
     vectors = np.array(body["embeddings"], dtype=np.float32)
     assert vectors.shape == (4, 384)
     assert (body["dim"], body["count"], body["dtype"]) == (384, 4, "float32")
@@ -20,19 +47,104 @@ def test_vectors_come_in_order_with_what_is_needed_to_compare_them(service: Serv
 
 
 def test_a_text_longer_than_the_model_reads_is_flagged(service: ServiceProcess) -> None:
-    body = service.client.post("/api/llm/embed", json={"texts": ["hola", "palabra " * 1000]}).json()
-    assert body["truncated"] == [False, True]
-    assert body["tokens"][1] <= 256
+    body = answer(service, ["palabra " * 256, "palabra " * 257, "hola", "palabra " * 5000])
+    assert body["truncated"] == [False, True, False, True]
+    assert body["tokens"] == [256, 256, 1, 256]
 
 
-def test_base64_holds_the_same_numbers(service: ServiceProcess) -> None:
-    plain = service.client.post("/api/llm/embed", json={"texts": ["hola"]}).json()
-    packed = service.client.post("/api/llm/embed", json={"texts": ["hola"], "encoding_format": "base64"}).json()
-    decoded = np.frombuffer(base64.b64decode(packed["embeddings"][0]), dtype="<f4")
-    assert np.array_equal(decoded, np.array(plain["embeddings"][0], dtype=np.float32))
+@pytest.mark.parametrize(
+    ("dtype", "encoding", "normalize"), list(itertools.product(DTYPES, ["float", "base64"], [True, False]))
+)
+def test_every_combination_is_as_the_schema_says(
+    service: ServiceProcess, dtype: str, encoding: str, normalize: bool
+) -> None:
+    body = answer(service, TEXTS, output_dtype=dtype, encoding_format=encoding, normalize=normalize)
+    RESPONSE.validate_python(body, strict=True)
+    assert (body["dtype"], body["dim"], body["count"]) == (dtype, 384, len(TEXTS))
+    assert ("scales" in body) == (dtype in ("int8", "uint8"))
+    kind = {"base64": str, "float": list}[encoding]
+    assert all(isinstance(vector, kind) for vector in body["embeddings"])
 
 
-def test_a_type_that_is_not_offered_is_refused(service: ServiceProcess) -> None:
-    response = service.client.post("/api/llm/embed", json={"texts": ["hola"], "output_dtype": "int4"})
-    assert response.status_code == 422
-    assert response.json()["error"]["message"].startswith("output_dtype")
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_base64_holds_the_same_numbers(service: ServiceProcess, dtype: str, normalize: bool) -> None:
+    plain = answer(service, TEXTS, output_dtype=dtype, normalize=normalize)
+    packed = answer(service, TEXTS, output_dtype=dtype, normalize=normalize, encoding_format="base64")
+    decoded = [np.frombuffer(base64.b64decode(text, validate=True), NUMPY[dtype]) for text in packed["embeddings"]]
+    assert np.array_equal(np.stack(decoded), np.array(plain["embeddings"], dtype=NUMPY[dtype]))
+    assert {**packed, "embeddings": None} == {**plain, "embeddings": None}
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize(("dtype", "zero_point"), [("int8", 0), ("uint8", 128)])
+def test_integers_and_scales_give_the_float_vectors_back(
+    service: ServiceProcess, dtype: str, zero_point: int, normalize: bool
+) -> None:
+    exact = np.array(answer(service, TEXTS, normalize=normalize)["embeddings"])
+    body = answer(service, TEXTS, output_dtype=dtype, normalize=normalize)
+    scales = np.array(body["scales"])[:, np.newaxis]
+    off = np.abs((np.array(body["embeddings"]) - zero_point) * scales - exact)
+    assert (off <= 0.5001 * scales).all()
+
+
+def test_bits_are_the_signs(service: ServiceProcess) -> None:
+    exact = np.array(answer(service, TEXTS)["embeddings"])
+    body = answer(service, TEXTS, output_dtype="binary")
+    packed = np.array(body["embeddings"], dtype=np.uint8)
+    assert packed.shape == (len(TEXTS), 48)
+    assert np.array_equal(np.unpackbits(packed, axis=1, count=body["dim"]).astype(bool), exact > 0)
+
+
+def test_vectors_of_another_length_have_another_fingerprint(service: ServiceProcess) -> None:
+    unit, raw = answer(service, ["hola"]), answer(service, ["hola"], normalize=False)
+    assert raw["fingerprint"] == unit["fingerprint"] + "-raw"
+    assert np.linalg.norm(raw["embeddings"][0]) > 1.5
+
+
+def test_the_fingerprint_does_not_depend_on_how_vectors_are_sent(service: ServiceProcess) -> None:
+    bodies = [
+        answer(service, ["hola"], output_dtype=dtype, encoding_format=encoding)
+        for dtype in DTYPES
+        for encoding in ("float", "base64")
+    ]
+    assert {body["fingerprint"] for body in bodies} == {service.health()["fingerprint"]}
+
+
+def test_vectors_are_not_shortened(service: ServiceProcess) -> None:
+    message = refusal(post(service, ["hola"], dimensions=128))
+    assert message.startswith("dimensions: this model's vectors cannot be shortened")
+    assert "is not a Matryoshka model" in message
+    assert refusal(post(service, ["hola"], dimensions=0)).startswith("dimensions")
+    assert answer(service, ["hola"], dimensions=384)["dim"] == 384
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("output_dtype", "int4"),
+        ("output_dtype", "ubinary"),
+        ("output_dtype", None),
+        ("encoding_format", "hex"),
+        ("encoding_format", ["base64"]),
+        ("normalize", "perhaps"),
+        ("dimension", 384),
+    ],
+)
+def test_a_field_that_cannot_be_honoured_is_refused_by_name(service: ServiceProcess, field: str, value: object) -> None:
+    assert refusal(post(service, ["hola"], **{field: value})).startswith(field)
+
+
+def test_the_description_has_a_schema_for_each_type(service: ServiceProcess) -> None:
+    schemas = service.client.get("/openapi.json").json()["components"]["schemas"]
+    numbers = {
+        schema["properties"]["dtype"]["const"]: schema["properties"]["embeddings"]["anyOf"][0]["items"]["items"]
+        for name, schema in schemas.items()
+        if name.endswith("Embeddings") and "dtype" in schema["properties"]
+    }
+    assert numbers == {
+        "float32": {"type": "number"},
+        "int8": {"type": "integer", "minimum": -127, "maximum": 127},
+        "uint8": {"type": "integer", "minimum": 1, "maximum": 255},
+        "binary": {"type": "integer", "minimum": 0, "maximum": 255},
+    }
