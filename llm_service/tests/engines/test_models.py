@@ -9,7 +9,10 @@ from typing import Literal, cast
 import pytest
 
 from engines.base import ModelLoadError
-from engines.model_hub import ModelHub
+from engines.model_artifacts import Format, folder_format
+from engines.model_hub import ModelHub, local_files
+from engines.model_listing import RepositoryFile, RepositoryListing
+from engines.model_names import HubName
 from engines.models import (
     EMBEDDED_EMBEDDER_NAME,
     EMBEDDED_GENERATOR_NAME,
@@ -27,11 +30,18 @@ class FakeHub:
         self._remote = remote or {}
         self.reachable = remote is not None
 
-    def cached(self, repo: str, files: Sequence[str]) -> Path | None:
-        return self._cached.get(repo)
+    def cached(self, name: HubName, kind: Format) -> Path | None:
+        folder = self._cached.get(name.repo)
+        if folder is None or (kind == "gguf" and not (folder / str(name.file)).is_file()):
+            return None
+        return folder if kind in ("gguf", folder_format(folder)) else None
 
-    def fetch(self, repo: str, files: Sequence[str]) -> Path | None:
-        return self._remote.get(repo)
+    def look_up(self, name: HubName, *, newest: bool = False) -> RepositoryListing | None:
+        folder = self._remote.get(name.repo)
+        return RepositoryListing(name.repo, "0" * 40, tuple(local_files(folder))) if folder else None
+
+    def fetch(self, name: HubName, listing: RepositoryListing, files: Sequence[RepositoryFile]) -> Path:
+        return self._remote[name.repo]
 
 
 def resolve(
