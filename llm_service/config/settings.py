@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     huggingface_api_key: SecretStr | None = None
     hf_token: SecretStr | None = None
     hf_home: Path | None = None
+    hf_endpoint: str | None = None
     hf_hub_offline: bool = False
     cors_origins: Annotated[list[str], NoDecode] = ["http://localhost:8000", "http://127.0.0.1:8000"]
 
@@ -93,7 +94,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("huggingface_api_key", "hf_token", "hf_home", "llm_service_api_key", mode="before")
+    @field_validator("huggingface_api_key", "hf_token", "hf_home", "hf_endpoint", "llm_service_api_key", mode="before")
     @classmethod
     def _empty_means_unset(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -124,6 +125,7 @@ class Settings(BaseSettings):
         values = {
             "HF_TOKEN": token.get_secret_value() if token else "",
             "HF_HOME": str(self.hf_home or ""),
+            "HF_ENDPOINT": self.hf_endpoint or "",
             "HF_HUB_OFFLINE": "1" if self.hf_hub_offline else "",
         }
         return {name: value for name, value in values.items() if value}
