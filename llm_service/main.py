@@ -20,7 +20,7 @@ from middleware.api_key import ApiKey
 from middleware.body_limit import BodyLimit
 from middleware.drain import DrainGate
 from middleware.request_context import RequestContext
-from routers import errors, llm_router, ops_router
+from routers import errors, llm_router, openai_docs, openai_router, ops_router
 from services.drain import Drain
 from services.llm_service import LLMService, get_llm_service
 
@@ -55,9 +55,12 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
     app.state.llm_service = service
     app.state.drain = drain
     app.state.started = time.monotonic()
+    app.state.started_at = int(time.time())
     app.include_router(llm_router.router)
+    app.include_router(openai_router.router)
     app.include_router(ops_router.router)
     errors.install(app)
+    openai_docs.install(app)
     # The last one added is the outermost.
     key = config.llm_service_api_key.get_secret_value() if config.llm_service_api_key else None
     app.add_middleware(DrainGate, drain=drain)

@@ -49,7 +49,8 @@ def validation_problem(error: Mapping[str, Any]) -> Problem:
         return Problem(400, "invalid_request", "the body is not JSON")
     param = parameter_name(location)
     code = _VALIDATION_CODES.get(kind) or ("invalid_type" if kind.endswith("_type") else "invalid_value")
-    message = f"{param}: {error['msg']}" if param else str(error["msg"])
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    message = f"{param}: {reason}" if param else reason
     return Problem(400, code, message, param=param)
 
 

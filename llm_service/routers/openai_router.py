@@ -1,0 +1,111 @@
+"""``/v1/*``: what OpenAI's clients speak."""
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Service, Timeout
+from routers.disconnect import ClientDisconnected, until_disconnect
+from routers.openai_chat_stream import completion_events
+from routers.openai_chat_wire import Completion, completion_body, to_generation_requests, whole_answers
+from routers.openai_choices import side_by_side
+from routers.openai_embedding_wire import embeddings_body
+from routers.openai_errors import bad_parameter, model_not_found, openai_responses
+from routers.openai_models import ServedModel, chat_model, embedding_model
+from schemas.openai_chat import ChatCompletionRequest
+from schemas.openai_chat_answer import ChatCompletion
+from schemas.openai_embedding import EmbeddingList, EmbeddingsRequest
+from schemas.openai_model import Model, ModelList
+from services.llm_service import LLMService
+
+router = APIRouter(prefix="/v1", tags=["OpenAI"])
+
+
+@router.post(
+    "/chat/completions",
+    response_model=ChatCompletion,
+    responses={
+        200: {
+            "content": {"text/event-stream": {}},
+            "description": "The answer; with stream, server-sent events that each hold a chunk, then [DONE]",
+        },
+        **openai_responses(400, 401, 404, 405, 413, 500, 503, 504),
+    },
+    summary="Answer a conversation",
+)
+async def chat_completions(
+    body: ChatCompletionRequest, request: Request, service: Service, config: Config, timeout_ms: Timeout = None
+) -> Response:
+    """Continue the conversation in ``messages``, as OpenAI's chat completions do.
+
+    With ``stream: true`` the answer comes as chunks, then ``[DONE]``; a stream that breaks ends with
+    an event that holds an ``error``, and no ``[DONE]``.
+    """
+    chat_model(service, config).check(body.model)
+    timeout_s = timeout_ms / 1000 if timeout_ms else None
+    requests = to_generation_requests(body, config)
+    items = side_by_side([service.stream(each, timeout_s) for each in requests])
+    try:
+        if body.stream:
+            # Nothing is sent before the first token, so that a refusal still has a status of its own.
+            first = await until_disconnect(request, anext(items))
+            include_usage = bool(body.stream_options and body.stream_options.include_usage)
+            events = completion_events(first, items, _completion(service), include_usage=include_usage)
+            return StreamingResponse(events, media_type="text/event-stream", headers=SSE_HEADERS)
+        _, results = await until_disconnect(request, whole_answers(items))
+    except ClientDisconnected:
+        return Response(status_code=CLIENT_CLOSED)
+    return Response(orjson.dumps(completion_body(_completion(service), results)), media_type="application/json")
+
+
+@router.post(
+    "/embeddings",
+    response_model=EmbeddingList,
+    responses=openai_responses(400, 401, 404, 405, 413, 500, 503, 504),
+    summary="Turn texts into vectors",
+)
+async def embeddings(
+    body: EmbeddingsRequest, request: Request, service: Service, config: Config, timeout_ms: Timeout = None
+) -> Response:
+    """Return one vector of length 1 for each text, in order, as OpenAI's embeddings do."""
+    embedding_model(service, config).check(body.model)
+    if len(body.input) > config.embed_max_texts:
+        raise bad_parameter("input", f"at most {config.embed_max_texts} texts in one request")
+    work = service.embed(tuple(body.input), timeout_s=timeout_ms / 1000 if timeout_ms else None)
+    try:
+        result = await until_disconnect(request, work)
+    except ClientDisconnected:
+        return Response(status_code=CLIENT_CLOSED)
+    return Response(embeddings_body(body, result), media_type="application/json")
+
+
+@router.get("/models", response_model=ModelList, responses=openai_responses(401, 405), summary="What is served")
+async def models(request: Request, service: Service, config: Config) -> ModelList:
+    """List the model that chats and the one that embeds."""
+    served = {model.id: model for model in (chat_model(service, config), embedding_model(service, config))}
+    return ModelList(object="list", data=[_model_card(request, model) for model in served.values()])
+
+
+@router.get(
+    "/models/{model:path}",
+    response_model=Model,
+    responses=openai_responses(401, 404, 405),
+    summary="One model by its name",
+)
+async def model(model: str, request: Request, service: Service, config: Config) -> Model:
+    """Describe the model that answers to a name, which may contain slashes."""
+    served = (chat_model(service, config), embedding_model(service, config))
+    for candidate in served:
+        if model in candidate.names:
+            return _model_card(request, candidate)
+    raise model_not_found(model, [candidate.id for candidate in served])
+
+
+def _completion(service: LLMService) -> Completion:
+    info = service.health().generator_info
+    return Completion(service.model_name, info.fingerprint if info else None)
+
+
+def _model_card(request: Request, model: ServedModel) -> Model:
+    created: int = request.app.state.started_at
+    return Model(id=model.id, object="model", created=created, owned_by=model.owner)

@@ -1,0 +1,66 @@
+"""Wire models of answers from ``/v1/chat/completions``."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.common import WireModel
+from schemas.generation import Usage
+
+
+class AnswerMessage(WireModel):
+    """What the model says."""
+
+    role: Literal["assistant"]
+    content: str
+    reasoning_content: str | None = Field(default=None, description="What it thought before, when it was to think")
+
+
+class Choice(WireModel):
+    """One of the answers."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatCompletion(WireModel):
+    """The whole answer."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int = Field(description="Seconds since 1970")
+    model: str = Field(description="The model that answered")
+    system_fingerprint: str | None = Field(description="Differs between models whose answers may differ")
+    choices: list[Choice]
+    usage: Usage
+
+
+class Delta(WireModel):
+    """A piece of an answer."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+
+
+class ChunkChoice(WireModel):
+    """A piece of one of the answers; the last one has a finish reason."""
+
+    index: int
+    delta: Delta
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class ChatCompletionChunk(WireModel):
+    """One event of a stream."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    system_fingerprint: str | None
+    choices: list[ChunkChoice]
+    usage: Usage | None = Field(default=None, description="In the last chunk, when stream_options.include_usage is set")
