@@ -41,7 +41,12 @@ class Settings(BaseSettings):
     """Everything that can be configured; names in the environment are the upper-case field names."""
 
     model_config = SettingsConfigDict(
-        env_file_encoding="utf-8", case_sensitive=False, extra="ignore", validate_default=True, allow_inf_nan=False
+        env_file_encoding="utf-8",
+        case_sensitive=False,
+        extra="ignore",
+        validate_default=True,
+        allow_inf_nan=False,
+        env_ignore_empty=True,  # ``LLM_MODEL=`` in a file is a line to fill in, not a model without a name
     )
 
     app_name: str = "LLM Microservice"
@@ -86,6 +91,11 @@ class Settings(BaseSettings):
     """A worker whose loop has not turned for so long is replaced."""
     llm_load_timeout_s: float = Field(default=3600.0, gt=0, le=86400)
     llm_drain_grace_s: float = Field(default=30.0, ge=0, le=3600)
+    llm_cache_mb: float = Field(default=64.0, ge=0.0, le=1024.0 * 1024.0)
+    """Memory for answers to greedy and seeded requests in MiB; with 0 nothing is kept or shared."""
+    llm_cache_ttl_s: float = Field(default=3600.0, gt=0, le=365 * 86400)
+    embed_cache_mb: float = Field(default=32.0, ge=0.0, le=1024.0 * 1024.0)
+    """Memory for vectors of texts that were embedded before in MiB; 0 keeps none."""
     embed_max_texts: int = Field(default=2048, ge=1, le=100000)
     embed_max_queue: int = Field(default=64, ge=0, le=10000)
     max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=1024**3)
@@ -93,11 +103,6 @@ class Settings(BaseSettings):
     """Where converted models are kept; downloads stay in the Hugging Face cache."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-
-    @field_validator("huggingface_api_key", "hf_token", "hf_home", "hf_endpoint", "llm_service_api_key", mode="before")
-    @classmethod
-    def _empty_means_unset(cls, value: Any) -> Any:
-        return None if value == "" else value
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -116,6 +121,15 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _thinking_needs_sampling(self) -> Self:
+        if self.llm_enable_thinking and self.llm_temperature == 0:
+            raise ValueError(
+                "LLM_ENABLE_THINKING is true and LLM_TEMPERATURE is 0: a model that thinks repeats itself without end "
+                "when it decodes greedily; raise LLM_TEMPERATURE (0.6 is recommended) or turn thinking off"
+            )
+        return self
+
     @property
     def hub_environment(self) -> dict[str, str]:
         """What the Hugging Face library reads from the environment, also when it was set in a file.
@@ -127,6 +141,8 @@ class Settings(BaseSettings):
             "HF_HOME": str(self.hf_home or ""),
             "HF_ENDPOINT": self.hf_endpoint or "",
             "HF_HUB_OFFLINE": "1" if self.hf_hub_offline else "",
+            # Otherwise its first request tells which programs run here.
+            "HF_HUB_DISABLE_TELEMETRY": "1",
         }
         return {name: value for name, value in values.items() if value}
 

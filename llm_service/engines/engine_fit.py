@@ -53,6 +53,17 @@ def find_obstacle(artifact: ModelArtifact, backend: Backend) -> Obstacle | None:
     return None
 
 
+def openvino_can_embed(folder: Path) -> bool:
+    """Whether OpenVINO's embedder does what the model asks for: a BERT encoder, mean pooling."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        pooling = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    modes = [key for key, on in pooling.items() if key.startswith("pooling_mode_") and on is True]
+    return config.get("model_type") == "bert" and modes == ["pooling_mode_mean_tokens"]
+
+
 def _metadata(path: Path) -> GGUFMetadata:
     try:
         return read_gguf_metadata(path)

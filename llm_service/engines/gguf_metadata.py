@@ -5,6 +5,7 @@ and a hundred megabytes for a 150,000-word vocabulary, in a process that must st
 reads the same header (GGUF specification, versions 2 and 3) and steps over the arrays.
 """
 
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,12 @@ _MAGIC = b"GGUF"
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
 _MAX_FIELDS = 1_000_000
-_TENSOR_TYPES = {
+_MAX_DIMENSIONS = 8
+TENSOR_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K",
-    12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 30: "BF16",
+    12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
+    20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",
+    29: "IQ1_M", 30: "BF16", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4", 41: "Q1_0",
 }  # fmt: skip
 
 
@@ -26,7 +30,9 @@ class GGUFError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class GGUFMetadata:
-    """The fields that serving needs. Lengths in tokens; ``tensor_types`` are GGUF's names."""
+    """The fields that serving needs. Lengths in tokens; ``tensor_types`` are GGUF's names and
+    ``parameters`` the numbers in all tensors together; ``chat_template`` is its Jinja text.
+    """
 
     architecture: str
     context_length: int
@@ -34,6 +40,9 @@ class GGUFMetadata:
     kv_heads: int
     head_size: int
     tensor_types: frozenset[str]
+    parameters: int = 0
+    chat_template: str | None = None
+    licence: str | None = None
 
     @property
     def kv_elements_per_token(self) -> int:
@@ -61,16 +70,19 @@ def _read(file: BinaryIO) -> GGUFMetadata:
         key = _read_string(file)
         (kind,) = struct.unpack("<I", file.read(4))
         fields[key] = _read_value(file, kind)
-    types = frozenset(_read_tensor_type(file) for _ in range(tensor_count))
-    return _to_metadata(fields, types)
+    return _to_metadata(fields, [_read_tensor(file) for _ in range(tensor_count)])
 
 
-def _to_metadata(fields: dict[str, Any], types: frozenset[str]) -> GGUFMetadata:
+def _to_metadata(fields: dict[str, Any], tensors: list[tuple[str, int]]) -> GGUFMetadata:
     architecture = str(fields.get("general.architecture", "unknown"))
 
     def number(name: str, default: int) -> int:
         value = fields.get(f"{architecture}.{name}", default)
         return int(value) if isinstance(value, int | float) else default
+
+    def text(name: str) -> str | None:
+        value = fields.get(name)
+        return value if isinstance(value, str) and value else None
 
     heads = number("attention.head_count", 1)
     return GGUFMetadata(
@@ -79,7 +91,10 @@ def _to_metadata(fields: dict[str, Any], types: frozenset[str]) -> GGUFMetadata:
         layers=number("block_count", 1),
         kv_heads=number("attention.head_count_kv", heads),
         head_size=number("attention.key_length", number("embedding_length", heads) // max(heads, 1)),
-        tensor_types=types,
+        tensor_types=frozenset(kind for kind, _ in tensors),
+        parameters=sum(elements for _, elements in tensors),
+        chat_template=text("tokenizer.chat_template"),
+        licence=text("general.license"),
     )
 
 
@@ -119,9 +134,12 @@ def _scalar_format(kind: int) -> str:
         raise GGUFError(f"unknown GGUF value type {kind}") from None
 
 
-def _read_tensor_type(file: BinaryIO) -> str:
+def _read_tensor(file: BinaryIO) -> tuple[str, int]:
+    """Read one tensor's type and how many numbers it holds."""
     _read_string(file)
     (dimensions,) = struct.unpack("<I", file.read(4))
-    file.seek(8 * dimensions, 1)
+    if dimensions > _MAX_DIMENSIONS:
+        raise GGUFError(f"a tensor of {dimensions} dimensions is not supported")
+    shape = struct.unpack(f"<{dimensions}Q", file.read(8 * dimensions))
     kind, _offset = struct.unpack("<IQ", file.read(12))
-    return _TENSOR_TYPES.get(kind, f"type {kind}")
+    return TENSOR_TYPES.get(kind, f"type {kind}"), math.prod(shape)

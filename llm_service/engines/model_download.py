@@ -20,8 +20,8 @@ from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore
 from engines.base import ModelLoadError
 from engines.model_listing import RepositoryFile
 
-RESUMED_FROM_BYTES = 4 * 1024**2
-"""Smaller files are fetched whole."""
+RESUMED_FROM_BYTES = 16 * 1024**2
+"""Smaller files are fetched whole: the library hands content over in pieces of 10 MB."""
 MARGIN_BYTES = 512 * 1024**2
 """What stays free on the disk beside the model."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")

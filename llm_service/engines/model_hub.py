@@ -37,6 +37,8 @@ from engines.model_pins import ModelPins
 REACHABLE_WITHIN_S = 3.0
 
 logger = logging.getLogger(__name__)
+# It logs every request, signed addresses of the content hosts included.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class ModelHub:

@@ -24,17 +24,6 @@ MOST_STREAMS = 4
 times as fast as one of two, and shorter batches hold less padding (docs/experiments.md)."""
 
 
-def can_serve(folder: Path) -> bool:
-    """Whether this embedder does what the model asks for: a BERT encoder, mean pooling."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        pooling = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
-    except OSError:
-        return False
-    other_modes = [key for key, on in pooling.items() if key.startswith("pooling_mode_") and on is True]
-    return config.get("model_type") == "bert" and other_modes == ["pooling_mode_mean_tokens"]
-
-
 class OpenVinoEmbedder:
     """An ``Engine`` for embedding requests."""
 

@@ -222,9 +222,11 @@ def _load_embedder(spec: WorkerSpec) -> Engine:
     artifact = resolve_embedder(spec.model, hub=_hub(spec))
     logger.info("loading %s", artifact.model)
     if spec.backend != "sentence_transformers":
-        from engines.openvino_embedder import OpenVinoEmbedder, can_serve
+        from engines.engine_fit import openvino_can_embed
 
-        if can_serve(artifact.path):
+        if openvino_can_embed(artifact.path):
+            from engines.openvino_embedder import OpenVinoEmbedder
+
             return OpenVinoEmbedder(artifact, Path(spec.cache_dir))
         if spec.backend == "openvino":
             raise ModelLoadError(
