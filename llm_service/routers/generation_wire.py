@@ -12,33 +12,37 @@ from config.settings import Settings
 from engines.base import ChatMessage, GenerationRequest, SamplingParams, TextDelta
 from routers.errors import service_error_body
 from schemas.generation import GenerateRequest, JsonSchemaFormat
+from services.decoding import choose_decoding
 from services.errors import ServiceError
-from services.results import GenerationItem, GenerationResult, ReasoningDelta
+from services.results import GenerationItem, GenerationResult, ReasoningDelta, Started
 
 
 def to_generation_request(body: GenerateRequest, config: Settings) -> GenerationRequest:
-    """Fill in the settings' defaults and give the request an id."""
-
-    def chosen(value: Any, default: Any) -> Any:
-        return default if value is None else value
-
+    """Fill in the settings' defaults and give the request an id; raises ``InvalidRequest``."""
     schema = None
     if isinstance(body.response_format, JsonSchemaFormat):
         schema = json.dumps(body.response_format.json_schema)
     elif body.response_format is not None and body.response_format.type == "json_object":
         schema = '{"type": "object"}'
+    decoding = choose_decoding(
+        config,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        enable_thinking=body.enable_thinking,
+        json_schema=schema,
+    )
     return GenerationRequest(
         id=uuid.uuid4().hex,
         messages=tuple(ChatMessage(message.role, message.content) for message in body.messages),
         sampling=SamplingParams(
-            max_new_tokens=chosen(body.max_new_tokens, config.llm_max_new_tokens),
-            temperature=chosen(body.temperature, config.llm_temperature),
-            top_p=chosen(body.top_p, config.llm_top_p),
+            max_new_tokens=config.llm_max_new_tokens if body.max_new_tokens is None else body.max_new_tokens,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
             stop=tuple(body.stop or ()),
             seed=body.seed,
             json_schema=schema,
         ),
-        enable_thinking=chosen(body.enable_thinking, config.llm_enable_thinking),
+        enable_thinking=decoding.enable_thinking,
         stream=body.stream,
     )
 
@@ -68,12 +72,15 @@ def to_body(result: GenerationResult, request_id: str) -> dict[str, Any]:
     }
 
 
-async def final_result(items: AsyncGenerator[GenerationItem, None]) -> GenerationResult:
-    """Follow an answer to its end."""
+async def whole_answer(items: AsyncGenerator[GenerationItem, None]) -> tuple[Started, GenerationResult]:
+    """Follow an answer to its end; return how it started and what it is."""
+    started = Started()
     async with contextlib.aclosing(items):
         async for item in items:
-            if isinstance(item, GenerationResult):
-                return item
+            if isinstance(item, Started):
+                started = item
+            elif isinstance(item, GenerationResult):
+                return started, item
     raise AssertionError("a stream ends with its result or an error")
 
 

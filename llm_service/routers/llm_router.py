@@ -4,13 +4,15 @@ import time
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from routers.cache_control import CACHE_HEADER_DOC, Caching, cache_headers
 from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Service, Timeout
 from routers.disconnect import ClientDisconnected, until_disconnect
 from routers.embedding_wire import embedding_body
 from routers.errors import responses
-from routers.generation_wire import final_result, server_sent_events, to_body, to_generation_request
+from routers.generation_wire import server_sent_events, to_body, to_generation_request, whole_answer
 from schemas.embedding import EmbedRequest, EmbedResponse
 from schemas.generation import GenerateRequest, GenerateResponse
 from schemas.health import HealthResponse
@@ -23,13 +25,22 @@ router = APIRouter(prefix="/api/llm", tags=["LLM"])
     "/generate",
     response_model=GenerateResponse,
     responses={
-        200: {"content": {"text/event-stream": {}}, "description": "The answer; with stream, server-sent events"},
+        200: {
+            "content": {"text/event-stream": {}},
+            "headers": CACHE_HEADER_DOC,
+            "description": "The answer; with stream, server-sent events",
+        },
         **responses(400, 401, 413, 422, 500, 503, 504),
     },
     summary="Answer a conversation",
 )
 async def generate(
-    body: GenerateRequest, request: Request, service: Service, config: Config, timeout_ms: Timeout = None
+    body: GenerateRequest,
+    request: Request,
+    service: Service,
+    config: Config,
+    caching: Caching,
+    timeout_ms: Timeout = None,
 ) -> Response:
     """Continue the conversation in ``messages``.
 
@@ -37,19 +48,28 @@ async def generate(
     then the whole response object, then ``[DONE]``. An ``error`` event ends a stream that broke.
     """
     request_id = str(request.state.request_id)
-    generation = to_generation_request(body, config)
-    items = service.stream(generation, timeout_ms / 1000 if timeout_ms else None)
+    try:
+        generation = to_generation_request(body, config)
+    except InvalidRequest as error:
+        field, _, reason = error.message.partition(": ")
+        raise RequestValidationError([{"loc": ("body", field), "msg": reason}]) from error
+    timeout_s = timeout_ms / 1000 if timeout_ms else None
+    items = service.stream(generation, timeout_s, use_cache=caching.use_cache, fresh=caching.fresh)
     try:
         if body.stream:
             # Nothing is sent before the first token, so that a refusal still has a status of its own.
             first = await until_disconnect(request, anext(items))
             return StreamingResponse(
-                server_sent_events(first, items, request_id), media_type="text/event-stream", headers=SSE_HEADERS
+                server_sent_events(first, items, request_id),
+                media_type="text/event-stream",
+                headers=SSE_HEADERS | cache_headers(first),
             )
-        result = await until_disconnect(request, final_result(items))
+        started, result = await until_disconnect(request, whole_answer(items))
     except ClientDisconnected:
         return Response(status_code=CLIENT_CLOSED)
-    return Response(orjson.dumps(to_body(result, request_id)), media_type="application/json")
+    return Response(
+        orjson.dumps(to_body(result, request_id)), media_type="application/json", headers=cache_headers(started)
+    )
 
 
 @router.post(
@@ -59,15 +79,24 @@ async def generate(
     summary="Turn texts into vectors",
 )
 async def embed(
-    body: EmbedRequest, request: Request, service: Service, config: Config, timeout_ms: Timeout = None
+    body: EmbedRequest,
+    request: Request,
+    service: Service,
+    config: Config,
+    caching: Caching,
+    timeout_ms: Timeout = None,
 ) -> Response:
-    """Return one vector for each text, in order."""
+    """Return one vector for each text, in order. Texts that were embedded before are not again."""
     if not body.texts:
         raise InvalidRequest("texts: must not be empty")
     if len(body.texts) > config.embed_max_texts:
         raise InvalidRequest(f"texts: at most {config.embed_max_texts} in one request")
     work = service.embed(
-        tuple(body.texts), normalize=body.normalize, timeout_s=timeout_ms / 1000 if timeout_ms else None
+        tuple(body.texts),
+        normalize=body.normalize,
+        timeout_s=timeout_ms / 1000 if timeout_ms else None,
+        # There is one vector for a text: computing it anew gives the one that is kept.
+        use_cache=caching.use_cache and not caching.fresh,
     )
     try:
         result = await until_disconnect(request, work)

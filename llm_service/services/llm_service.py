@@ -1,76 +1,30 @@
 """The service itself: one language model, one embedding model, whoever asks.
 
-Knows neither HTTP nor tensors. A request is admitted, handed to its worker, and followed until it
-ends, its deadline passes or its caller leaves.
+Knows neither HTTP nor tensors. A request is answered from a cache, or admitted, handed to its worker,
+and followed until it ends, its deadline passes or its caller leaves.
 """
 
 import asyncio
 import contextlib
-import time
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable
 
 from config.settings import Settings, settings
-from engines.base import (
-    Embedded,
-    EmbeddingRequest,
-    EngineInfo,
-    Failed,
-    Failure,
-    Finished,
-    FirstToken,
-    GenerationRequest,
-    RequestEvent,
-    TextDelta,
-    WorkerSpec,
-)
-from engines.client import WorkerClient, WorkerNotReady, WorkerState
+from engines.base import GenerationRequest, WorkerSpec
+from engines.client import WorkerClient
 from services.admission import Admission
+from services.answers import Answers
 from services.deadline import Deadline
-from services.errors import (
-    ContextLengthExceeded,
-    Draining,
-    EngineRestarted,
-    GenerationFailed,
-    InvalidRequest,
-    ModelLoading,
-    ModelUnavailable,
-    ServiceError,
-    Unsupported,
-)
-from services.results import Clock, EmbeddingResult, GenerationItem, GenerationResult, Health, Started, Status
+from services.embedding import Embedding
+from services.embedding_cache import EmbeddingCache
+from services.errors import GenerationFailed, InvalidRequest
+from services.generation import Generation
+from services.response_cache import ResponseCache
+from services.results import EmbeddingResult, GenerationItem, GenerationResult, Health, Status
+from services.workers import Worker
 
 EMBEDDING_CONCURRENCY = 8
 """Embedding requests inside the worker together; their texts share batches."""
-LOADING_RETRY_AFTER_S = 2.0
-
-
-class Worker(Protocol):
-    """What the service asks of a ``WorkerClient``."""
-
-    state: WorkerState
-    info: EngineInfo | None
-    restarts: int
-    last_error: str | None
-
-    async def start(self) -> None:
-        """Start the process; return at once."""
-        ...
-
-    async def stop(self) -> None:
-        """End the process; requests under way fail."""
-        ...
-
-    async def wait_ready(self) -> None:
-        """Wait while the worker is being replaced; raise ``WorkerNotReady`` otherwise."""
-        ...
-
-    def open(
-        self, request: GenerationRequest | EmbeddingRequest
-    ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[RequestEvent]]:
-        """Submit a request and give its events; leaving early cancels it."""
-        ...
+MIB = 1024 * 1024
 
 
 class LLMService:
@@ -81,7 +35,10 @@ class LLMService:
         self._generator = generator
         self._embedder = embedder
         self._generation = Admission(config.llm_max_batch, config.llm_max_queue)
-        self._embedding = Admission(EMBEDDING_CONCURRENCY, config.embed_max_queue)
+        answers = ResponseCache(int(config.llm_cache_mb * MIB), config.llm_cache_ttl_s) if config.llm_cache_mb else None
+        self._answers = Answers(Generation(generator, self._generation), answers)
+        vectors = EmbeddingCache(int(config.embed_cache_mb * MIB)) if config.embed_cache_mb else None
+        self._embedding = Embedding(embedder, Admission(EMBEDDING_CONCURRENCY, config.embed_max_queue), vectors)
 
     @property
     def model_name(self) -> str:
@@ -101,31 +58,36 @@ class LLMService:
         """End both workers."""
         await asyncio.gather(self._generator.stop(), self._embedder.stop())
 
-    async def generate(self, request: GenerationRequest, timeout_s: float | None = None) -> GenerationResult:
+    async def generate(
+        self,
+        request: GenerationRequest,
+        timeout_s: float | None = None,
+        *,
+        use_cache: bool = True,
+        fresh: bool = False,
+    ) -> GenerationResult:
         """Answer a conversation; raises a ``ServiceError``. Cancelling stops the generation."""
-        async with contextlib.aclosing(self.stream(request, timeout_s)) as items:
+        async with contextlib.aclosing(self.stream(request, timeout_s, use_cache=use_cache, fresh=fresh)) as items:
             async for item in items:
                 if isinstance(item, GenerationResult):
                     return item
         raise GenerationFailed("the engine gave no answer")
 
-    async def stream(
-        self, request: GenerationRequest, timeout_s: float | None = None
+    def stream(
+        self,
+        request: GenerationRequest,
+        timeout_s: float | None = None,
+        *,
+        use_cache: bool = True,
+        fresh: bool = False,
     ) -> AsyncGenerator[GenerationItem, None]:
-        """Yield ``Started``, deltas when the request wants them, then the whole result."""
-        clock, deadline = Clock(), self._deadline(timeout_s)
-        async with contextlib.AsyncExitStack() as stack:
-            await deadline.wait(stack.enter_async_context(self._generation.place()))
-            clock.admitted = time.monotonic()
-            events = await stack.enter_async_context(contextlib.aclosing(self._run(self._generator, request, deadline)))
-            async for event in events:
-                if isinstance(event, FirstToken):
-                    clock.first_token = time.monotonic()
-                    yield Started()
-                elif isinstance(event, TextDelta):
-                    yield event
-                elif isinstance(event, Finished):
-                    yield self._result(event, clock)
+        """Yield ``Started``, deltas when the request wants them, then the whole result.
+
+        A deterministic request (greedy or seeded) is answered from the response cache, or joins an
+        identical one under way. ``use_cache=False`` keeps it out of both; ``fresh`` has it computed
+        anew and its answer kept. Raises a ``ServiceError``, once ``Started`` has come only for faults.
+        """
+        return self._answers.stream(request, self._deadline(timeout_s), use_cache=use_cache, fresh=fresh)
 
     async def embed(
         self,
@@ -134,19 +96,16 @@ class LLMService:
         normalize: bool = True,
         request_id: str | None = None,
         timeout_s: float | None = None,
+        use_cache: bool = True,
     ) -> EmbeddingResult:
-        """Embed texts, in order; raises a ``ServiceError``."""
+        """Embed texts, in order; raises a ``ServiceError``. Vectors of texts that were embedded before
+        come from the embedding cache, unless ``use_cache`` is false.
+        """
         if not texts:
             raise InvalidRequest("texts must not be empty")
-        request = EmbeddingRequest(request_id or uuid.uuid4().hex, texts, normalize)
-        deadline = self._deadline(timeout_s)
-        async with contextlib.AsyncExitStack() as stack:
-            await deadline.wait(stack.enter_async_context(self._embedding.place()))
-            events = await stack.enter_async_context(contextlib.aclosing(self._run(self._embedder, request, deadline)))
-            async for event in events:
-                if isinstance(event, Embedded):
-                    return self._embedding_result(event)
-        raise GenerationFailed("the engine gave no vectors")
+        return await self._embedding.run(
+            texts, self._deadline(timeout_s), normalize=normalize, request_id=request_id, use_cache=use_cache
+        )
 
     def health(self) -> Health:
         """Say how everything is; never waits, never loads."""
@@ -177,50 +136,6 @@ class LLMService:
     def _deadline(self, timeout_s: float | None) -> Deadline:
         limit = self._config.llm_request_timeout_s
         return Deadline(limit if timeout_s is None else min(timeout_s, limit))
-
-    async def _run(
-        self, worker: Worker, request: GenerationRequest | EmbeddingRequest, deadline: Deadline
-    ) -> AsyncGenerator[RequestEvent, None]:
-        try:
-            await deadline.wait(worker.wait_ready())
-            async with worker.open(request) as events:
-                while True:
-                    event = await deadline.wait(anext(events))
-                    if isinstance(event, Failed):
-                        raise _FAILURES[event.failure](event.message, **event.details)
-                    yield event
-                    if isinstance(event, Finished | Embedded):
-                        return
-        except WorkerNotReady as error:
-            if error.state == "stopped":
-                raise Draining("the service is stopping") from error
-            if error.state == "failed":
-                raise ModelUnavailable("the model could not be loaded; see the service's log") from error
-            raise ModelLoading("the model is being loaded", retry_after_s=LOADING_RETRY_AFTER_S) from error
-
-    def _embedding_result(self, event: Embedded) -> EmbeddingResult:
-        info = self._embedder.info
-        assert info is not None
-        return EmbeddingResult(event.vectors, info.model, info.fingerprint or "", event.tokens, event.truncated)
-
-    def _result(self, event: Finished, clock: Clock) -> GenerationResult:
-        return GenerationResult(
-            answer=event.text.strip(),
-            model=self.model_name,
-            device=self.device,
-            finish_reason=event.finish_reason,
-            prompt_tokens=event.prompt_tokens,
-            completion_tokens=event.completion_tokens,
-            timings=clock.timings(event.completion_tokens),
-        )
-
-
-_FAILURES: dict[Failure, type[ServiceError]] = {
-    Failure.CONTEXT_LENGTH_EXCEEDED: ContextLengthExceeded,
-    Failure.UNSUPPORTED: Unsupported,
-    Failure.GENERATION_FAILED: GenerationFailed,
-    Failure.ENGINE_RESTARTED: EngineRestarted,
-}
 
 
 def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None = None) -> LLMService:

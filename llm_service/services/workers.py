@@ -1,0 +1,86 @@
+"""What the service asks of a worker, and how it follows a request there."""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Protocol
+
+from engines.base import (
+    Embedded,
+    EmbeddingRequest,
+    EngineInfo,
+    Failed,
+    Failure,
+    Finished,
+    GenerationRequest,
+    RequestEvent,
+)
+from engines.client import WorkerNotReady, WorkerState
+from services.deadline import Deadline
+from services.errors import (
+    ContextLengthExceeded,
+    Draining,
+    EngineRestarted,
+    GenerationFailed,
+    ModelLoading,
+    ModelUnavailable,
+    ServiceError,
+    Unsupported,
+)
+
+LOADING_RETRY_AFTER_S = 2.0
+
+_FAILURES: dict[Failure, type[ServiceError]] = {
+    Failure.CONTEXT_LENGTH_EXCEEDED: ContextLengthExceeded,
+    Failure.UNSUPPORTED: Unsupported,
+    Failure.GENERATION_FAILED: GenerationFailed,
+    Failure.ENGINE_RESTARTED: EngineRestarted,
+}
+
+
+class Worker(Protocol):
+    """What the service asks of a ``WorkerClient``."""
+
+    state: WorkerState
+    info: EngineInfo | None
+    restarts: int
+    last_error: str | None
+
+    async def start(self) -> None:
+        """Start the process; return at once."""
+        ...
+
+    async def stop(self) -> None:
+        """End the process; requests under way fail."""
+        ...
+
+    async def wait_ready(self) -> None:
+        """Wait while the worker is being replaced; raise ``WorkerNotReady`` otherwise."""
+        ...
+
+    def open(
+        self, request: GenerationRequest | EmbeddingRequest
+    ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[RequestEvent]]:
+        """Submit a request and give its events; leaving early cancels it."""
+        ...
+
+
+async def follow(
+    worker: Worker, request: GenerationRequest | EmbeddingRequest, deadline: Deadline
+) -> AsyncGenerator[RequestEvent, None]:
+    """Submit a request and yield its events up to the last; raises a ``ServiceError``."""
+    try:
+        await deadline.wait(worker.wait_ready())
+        async with worker.open(request) as events:
+            while True:
+                event = await deadline.wait(anext(events))
+                if isinstance(event, Failed):
+                    raise _FAILURES[event.failure](event.message, **event.details)
+                yield event
+                if isinstance(event, Finished | Embedded):
+                    return
+    except WorkerNotReady as error:
+        if error.state == "stopped":
+            raise Draining("the service is stopping") from error
+        if error.state == "failed":
+            raise ModelUnavailable("the model could not be loaded; see the service's log") from error
+        raise ModelLoading("the model is being loaded", retry_after_s=LOADING_RETRY_AFTER_S) from error
