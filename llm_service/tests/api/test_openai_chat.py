@@ -1,0 +1,191 @@
+"""Whole answers from /v1/chat/completions, as OpenAI's client sees them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
+
+from tests.api.openai_clients import LONG, MODEL, ask, idle, sync_client, texts, user
+from tests.api.service_process import ServiceProcess, eventually, running_service
+
+WORDS = " ".join(f"palabra{number}" for number in range(12))
+
+
+@pytest.fixture(scope="module")
+def client(service: ServiceProcess) -> Iterator[OpenAI]:
+    with sync_client(service) as one:
+        yield one
+
+
+def test_an_answer_is_whole(client: OpenAI) -> None:
+    answer = ask(client, "uno dos tres", temperature=0)
+    assert texts(answer) == ["uno dos tres"]
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.choices[0].message.role == "assistant"
+    assert answer.object == "chat.completion"
+    assert answer.id.startswith("chatcmpl-")
+    assert answer.model == "fake"
+    assert answer.usage is not None
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (3, 3, 6)
+    assert answer._request_id
+
+
+def test_two_answers_have_two_ids(client: OpenAI) -> None:
+    assert ask(client, "hola", temperature=0).id != ask(client, "hola", temperature=0).id
+
+
+def test_a_conversation_may_hold_earlier_answers_as_they_came(client: OpenAI) -> None:
+    first = ask(client, "uno dos", temperature=0)
+    messages: list[Any] = [*user("uno dos"), first.choices[0].message, *user("tres cuatro")]
+    second = client.chat.completions.create(model=MODEL, messages=messages, temperature=0)
+    assert texts(second) == ["tres cuatro"]
+    assert second.usage is not None
+    assert second.usage.prompt_tokens == 6
+
+
+def test_content_may_come_in_parts_and_instructions_from_a_developer(client: OpenAI) -> None:
+    messages: list[ChatCompletionMessageParam] = [
+        {"role": "developer", "content": "be brief"},
+        {"role": "user", "content": [{"type": "text", "text": "uno dos"}, {"type": "text", "text": "tres"}]},
+    ]
+    answer = client.chat.completions.create(model=MODEL, messages=messages, temperature=0)
+    assert texts(answer) == ["uno dos tres"]
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == 5
+
+
+@pytest.mark.parametrize("name", ["default", "fake", "Qwen/Qwen3-1.7B"])
+def test_the_model_answers_to_its_own_name_the_configured_one_and_default(client: OpenAI, name: str) -> None:
+    assert client.chat.completions.create(model=name, messages=user("hola")).model == "fake"
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_the_token_budget_has_two_names(client: OpenAI, field: str) -> None:
+    answer = ask(client, "uno [[words:50]]", **{field: 7})
+    assert answer.choices[0].finish_reason == "length"
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 7
+
+
+@pytest.mark.parametrize("stop", ["tres", ["nada", "tres"]])
+def test_an_answer_ends_before_a_stop_string(client: OpenAI, stop: str | list[str]) -> None:
+    answer = ask(client, "uno dos tres cuatro", temperature=0, stop=stop)
+    assert (texts(answer), answer.choices[0].finish_reason) == (["uno dos"], "stop")
+
+
+def test_a_seed_repeats_an_answer(client: OpenAI) -> None:
+    assert texts(ask(client, WORDS, seed=7)) == texts(ask(client, WORDS, seed=7))
+    assert texts(ask(client, WORDS, seed=7)) != texts(ask(client, WORDS, seed=8))
+
+
+def test_several_choices_use_seeds_in_a_row(client: OpenAI) -> None:
+    together = ask(client, WORDS, seed=40, n=3)
+    alone = [ask(client, WORDS, seed=seed) for seed in (40, 41, 42)]
+    assert texts(together) == [texts(answer)[0] for answer in alone]
+    assert [choice.index for choice in together.choices] == [0, 1, 2]
+    assert together.usage is not None
+    assert (together.usage.prompt_tokens, together.usage.completion_tokens) == (12, 36)
+
+
+def test_the_largest_seed_has_a_next_one(client: OpenAI) -> None:
+    answer = ask(client, WORDS, seed=2**63 - 1, n=2)
+    assert texts(answer)[1] == texts(ask(client, WORDS, seed=0))[0]
+
+
+def test_without_a_seed_choices_differ(client: OpenAI) -> None:
+    assert len(set(texts(ask(client, WORDS, n=4)))) > 1
+
+
+def test_one_choice_that_breaks_fails_the_request_and_ends_the_others(service: ServiceProcess, client: OpenAI) -> None:
+    response = service.client.post(
+        "/v1/chat/completions", json={"model": MODEL, "messages": user("[[fail]] [[slow:20]] uno"), "n": 4}
+    )
+    assert (response.status_code, response.json()["error"]["code"]) == (500, "generation_failed")
+    eventually(lambda: idle(service), "all places are free", within_s=5)
+
+
+def test_more_choices_than_places_are_refused_before_any_is_begun() -> None:
+    with running_service(LLM_MAX_BATCH="2") as small:
+        body = {"model": MODEL, "messages": user("[[crash]]"), "n": 3}
+        response = small.client.post("/v1/chat/completions", json=body)
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "n"
+        assert (
+            small.client.post("/v1/chat/completions", json={**body, "messages": user("a"), "n": 2}).status_code == 200
+        )
+        assert small.health()["restarts"] == 0
+
+
+HARMLESS: dict[str, Any] = {
+    "logprobs": False,
+    "top_logprobs": 0,
+    "presence_penalty": 0,
+    "frequency_penalty": 0.0,
+    "tools": [],
+    "tool_choice": "none",
+    "logit_bias": {},
+    "user": "someone",
+    "store": False,
+    "metadata": {"a": "b"},
+    "service_tier": "auto",
+    "parallel_tool_calls": False,
+    "modalities": ["text"],
+    "verbosity": "medium",
+    "stop": None,
+    "seed": None,
+    "n": 1,
+    "response_format": {"type": "text"},
+    "safety_identifier": "someone",
+    "prompt_cache_key": "page",
+    "stream": False,
+    "max_tokens": 16,
+    "max_completion_tokens": 16,
+}
+
+
+def test_fields_that_change_nothing_are_accepted(service: ServiceProcess) -> None:
+    body = {"model": MODEL, "messages": user("uno dos"), "temperature": 0, **HARMLESS}
+    response = service.client.post("/v1/chat/completions", json=body)
+    assert response.status_code == 200, response.text
+    assert response.json()["choices"][0]["message"]["content"] == "uno dos"
+
+
+REFUSED: dict[str, Any] = {
+    "logprobs": True,
+    "top_logprobs": 5,
+    "presence_penalty": 0.5,
+    "frequency_penalty": -1,
+    "tools": [{"type": "function", "function": {"name": "f"}}],
+    "tool_choice": "required",
+    "functions": [{"name": "f"}],
+    "logit_bias": {"5": 1},
+    "store": True,
+    "service_tier": "priority",
+    "modalities": ["text", "audio"],
+    "audio": {"voice": "alloy", "format": "wav"},
+    "prediction": {"type": "content", "content": "a"},
+    "reasoning_effort": "high",
+    "verbosity": "low",
+    "web_search_options": {},
+    "moderation": {"model": "omni-moderation-latest"},
+    "prompt_cache_retention": "24h",
+}
+
+
+@pytest.mark.parametrize("field", REFUSED)
+def test_what_cannot_be_honoured_is_refused_by_name(service: ServiceProcess, field: str) -> None:
+    body = {"model": MODEL, "messages": user("hola"), field: REFUSED[field]}
+    response = service.client.post("/v1/chat/completions", json=body)
+    error = response.json()["error"]
+    assert (response.status_code, error["param"], error["code"]) == (400, field, "unsupported_parameter")
+
+
+def test_leaving_cancels_every_choice(service: ServiceProcess) -> None:
+    with sync_client(service) as client:
+        stream = client.chat.completions.create(model=MODEL, messages=user(LONG), n=3, stream=True, max_tokens=2000)
+        next(iter(stream))
+        eventually(lambda: service.health()["queue"]["running"] == 3, "three are being generated", within_s=5)
+        stream.close()
+    eventually(lambda: idle(service), "all places are free", within_s=5)

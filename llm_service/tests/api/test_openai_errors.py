@@ -1,0 +1,219 @@
+"""Every error on /v1 has OpenAI's shape, and raises the right class in OpenAI's client."""
+
+import concurrent.futures
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from openai import OpenAI
+
+from tests.api.openai_clients import LONG, MODEL, ask, idle, sync_client, texts, user
+from tests.api.service_process import ServiceProcess, eventually, running_service
+
+HOLA = {"model": MODEL, "messages": user("hola")}
+CHAT = "/v1/chat/completions"
+
+
+def check(response: httpx.Response, status: int, code: str, param: str | None = None) -> dict[str, Any]:
+    """Check the shape of an error and return it."""
+    assert response.status_code == status, response.text
+    assert set(response.json()) == {"error"}
+    error: dict[str, Any] = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == ("invalid_request_error" if status < 500 else "server_error")
+    assert (error["code"], error["param"]) == (code, param)
+    assert error["message"]
+    assert response.headers["X-Request-ID"]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param"),
+    [
+        ({"model": None}, "invalid_type", "model"),
+        ({"messages": []}, "invalid_value", "messages"),
+        ({"messages": "hola"}, "invalid_type", "messages"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "invalid_value", "messages[0].role"),
+        ({"messages": [{"role": "user"}]}, "missing_required_parameter", "messages[0].content"),
+        ({"messages": [{"role": "user", "content": None}]}, "invalid_type", "messages[0].content"),
+        ({"messages": [{"role": "user", "content": []}]}, "invalid_value", "messages[0].content"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a"}}]}]},
+            "invalid_value",
+            "messages[0].content[0].type",
+        ),
+        ({"messages": [{"role": "user", "content": "a", "name": "b"}]}, "unsupported_parameter", "messages[0].name"),
+        ({"temperature": 2.1}, "invalid_value", "temperature"),
+        ({"top_p": -1}, "invalid_value", "top_p"),
+        ({"max_tokens": 0}, "invalid_value", "max_tokens"),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, "invalid_value", "max_tokens"),
+        ({"n": 0}, "invalid_value", "n"),
+        ({"n": 9}, "invalid_value", "n"),
+        ({"seed": -1}, "invalid_value", "seed"),
+        ({"stop": ["a"] * 9}, "invalid_value", "stop"),
+        ({"stop": [""]}, "invalid_value", "stop[0]"),
+        ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
+        ({"stream": "perhaps"}, "invalid_value", "stream"),
+        ({"response_format": {"type": "yaml"}}, "invalid_value", "response_format"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
+            "missing_required_parameter",
+            "response_format.json_schema.name",
+        ),
+        (
+            {"enable_thinking": True, "chat_template_kwargs": {"enable_thinking": False}},
+            "invalid_value",
+            "enable_thinking",
+        ),
+        ({"chat_template_kwargs": {"tone": "soft"}}, "unknown_parameter", "chat_template_kwargs.tone"),
+        ({"top_k": 5}, "unknown_parameter", "top_k"),
+    ],
+)
+def test_a_bad_field_is_named(service: ServiceProcess, change: dict[str, Any], code: str, param: str) -> None:
+    error = check(service.client.post(CHAT, json=HOLA | change), 400, code, param)
+    assert error["message"].startswith(param)
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"model": "default", ', b"\xff\xfe", b"[" * 100_000, b'{"model": "default", "temperature": NaN}', b""]
+)
+def test_a_malformed_body_is_refused(service: ServiceProcess, content: bytes) -> None:
+    response = service.client.post(CHAT, content=content, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_an_unknown_model_is_not_found(service: ServiceProcess) -> None:
+    error = check(service.client.post(CHAT, json=HOLA | {"model": "gpt-4o"}), 404, "model_not_found", "model")
+    assert "gpt-4o" in error["message"]
+    assert "'default'" in error["message"]
+
+
+def test_unknown_routes_and_wrong_methods_have_the_shape_too(service: ServiceProcess) -> None:
+    check(service.client.post("/v1/completions", json={}), 404, "not_found")
+    check(service.client.get("/v1"), 404, "not_found")
+    check(service.client.get(CHAT), 405, "method_not_allowed")
+    assert "retryable" in service.client.get("/v10/models").json()["error"]
+
+
+def test_a_senseless_deadline_is_refused(service: ServiceProcess) -> None:
+    response = service.client.post(CHAT, json=HOLA, headers={"X-Request-Timeout-Ms": "soon"})
+    check(response, 400, "invalid_value", "X-Request-Timeout-Ms")
+
+
+def test_a_deadline_ends_a_slow_request(service: ServiceProcess) -> None:
+    body = {"model": MODEL, "messages": user(LONG), "max_tokens": 2000, "n": 2}
+    response = service.client.post(CHAT, json=body, headers={"X-Request-Timeout-Ms": "200"})
+    check(response, 504, "deadline_exceeded")
+    assert response.headers["X-Should-Retry"] == "true"
+    eventually(lambda: idle(service), "its places are free", within_s=5)
+
+
+def test_a_body_larger_than_the_cap_is_refused(service: ServiceProcess) -> None:
+    body = {"model": MODEL, "messages": user("a" * 8 * 1024 * 1024)}
+    check(service.client.post(CHAT, json=body), 413, "request_too_large")
+
+
+def test_a_body_that_hides_its_size_is_refused_too(service: ServiceProcess) -> None:
+    def chunks() -> Any:
+        yield b'{"model": "default", "messages": [{"role": "user", "content": "'
+        for _ in range(9):
+            yield b"a" * 1024 * 1024
+
+    response = service.client.post(CHAT, content=chunks(), headers={"content-type": "application/json"})
+    check(response, 413, "request_too_large")
+
+
+def test_a_wrong_key_is_an_authentication_error() -> None:
+    with running_service(LLM_SERVICE_API_KEY="correct-horse") as guarded:
+        response = guarded.client.post(CHAT, json=HOLA)
+        check(response, 401, "invalid_api_key")
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+        with sync_client(guarded, key="wrong") as client, pytest.raises(openai.AuthenticationError):
+            client.models.list()
+        with sync_client(guarded, key="correct-horse") as client:
+            assert texts(ask(client, "hola", temperature=0)) == ["hola"]
+
+
+CLASSES: list[tuple[Callable[[OpenAI], Any], type[openai.APIStatusError], str]] = [
+    (lambda client: ask(client, "hola", temperature=3), openai.BadRequestError, "invalid_value"),
+    (lambda client: ask(client, "palabra " * 3000), openai.BadRequestError, "context_length_exceeded"),
+    (lambda client: ask(client, "[[reject]] hola"), openai.BadRequestError, "unsupported"),
+    (lambda client: client.models.retrieve("gpt-4o"), openai.NotFoundError, "model_not_found"),
+    (lambda client: ask(client, "[[fail]] hola"), openai.InternalServerError, "generation_failed"),
+]
+
+
+@pytest.mark.parametrize(("call", "expected", "code"), CLASSES)
+def test_the_client_raises_the_class_it_has_for_it(
+    service: ServiceProcess, call: Callable[[OpenAI], Any], expected: type[openai.APIStatusError], code: str
+) -> None:
+    with sync_client(service) as client, pytest.raises(expected) as caught:
+        call(client)
+    assert caught.value.code == code
+    assert caught.value.request_id
+
+
+def test_the_client_does_not_repeat_what_broke(service: ServiceProcess) -> None:
+    def asked() -> int:
+        return service.log().count(f"POST '{CHAT}' 500")
+
+    before = asked()
+    with sync_client(service, max_retries=2) as client, pytest.raises(openai.InternalServerError):
+        ask(client, "[[fail]] hola")
+    eventually(lambda: asked() > before, "the request is in the log")
+    assert asked() == before + 1
+
+
+def test_the_client_repeats_what_found_no_place() -> None:
+    with (
+        running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="0") as service,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        slow = {"model": MODEL, "messages": user("uno [[words:40]] [[slow:20]]")}
+        inside = pool.submit(service.client.post, CHAT, json=slow)
+        eventually(lambda: service.health()["queue"]["running"] == 1, "the only place is taken")
+        refused = service.client.post(CHAT, json=HOLA)
+        check(refused, 503, "overloaded")
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.headers["X-Should-Retry"] == "true"
+        with sync_client(service, max_retries=5) as client:
+            answer = client.chat.completions.with_raw_response.create(model=MODEL, messages=user("hola"))
+        assert answer.retries_taken >= 1
+        assert answer.parse().choices[0].message.content == "hola"
+        assert inside.result().status_code == 200
+
+
+def test_while_the_model_loads_the_client_is_told_when_to_return() -> None:
+    with running_service(
+        ready=False, LLM_BACKEND="transformers", LLM_MODEL="embedded", EMBEDDING_BACKEND="fake"
+    ) as loading:
+        response = loading.client.post(CHAT, json=HOLA)
+        check(response, 503, "model_loading")
+        assert int(response.headers["Retry-After"]) >= 1
+        assert loading.client.get("/v1/models").json()["data"][0]["id"] == "embedded"
+
+
+def test_while_it_drains_new_requests_are_sent_elsewhere() -> None:
+    with running_service() as service, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        slow = {"model": MODEL, "messages": user("uno [[words:100]] [[slow:20]]")}
+        inside = pool.submit(service.client.post, CHAT, json=slow)
+        eventually(lambda: service.health()["queue"]["running"] == 1, "it runs")
+        service.process.send_signal(signal.SIGTERM)
+        eventually(lambda: service.client.get("/readyz").status_code == 503, "not ready any more")
+        for path, body in ((CHAT, HOLA), ("/v1/embeddings", {"model": MODEL, "input": "a"})):
+            refused = service.client.post(path, json=body)
+            check(refused, 503, "draining")
+            assert refused.headers["Retry-After"]
+        assert inside.result().json()["usage"]["completion_tokens"] == 100
+
+
+def test_a_worker_that_dies_is_an_error_worth_repeating() -> None:
+    with running_service() as service:
+        response = service.client.post(CHAT, json=HOLA | {"messages": user("[[crash]] hola")})
+        check(response, 503, "engine_restarted")
+        assert response.headers["X-Should-Retry"] == "true"
+        assert service.client.post(CHAT, json=HOLA).status_code == 200

@@ -1,0 +1,146 @@
+"""Streams from /v1/chat/completions, as OpenAI's client sees them and on the wire."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from openai import APIError, BadRequestError
+from openai.types.chat import ChatCompletionChunk
+
+from tests.api.openai_clients import LONG, MODEL, async_client, idle, sync_client, user
+from tests.api.service_process import ServiceProcess, eventually
+
+
+def events(response: httpx.Response) -> list[Any]:
+    """Return the data of every event, in order."""
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line]
+    return [line if line == "[DONE]" else json.loads(line) for line in lines]
+
+
+def stream(service: ServiceProcess, content: str, **fields: Any) -> httpx.Response:
+    body = {"model": MODEL, "messages": user(content), "temperature": 0, "stream": True, **fields}
+    return service.client.post("/v1/chat/completions", json=body)
+
+
+def said(chunks: list[ChatCompletionChunk], index: int = 0) -> str:
+    pieces = [choice.delta.content or "" for chunk in chunks for choice in chunk.choices if choice.index == index]
+    return "".join(pieces)
+
+
+def test_a_stream_is_role_pieces_finish_done(service: ServiceProcess) -> None:
+    response = stream(service, "¿cómo se dice ñandú en bora? ɨ́ɨ́")
+    role, *pieces, finish, done = events(response)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.headers["X-Request-ID"]
+    assert role["choices"] == [
+        {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
+    ]
+    assert "".join(piece["choices"][0]["delta"]["content"] for piece in pieces) == "¿cómo se dice ñandú en bora? ɨ́ɨ́"
+    assert finish["choices"] == [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}]
+    assert done == "[DONE]"
+    assert len({(event["id"], event["created"], event["model"]) for event in (role, *pieces, finish)}) == 1
+    assert all(event["object"] == "chat.completion.chunk" and "usage" not in event for event in (role, *pieces, finish))
+
+
+def test_usage_comes_last_and_only_when_asked_for(service: ServiceProcess) -> None:
+    *others, counted, done = events(stream(service, "uno dos tres", stream_options={"include_usage": True}))
+    assert done == "[DONE]"
+    assert all(event["usage"] is None for event in others)
+    assert counted["choices"] == []
+    assert counted["usage"] == {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6}
+
+
+def test_the_client_reads_a_stream(service: ServiceProcess) -> None:
+    with sync_client(service) as client:
+        chunks = list(
+            client.chat.completions.create(model=MODEL, messages=user("uno dos tres"), temperature=0, stream=True)
+        )
+    assert said(chunks) == "uno dos tres"
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_choices_are_told_apart(service: ServiceProcess) -> None:
+    words = " ".join(f"palabra{number}" for number in range(10))
+    with sync_client(service) as client:
+        chunks = list(client.chat.completions.create(model=MODEL, messages=user(words), seed=5, n=3, stream=True))
+        whole = client.chat.completions.create(model=MODEL, messages=user(words), seed=5, n=3)
+    assert [said(chunks, index) for index in range(3)] == [choice.message.content for choice in whole.choices]
+    roles = [choice.index for chunk in chunks for choice in chunk.choices if choice.delta.role]
+    finished = [choice.index for chunk in chunks for choice in chunk.choices if choice.finish_reason]
+    assert sorted(roles) == sorted(finished) == [0, 1, 2]
+
+
+def test_an_answer_of_no_token_still_has_its_role_and_end(service: ServiceProcess) -> None:
+    role, finish, done = events(stream(service, "uno [[words:0]]"))
+    assert role["choices"][0]["delta"]["role"] == "assistant"
+    assert (finish["choices"][0]["finish_reason"], done) == ("stop", "[DONE]")
+
+
+def test_a_fault_after_the_first_token_is_an_error_event_without_done(service: ServiceProcess) -> None:
+    response = stream(service, "[[fail]] uno dos")
+    assert response.status_code == 200
+    *_, last = events(response)
+    assert last["error"]["code"] == "generation_failed"
+    assert last["error"]["type"] == "server_error"
+    assert "[DONE]" not in response.text
+
+
+def test_the_client_raises_on_a_fault_after_the_first_token(service: ServiceProcess) -> None:
+    with sync_client(service) as client:
+        chunks = client.chat.completions.create(model=MODEL, messages=user("[[fail]] uno"), stream=True)
+        with pytest.raises(APIError, match="told to fail") as caught:
+            list(chunks)
+    assert caught.value.code == "generation_failed"
+
+
+def test_one_choice_that_breaks_ends_the_stream_of_all(service: ServiceProcess) -> None:
+    response = stream(service, "[[fail]] uno dos", n=3)
+    assert "error" in events(response)[-1]
+    assert response.text.count('"error"') == 1
+    eventually(lambda: idle(service), "all places are free", within_s=5)
+
+
+def test_a_refusal_keeps_its_status(service: ServiceProcess) -> None:
+    with sync_client(service) as client, pytest.raises(BadRequestError) as caught:
+        client.chat.completions.create(model=MODEL, messages=user("[[reject-length]] a"), stream=True)
+    assert caught.value.code == "context_length_exceeded"
+
+
+def test_closing_a_stream_frees_its_place(service: ServiceProcess) -> None:
+    with sync_client(service) as client:
+        chunks = client.chat.completions.create(model=MODEL, messages=user(LONG), stream=True, max_tokens=2000)
+        next(iter(chunks))
+        assert not idle(service)
+        chunks.close()
+        eventually(lambda: idle(service), "its place is free", within_s=5)
+
+
+@pytest.mark.anyio
+async def test_cancelling_a_coroutine_frees_its_place(service: ServiceProcess) -> None:
+    async with async_client(service) as client:
+        asked = asyncio.create_task(
+            client.chat.completions.create(model=MODEL, messages=user(LONG), n=2, max_tokens=2000)
+        )
+        await asyncio.to_thread(eventually, lambda: service.health()["queue"]["running"] == 2, "both run")
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+    await asyncio.to_thread(eventually, lambda: idle(service), "its places are free", 5)
+
+
+@pytest.mark.anyio
+async def test_coroutines_read_streams_side_by_side(service: ServiceProcess) -> None:
+    async def read(client: Any, number: int) -> str:
+        pieces = []
+        chunks = await client.chat.completions.create(
+            model=MODEL, messages=user(f"pregunta {number} [[words:20]] [[slow:2]]"), temperature=0, stream=True
+        )
+        async for chunk in chunks:
+            pieces.append(chunk)
+        return said(pieces)
+
+    async with async_client(service) as client:
+        answers = await asyncio.gather(*(read(client, number) for number in range(12)))
+    assert answers == [" ".join(["pregunta", str(number)] * 10) for number in range(12)]
