@@ -71,7 +71,7 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         allow_origins=config.cors_origins,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["X-Request-ID", "Retry-After"],
+        expose_headers=["X-Request-ID", "Retry-After", "X-Cache"],
     )
     app.add_middleware(RequestContext)
     return app
