@@ -12,13 +12,16 @@ from engines.base import ChatMessage, GenerationRequest, SamplingParams
 from routers.openai_choices import ChoiceItem
 from routers.openai_errors import bad_parameter
 from schemas.openai_chat import ChatCompletionRequest, NamedSchemaFormat
+from services.decoding import choose_decoding
 from services.results import GenerationResult, Started
 
 MAX_SEED = 2**63
 
 
 def to_generation_requests(body: ChatCompletionRequest, config: Settings) -> list[GenerationRequest]:
-    """Return the request for each choice; raises the refusal of fields that contradict each other."""
+    """Return the request for each choice; raises the refusal of fields that contradict each other, or
+    ``InvalidRequest``.
+    """
     stream = bool(body.stream)
     if body.stream_options is not None and not stream:
         raise bad_parameter("stream_options", "only together with stream: true")
@@ -29,20 +32,27 @@ def to_generation_requests(body: ChatCompletionRequest, config: Settings) -> lis
         ChatMessage("system" if message.role == "developer" else message.role, message.text)
         for message in body.messages
     )
+    schema = _json_schema(body)
+    decoding = choose_decoding(
+        config,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        enable_thinking=_thinking(body),
+        json_schema=schema,
+    )
     sampling = SamplingParams(
         max_new_tokens=_max_tokens(body) or config.llm_max_new_tokens,
-        temperature=config.llm_temperature if body.temperature is None else body.temperature,
-        top_p=config.llm_top_p if body.top_p is None else body.top_p,
+        temperature=decoding.temperature,
+        top_p=decoding.top_p,
         stop=tuple(body.stop or ()),
-        json_schema=_json_schema(body),
+        json_schema=schema,
     )
-    thinking = _thinking(body)
     return [
         GenerationRequest(
             id=uuid.uuid4().hex,
             messages=messages,
             sampling=sampling if body.seed is None else replace(sampling, seed=(body.seed + index) % MAX_SEED),
-            enable_thinking=config.llm_enable_thinking if thinking is None else thinking,
+            enable_thinking=decoding.enable_thinking,
             stream=stream,
         )
         for index in range(count)

@@ -4,6 +4,8 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from engines.base import GenerationRequest
+from routers.cache_control import CACHE_HEADER_DOC, Caching, cache_headers
 from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Service, Timeout
 from routers.disconnect import ClientDisconnected, until_disconnect
 from routers.openai_chat_stream import completion_events
@@ -16,7 +18,9 @@ from schemas.openai_chat import ChatCompletionRequest
 from schemas.openai_chat_answer import ChatCompletion
 from schemas.openai_embedding import EmbeddingList, EmbeddingsRequest
 from schemas.openai_model import Model, ModelList
+from services.errors import InvalidRequest
 from services.llm_service import LLMService
+from services.results import GenerationItem
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
@@ -27,6 +31,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"])
     responses={
         200: {
             "content": {"text/event-stream": {}},
+            "headers": CACHE_HEADER_DOC,
             "description": "The answer; with stream, server-sent events that each hold a chunk, then [DONE]",
         },
         **openai_responses(400, 401, 404, 405, 413, 500, 503, 504),
@@ -34,7 +39,12 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"])
     summary="Answer a conversation",
 )
 async def chat_completions(
-    body: ChatCompletionRequest, request: Request, service: Service, config: Config, timeout_ms: Timeout = None
+    body: ChatCompletionRequest,
+    request: Request,
+    service: Service,
+    config: Config,
+    caching: Caching,
+    timeout_ms: Timeout = None,
 ) -> Response:
     """Continue the conversation in ``messages``, as OpenAI's chat completions do.
 
@@ -42,20 +52,33 @@ async def chat_completions(
     an event that holds an ``error``, and no ``[DONE]``.
     """
     chat_model(service, config).check(body.model)
+    try:
+        requests = to_generation_requests(body, config)
+    except InvalidRequest as error:
+        field, _, reason = error.message.partition(": ")
+        raise bad_parameter(field, reason) from error
     timeout_s = timeout_ms / 1000 if timeout_ms else None
-    requests = to_generation_requests(body, config)
-    items = side_by_side([service.stream(each, timeout_s) for each in requests])
+    items = side_by_side(
+        [service.stream(each, timeout_s, use_cache=caching.use_cache, fresh=caching.fresh) for each in requests]
+    )
     try:
         if body.stream:
             # Nothing is sent before the first token, so that a refusal still has a status of its own.
             first = await until_disconnect(request, anext(items))
             include_usage = bool(body.stream_options and body.stream_options.include_usage)
-            events = completion_events(first, items, _completion(service), include_usage=include_usage)
-            return StreamingResponse(events, media_type="text/event-stream", headers=SSE_HEADERS)
-        _, results = await until_disconnect(request, whole_answers(items))
+            return StreamingResponse(
+                completion_events(first, items, _completion(service), include_usage=include_usage),
+                media_type="text/event-stream",
+                headers=SSE_HEADERS | _cache_headers(first[1], requests),
+            )
+        started, results = await until_disconnect(request, whole_answers(items))
     except ClientDisconnected:
         return Response(status_code=CLIENT_CLOSED)
-    return Response(orjson.dumps(completion_body(_completion(service), results)), media_type="application/json")
+    return Response(
+        orjson.dumps(completion_body(_completion(service), results)),
+        media_type="application/json",
+        headers=_cache_headers(started, requests),
+    )
 
 
 @router.post(
@@ -65,13 +88,19 @@ async def chat_completions(
     summary="Turn texts into vectors",
 )
 async def embeddings(
-    body: EmbeddingsRequest, request: Request, service: Service, config: Config, timeout_ms: Timeout = None
+    body: EmbeddingsRequest,
+    request: Request,
+    service: Service,
+    config: Config,
+    caching: Caching,
+    timeout_ms: Timeout = None,
 ) -> Response:
     """Return one vector of length 1 for each text, in order, as OpenAI's embeddings do."""
     embedding_model(service, config).check(body.model)
     if len(body.input) > config.embed_max_texts:
         raise bad_parameter("input", f"at most {config.embed_max_texts} texts in one request")
-    work = service.embed(tuple(body.input), timeout_s=timeout_ms / 1000 if timeout_ms else None)
+    timeout_s = timeout_ms / 1000 if timeout_ms else None
+    work = service.embed(tuple(body.input), timeout_s=timeout_s, use_cache=caching.use_cache)
     try:
         result = await until_disconnect(request, work)
     except ClientDisconnected:
@@ -104,6 +133,11 @@ async def model(model: str, request: Request, service: Service, config: Config) 
 def _completion(service: LLMService) -> Completion:
     info = service.health().generator_info
     return Completion(service.model_name, info.fingerprint if info else None)
+
+
+def _cache_headers(first: GenerationItem, requests: list[GenerationRequest]) -> dict[str, str]:
+    # Of several choices each has a cache entry of its own.
+    return cache_headers(first) if len(requests) == 1 else {}
 
 
 def _model_card(request: Request, model: ServedModel) -> Model:

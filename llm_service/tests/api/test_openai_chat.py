@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.api.openai_clients import LONG, MODEL, ask, idle, sync_client, texts, user
@@ -189,3 +189,31 @@ def test_leaving_cancels_every_choice(service: ServiceProcess) -> None:
         eventually(lambda: service.health()["queue"]["running"] == 3, "three are being generated", within_s=5)
         stream.close()
     eventually(lambda: idle(service), "all places are free", within_s=5)
+
+
+def test_a_thought_is_told_from_the_answer(client: OpenAI) -> None:
+    message = ask(client, "<think> quizá uno </think> dos tres", temperature=0).choices[0].message
+    assert message.content == "dos tres"
+    assert message.model_extra == {"reasoning_content": "quizá uno"}
+    sent_back: list[Any] = [*user("a"), message, *user("cuatro")]
+    assert texts(client.chat.completions.create(model=MODEL, messages=sent_back, temperature=0)) == ["cuatro"]
+
+
+@pytest.mark.parametrize("how", [{"enable_thinking": True}, {"chat_template_kwargs": {"enable_thinking": True}}])
+def test_thinking_greedily_is_refused(client: OpenAI, how: dict[str, Any]) -> None:
+    assert texts(ask(client, "hola", extra_body=how)) == ["hola"]
+    with pytest.raises(BadRequestError) as caught:
+        ask(client, "hola", temperature=0, extra_body=how)
+    assert caught.value.param == "temperature"
+
+
+def test_an_answer_that_can_be_kept_says_whether_it_was(client: OpenAI) -> None:
+    def cache(**fields: Any) -> str | None:
+        raw = client.chat.completions.with_raw_response.create(model=MODEL, messages=user("guardar esto"), **fields)
+        return raw.headers.get("X-Cache")
+
+    seeded = {"seed": 1234}
+    assert [cache(**seeded), cache(**seeded), cache(**seeded, stream=True)] == ["miss", "hit", "hit"]
+    assert cache(**seeded, extra_headers={"Cache-Control": "no-store"}) is None
+    assert cache() is None
+    assert cache(**seeded, n=2) is None

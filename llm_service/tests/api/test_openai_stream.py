@@ -133,14 +133,21 @@ async def test_cancelling_a_coroutine_frees_its_place(service: ServiceProcess) -
 @pytest.mark.anyio
 async def test_coroutines_read_streams_side_by_side(service: ServiceProcess) -> None:
     async def read(client: Any, number: int) -> str:
-        pieces = []
         chunks = await client.chat.completions.create(
             model=MODEL, messages=user(f"pregunta {number} [[words:20]] [[slow:2]]"), temperature=0, stream=True
         )
-        async for chunk in chunks:
-            pieces.append(chunk)
-        return said(pieces)
+        return said([chunk async for chunk in chunks])
 
     async with async_client(service) as client:
         answers = await asyncio.gather(*(read(client, number) for number in range(12)))
     assert answers == [" ".join(["pregunta", str(number)] * 10) for number in range(12)]
+
+
+def test_a_thought_is_told_from_the_answer(service: ServiceProcess) -> None:
+    pieces = [
+        event["choices"][0]["delta"]
+        for event in events(stream(service, "<think> quizá uno </think> dos tres"))
+        if event != "[DONE]"
+    ]
+    assert "".join(piece.get("reasoning_content", "") for piece in pieces).strip() == "quizá uno"
+    assert "".join(piece.get("content", "") for piece in pieces).strip() == "dos tres"
