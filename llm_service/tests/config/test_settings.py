@@ -1,0 +1,63 @@
+"""Settings as the start of the service reads them, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+APP_DIR = Path(__file__).resolve().parents[2]
+PRINT = (
+    "import json; from config.settings import settings; "
+    "print(json.dumps({name: str(value) for name, value in settings}))"
+)
+KEPT = ("PATH", "HOME", "SYSTEMROOT")
+
+
+def read(**variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {"ENV_FILES": "none"} | variables
+    return subprocess.run(
+        [sys.executable, "-c", PRINT], cwd=APP_DIR, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def values(**variables: str) -> dict[str, str]:
+    answer = read(**variables)
+    assert answer.returncode == 0, answer.stderr
+    found: dict[str, str] = json.loads(answer.stdout)
+    return found
+
+
+EMPTY = dict.fromkeys(("LLM_MODEL", "LLM_TEMPERATURE", "LLM_SERVICE_API_KEY", "HF_HOME", "CORS_ORIGINS"), "")
+
+
+def test_an_empty_variable_is_one_that_is_not_set(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("".join(f"{name}=\n" for name in EMPTY))
+    plain = values()
+    assert values(**EMPTY) == plain
+    assert values(ENV_FILES=str(file)) == plain
+
+
+def test_an_empty_key_opens_nothing_to_others() -> None:
+    answer = read(LLM_SERVICE_HOST="0.0.0.0", LLM_SERVICE_API_KEY="")
+    assert answer.returncode != 0
+    assert "LLM_SERVICE_API_KEY" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"LLM_ENABLE_THINKING": "true", "LLM_TEMPERATURE": "0"}, "LLM_TEMPERATURE"),
+        ({"LLM_CACHE_MB": "-1"}, "LLM_CACHE_MB"),
+        ({"LLM_CACHE_TTL_S": "0"}, "LLM_CACHE_TTL_S"),
+        ({"EMBED_CACHE_MB": "nan"}, "EMBED_CACHE_MB"),
+    ],
+)
+def test_what_cannot_work_stops_the_start_with_one_line(variables: dict[str, str], named: str) -> None:
+    answer = read(**variables)
+    assert answer.returncode != 0
+    assert len(answer.stderr.strip().splitlines()) == 1
+    assert named in answer.stderr

@@ -1,0 +1,177 @@
+import asyncio
+import hashlib
+import random
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from engines.base import Embedded, EmbeddingRequest
+from engines.fake import DIMENSION, FakeEmbedder
+from services.admission import Admission
+from services.deadline import Deadline
+from services.embedding import Embedding
+from services.embedding_cache import EmbeddingCache, KeptVector, size_of, text_keys
+from services.errors import Overloaded
+from services.results import EmbeddingResult
+from tests.services.worker_double import EmbedderDouble
+
+pytestmark = pytest.mark.anyio
+MIB = 1024 * 1024
+
+
+class Caller:
+    """An ``Embedding`` over a worker's double."""
+
+    def __init__(self, max_bytes: int = MIB, admission: Admission | None = None) -> None:
+        self.worker = EmbedderDouble()
+        cache = EmbeddingCache(max_bytes) if max_bytes else None
+        self.embedding = Embedding(self.worker, admission or Admission(8, 8), cache)
+
+    async def embed(self, *texts: str, normalize: bool = True, use_cache: bool = True) -> EmbeddingResult:
+        return await self.embedding.run(
+            texts, Deadline(None), normalize=normalize, request_id=None, use_cache=use_cache
+        )
+
+
+def computed(*texts: str, normalize: bool = True) -> Embedded:
+    engine = FakeEmbedder()
+    engine.submit(EmbeddingRequest("id", texts, normalize))
+    (event,) = engine.step()
+    assert isinstance(event, Embedded)
+    return event
+
+
+def check(result: EmbeddingResult, *texts: str, normalize: bool = True) -> None:
+    """The result is bit for bit what the engine computes for these texts in this order."""
+    expected = computed(*texts, normalize=normalize)
+    assert result.vectors.dtype == np.float32
+    assert result.vectors.tobytes() == expected.vectors.tobytes()
+    assert (result.tokens, result.truncated) == (expected.tokens, expected.truncated)
+
+
+async def test_only_texts_that_are_not_known_are_computed_and_all_come_in_order() -> None:
+    caller = Caller()
+    await caller.embed("b", "d")
+    result = await caller.embed("a", "b", "c", "d", "e " * 300)
+    check(result, "a", "b", "c", "d", "e " * 300)
+    assert caller.worker.sent == [("b", "d"), ("a", "c", "e " * 300)]
+    assert result.truncated == (False, False, False, False, True)
+
+
+async def test_a_request_that_is_wholly_known_needs_no_worker() -> None:
+    caller = Caller(admission=Admission(1, 0))
+    await caller.embed("a", "b")
+    caller.worker.gate.clear()
+    waiting = asyncio.create_task(caller.embed("c"))
+    await asyncio.sleep(0)
+    check(await caller.embed("b", "a", "b"), "b", "a", "b")
+    with pytest.raises(Overloaded):
+        await caller.embed("a", "d")
+    caller.worker.gate.set()
+    check(await waiting, "c")
+
+
+async def test_a_text_that_comes_twice_is_computed_once() -> None:
+    caller = Caller()
+    check(await caller.embed("a", "b", "a", "a"), "a", "b", "a", "a")
+    assert caller.worker.sent == [("a", "b")]
+
+
+async def test_any_mixture_of_known_and_unknown_texts_is_merged_in_order() -> None:
+    caller, dice = Caller(), random.Random(1)
+    words = [f"palabra {number}" for number in range(40)]
+    for _ in range(60):
+        texts = dice.choices(words, k=dice.randint(1, 20))
+        check(await caller.embed(*texts), *texts)
+
+
+async def test_normalized_and_plain_vectors_are_kept_apart() -> None:
+    caller = Caller()
+    for normalize in (True, False, True, False):
+        check(await caller.embed("a", normalize=normalize), "a", normalize=normalize)
+    assert len(caller.worker.sent) == 2
+
+
+async def test_another_model_gets_all_texts_anew() -> None:
+    caller = Caller()
+    await caller.embed("a")
+    caller.worker.replace_model("other")
+    result = await caller.embed("a", "b")
+    assert result.fingerprint == "other"
+    assert caller.worker.sent == [("a",), ("a", "b")]
+
+
+async def test_vectors_of_two_models_are_never_mixed_when_the_worker_is_replaced_meanwhile() -> None:
+    caller = Caller()
+    await caller.embed("a")
+    caller.worker.gate.clear()
+    waiting = asyncio.create_task(caller.embed("a", "b"))
+    await asyncio.sleep(0)
+    caller.worker.replace_model("other")
+    caller.worker.gate.set()
+    result = await waiting
+    assert result.fingerprint == "other"
+    assert caller.worker.sent == [("a",), ("b",), ("a", "b")]
+    caller.worker.info = caller.worker.engine.info
+    await caller.embed("b")
+    assert caller.worker.sent[-1] == ("b",), "what the other model computed was not kept as this one's"
+
+
+async def test_who_wants_no_cache_neither_reads_nor_fills_it() -> None:
+    caller = Caller()
+    await caller.embed("a")
+    await caller.embed("a", "b", use_cache=False)
+    await caller.embed("b")
+    assert caller.worker.sent == [("a",), ("a", "b"), ("b",)]
+
+
+async def test_without_memory_everything_is_computed() -> None:
+    caller = Caller(max_bytes=0)
+    for _ in range(2):
+        check(await caller.embed("a"), "a")
+    assert len(caller.worker.sent) == 2
+
+
+async def test_results_can_be_changed_without_changing_what_is_kept() -> None:
+    caller = Caller()
+    first = await caller.embed("a", "b")
+    first.vectors[:] = 0
+    second = await caller.embed("a", "b")
+    second.vectors[:] = 0
+    check(await caller.embed("a", "b"), "a", "b")
+
+
+async def test_the_bytes_kept_are_bounded_and_the_longest_unused_goes_first() -> None:
+    caller = Caller(max_bytes=2 * size_of(KeptVector(bytes(4 * DIMENSION), 1, truncated=False)))
+    for text in ("a", "b", "a", "c", "a", "b"):
+        await caller.embed(text)
+    assert caller.worker.sent == [("a",), ("b",), ("c",), ("b",)]
+
+
+def test_the_size_told_is_the_memory_taken() -> None:
+    cache, count = EmbeddingCache(10**9), 2000
+    row = np.ones(DIMENSION, np.float32)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(count):
+            kept = KeptVector(row.tobytes(), 300 + number, truncated=False)
+            cache.put(hashlib.sha256(str(number).encode()).digest(), kept)
+        taken = (tracemalloc.get_traced_memory()[0] - before) / count
+    finally:
+        tracemalloc.stop()
+    told = size_of(KeptVector(row.tobytes(), 300, truncated=False))
+    assert 0.9 * told <= taken <= 1.05 * told
+
+
+def test_keys_tell_texts_models_and_normalisation_apart() -> None:
+    texts = ["", "a", "a ", "A", "\u00e1", "a\u0301", "\ud800", "0a", "1a", "\x00a"]
+    keys = [
+        key
+        for fingerprint in ("f", "f0", "")
+        for normalize in (True, False)
+        for key in text_keys(texts, fingerprint, normalize=normalize)
+    ]
+    assert len(set(keys)) == len(keys)
+    assert text_keys(["a", "a"], "f", normalize=True) == [keys[1]] * 2
