@@ -1,6 +1,6 @@
 """Between the wire models of embeddings and the service's own types; both APIs encode vectors here."""
 
-import base64
+from binascii import b2a_base64
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ def wire_vectors(
     if encoding_format == "float":
         return WireVectors(quantized.values, quantized.scales)
     rows = quantized.values.astype(quantized.values.dtype.newbyteorder("<"), copy=False)
-    return WireVectors([base64.b64encode(row).decode("ascii") for row in rows], quantized.scales)
+    return WireVectors([b2a_base64(row, newline=False).decode("ascii") for row in rows], quantized.scales)
 
 
 def wire_fingerprint(fingerprint: str, *, normalized: bool) -> str:

@@ -43,8 +43,8 @@ def quantize(vectors: FloatMatrix, output_dtype: OutputDtype) -> Quantized:
     codes, scales = _int8(vectors)
     if output_dtype == "int8":
         return Quantized(codes, scales)
-    shifted = (codes.astype(np.int16) + UINT8_ZERO_POINT).astype(np.uint8)
-    return Quantized(shifted, scales)
+    # Adding 128 modulo 256 is flipping the highest bit.
+    return Quantized(codes.view(np.uint8) ^ np.uint8(UINT8_ZERO_POINT), scales)
 
 
 def pack_signs(vectors: FloatMatrix) -> ByteMatrix:
@@ -61,7 +61,8 @@ def _int8(vectors: FloatMatrix) -> tuple[npt.NDArray[np.int8], Scales]:
     (docs/embedding-compression.md has the schemes this was compared with).
     """
     largest = np.abs(vectors).max(axis=1, keepdims=True)
-    # float64: dividing by a subnormal number would overflow float32. A zero vector stays one.
-    shares = vectors.astype(np.float64) / np.where(largest > 0, largest, 1)
-    codes = np.rint(shares * INT8_MAX).astype(np.int8)
-    return codes, (largest[:, 0] / np.float32(INT8_MAX)).astype(np.float32, copy=False)
+    # Dividing first: the inverse of a very small number would overflow. A vector of zeros stays one.
+    shares = vectors / np.where(largest > 0, largest, np.float32(1))
+    shares *= INT8_MAX
+    codes = np.rint(shares, out=shares).astype(np.int8)
+    return codes, largest[:, 0] / np.float32(INT8_MAX)
