@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from devtools import benchmarks, checking, doctor, testing
+from devtools import benchmarks, checking, doctor, models, testing
 from devtools.console import Console
 from devtools.environments import Setup, ensure, is_current, why_unmade
 from devtools.errors import DevError, InterruptedByUser
@@ -86,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     command("doctor", _doctor, "say what is wrong with this machine or the configuration, and the mend", makes=False)
     ingest = command("ingest", _ingest, "load documents into the backend's database; options go after --")
     ingest.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    text = "models of the LLM service: list, pull NAME, info NAME, remove NAME"
+    models.add_arguments(command("model", models.run, text, makes=False))
     return parser
 
 

@@ -19,7 +19,7 @@ from devtools.console import Console
 from devtools.layout import Workspace
 
 SHOW_ARGUMENTS = "import json, os, sys; print('ARGUMENTS', json.dumps([os.getcwd(), *sys.argv[1:]]))\n"
-COMMANDS = ("up", "setup", "test", "check", "bench", "doctor", "ingest")
+COMMANDS = ("up", "setup", "test", "check", "bench", "doctor", "ingest", "model")
 
 
 def lend_pytest(checkout: Checkout) -> None:

@@ -25,7 +25,7 @@ RESUMED_FROM_BYTES = 16 * 1024**2
 MARGIN_BYTES = 512 * 1024**2
 """What stays free on the disk beside the model."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OWN_PARTIAL = re.compile(r"[0-9a-f]+\.incomplete")
+_PARTIAL = ".incomplete"
 
 logger = logging.getLogger(__name__)
 
@@ -62,25 +62,37 @@ class LogProgress:
             logger.info("%s: %d of %d MB", self._what, self._done // 10**6, self._total // 10**6)
 
 
+def cache_folder() -> Path:
+    """Return the Hugging Face cache, whether or not it is there."""
+    return Path(constants.HF_HUB_CACHE).expanduser().resolve()
+
+
 def repository_folder(repo: str) -> Path:
     """Return where the cache keeps a repository, whether or not it is there."""
-    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+    return cache_folder() / repo_folder_name(repo_id=repo, repo_type="model")
 
 
 def missing_bytes(repo: str, commit: str, files: Sequence[RepositoryFile]) -> int:
-    """Return how many bytes of these files are still to be fetched, not counting partial files."""
-    folder = repository_folder(repo) / "snapshots" / commit
-    return sum(file.size for file in files if not (folder / file.path).is_file())
+    """Return how many bytes of these files are still to be fetched."""
+    folder = repository_folder(repo)
+    missing = 0
+    for file in files:
+        if (folder / "snapshots" / commit / file.path).is_file() or _size(folder / "blobs" / file.blob) == file.size:
+            continue
+        missing += file.size - min(file.size, _size(folder / "blobs" / f"{file.blob}{_PARTIAL}"))
+    return missing
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def check_disk(repo: str, needed: int) -> None:
     """Refuse a download that would fill the disk; ``needed`` in bytes. Raises ``ModelLoadError``."""
-    place = Path(constants.HF_HUB_CACHE).absolute()
+    place = cache_folder()
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
-    blobs = repository_folder(repo) / "blobs"
-    needed -= sum(file.stat().st_size for file in blobs.glob("*.incomplete") if _OWN_PARTIAL.fullmatch(file.name))
     if needed > 0 and needed + MARGIN_BYTES > free:
         raise ModelLoadError(
             f"{repo} needs {needed / 1e9:.2f} GB and {MARGIN_BYTES / 1e9:.2f} GB to spare, and "
@@ -118,14 +130,14 @@ def _fetch_blob(repo: str, commit: str, file: RepositoryFile, progress: Progress
     if etag is None or not re.fullmatch(r"[\w.-]+", etag):
         raise ModelLoadError(f"the hub does not say which version of {file.path} it has", fatal=False)
     blob = repository_folder(repo) / "blobs" / etag
-    lock = Path(constants.HF_HUB_CACHE) / ".locks" / repository_folder(repo).name / f"{etag}.lock"
+    lock = cache_folder() / ".locks" / repository_folder(repo).name / f"{etag}.lock"
     blob.parent.mkdir(parents=True, exist_ok=True)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(lock):
         if blob.is_file():
             progress.skip(file.size)
             return
-        partial = blob.with_name(f"{etag}.incomplete")
+        partial = blob.with_name(f"{etag}{_PARTIAL}")
         _resume(url, partial, file, progress)
         if _SHA256.fullmatch(etag) and _sha256(partial) != etag:
             partial.unlink()
@@ -134,7 +146,7 @@ def _fetch_blob(repo: str, commit: str, file: RepositoryFile, progress: Progress
 
 
 def _resume(url: str, partial: Path, file: RepositoryFile, progress: Progress) -> None:
-    here = partial.stat().st_size if partial.is_file() else 0
+    here = _size(partial)
     if here > file.size or file.size < RESUMED_FROM_BYTES:
         partial.unlink(missing_ok=True)
         here = 0

@@ -110,7 +110,10 @@ class ModelHub:
             return None
         except (httpx2.HTTPError, OSError) as error:
             raise _failed(name.repo, error) from error
-        files = (RepositoryFile(entry.rfilename, entry.size or 0) for entry in info.siblings or ())
+        files = (
+            RepositoryFile(entry.rfilename, entry.size or 0, (entry.lfs.sha256 if entry.lfs else entry.blob_id) or "")
+            for entry in info.siblings or ()
+        )
         licence = info.card_data.get("license") if info.card_data else None
         return RepositoryListing(name.repo, str(info.sha), tuple(files), str(licence) if licence else None)
 
@@ -135,7 +138,7 @@ class ModelHub:
             raise ModelLoadError(_gated(name.repo)) from error
         except (httpx2.HTTPError, OSError) as error:
             raise _failed(name.repo, error) from error
-        self._write_pin(name, listing.commit, [file.path for file in files])
+        self._write_pin(name, listing.commit, [file.path for file in files], listing.licence)
         return folder
 
     def _pin(self, name: HubName) -> tuple[str, tuple[str, ...]] | None:
@@ -145,8 +148,8 @@ class ModelHub:
             return None
         return pin.commit, pin.files
 
-    def _write_pin(self, name: HubName, commit: str, files: Sequence[str]) -> None:
-        self.pins.set(name.key, commit, name.revision or constants.DEFAULT_REVISION, sorted(files))
+    def _write_pin(self, name: HubName, commit: str, files: Sequence[str], licence: str | None = None) -> None:
+        self.pins.set(name.key, commit, name.revision or constants.DEFAULT_REVISION, sorted(files), licence)
 
 
 def cached_commit(repo: str, revision: str | None = None) -> str | None:

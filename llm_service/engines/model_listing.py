@@ -21,10 +21,13 @@ _SPLIT_GGUF = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class RepositoryFile:
-    """A file of a repository: its path there and its size in bytes."""
+    """A file of a repository: its path there, its size in bytes, and the name its content has in the
+    cache (empty when it is not known).
+    """
 
     path: str
     size: int
+    blob: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ def select(files: Sequence[RepositoryFile], kind: Format, file: str | None = Non
     """Choose the files of one format, the largest last (its arrival completes the model); empty when the
     repository does not hold the model in that format.
     """
+    files = [entry for entry in files if _stays_inside(entry.path)]
     if kind == "gguf":
         chosen = [entry for entry in files if entry.path == file]
     elif kind == "openvino":
@@ -80,6 +84,11 @@ def is_split_gguf(path: str) -> bool:
 def is_embedder(listing: RepositoryListing) -> bool:
     """Whether the repository holds a sentence-transformers model."""
     return listing.has("modules.json") or listing.has("1_Pooling/config.json")
+
+
+def _stays_inside(path: str) -> bool:
+    """Whether a path leads nowhere but into its repository's folder, on every platform."""
+    return not {"", ".", ".."} & set(path.split("/")) and "\\" not in path and ":" not in path
 
 
 def _is_text(path: str) -> bool:

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,13 +25,15 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Pin:
     """One model's revision: ``commit`` is its hash, ``requested`` the branch or tag that led to it,
-    ``files`` the paths that make the model complete, ``pinned_at`` an ISO time.
+    ``files`` the paths that make the model complete, ``pinned_at`` an ISO time, ``licence`` the hub's
+    name of it.
     """
 
     commit: str
     requested: str
     files: tuple[str, ...]
     pinned_at: str
+    licence: str | None = None
 
 
 class ModelPins:
@@ -47,7 +49,13 @@ class ModelPins:
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
             return {
-                key: Pin(entry["commit"], entry["requested"], tuple(entry["files"]), entry["pinned_at"])
+                key: Pin(
+                    entry["commit"],
+                    entry["requested"],
+                    tuple(entry["files"]),
+                    entry["pinned_at"],
+                    entry.get("licence"),
+                )
                 for key, entry in content["models"].items()
             }
         except FileNotFoundError:
@@ -62,11 +70,11 @@ class ModelPins:
         """Return one model's pin."""
         return self.all().get(key)
 
-    def set(self, key: str, commit: str, requested: str, files: Sequence[str]) -> None:
+    def set(self, key: str, commit: str, requested: str, files: Sequence[str], licence: str | None = None) -> None:
         """Pin a model to a commit; on a folder that cannot be written to, say so and go on."""
-        pin = Pin(commit, requested, tuple(files), datetime.now(UTC).isoformat(timespec="seconds"))
+        pin = Pin(commit, requested, tuple(files), datetime.now(UTC).isoformat(timespec="seconds"), licence)
         known = self.get(key)
-        if known is None or (known.commit, known.requested, known.files) != (commit, requested, pin.files):
+        if known is None or replace(known, pinned_at=pin.pinned_at) != pin:
             self._change(key, pin)
 
     def remove(self, key: str) -> None:

@@ -50,25 +50,25 @@ def resolve_generator(
     wanted = backends_in_order(backend, use_cuda=use_cuda)
     artifact = local_artifact(name) or cached_generator(name, wanted, hub)
     if artifact is not None:
-        return _first_that_serves(artifact, wanted)
+        return first_that_serves(artifact, wanted)
     if hub.reachable:
         plan = plan_generator(name, wanted, hub)
         folder = hub.fetch(plan.source.name, plan.listing, plan.files)
-        return _first_that_serves(_artifact(plan.source, folder, name), wanted)
+        return first_that_serves(_artifact(plan.source, folder, name), wanted)
     if offline_model == "none":
         raise ModelLoadError(
             f"{name} is not in the model cache and the hub cannot be reached. Connect once to download it, "
             f"set LLM_MODEL to a local folder or a .gguf file, or set LLM_OFFLINE_MODEL=embedded"
         )
     logger.warning("%s is not cached and the hub cannot be reached: the embedded model answers instead", name)
-    return _first_that_serves(_embedded_generator(requested=name), wanted)
+    return first_that_serves(_embedded_generator(requested=name), wanted)
 
 
 def resolve_embedder(name: str, *, hub: ModelHub) -> ModelArtifact:
     """Find the files of an embedding model. It is never replaced by another one: vectors of two
     models cannot be compared. Raises ``ModelLoadError``.
     """
-    artifact = embedded_embedder(name) or _local_embedder(name) or cached_embedder(name, hub)
+    artifact = embedded_embedder(name) or local_embedder(name) or cached_embedder(name, hub)
     if artifact is not None:
         return artifact
     if not hub.reachable:
@@ -143,7 +143,7 @@ def _artifact(source: Source, folder: Path, requested: str) -> ModelArtifact:
     return ModelArtifact(path, source.kind, requested, requested)
 
 
-def _local_embedder(name: str) -> ModelArtifact | None:
+def local_embedder(name: str) -> ModelArtifact | None:
     folder = Path(name).expanduser()
     return ModelArtifact(folder.resolve(), "safetensors", name, name) if folder.is_dir() else None
 
@@ -163,7 +163,7 @@ def _package_folder(package: str) -> Path | None:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _first_that_serves(artifact: ModelArtifact, wanted: Sequence[Backend]) -> ResolvedModel:
+def first_that_serves(artifact: ModelArtifact, wanted: Sequence[Backend]) -> ResolvedModel:
     obstacles = {backend: find_obstacle(artifact, backend) for backend in wanted}
     able = [backend for backend, obstacle in obstacles.items() if obstacle is None]
     if not able:

@@ -1,0 +1,102 @@
+"""Decides what ``model pull`` downloads, and downloads it."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from config.settings import Settings
+from engines.base import ModelLoadError
+from engines.model_download import missing_bytes
+from engines.model_hub import ModelHub
+from engines.model_listing import is_embedder
+from engines.model_names import parse_hub_name
+from engines.model_sources import FetchPlan, plan_embedder, plan_generator
+from engines.models import EMBEDDED, embedded_embedder
+from model_store.configured import pins_of, wanted_backends
+from model_store.inventory import StoredModel, describe_folder, describe_gguf
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What is about to be downloaded; ``missing`` and ``total`` in bytes. ``pinned`` is the commit that
+    was pinned before, ``newest`` the hub's when that is another one.
+    """
+
+    plan: FetchPlan
+    total: int
+    missing: int
+    pinned: str | None
+    newest: str | None
+
+
+class TerminalProgress:
+    """A bar on standard error with rate and time left."""
+
+    def __init__(self, total: int) -> None:
+        # Where nobody watches, a line a minute shows that it lives.
+        every = 0.1 if sys.stderr.isatty() else 60.0
+        self._bar: Any = tqdm(total=total, unit="B", unit_scale=True, file=sys.stderr, mininterval=every)
+
+    def skip(self, size: int) -> None:
+        """Count what was here already, and not as speed."""
+        self._bar.initial += size
+        self._bar.update(size)
+
+    def advance(self, size: int) -> None:
+        """Count what has come in."""
+        self._bar.update(size)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+def plan_pull(name: str, settings: Settings, hub: ModelHub, *, update: bool) -> Pull:
+    """Choose the files as the service would; asks the hub. Raises ``ModelLoadError``."""
+    if name == EMBEDDED or (name != EMBEDDED and embedded_embedder(name) is not None):
+        raise ModelLoadError(f"{name} is installed with the service (python dev.py setup): there is nothing to fetch")
+    if Path(name).expanduser().exists():
+        raise ModelLoadError(f"{name} is on this machine already: set LLM_MODEL to it")
+    plan = _plan(name, settings, hub, newest=update)
+    pin = hub.pins.get(plan.source.name.key)
+    newest = None
+    if pin is not None and not update and plan.source.name.revision is None:
+        head = hub.look_up(plan.source.name, newest=True)
+        newest = head.commit if head is not None and head.commit != pin.commit else None
+    return Pull(
+        plan=plan,
+        total=sum(file.size for file in plan.files),
+        missing=missing_bytes(plan.listing.repo, plan.listing.commit, plan.files),
+        pinned=pin.commit if pin else None,
+        newest=newest,
+    )
+
+
+def run_pull(pull: Pull, hub: ModelHub) -> StoredModel:
+    """Download what is missing, pin the revision, and describe the model. Raises ``ModelLoadError``."""
+    progress = TerminalProgress(pull.total)
+    try:
+        folder = hub.fetch(pull.plan.source.name, pull.plan.listing, pull.plan.files, progress)
+    finally:
+        progress.close()
+    name = pull.plan.source.name
+    if name.file is not None:
+        return describe_gguf(name.key, folder / name.file, "cache")
+    return describe_folder(name.repo, folder, "cache")
+
+
+def make_hub(settings: Settings) -> ModelHub:
+    """Return the hub as the service sees it, with the same pins."""
+    return ModelHub(pins_of(settings))
+
+
+def _plan(name: str, settings: Settings, hub: ModelHub, *, newest: bool) -> FetchPlan:
+    asked = parse_hub_name(name)
+    if asked.file is None:
+        own = hub.look_up(asked, newest=newest)
+        if name == settings.embedding_model or (own is not None and is_embedder(own)):
+            return plan_embedder(name, hub, newest=newest)
+    return plan_generator(name, wanted_backends(settings), hub, newest=newest)
