@@ -1,0 +1,311 @@
+"""The response cache and what is shared by requests under way, as callers see them."""
+
+import concurrent.futures
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.service_process import ServiceProcess, eventually, question, running_service
+from tests.api.test_generate import events_of
+
+URL = "/api/llm/generate"
+SLOW = "[[words:30]] [[slow:40]]"
+"""An answer that takes more than a second."""
+
+
+def ask(service: ServiceProcess, content: str, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    return service.client.post(URL, json=question(content, **({"temperature": 0} | fields)), headers=headers)
+
+
+def cache_of(response: httpx.Response) -> str | None:
+    assert response.status_code == 200, response.text
+    found: str | None = response.headers.get("X-Cache")
+    return found
+
+
+def queue_of(service: ServiceProcess) -> tuple[int, int]:
+    queue = service.health()["queue"]
+    return queue["running"], queue["waiting"]
+
+
+def runs(service: ServiceProcess, running: int, waiting: int = 0) -> None:
+    eventually(lambda: queue_of(service) == (running, waiting), f"{running} run and {waiting} wait", within_s=10)
+
+
+@contextlib.contextmanager
+def asking(count: int) -> Iterator[Callable[..., "concurrent.futures.Future[httpx.Response]"]]:
+    """Ask in threads; what is asked first arrives first."""
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        yield lambda *arguments, **fields: pool.submit(ask, *arguments, **fields)
+
+
+class Listener:
+    """Follows a streamed answer that has begun, until it hangs up."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        assert response.status_code == 200
+        self._response = response
+        self._lines = response.iter_lines()
+        self._first = next(self._lines)
+
+    def rest(self) -> list[str]:
+        """Return all events to the end, as text."""
+        return [line.removeprefix("data: ") for line in (self._first, *self._lines) if line.startswith("data: ")]
+
+    def hang_up(self) -> None:
+        """Leave before the end."""
+        self._response.close()
+
+
+@contextlib.contextmanager
+def listening(service: ServiceProcess, content: str, **fields: Any) -> Iterator[Listener]:
+    """Ask for a stream and wait until it has begun; leaving the block hangs up."""
+    body = question(content, temperature=0, stream=True, **fields)
+    with service.client.stream("POST", URL, json=body) as response:
+        listener = Listener(response)  # httpx closes the connection when nobody holds this
+        yield listener
+
+
+# --- kept answers --------------------------------------------------------------------------------
+
+
+def test_the_second_time_the_answer_comes_from_the_cache(service: ServiceProcess) -> None:
+    first, second = ask(service, "a uno dos"), ask(service, "a uno dos")
+    assert (cache_of(first), cache_of(second)) == ("miss", "hit")
+    before, after = first.json(), second.json()
+    assert (before["cached"], after["cached"]) == (False, True)
+    assert after["request_id"] == second.headers["X-Request-ID"] != before["request_id"]
+    assert after["timings"]["queue_ms"] == 0
+    assert after["timings"]["ttft_ms"] <= after["timings"]["total_ms"]
+    assert after["timings"]["tokens_per_second"] == 0
+    own = {"cached", "request_id", "timings"}
+    assert {name: before[name] for name in before.keys() - own} == {name: after[name] for name in after.keys() - own}
+
+
+def test_a_seed_makes_an_answer_worth_keeping(service: ServiceProcess) -> None:
+    text = "b uno dos tres cuatro cinco seis"
+    found = [cache_of(ask(service, text, temperature=0.7, seed=seed)) for seed in (1, 1, 2, 1, 2)]
+    assert found == ["miss", "hit", "miss", "hit", "hit"]
+
+
+def test_a_sampled_answer_is_never_kept(service: ServiceProcess) -> None:
+    assert [cache_of(ask(service, "c uno dos", temperature=0.7)) for _ in range(2)] == [None, None]
+    assert not ask(service, "c uno dos", temperature=0.7).json()["cached"]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"max_new_tokens": 2}, {"top_p": 0.5}, {"stop": ["tres"]}, {"seed": 3}, {"temperature": 0.1, "seed": 3}]
+)
+def test_another_request_is_another_answer(service: ServiceProcess, fields: dict[str, Any]) -> None:
+    ask(service, "d uno dos tres")
+    assert cache_of(ask(service, "d uno dos tres", **fields)) == "miss"
+
+
+def test_streamed_and_plain_answers_come_from_the_same_cache(service: ServiceProcess) -> None:
+    for text, kinds in (("e uno dos", (False, True)), ("f uno dos", (True, False))):
+        assert [cache_of(ask(service, text, stream=stream)) for stream in kinds] == ["miss", "hit"]
+    hit = ask(service, "f uno dos", stream=True)
+    *deltas, whole, done = events_of(hit)
+    assert "".join(delta["delta"] for delta in deltas) == whole["answer"] == "f uno dos"
+    assert (whole["cached"], done) == (True, "[DONE]")
+
+
+def test_no_store_neither_reads_nor_writes(service: ServiceProcess) -> None:
+    no_store = {"Cache-Control": "No-Store"}
+    assert cache_of(ask(service, "g uno", no_store)) is None
+    assert cache_of(ask(service, "g uno")) == "miss"
+    again = ask(service, "g uno", no_store)
+    assert (cache_of(again), again.json()["cached"]) == (None, False)
+
+
+def test_no_cache_writes_but_does_not_read(service: ServiceProcess) -> None:
+    no_cache = {"Cache-Control": "max-age=0, no-cache"}
+    found = [cache_of(ask(service, "h uno", headers)) for headers in (no_cache, None, no_cache, None)]
+    assert found == ["miss", "hit", "miss", "hit"]
+
+
+def test_a_failure_is_not_kept(service: ServiceProcess) -> None:
+    for _ in range(2):
+        response = ask(service, "[[fail]] i uno")
+        assert (response.status_code, response.headers.get("X-Cache")) == (500, None)
+
+
+def test_an_answer_grows_old() -> None:
+    with running_service(LLM_CACHE_TTL_S="0.3") as service:
+        assert cache_of(ask(service, "uno")) == "miss"
+        eventually(lambda: cache_of(ask(service, "uno")) == "miss", "it is computed again", within_s=10)
+
+
+def test_the_memory_for_answers_is_bounded() -> None:
+    with running_service(LLM_CACHE_MB="0.02") as service:  # about 25 answers
+        for number in range(60):
+            assert cache_of(ask(service, f"uno {number}")) == "miss"
+        assert cache_of(ask(service, "uno 59")) == "hit"
+        assert cache_of(ask(service, "uno 0")) == "miss"
+
+
+def test_without_memory_nothing_is_kept_or_shared() -> None:
+    with running_service(LLM_CACHE_MB="0") as service, asking(2) as start:
+        assert [cache_of(ask(service, "uno")) for _ in range(2)] == [None, None]
+        answers = [start(service, f"dos {SLOW}") for _ in range(2)]
+        runs(service, 2)
+        assert [cache_of(answer.result()) for answer in answers] == [None, None]
+
+
+def test_a_kept_answer_needs_no_place_in_a_full_queue() -> None:
+    with running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="0") as service:
+        ask(service, "uno dos")
+        with listening(service, "largo [[words:2000]] [[slow:50]]", max_new_tokens=2000):
+            assert ask(service, "otro").status_code == 503
+            assert cache_of(ask(service, "uno dos")) == "hit"
+            assert cache_of(ask(service, "uno dos", stream=True)) == "hit"
+
+
+def test_a_kept_answer_needs_no_worker() -> None:
+    with running_service() as service:
+        ask(service, "uno dos")
+        service.workers()["generator"].suspend()
+        assert cache_of(ask(service, "uno dos")) == "hit"
+        service.workers()["generator"].kill()
+        eventually(lambda: service.health()["workers"]["generator"] == "restarting", "it is being replaced")
+        assert cache_of(ask(service, "uno dos")) == "hit"
+        assert cache_of(ask(service, "dos")) == "miss"
+
+
+# --- shared requests under way -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_identical_requests_are_computed_once(service: ServiceProcess, stream: bool) -> None:
+    text = f"j{stream} uno dos {SLOW}"
+    with asking(5) as start:
+        first = start(service, text, stream=stream)
+        runs(service, 1)
+        others = [start(service, text, stream=stream) for _ in range(4)]
+        answers = [answer.result() for answer in (first, *others)]
+    assert service.health()["queue"]["running"] == 0
+    assert [cache_of(answer) for answer in answers] == ["miss"] * 5
+    assert len({answer.headers["X-Request-ID"] for answer in answers}) == 5
+    if stream:
+        for answer in answers:
+            *deltas, whole, done = events_of(answer)
+            assert "".join(delta["delta"] for delta in deltas) == whole["answer"]
+            assert (whole["cached"], whole["request_id"], done) == (False, answer.headers["X-Request-ID"], "[DONE]")
+    else:
+        assert len({answer.json()["answer"] for answer in answers}) == 1
+        assert answers[1].json()["timings"]["total_ms"] <= answers[0].json()["timings"]["total_ms"]
+
+
+def test_only_one_of_them_is_generated(service: ServiceProcess) -> None:
+    text = f"k uno dos {SLOW}"
+    with asking(6) as start:
+        shared = [start(service, text) for _ in range(4)]
+        runs(service, 1)
+        alone = [start(service, text, {"Cache-Control": "no-store"}) for _ in range(2)]
+        runs(service, 3)
+        assert [answer.result().status_code for answer in (*shared, *alone)] == [200] * 6
+
+
+def test_who_joins_a_request_that_waits_takes_no_place_in_the_queue() -> None:
+    with running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="1") as service, asking(4) as start:
+        with listening(service, "largo [[words:2000]] [[slow:20]]", max_new_tokens=2000):
+            shared = [start(service, "uno dos") for _ in range(4)]
+            runs(service, 1, waiting=1)
+            assert ask(service, "otro").status_code == 503
+        assert [answer.result().json()["answer"] for answer in shared] == ["uno dos"] * 4
+
+
+def test_the_others_get_the_whole_answer_when_the_first_one_leaves(service: ServiceProcess) -> None:
+    text = f"l uno dos {SLOW}"
+    with listening(service, text) as first, listening(service, text) as second:
+        assert queue_of(service) == (1, 0)
+        first.hang_up()
+        *deltas, whole, done = second.rest()
+    assert "".join(json.loads(delta)["delta"] for delta in deltas) == json.loads(whole)["answer"]
+    assert done == "[DONE]"
+    assert cache_of(ask(service, text)) == "hit"
+
+
+@pytest.mark.parametrize("callers", [1, 3])
+def test_generation_stops_when_the_last_one_leaves(service: ServiceProcess, callers: int) -> None:
+    text = f"m{callers} uno dos [[words:2000]] [[slow:50]]"
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(listening(service, text, max_new_tokens=2000)) for _ in range(callers)]
+        for listener in listeners:
+            assert queue_of(service) == (1, 0)
+            listener.hang_up()
+    runs(service, 0)
+    assert cache_of(ask(service, text, max_new_tokens=2)) == "miss"
+
+
+@pytest.mark.parametrize("hurried", ["first", "second"])
+def test_a_deadline_is_that_of_its_own_caller(service: ServiceProcess, hurried: str) -> None:
+    text, in_a_hurry = f"n{hurried} uno dos {SLOW}", {"X-Request-Timeout-Ms": "500"}
+    with asking(2) as start:
+        first = start(service, text, in_a_hurry if hurried == "first" else None)
+        runs(service, 1)
+        second = start(service, text, in_a_hurry if hurried == "second" else None)
+        late, patient = (first, second) if hurried == "first" else (second, first)
+        assert late.result().status_code == 504
+        assert late.result().json()["error"]["type"] == "deadline_exceeded"
+        assert queue_of(service) == (1, 0)
+        assert patient.result().status_code == 200
+
+
+def test_a_failure_reaches_all_who_wait(service: ServiceProcess) -> None:
+    with asking(3) as start:
+        first = start(service, "[[fail]] [[slow:800]] o uno")
+        runs(service, 1)
+        others = [start(service, "[[fail]] [[slow:800]] o uno") for _ in range(2)]
+        answers = [answer.result() for answer in (first, *others)]
+    assert [answer.json()["error"]["type"] for answer in answers] == ["generation_failed"] * 3
+    assert len({answer.json()["error"]["request_id"] for answer in answers}) == 3
+
+
+def test_a_worker_that_dies_fails_all_who_wait_and_the_next_is_served(service: ServiceProcess) -> None:
+    text = f"p uno dos {SLOW}"
+    with asking(3) as start:
+        first = start(service, text)
+        runs(service, 1)
+        others = [start(service, text) for _ in range(2)]
+        with contextlib.suppress(concurrent.futures.TimeoutError):
+            others[-1].result(timeout=0.3)
+        service.workers()["generator"].kill()
+        answers = [answer.result() for answer in (first, *others)]
+    assert [answer.json()["error"]["type"] for answer in answers] == ["engine_restarted"] * 3
+    assert cache_of(ask(service, text)) == "miss"
+
+
+# --- vectors -------------------------------------------------------------------------------------
+
+
+def embed(service: ServiceProcess, *texts: str, **headers: str) -> httpx.Response:
+    return service.client.post("/api/llm/embed", json={"texts": texts}, headers=headers)
+
+
+def test_texts_embedded_before_need_no_worker() -> None:
+    with running_service() as service:
+        known = embed(service, "uno", "dos").json()
+        service.workers()["embedder"].suspend()
+        again = embed(service, "dos", "uno", "dos").json()
+        assert again["embeddings"] == [known["embeddings"][at] for at in (1, 0, 1)]
+        limits = {"X-Request-Timeout-Ms": "300"}
+        assert embed(service, "uno", "tres", **limits).status_code == 504
+        for directive in ("no-store", "no-cache"):
+            assert embed(service, "uno", **limits, **{"Cache-Control": directive}).status_code == 504
+        service.workers()["embedder"].resume()
+        mixed = embed(service, "tres", "uno").json()
+        assert mixed["embeddings"][1] == known["embeddings"][0]
+        assert mixed["embeddings"][0] == embed(service, "tres", **{"Cache-Control": "no-store"}).json()["embeddings"][0]
+
+
+def test_without_memory_every_text_is_embedded() -> None:
+    with running_service(EMBED_CACHE_MB="0") as service:
+        assert embed(service, "uno").status_code == 200
+        service.workers()["embedder"].suspend()
+        assert embed(service, "uno", **{"X-Request-Timeout-Ms": "300"}).status_code == 504
+        service.workers()["embedder"].resume()
