@@ -1,42 +1,22 @@
 """One static batch: requests that the library's own ``generate()`` carries through together."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
 from typing import Any
 
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from engines.base import (
-    Failed,
-    Failure,
-    Finished,
-    FinishReason,
-    FirstToken,
-    GenerationRequest,
-    RequestEvent,
-    TextDelta,
-)
-from engines.text_assembly import TextAssembler
-from engines.transformers_sampling import RowSampler, choose_tokens, unusable_rows
-
-
-@dataclass(slots=True, eq=False)
-class Row:
-    """A request and how far it has come. ``cancelled`` is set by the engine's thread and read by the
-    batch's; everything else belongs to the batch's thread once the batch has begun.
-    """
-
-    request: GenerationRequest
-    prompt_ids: list[int]
-    max_new_tokens: int
-    text: TextAssembler
-    sampler: RowSampler
-    cancelled: bool = field(default=False)
-    ended: bool = field(default=False)
-
+from engines.base import RequestEvent
+from engines.transformers_loading import LoadedModel
+from engines.transformers_rows import UNUSABLE, Row
+from engines.transformers_sampling import choose_tokens, unusable_rows
 
 Emit = Callable[[Row, RequestEvent], None]
+
+
+class _Abandoned(Exception):
+    """Nobody waits for any row of the batch any more."""
 
 
 class StaticBatch:
@@ -44,43 +24,54 @@ class StaticBatch:
 
     ``generate()`` decides by ``argmax`` which token comes next and asks after each whether a row is
     done; both questions are answered here, row by row: the first by leaving nothing but the token
-    that was sampled, the second by reading that token.
+    that was sampled, the second by reading that token. Prompts are read ``prefill_tokens`` at a time
+    (all rows together), since a pass cannot be interrupted and a cancel waits for its end.
     """
 
-    def __init__(self, model: Any, rows: Sequence[Row], *, stop_ids: frozenset[int], pad_id: int, emit: Emit) -> None:
-        self._model = model
+    def __init__(self, loaded: LoadedModel, rows: Sequence[Row], *, emit: Emit) -> None:
+        self._loaded = loaded
         self._rows = rows
-        self._stop_ids = stop_ids
-        self._pad_id = pad_id
         self._emit = emit
+        self._all_greedy = all(row.sampler.greedy for row in rows)
 
     def run(self) -> None:
         """Generate; what comes of each row goes to ``emit``. Raises what the library raises."""
         ids, mask = self._left_padded()
-        with torch.inference_mode():
-            self._model.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=max(row.max_new_tokens for row in self._rows),
-                logits_processor=LogitsProcessorList([_Chooser(self)]),
-                stopping_criteria=StoppingCriteriaList([_Collector(self)]),
-            )
+        model = self._loaded.model
+        config = deepcopy(model.generation_config)
+        config.max_new_tokens = max(row.max_new_tokens for row in self._rows)
+        config.prefill_chunk_size = max(1, self._loaded.prefill_tokens // len(self._rows))
+        watch = model.register_forward_pre_hook(self._stop_when_abandoned)
+        try:
+            with torch.inference_mode():
+                model.generate(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    generation_config=config,
+                    logits_processor=LogitsProcessorList([_Chooser(self)]),
+                    stopping_criteria=StoppingCriteriaList([_Collector(self)]),
+                )
+        except _Abandoned:
+            return
+        finally:
+            watch.remove()
 
     def fail(self, message: str) -> None:
         """End the rows that have not ended."""
         for row in self._rows:
             if not row.ended:
-                self._fail_row(row, message)
+                self._emit(row, row.fail(message))
 
     def choose(self, scores: torch.Tensor) -> torch.Tensor:
-        """Turn ``scores`` (rows, vocabulary) into ones whose only candidate is the chosen token."""
+        """Turn ``scores`` (rows, vocabulary) into ones whose largest is the chosen token's."""
         for row, unusable in zip(self._rows, unusable_rows(scores), strict=True):
             if unusable and not row.ended:
-                self._fail_row(row, "the model computed no usable probabilities for this request")
-        chosen = choose_tokens(scores, [None if row.ended else row.sampler for row in self._rows])
-        ended = torch.tensor([row.ended for row in self._rows], device=scores.device)
-        chosen = chosen.masked_fill(ended, self._pad_id)
-        return scores.fill_(-torch.inf).scatter_(1, chosen.unsqueeze(1), 0.0)
+                self._emit(row, row.fail(UNUSABLE))
+        if self._all_greedy:
+            return scores
+        samplers = [None if row.ended else row.sampler for row in self._rows]
+        chosen = choose_tokens(scores, samplers, top_k=self._loaded.top_k)
+        return scores.scatter_(1, chosen.unsqueeze(1), torch.inf)
 
     def collect(self, ids: torch.Tensor) -> torch.Tensor:
         """Read the newest token of each row of ``ids`` (rows, tokens); return which rows are done."""
@@ -88,41 +79,23 @@ class StaticBatch:
             if row.cancelled:
                 row.ended = True
             if not row.ended:
-                self._take(row, token)
+                for event in row.take(token, self._loaded.stop_ids):
+                    self._emit(row, event)
         return torch.tensor([row.ended for row in self._rows], device=ids.device)
 
-    def _take(self, row: Row, token: int) -> None:
-        request, text = row.request, row.text
-        if text.token_count == 0:
-            self._emit(row, FirstToken(request.id))
-        delta = text.push([token])
-        reason = self._reason(row, token)
-        if reason is not None:
-            delta += text.finish()
-        if delta and request.stream:
-            self._emit(row, TextDelta(request.id, delta))
-        if reason is not None:
-            row.ended = True
-            reason = "stop" if text.stopped else reason
-            self._emit(row, Finished(request.id, text.text, reason, len(row.prompt_ids), text.token_count))
-
-    def _reason(self, row: Row, token: int) -> FinishReason | None:
-        if row.text.stopped or token in self._stop_ids:
-            return "stop"
-        return "length" if row.text.token_count >= row.max_new_tokens else None
-
-    def _fail_row(self, row: Row, message: str) -> None:
-        row.ended = True
-        self._emit(row, Failed(row.request.id, Failure.GENERATION_FAILED, message))
+    def _stop_when_abandoned(self, _module: Any, _args: Any) -> None:
+        if all(row.cancelled or row.ended for row in self._rows):
+            raise _Abandoned
 
     def _left_padded(self) -> tuple[torch.Tensor, torch.Tensor]:
         longest = max(len(row.prompt_ids) for row in self._rows)
-        ids = torch.full((len(self._rows), longest), self._pad_id, dtype=torch.long)
+        ids = torch.full((len(self._rows), longest), self._loaded.pad_id, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for at, row in enumerate(self._rows):
             ids[at, longest - len(row.prompt_ids) :] = torch.tensor(row.prompt_ids)
             mask[at, longest - len(row.prompt_ids) :] = 1
-        return ids.to(self._model.device), mask.to(self._model.device)
+        device = self._loaded.model.device
+        return ids.to(device), mask.to(device)
 
 
 class _Chooser(LogitsProcessor):

@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from engines.base import Engine, GenerationRequest
 from tests.engines.driving import chat
+
+if TYPE_CHECKING:
+    from tests.engines.tiny_engine import LoadTiny
 
 
 def package_folder(name: str) -> Path:
@@ -54,7 +58,7 @@ def _fake_generator() -> GeneratorCase:
     )
 
 
-def _transformers_generator(model_file: Path) -> GeneratorCase:
+def _transformers_generator(model_file: Path, batching: Literal["static", "continuous"] = "static") -> GeneratorCase:
     from engines.transformers_generator import TransformersGenerator
     from tests.engines.sabotage import TRIGGER, not_a_number_for_rows_with
 
@@ -66,12 +70,19 @@ def _transformers_generator(model_file: Path) -> GeneratorCase:
         device_map="cpu",
         dtype="auto",
         max_batch=16,
+        kv_cache_gb=0.5,
+        batching=batching,
     )
     return GeneratorCase(
         engine=engine,
         breaking=lambda request_id: chat(request_id, TRIGGER),
         sabotage=lambda: not_a_number_for_rows_with(engine, TRIGGER),
     )
+
+
+def _continuous_transformers_generator(model_file: Path) -> GeneratorCase:
+    """What serves CUDA devices, on the CPU here."""
+    return _transformers_generator(model_file, "continuous")
 
 
 def _openvino_generator(model_file: Path) -> GeneratorCase:
@@ -91,6 +102,7 @@ def _openvino_generator(model_file: Path) -> GeneratorCase:
     params=[
         "fake",
         pytest.param("transformers", marks=pytest.mark.model),
+        pytest.param("transformers-continuous", marks=pytest.mark.model),
         pytest.param("openvino", marks=pytest.mark.model),
     ],
 )
@@ -98,7 +110,11 @@ def loaded_case(request: pytest.FixtureRequest) -> Iterator[GeneratorCase]:
     if request.param == "fake":
         case = _fake_generator()
     else:
-        build = {"transformers": _transformers_generator, "openvino": _openvino_generator}[request.param]
+        build = {
+            "transformers": _transformers_generator,
+            "transformers-continuous": _continuous_transformers_generator,
+            "openvino": _openvino_generator,
+        }[request.param]
         case = build(request.getfixturevalue("language_model_file"))
     case.engine.warm_up()
     yield case
@@ -144,3 +160,28 @@ def _embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return SentenceTransformersEmbedder(
         model_path=folder, model_name="all-MiniLM-L6-v2", requested_model="embedded", device="cpu"
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.engines.tiny_model import save_tiny_model
+
+    return save_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def load_tiny(tiny_model: Path) -> Iterator["LoadTiny"]:
+    from engines.transformers_generator import TransformersGenerator
+
+    loaded: list[TransformersGenerator] = []
+
+    def build(path: Path = tiny_model, **options: Any) -> TransformersGenerator:
+        usual: dict[str, Any] = {"device_map": "cpu", "dtype": "float32", "max_batch": 8}
+        names: dict[str, Any] = {"requested_model": "tiny", "model_name": "tiny", "degraded": False}
+        engine = TransformersGenerator(model_path=path, **(names | usual | options))
+        loaded.append(engine)
+        return engine
+
+    yield build
+    for engine in loaded:
+        engine.close()

@@ -14,7 +14,9 @@ TEMPLATE = (
 CONTEXT = 96
 
 
-def save_tiny_model(folder: Path, *, template: str | None = TEMPLATE, eos: list[int] | int = 256) -> Path:
+def save_tiny_model(
+    folder: Path, *, template: str | None = TEMPLATE, eos: list[int] | int = 256, context: int = CONTEXT
+) -> Path:
     """Write a folder as the hub has them: config.json, model.safetensors, tokenizer files. Token ids
     below 256 are bytes, 256 and 257 are special."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -33,7 +35,7 @@ def save_tiny_model(folder: Path, *, template: str | None = TEMPLATE, eos: list[
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         eos_token_id=256,
         bos_token_id=None,
     )
