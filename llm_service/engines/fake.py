@@ -113,8 +113,10 @@ class FakeGenerator:
         message = next((turn.content for turn in reversed(request.messages) if turn.role == "user"), "")
         instructions = _instructions(message)
         prompt_tokens = sum(len(turn.content.split()) for turn in request.messages)
-        if "reject" in instructions or request.sampling.json_schema is not None:
+        if "reject" in instructions:
             raise RequestRejected(Failure.UNSUPPORTED, "the fake engine does not support this request")
+        if request.sampling.json_schema is not None:
+            raise RequestRejected(Failure.UNSUPPORTED, "response_format: the fake engine follows no JSON schema")
         room = self.info.context_length - prompt_tokens
         if room < 1 or "reject-length" in instructions:
             raise RequestRejected(

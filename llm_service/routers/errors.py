@@ -48,8 +48,21 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def problem_of(error: errors.ServiceError) -> Problem:
     """Return what a ``ServiceError`` means on HTTP."""
     return Problem(
-        STATUS[type(error)], error.type, error.message, retryable=error.retryable, details=dict(error.details)
+        STATUS[type(error)],
+        error.type,
+        error.message,
+        retryable=error.retryable,
+        param=_named_field(error),
+        details=dict(error.details),
     )
+
+
+def _named_field(error: errors.ServiceError) -> str | None:
+    # Messages about one field begin with its name, for readers and for this.
+    if isinstance(error, errors.InvalidRequest | errors.Unsupported):
+        name, colon, _ = error.message.partition(": ")
+        return name if colon and name.isidentifier() else None
+    return None
 
 
 def error_response(scope: Scope, problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:

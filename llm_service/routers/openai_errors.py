@@ -13,6 +13,7 @@ from schemas.openai_error import OpenAIErrorBody
 PREFIX = "/v1"
 _CODES = {"unauthorized": "invalid_api_key", "invalid_request": "invalid_value"}
 """Where OpenAI has another name for one of the contract's types."""
+_PARAMS = {"context_length_exceeded": "messages"}
 _VALIDATION_CODES = {
     "extra_forbidden": "unknown_parameter",
     "missing": "missing_required_parameter",
@@ -31,7 +32,7 @@ def openai_body(problem: Problem) -> dict[str, Any]:
     error = {
         "message": problem.message,
         "type": "invalid_request_error" if problem.status < 500 else "server_error",
-        "param": problem.param,
+        "param": problem.param or _PARAMS.get(problem.type),
         "code": _CODES.get(problem.type, problem.type),
     }
     return {"error": error}

@@ -18,7 +18,6 @@ from schemas.openai_chat import ChatCompletionRequest
 from schemas.openai_chat_answer import ChatCompletion
 from schemas.openai_embedding import EmbeddingList, EmbeddingsRequest
 from schemas.openai_model import Model, ModelList
-from services.errors import InvalidRequest
 from services.llm_service import LLMService
 from services.results import GenerationItem
 
@@ -52,11 +51,7 @@ async def chat_completions(
     an event that holds an ``error``, and no ``[DONE]``.
     """
     chat_model(service, config).check(body.model)
-    try:
-        requests = to_generation_requests(body, config)
-    except InvalidRequest as error:
-        field, _, reason = error.message.partition(": ")
-        raise bad_parameter(field, reason) from error
+    requests = to_generation_requests(body, config)
     timeout_s = timeout_ms / 1000 if timeout_ms else None
     items = side_by_side(
         [service.stream(each, timeout_s, use_cache=caching.use_cache, fresh=caching.fresh) for each in requests]

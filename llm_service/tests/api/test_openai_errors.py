@@ -138,6 +138,19 @@ def test_a_wrong_key_is_an_authentication_error() -> None:
             assert texts(ask(client, "hola", temperature=0)) == ["hola"]
 
 
+def test_a_field_that_only_the_engine_cannot_honour_is_named_too(service: ServiceProcess) -> None:
+    check(
+        service.client.post(CHAT, json=HOLA | {"response_format": {"type": "json_object"}}),
+        400,
+        "unsupported",
+        "response_format",
+    )
+    too_long = service.client.post(CHAT, json=HOLA | {"messages": user("palabra " * 3000)})
+    error = check(too_long, 400, "context_length_exceeded", "messages")
+    assert "3000" in error["message"]
+    assert "2047" in error["message"]
+
+
 CLASSES: list[tuple[Callable[[OpenAI], Any], type[openai.APIStatusError], str]] = [
     (lambda client: ask(client, "hola", temperature=3), openai.BadRequestError, "invalid_value"),
     (lambda client: ask(client, "palabra " * 3000), openai.BadRequestError, "context_length_exceeded"),
