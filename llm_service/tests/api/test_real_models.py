@@ -47,7 +47,8 @@ def test_it_knows_a_capital(real: ServiceProcess) -> None:
 
 
 def test_greedy_answers_repeat(real: ServiceProcess) -> None:
-    answers = {real.client.post("/api/llm/generate", json=FRANCE).json()["answer"] for _ in range(3)}
+    computed = {"Cache-Control": "no-store"}
+    answers = {real.client.post("/api/llm/generate", json=FRANCE, headers=computed).json()["answer"] for _ in range(3)}
     assert len(answers) == 1
 
 
