@@ -10,6 +10,8 @@ from engines.model_artifacts import Backend, ModelArtifact
 
 OPENVINO_GGUF_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
 OPENVINO_GGUF_TENSORS = frozenset({"F32", "F16", "Q4_0", "Q4_1", "Q4_K", "Q6_K", "Q8_0"})
+_VECTORS_ONLY = frozenset({"F32"})
+"""OpenVINO reads F32 in vectors, which every file has, but not in matrices."""
 TRANSFORMERS_GGUF_ARCHITECTURES = frozenset({
     "bloom", "deci", "falcon", "gemma2", "gemma3", "gemma4", "gpt2", "lfm2", "llama", "mamba", "minimax-m2",
     "mistral", "nemotron", "phi3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "stablelm", "starcoder2",
@@ -84,8 +86,11 @@ def _gguf_obstacle(metadata: GGUFMetadata, backend: Backend) -> Obstacle | None:
             f"{engine} reads no GGUF file of the architecture {metadata.architecture}",
             f"set LLM_BACKEND={other} (or auto)" if _gguf_is_read_by(metadata, other) else "choose another model",
         )
-    unknown = ", ".join(sorted(metadata.tensor_types - tensors))
-    if unknown:
+    unreadable = metadata.tensor_types - tensors
+    if backend == "openvino" and metadata.tensor_types == _VECTORS_ONLY:
+        unreadable = metadata.tensor_types
+    if unreadable:
+        unknown = ", ".join(sorted(unreadable))
         mend = f"{_READABLE}, or set LLM_BACKEND={other}" if _gguf_is_read_by(metadata, other) else _READABLE
         return Obstacle(f"{engine} reads no {unknown} tensors", mend)
     return None

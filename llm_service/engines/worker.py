@@ -190,15 +190,19 @@ def _hub(spec: WorkerSpec) -> "ModelHub":
 def _start_generator(artifact: "ModelArtifact", backend: str, spec: WorkerSpec) -> Engine:
     logger.info("loading %s (%s) with %s", artifact.model, artifact.format, backend)
     if backend == "openvino":
+        from engines.loading_errors import LOADING_ERRORS, loading_advice
         from engines.openvino_generator import OpenVinoGenerator
 
-        return OpenVinoGenerator(
-            artifact,
-            max_batch=spec.max_batch,
-            dtype=spec.dtype,
-            kv_cache_gb=spec.kv_cache_gb,
-            max_batched_tokens=spec.max_batched_tokens,
-        )
+        try:
+            return OpenVinoGenerator(
+                artifact,
+                max_batch=spec.max_batch,
+                dtype=spec.dtype,
+                kv_cache_gb=spec.kv_cache_gb,
+                max_batched_tokens=spec.max_batched_tokens,
+            )
+        except LOADING_ERRORS as error:  # a GGUF header without a field it counts on shows as an IndexError
+            raise ModelLoadError(loading_advice("OpenVINO", artifact.model, artifact.path, error)) from error
     from engines.transformers_generator import TransformersGenerator
 
     return TransformersGenerator(
