@@ -9,6 +9,7 @@ status tells whether the measuring worked, not whether the targets are reached.
 """
 
 import argparse
+import itertools
 import signal
 import statistics
 import sys
@@ -137,7 +138,7 @@ def fetch(service: Service, texts: Sequence[str], what: str) -> Compressed:
 
 def time_requests(service: Service, texts: Sequence[str], rounds: int) -> dict[str, float]:
     """Median milliseconds of a request of 32 texts with the real model, in turns; no text comes twice."""
-    fresh = (f"{text} Once more: {number}." for number, text in enumerate(texts))
+    fresh = (f"{text} Once more: {number}." for number, text in enumerate(itertools.cycle(texts)))
     times: dict[str, list[float]] = {}
     for _ in range(rounds):
         for dtype in DTYPES:
