@@ -87,8 +87,22 @@ _DESCRIPTIONS = {
     503: "Loading, at its limit, restarting or stopping; Retry-After where a time can be named",
     504: "The request's time has passed",
 }
+_HEADERS = {
+    "X-Should-Retry": {
+        "description": "Whether the same request may succeed later",
+        "schema": {"type": "string", "enum": ["true", "false"]},
+    },
+    "Retry-After": {"description": "Seconds to wait, where they can be named", "schema": {"type": "integer"}},
+}
 
 
 def openai_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return FastAPI's ``responses`` argument for these error statuses."""
-    return {status: {"model": OpenAIErrorBody, "description": _DESCRIPTIONS[status]} for status in statuses}
+    return {
+        status: {
+            "model": OpenAIErrorBody,
+            "description": _DESCRIPTIONS[status],
+            "headers": _HEADERS if status >= 500 else {},
+        }
+        for status in statuses
+    }

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from schemas.common import Text, WireModel
 from schemas.generation import MAX_MESSAGES, MAX_STOP_CHARACTERS, MAX_STOPS
-from schemas.openai_fields import OnlyNeutral
+from schemas.openai_fields import ModelName, OnlyNeutral
 
 MAX_CHOICES = 8
 THINKING = "Use enable_thinking, or chat_template_kwargs.enable_thinking"
@@ -105,7 +105,20 @@ class ChatCompletionRequest(WireModel):
     honoured are refused.
     """
 
-    model: Annotated[Text, Field(min_length=1)] = Field(description="As in /v1/models, or default")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "default",
+                    "messages": [{"role": "user", "content": "What is the capital of Peru?"}],
+                    "temperature": 0,
+                    "max_tokens": 64,
+                }
+            ]
+        }
+    )
+
+    model: ModelName = Field(description="As in /v1/models, or default")
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_tokens: int | None = Field(default=None, ge=1, le=32768, description="Tokens to generate at most")
     max_completion_tokens: int | None = Field(default=None, ge=1, le=32768, description="The same by its newer name")

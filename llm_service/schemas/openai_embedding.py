@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from schemas.common import Text, WireModel
 from schemas.embedding import EncodingFormat, OutputDtype
+from schemas.openai_fields import ModelName
 
 SEND_TEXT = (
     "token ids belong to another model's tokenizer; send text "
@@ -29,7 +30,11 @@ InputTexts = Annotated[list[InputText], Field(min_length=1)]
 class EmbeddingsRequest(WireModel):
     """Texts to turn into vectors."""
 
-    model: Annotated[Text, Field(min_length=1)] = Field(description="As in /v1/models, or default")
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model": "default", "input": ["Hola mundo", "Buenos días"]}]}
+    )
+
+    model: ModelName = Field(description="As in /v1/models, or default")
     input: Annotated[InputTexts, BeforeValidator(_texts_not_tokens, json_schema_input_type=InputText | InputTexts)] = (
         Field(description="A text or a list of texts; token ids are refused")
     )

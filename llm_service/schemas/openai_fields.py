@@ -1,10 +1,14 @@
-"""Fields of OpenAI's API that this service knows and cannot honour."""
+"""Kinds of fields that several of OpenAI's requests have."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from schemas.common import Text
+
+ModelName = Annotated[Text, Field(min_length=1, max_length=512)]
 
 
 class OnlyNeutral:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import time
 from typing import Any
 
 import httpx
@@ -9,7 +11,7 @@ import pytest
 from openai import APIError, BadRequestError
 from openai.types.chat import ChatCompletionChunk
 
-from tests.api.openai_clients import LONG, MODEL, async_client, idle, sync_client, user
+from tests.api.openai_clients import LONG, MODEL, ask, async_client, idle, sync_client, user
 from tests.api.service_process import ServiceProcess, eventually
 
 
@@ -115,6 +117,21 @@ def test_closing_a_stream_frees_its_place(service: ServiceProcess) -> None:
         assert not idle(service)
         chunks.close()
         eventually(lambda: idle(service), "its place is free", within_s=5)
+
+
+def test_callers_who_leave_at_any_moment_take_no_place_along(service: ServiceProcess) -> None:
+    body = json.dumps({"model": MODEL, "messages": user(LONG), "stream": True, "n": 2, "max_tokens": 2000}).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    for number in range(60):
+        with socket.create_connection(("127.0.0.1", service.port)) as connection:
+            connection.sendall(head.encode() + body)
+            time.sleep(0.004 * (number % 20))
+    eventually(lambda: idle(service), "all places are free", within_s=20)
+    with sync_client(service) as client:
+        assert ask(client, "hola", n=8).choices[7].message.content == "hola"
 
 
 @pytest.mark.anyio
