@@ -184,17 +184,17 @@ def test_the_client_does_not_repeat_what_broke(service: ServiceProcess) -> None:
 def test_the_client_repeats_what_found_no_place() -> None:
     with (
         running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="0") as service,
+        sync_client(service, max_retries=5) as client,
         concurrent.futures.ThreadPoolExecutor(1) as pool,
     ):
-        slow = {"model": MODEL, "messages": user("uno [[words:40]] [[slow:20]]")}
+        slow = {"model": MODEL, "messages": user("uno [[words:150]] [[slow:20]]")}
         inside = pool.submit(service.client.post, CHAT, json=slow)
         eventually(lambda: service.health()["queue"]["running"] == 1, "the only place is taken")
         refused = service.client.post(CHAT, json=HOLA)
         check(refused, 503, "overloaded")
         assert int(refused.headers["Retry-After"]) >= 1
         assert refused.headers["X-Should-Retry"] == "true"
-        with sync_client(service, max_retries=5) as client:
-            answer = client.chat.completions.with_raw_response.create(model=MODEL, messages=user("hola"))
+        answer = client.chat.completions.with_raw_response.create(model=MODEL, messages=user("hola"))
         assert answer.retries_taken >= 1
         assert answer.parse().choices[0].message.content == "hola"
         assert inside.result().status_code == 200
