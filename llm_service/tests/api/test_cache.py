@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import json
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -278,6 +279,21 @@ def test_a_worker_that_dies_fails_all_who_wait_and_the_next_is_served(service: S
         answers = [answer.result() for answer in (first, *others)]
     assert [answer.json()["error"]["type"] for answer in answers] == ["engine_restarted"] * 3
     assert cache_of(ask(service, text)) == "miss"
+
+
+def test_all_who_share_a_stream_hear_that_the_service_stops() -> None:
+    with running_service(LLM_DRAIN_GRACE_S="0.2") as service:
+        text = "uno [[words:2000]] [[slow:20]]"
+        with (
+            listening(service, text, max_new_tokens=2000) as first,
+            listening(service, text, max_new_tokens=2000) as second,
+        ):
+            service.process.send_signal(signal.SIGTERM)
+            ends = [json.loads(listener.rest()[-1]) for listener in (first, second)]
+        assert [end["error"]["type"] for end in ends] == ["engine_restarted"] * 2
+        service.process.wait(30)
+        assert "never retrieved" not in service.log()
+        assert "Traceback" not in service.log()
 
 
 # --- vectors -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from services.embedding import Embedding
 from services.embedding_cache import EmbeddingCache, KeptVector, size_of, text_keys
 from services.errors import Overloaded
 from services.results import EmbeddingResult
-from tests.services.worker_double import EmbedderDouble
+from tests.services.worker_double import WorkerDouble
 
 pytestmark = pytest.mark.anyio
 MIB = 1024 * 1024
@@ -24,7 +24,7 @@ class Caller:
     """An ``Embedding`` over a worker's double."""
 
     def __init__(self, max_bytes: int = MIB, admission: Admission | None = None) -> None:
-        self.worker = EmbedderDouble()
+        self.worker = WorkerDouble(FakeEmbedder())
         cache = EmbeddingCache(max_bytes) if max_bytes else None
         self.embedding = Embedding(self.worker, admission or Admission(8, 8), cache)
 
@@ -55,7 +55,7 @@ async def test_only_texts_that_are_not_known_are_computed_and_all_come_in_order(
     await caller.embed("b", "d")
     result = await caller.embed("a", "b", "c", "d", "e " * 300)
     check(result, "a", "b", "c", "d", "e " * 300)
-    assert caller.worker.sent == [("b", "d"), ("a", "c", "e " * 300)]
+    assert caller.worker.texts_sent == [("b", "d"), ("a", "c", "e " * 300)]
     assert result.truncated == (False, False, False, False, True)
 
 
@@ -75,7 +75,7 @@ async def test_a_request_that_is_wholly_known_needs_no_worker() -> None:
 async def test_a_text_that_comes_twice_is_computed_once() -> None:
     caller = Caller()
     check(await caller.embed("a", "b", "a", "a"), "a", "b", "a", "a")
-    assert caller.worker.sent == [("a", "b")]
+    assert caller.worker.texts_sent == [("a", "b")]
 
 
 async def test_any_mixture_of_known_and_unknown_texts_is_merged_in_order() -> None:
@@ -90,7 +90,7 @@ async def test_normalized_and_plain_vectors_are_kept_apart() -> None:
     caller = Caller()
     for normalize in (True, False, True, False):
         check(await caller.embed("a", normalize=normalize), "a", normalize=normalize)
-    assert len(caller.worker.sent) == 2
+    assert len(caller.worker.texts_sent) == 2
 
 
 async def test_another_model_gets_all_texts_anew() -> None:
@@ -99,7 +99,7 @@ async def test_another_model_gets_all_texts_anew() -> None:
     caller.worker.replace_model("other")
     result = await caller.embed("a", "b")
     assert result.fingerprint == "other"
-    assert caller.worker.sent == [("a",), ("a", "b")]
+    assert caller.worker.texts_sent == [("a",), ("a", "b")]
 
 
 async def test_vectors_of_two_models_are_never_mixed_when_the_worker_is_replaced_meanwhile() -> None:
@@ -112,10 +112,10 @@ async def test_vectors_of_two_models_are_never_mixed_when_the_worker_is_replaced
     caller.worker.gate.set()
     result = await waiting
     assert result.fingerprint == "other"
-    assert caller.worker.sent == [("a",), ("b",), ("a", "b")]
+    assert caller.worker.texts_sent == [("a",), ("b",), ("a", "b")]
     caller.worker.info = caller.worker.engine.info
     await caller.embed("b")
-    assert caller.worker.sent[-1] == ("b",), "what the other model computed was not kept as this one's"
+    assert caller.worker.texts_sent[-1] == ("b",), "what the other model computed was not kept as this one's"
 
 
 async def test_who_wants_no_cache_neither_reads_nor_fills_it() -> None:
@@ -123,14 +123,14 @@ async def test_who_wants_no_cache_neither_reads_nor_fills_it() -> None:
     await caller.embed("a")
     await caller.embed("a", "b", use_cache=False)
     await caller.embed("b")
-    assert caller.worker.sent == [("a",), ("a", "b"), ("b",)]
+    assert caller.worker.texts_sent == [("a",), ("a", "b"), ("b",)]
 
 
 async def test_without_memory_everything_is_computed() -> None:
     caller = Caller(max_bytes=0)
     for _ in range(2):
         check(await caller.embed("a"), "a")
-    assert len(caller.worker.sent) == 2
+    assert len(caller.worker.texts_sent) == 2
 
 
 async def test_results_can_be_changed_without_changing_what_is_kept() -> None:
@@ -146,7 +146,7 @@ async def test_the_bytes_kept_are_bounded_and_the_longest_unused_goes_first() ->
     caller = Caller(max_bytes=2 * size_of(KeptVector(bytes(4 * DIMENSION), 1, truncated=False)))
     for text in ("a", "b", "a", "c", "a", "b"):
         await caller.embed(text)
-    assert caller.worker.sent == [("a",), ("b",), ("c",), ("b",)]
+    assert caller.worker.texts_sent == [("a",), ("b",), ("c",), ("b",)]
 
 
 def test_the_size_told_is_the_memory_taken() -> None:

@@ -5,26 +5,39 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 
-from engines.base import EmbeddingRequest, EngineInfo, GenerationRequest, RequestEvent
+from engines.base import (
+    Embedded,
+    EmbeddingRequest,
+    Engine,
+    EngineInfo,
+    Failed,
+    Finished,
+    GenerationRequest,
+    RequestEvent,
+)
 from engines.client import WorkerState
-from engines.fake import FakeEmbedder
 
 
-class EmbedderDouble:
-    """A ``Worker`` that embeds as ``FakeEmbedder`` does and remembers which texts it was sent.
+class WorkerDouble:
+    """A ``Worker`` that answers as its engine does and remembers what it was sent.
 
-    A request waits while ``gate`` is closed. Setting ``info`` replaces the model.
+    A request waits while ``gate`` is closed.
     """
 
-    def __init__(self) -> None:
-        self.engine = FakeEmbedder()
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self.state: WorkerState = "ready"
-        self.info: EngineInfo | None = self.engine.info
+        self.info: EngineInfo | None = engine.info
         self.restarts = 0
         self.last_error: str | None = None
-        self.sent: list[tuple[str, ...]] = []
+        self.sent: list[GenerationRequest | EmbeddingRequest] = []
         self.gate = asyncio.Event()
         self.gate.set()
+
+    @property
+    def texts_sent(self) -> list[tuple[str, ...]]:
+        """The texts of each embedding request."""
+        return [request.texts for request in self.sent if isinstance(request, EmbeddingRequest)]
 
     async def start(self) -> None:
         """Nothing to start."""
@@ -33,7 +46,7 @@ class EmbedderDouble:
         """Nothing to stop."""
 
     async def wait_ready(self) -> None:
-        """It is."""
+        """Wait for the gate."""
         await self.gate.wait()
 
     def replace_model(self, fingerprint: str) -> None:
@@ -42,12 +55,18 @@ class EmbedderDouble:
 
     @contextlib.asynccontextmanager
     async def open(self, request: GenerationRequest | EmbeddingRequest) -> AsyncIterator[AsyncIterator[RequestEvent]]:
-        """Embed at once."""
-        assert isinstance(request, EmbeddingRequest)
-        self.sent.append(request.texts)
+        """Submit; leaving cancels."""
+        self.sent.append(request)
         self.engine.submit(request)
-        yield self._events()
+        try:
+            yield self._events()
+        finally:
+            self.engine.cancel(request.id)
 
     async def _events(self) -> AsyncIterator[RequestEvent]:
-        for event in self.engine.step():
-            yield event
+        while True:
+            await asyncio.sleep(0)
+            for event in self.engine.step():
+                yield event
+                if isinstance(event, Embedded | Finished | Failed):
+                    return

@@ -1,0 +1,90 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from engines.base import ChatMessage, GenerationRequest, SamplingParams
+from engines.fake import FakeGenerator
+from services.admission import Admission
+from services.answers import Answers
+from services.deadline import Deadline
+from services.generation import Generation
+from services.response_cache import ResponseCache
+from services.results import GenerationItem, GenerationResult, Started
+from tests.services.worker_double import WorkerDouble
+
+pytestmark = pytest.mark.anyio
+
+
+def request(text: str = "uno dos", request_id: str = "id") -> GenerationRequest:
+    sampling = SamplingParams(max_new_tokens=16, temperature=0.0, top_p=0.9)
+    return GenerationRequest(request_id, (ChatMessage("user", text),), sampling)
+
+
+class Caller:
+    """``Answers`` over a worker's double."""
+
+    def __init__(self) -> None:
+        self.worker = WorkerDouble(FakeGenerator())
+        self.answers = Answers(Generation(self.worker, Admission(2, 2)), ResponseCache(100_000, ttl_s=60))
+
+    def stream(self, asked: GenerationRequest, **how: Any) -> AsyncGenerator[GenerationItem, None]:
+        return self.answers.stream(asked, Deadline(None), **({"use_cache": True, "fresh": False} | how))
+
+    async def ask(self, asked: GenerationRequest, **how: Any) -> tuple[str | None, GenerationResult]:
+        async with contextlib.aclosing(self.stream(asked, **how)) as items:
+            first, *_, result = [item async for item in items]
+        assert isinstance(first, Started)
+        assert isinstance(result, GenerationResult)
+        return first.cache, result
+
+
+async def test_what_another_model_answered_is_not_kept_as_this_ones() -> None:
+    caller = Caller()
+    caller.worker.gate.clear()
+    waiting = asyncio.create_task(caller.ask(request()))
+    await asyncio.sleep(0.01)
+    caller.worker.replace_model("other")
+    caller.worker.gate.set()
+    assert (await waiting)[0] == "miss"
+    caller.worker.info = caller.worker.engine.info
+    assert (await caller.ask(request()))[0] == "miss"
+    assert (await caller.ask(request()))[0] == "hit"
+
+
+async def test_another_model_does_not_answer_from_this_ones_cache() -> None:
+    caller = Caller()
+    await caller.ask(request())
+    caller.worker.replace_model("other")
+    assert (await caller.ask(request()))[0] == "miss"
+
+
+async def test_an_answer_that_somebody_computed_anew_is_kept() -> None:
+    caller = Caller()
+    assert (await caller.ask(request(), fresh=True))[0] == "miss"
+    assert (await caller.ask(request()))[0] == "hit"
+    assert (await caller.ask(request(), use_cache=False))[0] is None
+    assert len(caller.worker.sent) == 2
+
+
+async def test_a_caller_that_never_listens_leaves_nothing_behind() -> None:
+    caller = Caller()
+    unread = caller.stream(request("nadie"))
+    await unread.aclose()
+    assert caller.worker.sent == []
+
+
+async def test_who_joins_has_timings_of_its_own() -> None:
+    caller = Caller()
+    caller.worker.gate.clear()
+    first = asyncio.create_task(caller.ask(request()))
+    await asyncio.sleep(0.05)
+    second = asyncio.create_task(caller.ask(request(request_id="second")))
+    await asyncio.sleep(0)
+    caller.worker.gate.set()
+    (_, early), (_, late) = await asyncio.gather(first, second)
+    assert len(caller.worker.sent) == 1
+    assert early.timings.total_ms > late.timings.total_ms
+    assert (late.timings.queue_ms, late.cached) == (0.0, False)
