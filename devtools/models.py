@@ -48,4 +48,4 @@ def run(options: argparse.Namespace, setup: Setup) -> int:
 
 def _absolute(name: str) -> str:
     """The script runs in the app's folder, where a relative path would mean another file."""
-    return str(Path(name).resolve()) if Path(name).exists() else name
+    return str(Path(name).resolve()) if name and Path(name).exists() else name

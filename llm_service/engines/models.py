@@ -97,7 +97,7 @@ def local_artifact(name: str) -> ModelArtifact | None:
         if names_a_hub_file(name):
             return None
         raise ModelLoadError(f"LLM_MODEL: there is no file {path.name}")
-    if path.is_dir():
+    if name and path.is_dir():
         kind = folder_format(path)
         if kind is None:
             raise ModelLoadError(
@@ -145,7 +145,7 @@ def _artifact(source: Source, folder: Path, requested: str) -> ModelArtifact:
 
 def local_embedder(name: str) -> ModelArtifact | None:
     folder = Path(name).expanduser()
-    return ModelArtifact(folder.resolve(), "safetensors", name, name) if folder.is_dir() else None
+    return ModelArtifact(folder.resolve(), "safetensors", name, name) if name and folder.is_dir() else None
 
 
 def _embedded_generator(requested: str) -> ModelArtifact:

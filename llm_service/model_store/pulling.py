@@ -56,9 +56,9 @@ class TerminalProgress:
 
 def plan_pull(name: str, settings: Settings, hub: ModelHub, *, update: bool) -> Pull:
     """Choose the files as the service would; asks the hub. Raises ``ModelLoadError``."""
-    if name == EMBEDDED or (name != EMBEDDED and embedded_embedder(name) is not None):
+    if name == EMBEDDED or embedded_embedder(name) is not None:
         raise ModelLoadError(f"{name} is installed with the service (python dev.py setup): there is nothing to fetch")
-    if Path(name).expanduser().exists():
+    if name and Path(name).expanduser().exists():
         raise ModelLoadError(f"{name} is on this machine already: set LLM_MODEL to it")
     plan = _plan(name, settings, hub, newest=update)
     pin = hub.pins.get(plan.source.name.key)

@@ -30,7 +30,7 @@ def plan_removal(name: str, settings: Settings, configured: tuple[Configured, ..
     """Find what ``name`` means in the cache: that repository, one GGUF file of it, or the export that the
     service takes for it. Raises ``ModelLoadError`` when there is nothing to remove.
     """
-    if name == EMBEDDED or Path(name).expanduser().exists():
+    if name == EMBEDDED or (name and Path(name).expanduser().exists()):
         raise ModelLoadError(f"{name} is not in the Hugging Face cache: only what `model pull` fetched is removed here")
     asked = parse_hub_name(name)
     sources = [source.name for source in generator_sources(name, wanted_backends(settings))]

@@ -94,9 +94,7 @@ def _pull(options: argparse.Namespace) -> int:
         )
     hub = make_hub(settings)
     if not hub.reachable:
-        return _fail(
-            f"the hub ({constants.ENDPOINT}) cannot be reached: check the network, HTTPS_PROXY and HF_ENDPOINT"
-        )
+        return _fail(f"{constants.ENDPOINT} cannot be reached: check the network, HTTPS_PROXY and HF_ENDPOINT")
     pull = plan_pull(options.name, settings, hub, update=options.update)
     print(report.plan_as_text(pull, options.name), flush=True)
     model = run_pull(pull, hub)
