@@ -13,7 +13,7 @@ OPENVINO_GGUF_TENSORS = frozenset({"F32", "F16", "Q4_0", "Q4_1", "Q4_K", "Q6_K",
 _VECTORS_ONLY = frozenset({"F32"})
 """OpenVINO reads F32 in vectors, which every file has, but not in matrices."""
 TRANSFORMERS_GGUF_ARCHITECTURES = frozenset({
-    "bloom", "deci", "falcon", "gemma2", "gemma3", "gemma4", "gpt2", "lfm2", "llama", "mamba", "minimax-m2",
+    "bloom", "deci", "falcon", "gemma2", "gemma3", "gemma4", "gpt-oss", "gpt2", "lfm2", "llama", "mamba", "minimax-m2",
     "mistral", "nemotron", "phi3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "stablelm", "starcoder2",
 })  # fmt: skip
 """Decoders that transformers 5.23 turns into its own (``GGUF_SUPPORTED_ARCHITECTURES``)."""

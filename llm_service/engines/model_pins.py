@@ -58,7 +58,7 @@ class ModelPins:
                 )
                 for key, entry in content["models"].items()
             }
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelLoadError(
