@@ -10,8 +10,6 @@ from engines.model_artifacts import Backend, ModelArtifact
 
 OPENVINO_GGUF_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
 OPENVINO_GGUF_TENSORS = frozenset({"F32", "F16", "Q4_0", "Q4_1", "Q4_K", "Q6_K", "Q8_0"})
-_VECTORS_ONLY = frozenset({"F32"})
-"""OpenVINO reads F32 in vectors, which every file has, but not in matrices."""
 TRANSFORMERS_GGUF_ARCHITECTURES = frozenset({
     "bloom", "deci", "falcon", "gemma2", "gemma3", "gemma4", "gpt-oss", "gpt2", "lfm2", "llama", "mamba", "minimax-m2",
     "mistral", "nemotron", "phi3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "stablelm", "starcoder2",
@@ -23,7 +21,6 @@ TRANSFORMERS_GGUF_TENSORS = frozenset({
     "MXFP4", "NVFP4", "TQ1_0", "TQ2_0",
 })  # fmt: skip
 """What the ``gguf`` package turns back into plain numbers."""
-_READABLE = "use a Q4_0, Q8_0 or F16 file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,34 +71,28 @@ def _metadata(path: Path) -> GGUFMetadata:
 
 
 def _gguf_obstacle(metadata: GGUFMetadata, backend: Backend) -> Obstacle | None:
-    other: Backend
+    reason = _unreadable(metadata, backend)
+    if reason is None:
+        return None
+    other: Backend = "transformers" if backend == "openvino" else "openvino"
+    otherwise = f", or set LLM_BACKEND={other}" if _unreadable(metadata, other) is None else ""
+    return Obstacle(reason, f"use another file, of Q4_0, Q8_0 or F16 tensors{otherwise}")
+
+
+def _unreadable(metadata: GGUFMetadata, backend: Backend) -> str | None:
+    """Say what in a GGUF file an engine cannot read; ``None`` when nothing speaks against it."""
     if backend == "openvino":
-        engine, other = "OpenVINO", "transformers"
-        architectures, tensors = OPENVINO_GGUF_ARCHITECTURES, OPENVINO_GGUF_TENSORS
+        engine, architectures, tensors = "OpenVINO", OPENVINO_GGUF_ARCHITECTURES, OPENVINO_GGUF_TENSORS
+        # F32 it reads in vectors, which every file has, but not in matrices.
+        unknown = metadata.tensor_types if metadata.tensor_types == {"F32"} else metadata.tensor_types - tensors
     else:
-        engine, other = "transformers", "openvino"
-        architectures, tensors = TRANSFORMERS_GGUF_ARCHITECTURES, TRANSFORMERS_GGUF_TENSORS
+        engine, architectures, tensors = "transformers", TRANSFORMERS_GGUF_ARCHITECTURES, TRANSFORMERS_GGUF_TENSORS
+        unknown = metadata.tensor_types - tensors
     if metadata.architecture not in architectures:
-        return Obstacle(
-            f"{engine} reads no GGUF file of the architecture {metadata.architecture}",
-            f"set LLM_BACKEND={other} (or auto)" if _gguf_is_read_by(metadata, other) else "choose another model",
-        )
-    unreadable = metadata.tensor_types - tensors
-    if backend == "openvino" and metadata.tensor_types == _VECTORS_ONLY:
-        unreadable = metadata.tensor_types
-    if unreadable:
-        unknown = ", ".join(sorted(unreadable))
-        mend = f"{_READABLE}, or set LLM_BACKEND={other}" if _gguf_is_read_by(metadata, other) else _READABLE
-        return Obstacle(f"{engine} reads no {unknown} tensors", mend)
+        return f"{engine} reads no GGUF file of the architecture {metadata.architecture}"
+    if unknown:
+        return f"{engine} reads no {', '.join(sorted(unknown))} tensors"
     return None
-
-
-def _gguf_is_read_by(metadata: GGUFMetadata, backend: Backend) -> bool:
-    if backend == "openvino":
-        return metadata.architecture in OPENVINO_GGUF_ARCHITECTURES and metadata.tensor_types <= OPENVINO_GGUF_TENSORS
-    return (
-        metadata.architecture in TRANSFORMERS_GGUF_ARCHITECTURES and metadata.tensor_types <= TRANSFORMERS_GGUF_TENSORS
-    )
 
 
 def _own_code_obstacle(artifact: ModelArtifact) -> Obstacle | None:

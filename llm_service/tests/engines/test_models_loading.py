@@ -69,7 +69,10 @@ def test_a_file_that_openvino_fails_on_is_served_by_the_other_engine(tmp_path: P
 def test_where_the_engine_is_set_the_start_fails_with_what_to_do(tmp_path: Path) -> None:
     q5 = save_tiny_gguf(tmp_path / "q5.gguf", "Q5_0")
     log = refused(LLM_BACKEND="openvino", LLM_MODEL=str(q5))
-    assert "OpenVINO reads no Q5_0 tensors: use a Q4_0, Q8_0 or F16 file, or set LLM_BACKEND=transformers" in log
+    assert (
+        "OpenVINO reads no Q5_0 tensors: use another file, of Q4_0, Q8_0 or F16 tensors, or set LLM_BACKEND=transformers"
+        in log
+    )
     broken = save_tiny_gguf(tmp_path / "broken.gguf", "Q8_0", file_type=None)
     log = refused(LLM_BACKEND="openvino", LLM_MODEL=str(broken))
     assert "cannot start: OpenVINO could not load broken" in log
@@ -85,7 +88,7 @@ def test_a_file_that_no_engine_reads_fails_with_one_line(tmp_path: Path) -> None
     log = refused(LLM_BACKEND="auto", LLM_MODEL=str(file))
     lines = [line for line in log.splitlines() if "cannot start" in line]
     assert len(lines) == 1
-    assert "OpenVINO reads no Q1_0 tensors: use a Q4_0, Q8_0 or F16 file" in lines[0]
+    assert "OpenVINO reads no Q1_0 tensors: use another file, of Q4_0, Q8_0 or F16 tensors" in lines[0]
     assert "transformers reads no Q1_0 tensors" in lines[0]
     assert "Traceback" not in log
 
