@@ -42,7 +42,8 @@ class TransformersGenerator:
 
     A ``Runner`` carries them through the model: the library's continuous batching on CUDA, static
     batches through ``generate()`` on a CPU, where these are faster (docs/decisions/0011); ``batching``
-    says otherwise. ``step`` hands over what the runner has produced.
+    says otherwise. ``step`` hands over what the runner has produced. ``loaded`` and ``runner`` are
+    there to be looked at by benchmarks.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class TransformersGenerator:
         max_batched_tokens: int = 0,
         batching: Batching = "auto",
     ) -> None:
-        self._loaded = load(
+        self.loaded = load(
             model_path,
             name=model_name,
             device_map=device_map,
@@ -67,9 +68,9 @@ class TransformersGenerator:
             kv_cache_gb=kv_cache_gb,
             max_batched_tokens=max_batched_tokens,
         )
-        device = self._loaded.model.device
+        device = self.loaded.model.device
         runner = ContinuousRunner if is_continuous(batching, device.type) else StaticRunner
-        self._runner: Runner = runner(self._loaded, max_batch=max_batch)
+        self.runner: Runner = runner(self.loaded, max_batch=max_batch)
         self._rows: dict[str, Row] = {}
         self.info = EngineInfo(
             backend="transformers",
@@ -77,7 +78,7 @@ class TransformersGenerator:
             requested_model=requested_model,
             artifact="gguf" if model_path.suffix.lower() == ".gguf" else "safetensors",
             device=str(device),
-            context_length=self._runner.context_length,
+            context_length=self.runner.context_length,
             degraded=degraded,
             fingerprint=model_fingerprint(model_path),
         )
@@ -112,18 +113,18 @@ class TransformersGenerator:
             begins_inside_thought=begins_inside_thought(prompt_ids, self._decode),
         )
         self._rows[request.id] = row
-        self._runner.add(row)
+        self.runner.add(row)
 
     def cancel(self, request_id: str) -> None:
         """Drop a request; its row ends after the pass under way."""
         row = self._rows.pop(request_id, None)
         if row is not None:
-            self._runner.cancel(row)
+            self.runner.cancel(row)
 
     def step(self) -> Sequence[RequestEvent]:
         """Return what the runner has produced, waiting ``STEP_WAIT_S`` seconds when that is nothing."""
         events: list[RequestEvent] = []
-        for row, event in self._runner.collect(STEP_WAIT_S):
+        for row, event in self.runner.collect(STEP_WAIT_S):
             # By identity: what a cancelled request still had on the way must not reach one with its id.
             if self._rows.get(event.request_id) is not row:
                 continue
@@ -141,12 +142,12 @@ class TransformersGenerator:
         """Cancel everything and end the runner."""
         for request_id in list(self._rows):
             self.cancel(request_id)
-        self._runner.close()
+        self.runner.close()
 
     def _tokenize(self, request: GenerationRequest) -> list[int]:
         history = [{"role": message.role, "content": message.content} for message in request.messages]
         try:
-            encoded = self._loaded.tokenizer.apply_chat_template(
+            encoded = self.loaded.tokenizer.apply_chat_template(
                 history,
                 add_generation_prompt=True,
                 tokenize=True,
@@ -161,4 +162,4 @@ class TransformersGenerator:
         return ids
 
     def _decode(self, ids: list[int]) -> str:
-        return str(self._loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return str(self.loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

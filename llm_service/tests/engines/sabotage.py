@@ -15,7 +15,7 @@ TRIGGER = "abracadabra sabotage abracadabra"
 @contextmanager
 def not_a_number_for_rows_with(engine: TransformersGenerator, text: str) -> Iterator[None]:
     """While this lasts, the model computes NaN for every row whose prompt holds ``text``."""
-    model, tokenizer = engine._loaded.model, engine._loaded.tokenizer
+    model, tokenizer = engine.loaded.model, engine.loaded.tokenizer
     guilty: list[int] = []
 
     def spoil_batch(ids: torch.Tensor, output: Any) -> None:

@@ -28,7 +28,7 @@ def with_blocks(load_tiny: LoadTiny, folder: Path, blocks: int, **options: int) 
 
 
 def free_share(engine: TransformersGenerator) -> float:
-    runner = engine._runner
+    runner = engine.runner
     assert isinstance(runner, ContinuousRunner)
     cache = runner._manager.batch_processor.cache
     cache.pool.try_to_free_sectors()
@@ -51,7 +51,7 @@ def test_cuda_batches_continuously_and_a_cpu_does_not(batching: str, device: str
 def test_the_kv_cache_is_as_large_as_asked_for(load_tiny: LoadTiny, longer_model: Path) -> None:
     engine = with_blocks(load_tiny, longer_model, 3)
     assert engine.info.context_length == 3 * PAGE_TOKENS
-    assert len(engine._runner._manager.batch_processor.cache.pool.free_sectors) == 3  # type: ignore[attr-defined]
+    assert len(engine.runner._manager.batch_processor.cache.pool.free_sectors) == 3  # type: ignore[attr-defined]
 
 
 def test_one_request_may_fill_the_whole_cache(load_tiny: LoadTiny, longer_model: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_failing_pass_breaks_the_engine(load_tiny: LoadTiny) -> None:
     def refuse(*_args: object) -> None:
         raise RuntimeError("an internal matter")
 
-    engine._loaded.model.register_forward_hook(refuse)
+    engine.loaded.model.register_forward_hook(refuse)
     engine.submit(chat("one", "hola"))
     with pytest.raises(EngineBroken):
         step_until(engine, lambda: False, {"one": Outcome()})
@@ -131,7 +131,7 @@ def test_a_failing_pass_breaks_the_engine(load_tiny: LoadTiny) -> None:
 
 def test_a_thread_that_ended_breaks_the_engine_at_the_next_request(load_tiny: LoadTiny) -> None:
     engine = load_tiny(batching="continuous")
-    runner = engine._runner
+    runner = engine.runner
     assert isinstance(runner, ContinuousRunner)
     runner._manager.background_thread_status.request_stop(2, 0)
     runner._manager._generation_thread.join(30)
@@ -149,6 +149,6 @@ def test_a_cache_that_does_not_fit_is_refused(load_tiny: LoadTiny, monkeypatch: 
 
 def test_the_attention_needs_nothing_that_is_not_installed(load_tiny: LoadTiny) -> None:
     engine = load_tiny(batching="continuous", dtype="bfloat16")
-    assert engine._loaded.model.config._attn_implementation == "sdpa"
-    assert engine._loaded.model.dtype == torch.bfloat16
+    assert engine.loaded.model.config._attn_implementation == "sdpa"
+    assert engine.loaded.model.dtype == torch.bfloat16
     assert generate(engine, chat("one", "hola", max_new_tokens=4)).completion_tokens == 4

@@ -74,7 +74,7 @@ def test_a_json_schema_is_refused(load: LoadTiny) -> None:
 
 def plain_greedy(engine: TransformersGenerator, text: str, count: int) -> list[int]:
     """What ``generate()`` alone makes of a message."""
-    loaded = engine._loaded
+    loaded = engine.loaded
     encoded = loaded.tokenizer.apply_chat_template(
         [{"role": "user", "content": text}], add_generation_prompt=True, return_dict=True, return_tensors="pt"
     )
@@ -128,7 +128,7 @@ def test_a_queued_request_that_is_cancelled_is_never_read(load: LoadTiny) -> Non
     assert engine.running == 1
     step_until(engine, lambda: outcome.end is not None, {"running": outcome})
     generate(engine, chat("next", "hola", max_new_tokens=1))
-    prompts = [engine._loaded.tokenizer.decode(ids.flatten()) for ids in passes]
+    prompts = [engine.loaded.tokenizer.decode(ids.flatten()) for ids in passes]
     assert not any("zzzz" in prompt for prompt in prompts)
 
 
@@ -172,7 +172,7 @@ def test_a_lost_accelerator_breaks_the_engine_for_good(load: LoadTiny, error: Ex
     def fail(*_args: Any) -> None:
         raise error
 
-    engine._loaded.model.register_forward_hook(fail)
+    engine.loaded.model.register_forward_hook(fail)
     engine.submit(chat("one", "hola"))
     with pytest.raises(EngineBroken):
         step_until(engine, lambda: False, {"one": Outcome()})

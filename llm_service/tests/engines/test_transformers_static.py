@@ -19,9 +19,9 @@ def test_a_cpu_is_given_static_batches(load_tiny: LoadTiny) -> None:
 def test_a_batch_holds_no_more_than_the_memory_for_it(load_tiny: LoadTiny, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = load_tiny()
     room_for_two = 2 * (len("<user>hola") + 8)
-    monkeypatch.setattr(engine._runner, "_loaded", replace(engine._loaded, batch_tokens=room_for_two))
+    monkeypatch.setattr(engine.runner, "_loaded", replace(engine.loaded, batch_tokens=room_for_two))
     sizes: list[int] = []
-    engine._loaded.model.register_forward_hook(
+    engine.loaded.model.register_forward_hook(
         lambda _module, _args, inputs, _output: sizes.append(inputs["input_ids"].shape[0]), with_kwargs=True
     )
     run(engine, *(chat(f"{at}", "hola", max_new_tokens=8) for at in range(5)))
@@ -34,7 +34,7 @@ def test_a_failing_batch_fails_its_requests_and_the_next_one_works(load_tiny: Lo
     def refuse(*_args: Any) -> None:
         raise RuntimeError("no memory for this batch")
 
-    hook = engine._loaded.model.register_forward_hook(refuse)
+    hook = engine.loaded.model.register_forward_hook(refuse)
     outcomes = run(engine, chat("one", "hola"), chat("two", "hola"))
     hook.remove()
     for outcome in outcomes.values():

@@ -19,7 +19,7 @@ def say(engine: TransformersGenerator, *tokens: int) -> None:
         output.logits[:] = 0.0
         output.logits[..., next(position)] = 50.0
 
-    engine._loaded.model.register_forward_hook(bend)
+    engine.loaded.model.register_forward_hook(bend)
 
 
 def watch_passes(
@@ -32,5 +32,5 @@ def watch_passes(
         passes.append(inputs["input_ids"].clone())
         on_pass(passes[-1])
 
-    engine._loaded.model.register_forward_hook(note, with_kwargs=True)
+    engine.loaded.model.register_forward_hook(note, with_kwargs=True)
     return passes

@@ -1,0 +1,39 @@
+"""The transformers engine behind the whole HTTP path: what it cannot do is said, what it can is done."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.service_process import ServiceProcess, running_service
+from tests.engines.tiny_model import CONTEXT, save_tiny_model
+
+SCHEMA = {"type": "json_schema", "json_schema": {"type": "object", "properties": {"word": {"type": "string"}}}}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    folder = save_tiny_model(tmp_path_factory.mktemp("tiny"))
+    with running_service(LLM_BACKEND="transformers", LLM_MODEL=str(folder), LLM_DEVICE_MAP="cpu") as running:
+        yield running
+
+
+def test_it_answers(service: ServiceProcess) -> None:
+    body = service.generate("hola", max_new_tokens=5, temperature=0).json()
+    assert body["usage"]["completion_tokens"] == 5
+    assert service.health()["backend"] == "transformers"
+
+
+def test_a_json_schema_is_refused_as_unsupported(service: ServiceProcess) -> None:
+    response = service.generate("hola", max_new_tokens=5, response_format=SCHEMA)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["type"], error["retryable"]) == ("unsupported", False)
+    assert "JSON schema" in error["message"]
+
+
+def test_a_conversation_longer_than_the_context_is_refused_with_both_counts(service: ServiceProcess) -> None:
+    response = service.generate("hola " * CONTEXT)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["type"] == "context_length_exceeded"
+    assert str(CONTEXT - 1) in error["message"]
