@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
-from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.file_download import are_symlinks_supported, http_get, repo_folder_name
 from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
 
 from engines.base import ModelLoadError
@@ -111,7 +111,12 @@ def download(repo: str, commit: str, files: Sequence[RepositoryFile], progress: 
             progress.skip(file.size)
             continue
         if file.size <= constants.MAX_HTTP_DOWNLOAD_SIZE:
-            _fetch_blob(repo, commit, file, progress)
+            blob = _fetch_blob(repo, commit, file, progress)
+            if not are_symlinks_supported(cache_folder()):
+                # The library would leave a second copy of it.
+                (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
+                blob.replace(folder / file.path)
+                continue
         # Places the file in the snapshot; larger ones can be fetched only by the library's own protocol.
         hf_hub_download(repo, file.path, revision=commit)
     return folder
@@ -124,7 +129,7 @@ def record_reference(repo: str, reference: str, commit: str) -> None:
     path.write_text(commit, encoding="ascii")
 
 
-def _fetch_blob(repo: str, commit: str, file: RepositoryFile, progress: Progress) -> None:
+def _fetch_blob(repo: str, commit: str, file: RepositoryFile, progress: Progress) -> Path:
     url = hf_hub_url(repo, file.path, revision=commit)
     etag = get_hf_file_metadata(url).etag
     if etag is None or not re.fullmatch(r"[\w.-]+", etag):
@@ -136,13 +141,14 @@ def _fetch_blob(repo: str, commit: str, file: RepositoryFile, progress: Progress
     with WeakFileLock(lock):
         if blob.is_file():
             progress.skip(file.size)
-            return
+            return blob
         partial = blob.with_name(f"{etag}{_PARTIAL}")
         _resume(url, partial, file, progress)
         if _SHA256.fullmatch(etag) and _sha256(partial) != etag:
             partial.unlink()
             raise ModelLoadError(f"{file.path} arrived damaged; it will be fetched anew", fatal=False)
         partial.replace(blob)
+    return blob
 
 
 def _resume(url: str, partial: Path, file: RepositoryFile, progress: Progress) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import HfApi, constants, get_cached_repo_tree, get_token
+from huggingface_hub import HfApi, constants, get_cached_repo_tree, get_token, hf_hub_download
 from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     GatedRepoError,
@@ -140,6 +140,15 @@ class ModelHub:
             raise _failed(name.repo, error) from error
         self._write_pin(name, listing.commit, [file.path for file in files], listing.licence)
         return folder
+
+    def peek(self, listing: RepositoryListing, path: str, scratch: Path) -> Path:
+        """Fetch one small file to a folder outside the cache. Raises ``ModelLoadError``."""
+        try:
+            return Path(hf_hub_download(listing.repo, path, revision=listing.commit, cache_dir=scratch))
+        except GatedRepoError as error:
+            raise ModelLoadError(_gated(listing.repo)) from error
+        except (httpx2.HTTPError, OSError) as error:
+            raise _failed(listing.repo, error) from error
 
     def _pin(self, name: HubName) -> tuple[str, tuple[str, ...]] | None:
         """Return the pinned commit and its files; a revision in the name that is another one wins."""

@@ -1,12 +1,8 @@
 """Everything worth knowing about one model before it is loaded."""
 
-import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import httpx2
-from huggingface_hub import hf_hub_download
 
 from config.settings import Settings
 from engines.base import ModelLoadError
@@ -26,13 +22,13 @@ from engines.models import (
     local_embedder,
 )
 from model_store.configured import pins_of, wanted_backends
-from model_store.pulling import plan_pull
+from model_store.outline import fetch_outline
+from model_store.pulling import choose_files
 from model_store.verdicts import Verdict, embedder_verdicts, generator_verdicts, is_embedder_folder
 from model_store.weights import ModelFacts, read_config_facts, read_facts
 
 DTYPE_BYTES = {"auto": 4, "float32": 4, "float16": 2, "bfloat16": 2}
 """Bytes of a number by LLM_DTYPE; what auto takes depends on the device, so the larger is assumed."""
-_TEXTS = ("config.json", "chat_template.jinja", "chat_template.json", "tokenizer_config.json", "1_Pooling/config.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ def describe(name: str, settings: Settings) -> ModelDetails:
     hub = ModelHub(pins_of(settings))
     if not hub.reachable:
         raise ModelLoadError(f"{name} is not on this machine and the hub cannot be reached")
-    return _describe_remote(name, plan_pull(name, settings, hub, update=False).plan, settings)
+    return _describe_remote(name, choose_files(name, settings, hub), hub, settings)
 
 
 def _find_here(name: str, settings: Settings) -> tuple[Path, Format] | None:
@@ -107,13 +103,13 @@ def _describe_local(name: str, path: Path, kind: Format, settings: Settings) -> 
     )
 
 
-def _describe_remote(name: str, plan: FetchPlan, settings: Settings) -> ModelDetails:
+def _describe_remote(name: str, plan: FetchPlan, hub: ModelHub, settings: Settings) -> ModelDetails:
     """Describe what a pull would bring, from its texts alone: the weights stay where they are."""
     embeds = is_embedder(plan.listing)
     kind = plan.source.kind
     weight_bytes = sum(file.size for file in plan.files if file.path.endswith((".safetensors", ".bin", ".gguf")))
     with tempfile.TemporaryDirectory() as scratch:
-        folder = _fetch_texts(plan, Path(scratch))
+        folder = fetch_outline(plan, hub, Path(scratch))
         facts = replace(read_config_facts(folder), weight_bytes=weight_bytes, licence=plan.listing.licence)
         verdicts: tuple[Verdict, ...] = ()
         if embeds:
@@ -132,24 +128,6 @@ def _describe_remote(name: str, plan: FetchPlan, settings: Settings) -> ModelDet
         verdicts=verdicts,
         memory={} if embeds or kind == "gguf" else _memory(facts, kind, settings),
     )
-
-
-def _fetch_texts(plan: FetchPlan, scratch: Path) -> Path:
-    """Make a folder that looks like the model, with its texts in it and nothing in its weights."""
-    folder = scratch / "model"
-    for file in plan.files:
-        target = folder / file.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.touch()
-        if file.path in _TEXTS:
-            try:
-                fetched = hf_hub_download(
-                    plan.listing.repo, file.path, revision=plan.listing.commit, cache_dir=scratch / "cache"
-                )
-            except (httpx2.HTTPError, OSError) as error:
-                raise ModelLoadError(f"{file.path} of {plan.listing.repo} could not be read", fatal=False) from error
-            shutil.copyfile(fetched, target)
-    return folder
 
 
 def _commit_of(path: Path) -> str | None:

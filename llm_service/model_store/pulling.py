@@ -1,6 +1,7 @@
 """Decides what ``model pull`` downloads, and downloads it."""
 
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from tqdm import tqdm
 
 from config.settings import Settings
 from engines.base import ModelLoadError
+from engines.engine_fit import find_obstacle
+from engines.model_artifacts import ModelArtifact
 from engines.model_download import missing_bytes
 from engines.model_hub import ModelHub
 from engines.model_listing import is_embedder
@@ -17,6 +20,7 @@ from engines.model_sources import FetchPlan, plan_embedder, plan_generator
 from engines.models import EMBEDDED, embedded_embedder
 from model_store.configured import pins_of, wanted_backends
 from model_store.inventory import StoredModel, describe_folder, describe_gguf
+from model_store.outline import fetch_outline
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ def plan_pull(name: str, settings: Settings, hub: ModelHub, *, update: bool) -> 
         raise ModelLoadError(f"{name} is installed with the service (python dev.py setup): there is nothing to fetch")
     if name and Path(name).expanduser().exists():
         raise ModelLoadError(f"{name} is on this machine already: set LLM_MODEL to it")
-    plan = _plan(name, settings, hub, newest=update)
+    plan = choose_files(name, settings, hub, newest=update)
+    _refuse_own_code(plan, hub)
     pin = hub.pins.get(plan.source.name.key)
     newest = None
     if pin is not None and not update and plan.source.name.revision is None:
@@ -93,7 +98,20 @@ def make_hub(settings: Settings) -> ModelHub:
     return ModelHub(pins_of(settings))
 
 
-def _plan(name: str, settings: Settings, hub: ModelHub, *, newest: bool) -> FetchPlan:
+def _refuse_own_code(plan: FetchPlan, hub: ModelHub) -> None:
+    """Find out before gigabytes are fetched that a model works only with code of its own."""
+    if plan.source.kind != "safetensors":
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = fetch_outline(plan, hub, Path(scratch), only=("config.json",))
+        artifact = ModelArtifact(folder, "safetensors", plan.listing.repo, plan.listing.repo)
+        obstacle = find_obstacle(artifact, "transformers")
+    if obstacle is not None:
+        raise ModelLoadError(f"{plan.listing.repo}: {obstacle}")
+
+
+def choose_files(name: str, settings: Settings, hub: ModelHub, *, newest: bool = False) -> FetchPlan:
+    """Choose what the service would download; asks the hub. Raises ``ModelLoadError``."""
     asked = parse_hub_name(name)
     if asked.file is None:
         own = hub.look_up(asked, newest=newest)

@@ -178,6 +178,27 @@ def test_pickled_weights_are_refused_by_name(machine: Machine, name: str) -> Non
     assert not machine.hub.contents(f"/{name}")
 
 
+def test_a_model_that_needs_its_own_code_is_refused_before_it_is_fetched(machine: Machine) -> None:
+    own = b'{"model_type": "homegrown", "auto_map": {"AutoConfig": "code.Config"}}'
+    machine.hub.publish(REPO, safetensors_repository(**{"config.json": own, "code.py": b"raise SystemExit"}))
+    output = machine.run("pull", REPO, expect=1)
+    assert "works only with code from its own repository (auto_map), which is never run" in output
+    assert not machine.hub.contents("/model.safetensors")
+    assert not machine.hub.contents("/code.py")
+
+
+def test_where_links_are_not_possible_a_file_lies_there_once(machine: Machine) -> None:
+    commit = machine.hub.publish(REPO, safetensors_repository())
+    machine.run("pull", REPO, HF_HUB_DISABLE_SYMLINKS="1")
+    weights = machine.snapshot(REPO, commit) / "model.safetensors"
+    assert weights.read_bytes() == LARGE
+    assert not weights.is_symlink()
+    assert sum(path.stat().st_size for path in machine.folder(REPO).rglob("*") if path.is_file()) < 1.1 * len(LARGE)
+    assert "already complete" in machine.run("pull", REPO, HF_HUB_DISABLE_SYMLINKS="1")
+    assert "freed" in machine.run("remove", REPO, "--yes", HF_HUB_DISABLE_SYMLINKS="1")
+    assert not machine.folder(REPO).exists()
+
+
 def test_offline_nothing_is_fetched(machine: Machine) -> None:
     machine.hub.publish(REPO, safetensors_repository())
     output = machine.run("pull", REPO, expect=1, HF_HUB_OFFLINE="1")
