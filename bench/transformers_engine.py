@@ -2,10 +2,10 @@
 
     python dev.py bench transformers_engine [-- --device cuda --batches 1 2 4 8 16 32 64 --save FILE.json]
 
-The engine directly, without HTTP or a worker process. Baseline is the library's ``generate()`` on the same
-model in the same process, all prompts as one batch. Both take turns, so that a machine that drifts drifts for
-both; medians over the rounds. On CUDA the engine batches continuously, on a CPU statically; ``--batching``
-says otherwise. The last line on standard output is one JSON object.
+The engine directly, without HTTP or a worker process. Baseline is the library's ``generate()`` in the same
+process, on the model as the library loads it, all prompts as one batch. Both take turns, so that a machine
+that drifts drifts for both; medians over the rounds. On CUDA the engine batches continuously, on a CPU
+statically; ``--batching`` says otherwise. The last line on standard output is one JSON object.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from bench.loadgen import percentile
 from engines.base import ChatMessage, Failed, Finished, FirstToken, GenerationRequest, SamplingParams
 from engines.transformers_generator import TransformersGenerator
+from engines.transformers_loading import LoadedModel, load
 
 STORY = "Tell a very long story, number {number}, about the sea and a fisherman. Describe everything in detail. "
 WORDS = "The lamp of the old harbour was green and the boats came home late that night. "
@@ -55,7 +56,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Load:
+class Work:
     """What each request asks for."""
 
     prompt_tokens: int
@@ -67,14 +68,15 @@ def main() -> int:
     """Measure, print a table and one line of JSON; returns the exit status."""
     options = _options()
     engine = _engine(options)
-    load = Load(options.prompt_tokens, options.new_tokens, options.temperature)
+    plain = _plain(options, engine)
+    work = Work(options.prompt_tokens, options.new_tokens, options.temperature)
     numbers = iter(range(1, 10**9))
     print(f"{options.model.name}: {engine.info.device}, {engine.loaded.model.dtype}, {type(engine.runner).__name__}")
     print(f"{'batch':>5} {'':>9} {'tok/s':>9} {'best':>9} {'TTFT p50 ms':>12} {'p95 ms':>9}")
     measured: dict[str, dict[str, dict[str, float]]] = {}
     try:
         for batch in options.batches:
-            measured[str(batch)] = _measure(engine, batch, options.rounds, load, numbers)
+            measured[str(batch)] = _measure(engine, plain, batch, options.rounds, work, numbers)
     finally:
         engine.close()
     model = engine.loaded.model
@@ -87,7 +89,7 @@ def main() -> int:
         "torch": torch.__version__,
         "runner": type(engine.runner).__name__,
         "rounds": options.rounds,
-        "load": asdict(load),
+        "work": asdict(work),
         "batches": measured,
     }
     line = json.dumps(summary)
@@ -98,14 +100,14 @@ def main() -> int:
 
 
 def _measure(
-    engine: TransformersGenerator, batch: int, rounds: int, load: Load, numbers: Iterator[int]
+    engine: TransformersGenerator, plain: LoadedModel, batch: int, rounds: int, work: Work, numbers: Iterator[int]
 ) -> dict[str, dict[str, float]]:
     """Run both sides in turns; the round before the first warms up and is not counted."""
     sides = {"generate": Series(), "engine": Series()}
     for round_number in range(rounds + 1):
-        prompts = [_prompt(engine, next(numbers), load.prompt_tokens) for _ in range(batch)]
-        for name, run in (("generate", _run_plain), ("engine", _run_engine)):
-            rate, ttft = run(engine, prompts, load)
+        prompts = [_prompt(engine, next(numbers), work.prompt_tokens) for _ in range(batch)]
+        results = {"generate": _run_plain(plain, prompts, work), "engine": _run_engine(engine, prompts, work)}
+        for name, (rate, ttft) in results.items():
             if round_number:
                 sides[name].rates.append(rate)
                 sides[name].ttft.extend(ttft)
@@ -141,8 +143,15 @@ class _FirstTokenClock(StoppingCriteria):
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 
-def _run_plain(engine: TransformersGenerator, prompts: Sequence[str], load: Load) -> tuple[float, list[float]]:
-    model, tokenizer = engine.loaded.model, engine.loaded.tokenizer
+def _plain(options: argparse.Namespace, engine: TransformersGenerator) -> LoadedModel:
+    """The model as the library loads it: on a CPU the engine's has its weights reordered."""
+    if engine.loaded.model.device.type == "cuda":
+        return engine.loaded
+    return load(options.model, name=options.model.name, device_map="cpu", dtype=options.dtype, pack=False)
+
+
+def _run_plain(plain: LoadedModel, prompts: Sequence[str], work: Work) -> tuple[float, list[float]]:
+    model, tokenizer = plain.model, plain.tokenizer
     clock = _FirstTokenClock()
     begun = time.perf_counter()
     encoded = tokenizer.apply_chat_template(
@@ -154,11 +163,11 @@ def _run_plain(engine: TransformersGenerator, prompts: Sequence[str], load: Load
         tokenizer_kwargs={"padding_side": "left"},
     ).to(model.device)
     how = (
-        {"do_sample": True, "temperature": load.temperature, "top_p": 0.9} if load.temperature else {"do_sample": False}
+        {"do_sample": True, "temperature": work.temperature, "top_p": 0.9} if work.temperature else {"do_sample": False}
     )
     with torch.inference_mode():
         ids = model.generate(
-            **encoded, max_new_tokens=load.new_tokens, stopping_criteria=StoppingCriteriaList([clock]), **how
+            **encoded, max_new_tokens=work.new_tokens, stopping_criteria=StoppingCriteriaList([clock]), **how
         )
     _wait_for_device(model.device)
     seconds = time.perf_counter() - begun
@@ -167,8 +176,8 @@ def _run_plain(engine: TransformersGenerator, prompts: Sequence[str], load: Load
     return tokens / seconds, [clock.at - begun] * len(prompts)
 
 
-def _run_engine(engine: TransformersGenerator, prompts: Sequence[str], load: Load) -> tuple[float, list[float]]:
-    sampling = SamplingParams(load.new_tokens, load.temperature, 0.9 if load.temperature else 1.0)
+def _run_engine(engine: TransformersGenerator, prompts: Sequence[str], work: Work) -> tuple[float, list[float]]:
+    sampling = SamplingParams(work.new_tokens, work.temperature, 0.9 if work.temperature else 1.0)
     begun = time.perf_counter()
     for number, prompt in enumerate(prompts):
         engine.submit(GenerationRequest(str(number), (ChatMessage("user", prompt),), sampling, stream=True))

@@ -11,6 +11,7 @@ import transformers
 from engines.base import ModelLoadError
 from engines.hardware import memory_bytes
 from engines.loading_errors import LOADING_ERRORS, loading_advice
+from engines.transformers_packing import pack_linear_layers
 
 library: Any = transformers
 """Not checked by types: its annotations are partial and contradict its use."""
@@ -50,12 +51,20 @@ class LoadedModel:
 
 
 def load(
-    path: Path, *, name: str, device_map: str, dtype: str, kv_cache_gb: float = 0.0, max_batched_tokens: int = 0
+    path: Path,
+    *,
+    name: str,
+    device_map: str,
+    dtype: str,
+    kv_cache_gb: float = 0.0,
+    max_batched_tokens: int = 0,
+    pack: bool = True,
 ) -> LoadedModel:
     """Load a Hugging Face folder (safetensors) or a ``.gguf`` file; raises ``ModelLoadError``.
 
     ``kv_cache_gb`` bounds the KV cache (0: a share of the memory that is free after loading),
-    ``max_batched_tokens`` is how many prompt tokens one pass reads (0: chosen by device and size).
+    ``max_batched_tokens`` is how many prompt tokens one pass reads (0: chosen by device and size). ``pack``
+    has the weights reordered for the CPU's matrix kernels; without it the model is just as the library loads it.
     """
     library.utils.logging.disable_progress_bar()
     source: dict[str, Any] = {"pretrained_model_name_or_path": str(path), "local_files_only": True}
@@ -73,6 +82,8 @@ def load(
         raise ModelLoadError(loading_advice("transformers", name, path, error)) from error
     if not tokenizer.chat_template:
         raise ModelLoadError(f"{name} has no chat template: choose an instruction-tuned model")
+    if pack:
+        pack_linear_layers(model)
     described = _describe(model, tokenizer, kv_cache_gb)
     return replace(described, prefill_tokens=max_batched_tokens) if max_batched_tokens else described
 

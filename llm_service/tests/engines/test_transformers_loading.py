@@ -14,16 +14,16 @@ from tests.engines.tiny_model import save_tiny_model
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_the_number_format_is_the_configured_one(load_tiny: LoadTiny, dtype: str) -> None:
-    assert load_tiny(dtype=dtype)._loaded.model.dtype == getattr(torch, dtype)
+    assert load_tiny(dtype=dtype).loaded.model.dtype == getattr(torch, dtype)
 
 
 def test_auto_uses_bfloat16_only_where_the_processor_has_it(
     load_tiny: LoadTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    assert load_tiny(dtype="auto")._loaded.model.dtype == torch.bfloat16
+    assert load_tiny(dtype="auto").loaded.model.dtype == torch.bfloat16
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
-    assert load_tiny(dtype="auto")._loaded.model.dtype == torch.float32
+    assert load_tiny(dtype="auto").loaded.model.dtype == torch.float32
 
 
 def test_a_model_without_a_chat_template_is_refused(load_tiny: LoadTiny, tmp_path: Path) -> None:

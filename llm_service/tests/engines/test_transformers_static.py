@@ -13,7 +13,7 @@ from tests.engines.tiny_engine import LoadTiny
 
 
 def test_a_cpu_is_given_static_batches(load_tiny: LoadTiny) -> None:
-    assert isinstance(load_tiny(batching="auto")._runner, StaticRunner)
+    assert isinstance(load_tiny(batching="auto").runner, StaticRunner)
 
 
 def test_a_batch_holds_no_more_than_the_memory_for_it(load_tiny: LoadTiny, monkeypatch: pytest.MonkeyPatch) -> None:
