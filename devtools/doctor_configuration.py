@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -70,6 +71,17 @@ def is_cached(cache: Path, model: str) -> bool:
     return snapshots.is_dir() and any(folder.is_dir() and any(folder.iterdir()) for folder in snapshots.iterdir())
 
 
+def hub_repository(name: str) -> str | None:
+    """The repository that a model's name means: owner/name, owner/name:file.gguf or owner/name/file.gguf,
+    each with @revision or without. None for what can only be a path.
+    """
+    base = name.partition("@")[0]
+    if not base.lower().endswith(".gguf"):
+        return base if re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", base) else None
+    match = re.match(r"(\w[\w.-]*/\w[\w.-]*)[:/]\w", base)
+    return match[1] if match else None
+
+
 def models(workspace: Workspace) -> Iterator[Finding]:
     """Where the models would come from: a file, the cache, the hub, or the embedded ones."""
     app = workspace.llm_service
@@ -88,12 +100,13 @@ def models(workspace: Workspace) -> Iterator[Finding]:
     why = "HF_HUB_OFFLINE is set" if offline else "reachable" if reachable else "cannot be reached"
     for name in hub_needed:
         if reachable:
-            yield ok("model", f"{name} will be downloaded on first start")
+            yield ok("model", f"{name} will be downloaded on first start (or now: dev.py model pull {name})")
         elif configured.get("LLM_OFFLINE_MODEL", "embedded") == "embedded" and name == model:
             yield warn(
                 "model",
                 f"{name} is not cached and the model hub {why}: the small embedded model answers instead",
-                "once on a machine with internet start the service, then copy its cache folder; or LLM_MODEL=/a/folder",
+                f"with internet: dev.py model pull {name}; without: copy the cache of a machine that has it, or set "
+                "LLM_MODEL=/a/folder",
             )
         else:
             yield fail(
@@ -112,10 +125,11 @@ def _model(configured: Mapping[str, str], name: str, embeddings: str) -> Finding
         return ok("model", "the embedded one")
     if path.exists():
         return ok("model", f"{name} (local)")
-    if path.is_absolute() or name.startswith((".", "~")) or name.lower().endswith(".gguf"):
+    repository = hub_repository(name)
+    if repository is None:
         return fail("model", f"{name} does not exist", "correct LLM_MODEL or EMBEDDING_MODEL")
     cache = hub_cache(configured)
-    if any(is_cached(cache, known) for known in (name, _STAND_INS.get(name, name))):
+    if any(is_cached(cache, known) for known in (repository, _STAND_INS.get(name, name))):
         return ok("model", f"{name} is in {cache}")
     if name == embeddings == _DEFAULT_EMBEDDINGS:
         return ok("model", f"{name} is installed by the set-up")

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from conftest import Checkout, wait_until
+from devtools import doctor_configuration
 
 SHOW = "import json, os, sys; print('ARGUMENTS', json.dumps([os.path.basename(os.getcwd()), *sys.argv[1:]]))\n"
 
@@ -78,3 +79,24 @@ def test_an_interruption_reaches_the_script_and_its_last_words_are_heard(checkou
     wait_until(lambda: running.process.poll() is not None, "it ends")
     assert running.process.returncode == 130
     assert "run the same command to resume" in running.output
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("Qwen/Qwen3-1.7B", "Qwen/Qwen3-1.7B"),
+        ("gpt2", "gpt2"),
+        ("a/b@refs/pr/1", "a/b"),
+        ("a/b:c.gguf", "a/b"),
+        ("a/b/c.gguf@v1", "a/b"),
+        ("models/x.gguf", None),
+        ("x.gguf", None),
+        ("./a/b", None),
+        ("/a/b", None),
+        ("~/a", None),
+        ("C:/x/y.gguf", None),
+        ("C:\\x\\y", None),
+    ],
+)
+def test_the_doctor_tells_names_of_the_hub_from_paths(name: str, repository: str | None) -> None:
+    assert doctor_configuration.hub_repository(name) == repository
