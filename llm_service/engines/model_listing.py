@@ -45,8 +45,8 @@ class RepositoryListing:
 
 
 def select(files: Sequence[RepositoryFile], kind: Format, file: str | None = None) -> tuple[RepositoryFile, ...]:
-    """Choose the files of one format, the largest last (its arrival completes the model); empty when the
-    repository does not hold the model in that format.
+    """Choose the files of one format, the weights last (their arrival completes the model); empty when
+    the repository does not hold the model in that format.
     """
     files = [entry for entry in files if _stays_inside(entry.path)]
     if kind == "gguf":
@@ -55,7 +55,9 @@ def select(files: Sequence[RepositoryFile], kind: Format, file: str | None = Non
         chosen = _openvino(files)
     else:
         chosen = _safetensors(files)
-    return tuple(sorted(chosen, key=lambda entry: entry.size))
+    return tuple(
+        sorted(chosen, key=lambda entry: (entry.path == "openvino_model.bin", not _is_text(entry.path), entry.size))
+    )
 
 
 def pickled_weights(files: Iterable[RepositoryFile]) -> list[str]:

@@ -1,5 +1,6 @@
 """Decides what ``model pull`` downloads, and downloads it."""
 
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ class TerminalProgress:
     def __init__(self, total: int) -> None:
         # Where nobody watches, a line a minute shows that it lives.
         every = 0.1 if sys.stderr.isatty() else 60.0
-        self._bar: Any = tqdm(total=total, unit="B", unit_scale=True, file=sys.stderr, mininterval=every)
+        width = min(100, shutil.get_terminal_size().columns - 1)
+        self._bar: Any = tqdm(total=total, unit="B", unit_scale=True, file=sys.stderr, mininterval=every, ncols=width)
 
     def skip(self, size: int) -> None:
         """Count what was here already, and not as speed."""

@@ -104,8 +104,10 @@ def test_openvinos_bin_is_taken_only_beside_its_xml() -> None:
 
 
 def test_the_file_that_completes_a_model_comes_last() -> None:
-    listing = [RepositoryFile("model.safetensors", 10**9), RepositoryFile("config.json", 10)]
+    listing = [RepositoryFile("model.safetensors", 10), RepositoryFile("config.json", 1000)]
     assert [entry.path for entry in select(listing, "safetensors")] == ["config.json", "model.safetensors"]
+    exported = files("openvino_model.bin", "openvino_model.xml", "openvino_tokenizer.bin", "openvino_tokenizer.xml")
+    assert select(exported, "openvino")[-1].path == "openvino_model.bin"
 
 
 @pytest.mark.parametrize("path", ["../config.json", "..\\evil.json", "C:evil.json", "/etc/evil.json", "a//b.json"])
