@@ -74,7 +74,10 @@ def _users(name: HubName, configured: tuple[Configured, ...]) -> tuple[str, ...]
     users = []
     for entry in configured:
         loaded = entry.path is not None and entry.path.is_relative_to(folder)
-        if loaded and (name.file is None or str(entry.path).endswith(str(Path(name.file)))):
+        if loaded and name.file is not None:
+            loaded = entry.path in _copies(name)
+        # By its name too: the backend's fallback loads the original where the service loads an export of it.
+        if loaded or entry.name.partition("@")[0] in (name.key, f"{name.repo}/{name.file}"):
             users.append(entry.setting)
     return tuple(users)
 

@@ -8,12 +8,15 @@ message says what to do), 2 wrong usage, 130 interrupted.
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 if __package__ in (None, ""):  # started as a file: the app's folder is where its imports start
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    # Until main() runs there is nothing to tidy up: Ctrl-C just ends it, without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from config.settings import settings
 
@@ -38,6 +41,7 @@ _INTERRUPTED = "\ninterrupted. What has arrived is kept: run the same command to
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     disable_progress_bars()
     try:
         status: int = options.run(options)

@@ -59,6 +59,19 @@ def test_one_file_of_a_repository_can_be_named(machine: Machine, name: str) -> N
     assert machine.pins()["someone/files:small.gguf"]["commit"] == commit
 
 
+def test_an_embedding_model_comes_with_its_layers(machine: Machine) -> None:
+    bert = b'{"model_type": "bert", "architectures": ["BertModel"]}'
+    layers = {"modules.json": b"[]", "sentence_bert_config.json": b"{}", "1_Pooling/config.json": b"{}"}
+    commit = machine.hub.publish(REPO, safetensors_repository(**{"config.json": bert}, **layers))
+    machine.hub.publish("OpenVINO/model-int4-ov", openvino_repository())
+    output = machine.run("pull", REPO)
+    assert "served by sentence_transformers" in output
+    assert "set EMBEDDING_MODEL=someone/model" in output
+    assert (machine.snapshot(REPO, commit) / "1_Pooling" / "config.json").is_file()
+    configured = machine.listed(EMBEDDING_MODEL=REPO)["configured"]["EMBEDDING_MODEL"]
+    assert (configured["model"], configured["engine"]) == (REPO, "sentence_transformers")
+
+
 def test_a_repository_of_gguf_files_asks_which(machine: Machine) -> None:
     machine.hub.publish("someone/files", {"small.gguf": b"GGUF small", "large.gguf": b"GGUF large"})
     assert "name one of them, as in someone/files:large.gguf" in machine.run("pull", "someone/files", expect=1)

@@ -174,6 +174,20 @@ def test_the_configured_model_is_removed_only_by_force(machine: Machine) -> None
     assert not machine.folder("OpenVINO/Qwen3-1.7B-int4-ov").exists()
 
 
+def test_what_is_configured_by_name_is_removed_only_by_force_too(machine: Machine, gguf_file: Path) -> None:
+    # The backend's fallback loads the original where the service loads the export.
+    machine.hub.publish("Qwen/Qwen3-1.7B", safetensors_repository())
+    machine.hub.publish("someone/files", {"a.gguf": gguf_file.read_bytes(), "b.gguf": gguf_file.read_bytes()})
+    machine.run("pull", "Qwen/Qwen3-1.7B", LLM_BACKEND="transformers")
+    assert "configured now (LLM_MODEL)" in machine.run("remove", "Qwen/Qwen3-1.7B", "--yes", expect=1)
+    for name in ("someone/files:a.gguf", "someone/files:b.gguf"):
+        machine.run("pull", name)
+    settings = {"LLM_MODEL": "someone/files/a.gguf"}
+    for name in ("someone/files:a.gguf", "someone/files"):
+        assert "configured now" in machine.run("remove", name, "--yes", expect=1, **settings)
+    machine.run("remove", "someone/files:b.gguf", "--yes", expect=0, **settings)
+
+
 def test_what_lies_outside_the_cache_is_never_removed(machine: Machine, gguf_file: Path) -> None:
     for name in ("embedded", str(gguf_file), str(gguf_file.parent), "sentence-transformers/all-MiniLM-L6-v2"):
         assert "not in the Hugging Face cache" in machine.run("remove", name, "--yes", "--force", expect=1)
