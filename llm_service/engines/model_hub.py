@@ -4,9 +4,11 @@
 which reads them from the environment when it is imported.
 """
 
+import errno
 import logging
 import threading
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx2
@@ -208,5 +210,13 @@ def _no_revision(name: HubName, revision: str | None, *, pinned: bool) -> str:
 
 
 def _failed(repo: str, error: Exception) -> ModelLoadError:
-    what = f"HTTP {error.response.status_code}" if isinstance(error, HfHubHTTPError) else type(error).__name__
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return ModelLoadError(f"the hub refuses the key for {repo} (HTTP {status}): check HUGGINGFACE_API_KEY")
+        what = f"HTTP {status}"
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return ModelLoadError(f"the disk became full while {repo} was fetched: free some space, then fetch it again")
+    else:
+        what = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
     return ModelLoadError(f"downloading {repo} failed ({what}); the next attempt goes on from there", fatal=False)

@@ -22,12 +22,13 @@ from engines.models import EMBEDDED, embedded_embedder
 from model_store.configured import pins_of, wanted_backends
 from model_store.inventory import StoredModel, describe_folder, describe_gguf
 from model_store.outline import fetch_outline
+from model_store.weights import read_config_facts
 
 
 @dataclass(frozen=True, slots=True)
 class Pull:
     """What is about to be downloaded; ``missing`` and ``total`` in bytes. ``pinned`` is the commit that
-    was pinned before, ``newest`` the hub's when that is another one.
+    was pinned before, ``newest`` the hub's when that is another one; ``note`` is worth knowing before.
     """
 
     plan: FetchPlan
@@ -35,6 +36,7 @@ class Pull:
     missing: int
     pinned: str | None
     newest: str | None
+    note: str
 
 
 class TerminalProgress:
@@ -67,7 +69,7 @@ def plan_pull(name: str, settings: Settings, hub: ModelHub, *, update: bool) -> 
     if name and Path(name).expanduser().exists():
         raise ModelLoadError(f"{name} is on this machine already: set LLM_MODEL to it")
     plan = choose_files(name, settings, hub, newest=update)
-    _refuse_own_code(plan, hub)
+    note = _examine(plan, hub)
     pin = hub.pins.get(plan.source.name.key)
     newest = None
     if pin is not None and not update and plan.source.name.revision is None:
@@ -79,6 +81,7 @@ def plan_pull(name: str, settings: Settings, hub: ModelHub, *, update: bool) -> 
         missing=missing_bytes(plan.listing.repo, plan.listing.commit, plan.files),
         pinned=pin.commit if pin else None,
         newest=newest,
+        note=note,
     )
 
 
@@ -100,16 +103,22 @@ def make_hub(settings: Settings) -> ModelHub:
     return ModelHub(pins_of(settings))
 
 
-def _refuse_own_code(plan: FetchPlan, hub: ModelHub) -> None:
-    """Find out before gigabytes are fetched that a model works only with code of its own."""
+def _examine(plan: FetchPlan, hub: ModelHub) -> str:
+    """Find out before gigabytes are fetched that a model works only with code of its own (which is
+    refused) or cannot hold a conversation (which is told).
+    """
     if plan.source.kind != "safetensors":
-        return
+        return ""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = fetch_outline(plan, hub, Path(scratch), only=("config.json",))
+        folder = fetch_outline(plan, hub, Path(scratch))
         artifact = ModelArtifact(folder, "safetensors", plan.listing.repo, plan.listing.repo)
         obstacle = find_obstacle(artifact, "transformers")
+        has_template = read_config_facts(folder).chat_template is not None
     if obstacle is not None:
         raise ModelLoadError(f"{plan.listing.repo}: {obstacle}")
+    if has_template or is_embedder(plan.listing):
+        return ""
+    return "It has no chat template, without which the service refuses it: choose an instruction-tuned version."
 
 
 def choose_files(name: str, settings: Settings, hub: ModelHub, *, newest: bool = False) -> FetchPlan:

@@ -140,6 +140,8 @@ def plan_as_text(pull: Pull, asked: str) -> str:
     have = pull.total - pull.missing
     rest = f", {human(have)} of it here already" if have else ""
     lines.append(f"{human(pull.total)} in all{rest}")
+    if pull.note:
+        lines.append(pull.note)
     return "\n".join(lines)
 
 

@@ -54,6 +54,8 @@ class HubServer:
         self.repositories: dict[str, Repository] = {}
         self.requests: list[Request] = []
         self.faults: dict[str, Fault] = {}
+        self.refused_keys: set[str] = set()
+        self.knows_ranges = True
         self.released = threading.Event()
         self.holding = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -124,7 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append(
             Request(self.command, path, self.headers.get("Authorization"), self.headers.get("Range"))
         )
-        if path.startswith("api/models/"):
+        if self.headers.get("Authorization", "").removeprefix("Bearer ") in self.hub.refused_keys:
+            self._send(401, b"{}", {"X-Error-Message": "Invalid credentials in Authorization header"})
+        elif path.startswith("api/models/"):
             self._describe(path.removeprefix("api/models/"))
         elif "/resolve/" in path:
             self._resolve(*path.split("/resolve/", 1))
@@ -208,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise AssertionError("no such blob")
 
     def _send_content(self, content: bytes, path: str) -> None:
-        wanted = self.headers.get("Range")
+        wanted = self.headers.get("Range") if self.hub.knows_ranges else None
         start = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted else 0
         headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if wanted else {}
         rest = content[start:]

@@ -1,5 +1,6 @@
 """Fetching models from a hub that is sometimes unwell."""
 
+import errno
 import shutil
 import signal
 import sys
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engines import model_download
+from engines import model_download, model_hub
 from engines.base import ModelLoadError
+from engines.model_listing import RepositoryListing
+from engines.model_names import HubName
 from tests.model_store.conftest import LARGE, Machine, openvino_repository, safetensors_repository
 from tests.model_store.hub_server import Fault
 
@@ -29,6 +32,7 @@ def test_a_model_is_fetched_whole_and_its_revision_pinned(machine: Machine) -> N
     assert "26.2 MB in all" in output
     assert output.index("model.safetensors") < output.index("in all") < output.index("is complete")
     assert "set LLM_MODEL=someone/model" in output
+    assert output.index("It has no chat template") < output.index("is complete")
 
 
 def test_the_name_means_what_it_means_to_the_service(machine: Machine) -> None:
@@ -135,6 +139,14 @@ def test_an_interrupted_download_is_resumed_by_the_next_one(machine: Machine, ki
     assert not list(machine.folder(REPO).rglob("*.incomplete"))
 
 
+def test_a_mirror_that_knows_no_ranges_sends_it_all_again(machine: Machine) -> None:
+    commit = machine.hub.publish(REPO, safetensors_repository())
+    machine.hub.knows_ranges = False
+    machine.hub.faults["model.safetensors"] = Fault(after=15 * MEGABYTE, times=1)
+    machine.run("pull", REPO)
+    assert (machine.snapshot(REPO, commit) / "model.safetensors").read_bytes() == LARGE
+
+
 def _wait_for_partial(machine: Machine, size: int) -> Path:
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
@@ -170,6 +182,14 @@ def test_a_gated_model_asks_for_licence_and_key(machine: Machine) -> None:
     output = machine.run("pull", REPO, expect=1)
     assert f"accept its licence at {machine.hub.url}/{REPO}, then set HUGGINGFACE_API_KEY" in output
     machine.run("pull", REPO, HUGGINGFACE_API_KEY="hf_mine")
+
+
+def test_a_wrong_key_is_said_to_be_one(machine: Machine) -> None:
+    machine.hub.publish(REPO, safetensors_repository())
+    machine.hub.refused_keys = {"hf_wrong"}
+    output = machine.run("pull", REPO, expect=1, HUGGINGFACE_API_KEY="hf_wrong")
+    assert "HTTP 401): check HUGGINGFACE_API_KEY" in output
+    assert "hf_wrong" not in output
 
 
 def test_the_key_goes_to_the_hub_and_nowhere_else(machine: Machine) -> None:
@@ -237,6 +257,16 @@ def test_a_full_disk_is_noticed_before_the_download(monkeypatch: pytest.MonkeyPa
     model_download.check_disk(REPO, 2 * 10**9)
     with pytest.raises(ModelLoadError, match=r"needs 2\.60 GB and 0\.54 GB to spare, and 3\.00 GB are free"):
         model_download.check_disk(REPO, int(2.6 * 10**9))
+
+
+def test_a_disk_that_fills_up_meanwhile_is_said_to_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(model_hub, "download", fail)
+    listing = RepositoryListing(REPO, "a" * 40, ())
+    with pytest.raises(ModelLoadError, match="the disk became full while someone/model was fetched"):
+        model_hub.ModelHub().fetch(HubName(REPO), listing, ())
 
 
 # --- pins ---------------------------------------------------------------------------------------
