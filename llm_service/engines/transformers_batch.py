@@ -40,7 +40,7 @@ class StaticBatch:
         model = self._loaded.model
         config = deepcopy(model.generation_config)
         config.max_new_tokens = max(row.max_new_tokens for row in self._rows)
-        config.prefill_chunk_size = max(1, self._loaded.prefill_tokens // len(self._rows))
+        config.prefill_chunk_size = self._tokens_a_pass(ids.shape[1])
         watch = model.register_forward_pre_hook(self._stop_when_abandoned)
         try:
             with torch.inference_mode():
@@ -82,6 +82,14 @@ class StaticBatch:
                 for event in row.take(token, self._loaded.stop_ids):
                     self._emit(row, event)
         return torch.tensor([row.ended for row in self._rows], device=ids.device)
+
+    def _tokens_a_pass(self, longest: int) -> int:
+        """Return how many tokens of each prompt one pass reads: equal parts, since a small last one costs
+        nearly as much as a large one.
+        """
+        most = max(1, self._loaded.prefill_tokens // len(self._rows))
+        passes = -(-longest // most)
+        return -(-longest // passes)
 
     def _stop_when_abandoned(self, _module: Any, _args: Any) -> None:
         if all(row.cancelled or row.ended for row in self._rows):
