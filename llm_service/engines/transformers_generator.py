@@ -41,7 +41,7 @@ class TransformersGenerator:
     """An ``Engine`` for generation requests.
 
     A ``Runner`` carries them through the model: the library's continuous batching on CUDA, static
-    batches through ``generate()`` on a CPU, where these are faster (docs/decisions/0011); ``batching``
+    batches through ``generate()`` on a CPU, where these are faster (docs/decisions/0014); ``batching``
     says otherwise. ``step`` hands over what the runner has produced. ``loaded`` and ``runner`` are
     there to be looked at by benchmarks.
     """

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 class PackedLinear(nn.Module):
     """An ``nn.Linear`` whose bfloat16 weight oneDNN has put in order once: the ordinary layer has that done
-    for each product, which takes up to half of its time when there are few tokens (docs/decisions/0011).
+    for each product, which takes up to half of its time when there are few tokens (docs/decisions/0014).
     """
 
     def __init__(self, linear: nn.Linear) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from engines.base import Engine, GenerationRequest
+from engines.hardware import cuda_device_count
 from tests.engines.driving import chat
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def _fake_generator() -> GeneratorCase:
     )
 
 
-def _transformers_generator(model_file: Path, batching: Literal["static", "continuous"] = "static") -> GeneratorCase:
+def _transformers_generator(
+    model_file: Path, batching: Literal["auto", "static", "continuous"] = "static", device: str = "cpu"
+) -> GeneratorCase:
     from engines.transformers_generator import TransformersGenerator
     from tests.engines.sabotage import TRIGGER, not_a_number_for_rows_with
 
@@ -67,7 +70,7 @@ def _transformers_generator(model_file: Path, batching: Literal["static", "conti
         requested_model="embedded",
         model_name="SmolLM2-135M-Instruct",
         degraded=False,
-        device_map="cpu",
+        device_map=device,
         dtype="auto",
         max_batch=16,
         kv_cache_gb=0.5,
@@ -83,6 +86,13 @@ def _transformers_generator(model_file: Path, batching: Literal["static", "conti
 def _continuous_transformers_generator(model_file: Path) -> GeneratorCase:
     """What serves CUDA devices, on the CPU here."""
     return _transformers_generator(model_file, "continuous")
+
+
+def _cuda_transformers_generator(model_file: Path) -> GeneratorCase:
+    return _transformers_generator(model_file, "auto", "cuda")
+
+
+CUDA = [pytest.param("transformers-cuda", marks=[pytest.mark.model, pytest.mark.gpu])] if cuda_device_count() else []
 
 
 def _openvino_generator(model_file: Path) -> GeneratorCase:
@@ -103,6 +113,7 @@ def _openvino_generator(model_file: Path) -> GeneratorCase:
         "fake",
         pytest.param("transformers", marks=pytest.mark.model),
         pytest.param("transformers-continuous", marks=pytest.mark.model),
+        *CUDA,
         pytest.param("openvino", marks=pytest.mark.model),
     ],
 )
@@ -113,6 +124,7 @@ def loaded_case(request: pytest.FixtureRequest) -> Iterator[GeneratorCase]:
         build = {
             "transformers": _transformers_generator,
             "transformers-continuous": _continuous_transformers_generator,
+            "transformers-cuda": _cuda_transformers_generator,
             "openvino": _openvino_generator,
         }[request.param]
         case = build(request.getfixturevalue("language_model_file"))
