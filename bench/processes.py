@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import psutil
 
@@ -112,6 +112,10 @@ class Service:
         # OpenVINO leaves a zombie behind in each worker: a process that is no more, without memory.
         return [p for p in (root, *root.children(recursive=True)) if p.status() != psutil.STATUS_ZOMBIE]
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """Processor time that each of the service's processes has taken so far, by what it does."""
+        return {role_of(process): cpu_seconds(process) for process in self.processes()}
+
     def log_tail(self) -> str:
         """The last lines the service wrote."""
         self._log.seek(0)
@@ -161,6 +165,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class HasProcesses(Protocol):
+    """Something that is measured and runs in processes of its own."""
+
+    def processes(self) -> list[psutil.Process]:
+        """All of them that run."""
+        ...
+
+
 class Disturbance:
     """How much of the processors others take, from the moment this is made.
 
@@ -169,7 +181,7 @@ class Disturbance:
     machine flatters.
     """
 
-    def __init__(self, services: Sequence[Service]) -> None:
+    def __init__(self, services: Sequence[HasProcesses]) -> None:
         self._services = services
         self._started = time.perf_counter()
         self._all, self._own = _busy_seconds(), self._own_seconds()
@@ -181,7 +193,13 @@ class Disturbance:
 
     def _own_seconds(self) -> float:
         processes = [psutil.Process(), *(process for service in self._services for process in service.processes())]
-        return float(sum(times.user + times.system for times in (process.cpu_times() for process in processes)))
+        return sum(cpu_seconds(process) for process in processes)
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """Processor time a process has taken so far, without its children's."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def machine() -> dict[str, object]:
@@ -211,12 +229,14 @@ def _configures(name: str) -> bool:
 def _memory(process: psutil.Process) -> ProcessMemory:
     info = process.memory_full_info()
     return ProcessMemory(
-        role=_role(process.cmdline()),
+        role=role_of(process),
         pss=round(getattr(info, "pss", info.rss) / MB, 1),
         rss=round(info.rss / MB, 1),
         uss=round(info.uss / MB, 1),
     )
 
 
-def _role(command: list[str]) -> str:
+def role_of(process: psutil.Process) -> str:
+    """What a process of the service does: generator, embedder or http."""
+    command = process.cmdline()
     return command[command.index("engines.worker") + 1] if "engines.worker" in command else "http"
