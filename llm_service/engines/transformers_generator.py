@@ -43,7 +43,8 @@ class TransformersGenerator:
     A ``Runner`` carries them through the model: the library's continuous batching on CUDA, static
     batches through ``generate()`` on a CPU, where these are faster (docs/decisions/0014); ``batching``
     says otherwise. ``step`` hands over what the runner has produced. ``loaded`` and ``runner`` are
-    there to be looked at by benchmarks.
+    there to be looked at by benchmarks. ``reproducible``: the same request and seed give the same text
+    whatever else is asked for at the time; requests then run one after another, in float32.
     """
 
     def __init__(
@@ -59,7 +60,11 @@ class TransformersGenerator:
         kv_cache_gb: float = 0.0,
         max_batched_tokens: int = 0,
         batching: Batching = "auto",
+        reproducible: bool = False,
     ) -> None:
+        if reproducible:
+            # bfloat16 sums, and float32 ones by a hair, depend on how many rows are computed together.
+            dtype, max_batch = "float32", 1
         self.loaded = load(
             model_path,
             name=model_name,
@@ -69,8 +74,11 @@ class TransformersGenerator:
             max_batched_tokens=max_batched_tokens,
         )
         device = self.loaded.model.device
-        runner = ContinuousRunner if is_continuous(batching, device.type) else StaticRunner
-        self.runner: Runner = runner(self.loaded, max_batch=max_batch)
+        self.runner: Runner = (
+            ContinuousRunner(self.loaded, max_batch=max_batch, share_prefixes=not reproducible)
+            if is_continuous(batching, device.type)
+            else StaticRunner(self.loaded, max_batch=max_batch)
+        )
         self._rows: dict[str, Row] = {}
         self.info = EngineInfo(
             backend="transformers",
