@@ -20,7 +20,7 @@ from middleware.api_key import ApiKey
 from middleware.body_limit import BodyLimit
 from middleware.drain import DrainGate
 from middleware.request_context import RequestContext
-from routers import errors, llm_router, openai_docs, openai_router, ops_router
+from routers import api_description, errors, llm_router, openai_router, ops_router
 from services.drain import Drain
 from services.llm_service import LLMService, get_llm_service
 
@@ -48,6 +48,7 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         title=config.app_name,
         version=config.app_version,
         description="Text generation and sentence embeddings, each model loaded once.",
+        openapi_tags=api_description.TAGS,
         debug=config.debug,
         lifespan=lifespan,
     )
@@ -60,9 +61,9 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
     app.include_router(openai_router.router)
     app.include_router(ops_router.router)
     errors.install(app)
-    openai_docs.install(app)
-    # The last one added is the outermost.
     key = config.llm_service_api_key.get_secret_value() if config.llm_service_api_key else None
+    api_description.install(app, asks_for_key=key is not None)
+    # The last one added is the outermost.
     app.add_middleware(DrainGate, drain=drain)
     app.add_middleware(ApiKey, key=key)
     app.add_middleware(BodyLimit, max_bytes=config.max_body_bytes)

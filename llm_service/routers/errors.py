@@ -11,7 +11,6 @@ from starlette.types import Scope
 
 from routers.openai_errors import openai_body, openai_headers, speaks_openai, validation_problem
 from routers.problem import Problem, Refusal
-from schemas.common import ErrorBody
 from services import errors
 
 STATUS: dict[type[errors.ServiceError], int] = {
@@ -38,11 +37,6 @@ def error_body(type_: str, message: str, request_id: str, *, retryable: bool = F
 def service_error_body(error: errors.ServiceError, request_id: str) -> dict[str, Any]:
     """Return the body of a ``ServiceError``."""
     return error_body(error.type, error.message, request_id, retryable=error.retryable, **error.details)
-
-
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return FastAPI's ``responses`` argument for these error statuses."""
-    return {status: {"model": ErrorBody} for status in statuses}
 
 
 def problem_of(error: errors.ServiceError) -> Problem:

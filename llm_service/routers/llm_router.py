@@ -11,7 +11,7 @@ from routers.cache_control import CACHE_HEADER_DOC, Caching, cache_headers
 from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Service, Timeout
 from routers.disconnect import ClientDisconnected, until_disconnect
 from routers.embedding_wire import embedding_body
-from routers.errors import responses
+from routers.error_docs import responses
 from routers.generation_wire import server_sent_events, to_body, to_generation_request, whole_answer
 from schemas.embedding import EmbedRequest, EmbedResponse
 from schemas.generation import GenerateRequest, GenerateResponse
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/llm", tags=["LLM"])
             "headers": CACHE_HEADER_DOC,
             "description": "The answer; with stream, server-sent events",
         },
-        **responses(400, 401, 413, 422, 500, 503, 504),
+        **responses(400, 401, 405, 413, 422, 500, 503, 504),
     },
     summary="Answer a conversation",
 )
@@ -75,8 +75,9 @@ async def generate(
 @router.post(
     "/embed",
     response_model=EmbedResponse,
-    responses=responses(400, 401, 413, 422, 500, 503, 504),
+    responses=responses(400, 401, 405, 413, 422, 500, 503, 504),
     summary="Turn texts into vectors",
+    response_description="The vectors, in the order of the texts",
 )
 async def embed(
     body: EmbedRequest,
@@ -108,7 +109,11 @@ async def embed(
 @router.get(
     "/health",
     response_model=HealthResponse,
-    responses={503: {"model": HealthResponse}, **responses(401)},
+    responses={
+        200: {"description": "Requests are served"},
+        503: {"model": HealthResponse, "description": "Loading, or a model cannot be used; the body says which"},
+        **responses(401, 405),
+    },
     summary="State of the service",
 )
 async def health(request: Request, service: Service, config: Config) -> JSONResponse:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from routers.problem import Problem, Refusal
-from schemas.openai_error import OpenAIErrorBody
 
 PREFIX = "/v1"
 _CODES = {"unauthorized": "invalid_api_key", "invalid_request": "invalid_value"}
@@ -75,34 +74,3 @@ def model_not_found(name: str, known: Sequence[str]) -> Refusal:
     """Return the exception for a model that this endpoint does not serve."""
     message = f"the model {name!r} does not exist here; there is {', '.join(map(repr, known))}"
     return Refusal(Problem(404, "model_not_found", message, param="model"))
-
-
-_DESCRIPTIONS = {
-    400: "The request is malformed, out of range, or asks for what cannot be honoured",
-    401: "No or a wrong key",
-    404: "No such model",
-    405: "Another method than this one",
-    413: "The body is larger than the service takes",
-    500: "This request broke; others are served",
-    503: "Loading, at its limit, restarting or stopping; Retry-After where a time can be named",
-    504: "The request's time has passed",
-}
-_HEADERS = {
-    "X-Should-Retry": {
-        "description": "Whether the same request may succeed later",
-        "schema": {"type": "string", "enum": ["true", "false"]},
-    },
-    "Retry-After": {"description": "Seconds to wait, where they can be named", "schema": {"type": "integer"}},
-}
-
-
-def openai_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return FastAPI's ``responses`` argument for these error statuses."""
-    return {
-        status: {
-            "model": OpenAIErrorBody,
-            "description": _DESCRIPTIONS[status],
-            "headers": _HEADERS if status >= 500 else {},
-        }
-        for status in statuses
-    }

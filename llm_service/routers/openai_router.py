@@ -8,11 +8,12 @@ from engines.base import GenerationRequest
 from routers.cache_control import CACHE_HEADER_DOC, Caching, cache_headers
 from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Service, Timeout
 from routers.disconnect import ClientDisconnected, until_disconnect
+from routers.error_docs import openai_responses
 from routers.openai_chat_stream import completion_events
 from routers.openai_chat_wire import Completion, completion_body, to_generation_requests, whole_answers
 from routers.openai_choices import side_by_side
 from routers.openai_embedding_wire import embeddings_body
-from routers.openai_errors import bad_parameter, model_not_found, openai_responses
+from routers.openai_errors import bad_parameter, model_not_found
 from routers.openai_models import ServedModel, chat_model, embedding_model
 from schemas.openai_chat import ChatCompletionRequest
 from schemas.openai_chat_answer import ChatCompletion
@@ -81,6 +82,7 @@ async def chat_completions(
     response_model=EmbeddingList,
     responses=openai_responses(400, 401, 404, 405, 413, 500, 503, 504),
     summary="Turn texts into vectors",
+    response_description="The vectors, in the order of the texts",
 )
 async def embeddings(
     body: EmbeddingsRequest,
@@ -103,7 +105,13 @@ async def embeddings(
     return Response(embeddings_body(body, result), media_type="application/json")
 
 
-@router.get("/models", response_model=ModelList, responses=openai_responses(401, 405), summary="What is served")
+@router.get(
+    "/models",
+    response_model=ModelList,
+    responses=openai_responses(401, 405),
+    summary="What is served",
+    response_description="The models",
+)
 async def models(request: Request, service: Service, config: Config) -> ModelList:
     """List the model that chats and the one that embeds."""
     served = {model.id: model for model in (chat_model(service, config), embedding_model(service, config))}
@@ -115,6 +123,7 @@ async def models(request: Request, service: Service, config: Config) -> ModelLis
     response_model=Model,
     responses=openai_responses(401, 404, 405),
     summary="One model by its name",
+    response_description="The model",
 )
 async def model(model: str, request: Request, service: Service, config: Config) -> Model:
     """Describe the model that answers to a name, which may contain slashes."""

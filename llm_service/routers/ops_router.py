@@ -4,18 +4,26 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from routers.dependencies import Config, Service
+from routers.error_docs import responses
+from schemas.ops import Liveness, Readiness, Root, Version
 from services.drain import Drain
 
 router = APIRouter(tags=["Operations"])
 
 
-@router.get("/livez", summary="The process answers")
-async def livez() -> dict[str, str]:
+@router.get("/livez", summary="The process answers", response_description="It does", responses=responses(405))
+async def livez() -> Liveness:
     """Always 200; says nothing about the models."""
-    return {"status": "alive"}
+    return Liveness(status="alive")
 
 
-@router.get("/readyz", summary="Both models are loaded and warm", responses={503: {"description": "Not ready"}})
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    summary="Both models are loaded and warm",
+    response_description="They are; or the requested model has another one in its place",
+    responses={503: {"model": Readiness, "description": "Loading, restarting or stopping"}, **responses(405)},
+)
 async def readyz(request: Request, service: Service) -> JSONResponse:
     """200 when requests will be served, 503 while loading, restarting or draining."""
     drain: Drain = request.app.state.drain
@@ -25,13 +33,15 @@ async def readyz(request: Request, service: Service) -> JSONResponse:
     return JSONResponse({"status": "ready" if ready else status}, 200 if ready else 503)
 
 
-@router.get("/version", summary="Name and version")
-async def version(config: Config) -> dict[str, str]:
+@router.get("/version", summary="Name and version", response_description="Both", responses=responses(401, 405))
+async def version(config: Config) -> Version:
     """The version of this service."""
-    return {"service": config.app_name, "version": config.app_version}
+    return Version(service=config.app_name, version=config.app_version)
 
 
-@router.get("/", summary="What this is")
-async def root(config: Config) -> dict[str, str]:
+@router.get(
+    "/", summary="What this is", response_description="Name, version, documentation", responses=responses(401, 405)
+)
+async def root(config: Config) -> Root:
     """Name, version, and where the documentation is."""
-    return {"service": config.app_name, "version": config.app_version, "status": "running", "docs": "/docs"}
+    return Root(service=config.app_name, version=config.app_version, status="running", docs="/docs")

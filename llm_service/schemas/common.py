@@ -1,8 +1,10 @@
 """Wire models that several endpoints share."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+NO_NULL_CHARACTER = r"^[^\u0000]*$"
 
 
 def _is_text(value: str) -> str:
@@ -13,14 +15,23 @@ def _is_text(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_is_text)]
+def _without_fraction(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Text = Annotated[str, AfterValidator(_is_text), Field(json_schema_extra={"pattern": NO_NULL_CHARACTER})]
 """Text that can be encoded and tokenized."""
+
+WHOLE = BeforeValidator(_without_fraction)
+"""For integers: 5.0 is a whole number in JSON. Stands after the bounds, which the description lacks otherwise."""
 
 
 class WireModel(BaseModel):
-    """A request or response body: unknown fields are refused, NaN and infinities too."""
+    """A request or response body: unknown fields are refused, NaN and infinities too, and nothing is
+    converted: the text "384" is no number.
+    """
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class ErrorDetail(BaseModel):

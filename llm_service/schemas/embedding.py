@@ -2,18 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from schemas.common import Text, WireModel
+from schemas.common import WHOLE, Text, WireModel
 
 OutputDtype = Literal["float32", "int8", "uint8", "binary"]
 EncodingFormat = Literal["float", "base64"]
+Dimensions = Annotated[int, Field(ge=1), WHOLE]
 
 
 class EmbedRequest(WireModel):
     """Texts to turn into vectors."""
 
-    texts: list[Text] = Field(description="Texts, in the order in which their vectors are wanted")
+    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["Hola mundo", "Buenos días"]}]})
+
+    # An empty list is no malformed request to the plan, but one with status 400: the router refuses it.
+    texts: list[Text] = Field(
+        description="Texts, in the order in which their vectors are wanted", json_schema_extra={"minItems": 1}
+    )
     output_dtype: OutputDtype = Field(
         default="float32",
         description=(
@@ -29,9 +35,8 @@ class EmbedRequest(WireModel):
         default=True,
         description="Scale every vector to length 1. Without it, the fingerprint is another one",
     )
-    dimensions: int | None = Field(
+    dimensions: Dimensions | None = Field(
         default=None,
-        ge=1,
         description="Refused unless it is the model's own dimension: its vectors cannot be shortened",
     )
 
@@ -56,6 +61,23 @@ class _Embeddings(WireModel):
 
 class Float32Embeddings(_Embeddings):
     """Vectors in the order of the texts, ``dim`` numbers each."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "dim": 3,
+                    "count": 1,
+                    "model": "sentence-transformers/all-MiniLM-L6-v2",
+                    "fingerprint": "23202422d3773d12",
+                    "tokens": [4],
+                    "truncated": [False],
+                    "dtype": "float32",
+                    "embeddings": [[0.6, 0.0, 0.8]],
+                }
+            ]
+        }
+    )
 
     dtype: Literal["float32"]
     embeddings: list[list[float]] | list[EncodedVector] = Vectors

@@ -2,13 +2,25 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field
 
-from schemas.common import Text, WireModel
+from schemas.common import WHOLE, Text, WireModel
 
 MAX_MESSAGES = 1024
 MAX_STOPS = 8
 MAX_STOP_CHARACTERS = 256
+
+TokenLimit = Annotated[int, Field(ge=1, le=32768), WHOLE]
+Seed = Annotated[int, Field(ge=0, lt=2**63), WHOLE]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+StopText = Annotated[Text, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]
+StopTexts = Annotated[list[StopText], Field(max_length=MAX_STOPS)] | None
+Stop = Annotated[StopTexts, BeforeValidator(_as_list, json_schema_input_type=StopText | StopTexts)]
 
 
 class Message(WireModel):
@@ -34,26 +46,29 @@ class PlainFormat(WireModel):
 class GenerateRequest(WireModel):
     """A conversation to continue. Fields left out take the service's settings."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "messages": [{"role": "user", "content": "What is the capital of Peru?"}],
+                    "max_new_tokens": 64,
+                    "temperature": 0,
+                }
+            ]
+        }
+    )
+
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
-    max_new_tokens: int | None = Field(default=None, ge=1, le=32768, description="Tokens to generate at most")
+    max_new_tokens: TokenLimit | None = Field(default=None, description="Tokens to generate at most")
     temperature: float | None = Field(
         default=None, ge=0.0, le=2.0, description="0 is greedy: always the likeliest token"
     )
     top_p: float | None = Field(default=None, ge=0.0, le=1.0, description="Nucleus sampling")
-    stop: list[Annotated[Text, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]] | None = Field(
-        default=None, max_length=MAX_STOPS, description="The answer ends before any of these"
-    )
-    seed: int | None = Field(
-        default=None, ge=0, lt=2**63, description="Makes sampling repeatable, as far as the engine can"
-    )
+    stop: Stop = Field(default=None, description="The answer ends before any of these")
+    seed: Seed | None = Field(default=None, description="Makes sampling repeatable, as far as the engine can")
     stream: bool = Field(default=False, description="Answer as server-sent events")
     response_format: Annotated[JsonSchemaFormat | PlainFormat, Field(discriminator="type")] | None = None
     enable_thinking: bool | None = Field(default=None, description="Let a Qwen3 model think first")
-
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _one_stop_may_stand_alone(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
 
 
 class Usage(WireModel):
@@ -76,6 +91,25 @@ class TimingsBody(WireModel):
 class GenerateResponse(WireModel):
     """The answer, and how it came about."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "answer": "The capital of Peru is Lima.",
+                    "reasoning_content": None,
+                    "model": "HuggingFaceTB/SmolLM2-135M-Instruct",
+                    "tokens_generated": 8,
+                    "device": "cpu",
+                    "finish_reason": "stop",
+                    "usage": {"prompt_tokens": 37, "completion_tokens": 8, "total_tokens": 45},
+                    "timings": {"queue_ms": 0.1, "ttft_ms": 51.1, "total_ms": 128.0, "tokens_per_second": 62.5},
+                    "cached": False,
+                    "request_id": "27b427597d5047b994d25cc1718e1ec9",
+                }
+            ]
+        }
+    )
+
     answer: str
     reasoning_content: str | None = Field(description="What the model thought before it answered, if it was to think")
     model: str
@@ -86,3 +120,15 @@ class GenerateResponse(WireModel):
     timings: TimingsBody
     cached: bool = Field(description="Whether the answer came from the response cache")
     request_id: str
+
+
+class TextPiece(WireModel):
+    """An event of a stream: what the answer goes on with."""
+
+    delta: str
+
+
+class ThoughtPiece(WireModel):
+    """An event of a stream: what the thought goes on with."""
+
+    reasoning_delta: str

@@ -5,11 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from schemas.common import Text, WireModel
-from schemas.generation import MAX_MESSAGES, MAX_STOP_CHARACTERS, MAX_STOPS
+from schemas.common import WHOLE, Text, WireModel
+from schemas.generation import MAX_MESSAGES, Seed, Stop, TokenLimit
 from schemas.openai_fields import ModelName, OnlyNeutral
 
 MAX_CHOICES = 8
+Choices = Annotated[int, Field(ge=1, le=MAX_CHOICES), WHOLE]
 THINKING = "Use enable_thinking, or chat_template_kwargs.enable_thinking"
 TOOLS = "Describe the answer with response_format instead"
 
@@ -91,15 +92,6 @@ class TemplateArguments(WireModel):
     enable_thinking: bool | None = None
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-StopText = Annotated[Text, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]
-StopTexts = Annotated[list[StopText], Field(max_length=MAX_STOPS)] | None
-Stop = Annotated[StopTexts, BeforeValidator(_as_list, json_schema_input_type=StopText | StopTexts)]
-
-
 class ChatCompletionRequest(WireModel):
     """A conversation to continue. Fields left out take the service's settings; those that cannot be
     honoured are refused.
@@ -120,16 +112,14 @@ class ChatCompletionRequest(WireModel):
 
     model: ModelName = Field(description="As in /v1/models, or default")
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
-    max_tokens: int | None = Field(default=None, ge=1, le=32768, description="Tokens to generate at most")
-    max_completion_tokens: int | None = Field(default=None, ge=1, le=32768, description="The same by its newer name")
+    max_tokens: TokenLimit | None = Field(default=None, description="Tokens to generate at most")
+    max_completion_tokens: TokenLimit | None = Field(default=None, description="The same by its newer name")
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, description="0 is greedy")
     top_p: float | None = Field(default=None, ge=0.0, le=1.0, description="Nucleus sampling")
-    n: int | None = Field(
-        default=None, ge=1, le=MAX_CHOICES, description="Answers, side by side; LLM_MAX_BATCH bounds it too"
-    )
+    n: Choices | None = Field(default=None, description="Answers, side by side; LLM_MAX_BATCH bounds it too")
     stop: Stop = Field(default=None, description="The answer ends before any of these")
-    seed: int | None = Field(
-        default=None, ge=0, lt=2**63, description="Makes sampling repeatable; the choice with index i uses seed + i"
+    seed: Seed | None = Field(
+        default=None, description="Makes sampling repeatable; the choice with index i uses seed + i"
     )
     stream: bool | None = Field(default=None, description="Answer as server-sent events")
     stream_options: StreamOptions | None = Field(default=None, description="Only together with stream")

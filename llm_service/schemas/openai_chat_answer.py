@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from schemas.common import WireModel
 from schemas.generation import Usage
@@ -27,6 +27,29 @@ class Choice(WireModel):
 
 class ChatCompletion(WireModel):
     """The whole answer."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "chatcmpl-9dd6227c8219413793101f1cd6409c34",
+                    "object": "chat.completion",
+                    "created": 1795424545,
+                    "model": "Qwen/Qwen3-1.7B",
+                    "system_fingerprint": "b0f1c2d3",
+                    "choices": [
+                        {
+                            "index": 0,
+                            "message": {"role": "assistant", "content": "Lima."},
+                            "logprobs": None,
+                            "finish_reason": "stop",
+                        }
+                    ],
+                    "usage": {"prompt_tokens": 37, "completion_tokens": 3, "total_tokens": 40},
+                }
+            ]
+        }
+    )
 
     id: str
     object: Literal["chat.completion"]

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from schemas.common import Text, WireModel
-from schemas.embedding import EncodingFormat, OutputDtype
+from schemas.embedding import Dimensions, EncodingFormat, OutputDtype
 from schemas.openai_fields import ModelName
 
 SEND_TEXT = (
@@ -39,7 +39,7 @@ class EmbeddingsRequest(WireModel):
         Field(description="A text or a list of texts; token ids are refused")
     )
     encoding_format: EncodingFormat = Field(default="float", description="base64: each vector as bytes of its type")
-    dimensions: int | None = Field(default=None, ge=1, description="Refused unless it is the model's own")
+    dimensions: Dimensions | None = Field(default=None, description="Refused unless it is the model's own")
     output_dtype: OutputDtype = Field(default="float32", description="As in /api/llm/embed")
     user: Text | None = None
 
@@ -63,6 +63,20 @@ class EmbeddingUsage(WireModel):
 
 class EmbeddingList(WireModel):
     """Vectors in the order of the texts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "object": "list",
+                    "data": [{"object": "embedding", "index": 0, "embedding": [0.6, 0.0, 0.8], "truncated": False}],
+                    "model": "sentence-transformers/all-MiniLM-L6-v2",
+                    "usage": {"prompt_tokens": 4, "total_tokens": 4},
+                    "fingerprint": "23202422d3773d12",
+                }
+            ]
+        }
+    )
 
     object: Literal["list"]
     data: list[Embedding]

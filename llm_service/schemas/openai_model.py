@@ -2,13 +2,26 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from schemas.common import WireModel
 
 
 class Model(WireModel):
     """A model that is served."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "Qwen/Qwen3-1.7B",
+                    "object": "model",
+                    "created": 1795424545,
+                    "owned_by": "Qwen",
+                }
+            ]
+        }
+    )
 
     id: str
     object: Literal["model"]

@@ -39,6 +39,11 @@ def check_error(response: Any, status: int, type_: str, *, retryable: bool = Fal
         ({"messages": [USER], "top_p": 1.5}, "top_p"),
         ({"messages": [USER], "max_new_tokens": 0}, "max_new_tokens"),
         ({"messages": [USER], "max_new_tokens": 1.5}, "max_new_tokens"),
+        ({"messages": [USER], "max_new_tokens": "5"}, "max_new_tokens"),
+        ({"messages": [USER], "max_new_tokens": True}, "max_new_tokens"),
+        ({"messages": [USER], "temperature": "0.5"}, "temperature"),
+        ({"messages": [USER], "stream": 1}, "stream"),
+        ({"messages": [USER], "stream": "true"}, "stream"),
         ({"messages": [USER], "stop": [""]}, "stop.0"),
         ({"messages": [USER], "seed": -1}, "seed"),
         ({"messages": [USER], "response_format": {"type": "yaml"}}, "response_format"),
@@ -48,6 +53,10 @@ def check_error(response: Any, status: int, type_: str, *, retryable: bool = Fal
 def test_a_bad_field_is_named(service: ServiceProcess, body: dict[str, Any], field: str) -> None:
     error = check_error(service.client.post("/api/llm/generate", json=body), 422, "invalid_request")
     assert error["message"].startswith(field)
+
+
+def test_whole_numbers_may_be_written_as_either_kind_of_number(service: ServiceProcess) -> None:
+    assert service.generate("hola", max_new_tokens=5.0, temperature=0, seed=7.0).status_code == 200
 
 
 @pytest.mark.parametrize(

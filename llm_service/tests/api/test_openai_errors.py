@@ -56,7 +56,10 @@ def check(response: httpx.Response, status: int, code: str, param: str | None = 
         ({"stop": ["a"] * 9}, "invalid_value", "stop"),
         ({"stop": [""]}, "invalid_value", "stop[0]"),
         ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
-        ({"stream": "perhaps"}, "invalid_value", "stream"),
+        ({"stream": "perhaps"}, "invalid_type", "stream"),
+        ({"stream": "true"}, "invalid_type", "stream"),
+        ({"seed": "7"}, "invalid_type", "seed"),
+        ({"n": True}, "invalid_type", "n"),
         ({"response_format": {"type": "yaml"}}, "invalid_value", "response_format"),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},

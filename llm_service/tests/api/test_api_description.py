@@ -1,0 +1,90 @@
+"""``/openapi.json`` as people and generators of clients read it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from tests.api.service_process import ServiceProcess
+
+
+@pytest.fixture(scope="module")
+def description(service: ServiceProcess) -> dict[str, Any]:
+    schema: dict[str, Any] = service.client.get("/openapi.json").json()
+    return schema
+
+
+def operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, ways in description["paths"].items():
+        for method, operation in ways.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def resolved(description: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = description["components"]["schemas"][name] if name else schema
+    return found
+
+
+def test_every_operation_says_what_it_does_and_under_which_heading(description: dict[str, Any]) -> None:
+    headings = {tag["name"] for tag in description["tags"]}
+    for name, operation in operations(description):
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert set(operation["tags"]) <= headings, name
+
+
+def test_every_body_that_is_sent_has_an_example(description: dict[str, Any]) -> None:
+    for name, operation in operations(description):
+        if "requestBody" in operation:
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            assert resolved(description, schema)["examples"], name
+
+
+def test_examples_of_bodies_follow_their_own_description(description: dict[str, Any]) -> None:
+    components = description["components"]["schemas"]
+    shown = {name: example for name, schema in components.items() for example in schema.get("examples", [])}
+    assert {"GenerateRequest", "GenerateResponse", "ChatCompletion", "EmbedRequest", "HealthResponse"} <= set(shown)
+    for name, example in shown.items():
+        rules = jsonschema_rs.validator_for(
+            {"$ref": f"#/components/schemas/{name}", "components": {"schemas": components}}
+        )
+        assert rules.is_valid(example), (name, example)
+
+
+def test_every_answer_is_described_with_its_body_and_its_id(description: dict[str, Any]) -> None:
+    for name, operation in operations(description):
+        for status, response in operation["responses"].items():
+            assert response["description"] not in ("", "Successful Response"), (name, status)
+            assert "X-Request-ID" in response["headers"], (name, status)
+            body = response["content"]["application/json"]
+            assert body["schema"], (name, status)
+            assert status < "400" or "example" in body or status == "503", (name, status)
+
+
+def test_an_optional_header_is_not_described_as_null(description: dict[str, Any]) -> None:
+    parameters = [each for _, operation in operations(description) for each in operation.get("parameters", [])]
+    limits = [each["schema"] for each in parameters if each["name"] == "X-Request-Timeout-Ms"]
+    assert limits
+    for limit in limits:
+        assert (limit["type"], limit["minimum"], limit["maximum"]) == ("integer", 1, 86_400_000)
+
+
+def test_a_bound_beyond_what_floats_can_tell_apart_is_exact(description: dict[str, Any]) -> None:
+    for body in ("GenerateRequest", "ChatCompletionRequest"):
+        seed = description["components"]["schemas"][body]["properties"]["seed"]["anyOf"][0]
+        assert repr(seed["exclusiveMaximum"]) == "9223372036854775808"
+
+
+def test_a_stop_is_described_as_it_is_accepted(description: dict[str, Any], service: ServiceProcess) -> None:
+    kinds = description["components"]["schemas"]["GenerateRequest"]["properties"]["stop"]["anyOf"]
+    assert {kind["type"] for kind in kinds} == {"string", "array", "null"}
+    for stop in ("dos", ["dos"], None):
+        assert service.generate("uno dos tres", stop=stop).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/llm/generate", "/v1/chat/completions"])
+def test_the_events_of_a_stream_are_described(description: dict[str, Any], path: str) -> None:
+    streamed = description["paths"][path]["post"]["responses"]["200"]["content"]["text/event-stream"]
+    assert streamed["itemSchema"]["required"] == ["data"]
