@@ -25,7 +25,7 @@ KV_MEMORY_SHARE = 0.5
 """Share of the memory that is free after loading which a batch's KV cache may take."""
 DEFAULT_CONTEXT = 2048
 CUDA_PREFILL_TOKENS = 1024
-CPU_PREFILL_S = 0.7
+CPU_PREFILL_S = 0.5
 CPU_PREFILL_RATES = {"amx_bf16": 3.3e11, "avx512_bf16": 1.6e11, "bf16": 1.6e11}
 """Parameters times prompt tokens a second in bfloat16, by the processor's feature, on two cores: 3.4e11 were
 measured with AMX; without it the matrix product reaches 330 GFLOP/s."""
