@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from engines.base import ChatMessage, EngineBroken, Failure, GenerationRequest, RequestRejected
+from engines.base import (
+    ChatMessage,
+    EngineBroken,
+    Failure,
+    FirstToken,
+    GenerationRequest,
+    RequestEvent,
+    RequestRejected,
+)
 from engines.transformers_generator import TransformersGenerator
 from tests.engines.driving import Outcome, chat, generate, run, step_until
 from tests.engines.tiny_engine import LoadTiny, say, watch_passes
@@ -56,6 +64,17 @@ def test_thinking_is_told_to_the_chat_template(load: LoadTiny) -> None:
     thinking = GenerationRequest("two", plain.messages, plain.sampling, enable_thinking=True)
     counts = [generate(engine, request).prompt_tokens for request in (plain, thinking)]
     assert counts[1] == counts[0] + len("<think>")
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_the_first_token_says_whether_the_template_has_opened_the_thought(load: LoadTiny, thinking: bool) -> None:
+    engine = load()
+    plain = chat("one", "hola", max_new_tokens=1)
+    engine.submit(GenerationRequest("one", plain.messages, plain.sampling, enable_thinking=thinking))
+    events: list[RequestEvent] = []
+    while engine.running:
+        events.extend(engine.step())
+    assert [event.inside_thought for event in events if isinstance(event, FirstToken)] == [thinking]
 
 
 def test_messages_the_template_refuses_are_refused(load: LoadTiny) -> None:
