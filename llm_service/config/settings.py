@@ -85,7 +85,11 @@ class Settings(BaseSettings):
     llm_kv_cache_gb: float = Field(default=0.0, ge=0.0, le=1024.0)
     """Memory for the KV cache in GB; 0 sizes it from the model and the machine."""
     llm_max_batched_tokens: int = Field(default=0, ge=0, le=65536)
-    """Prompt tokens read in one step; 0 derives it from the model's size."""
+    """Prompt tokens read in one step; 0 measures at start how many take a quarter of a second."""
+    llm_reproducible: bool = True
+    """Answer requests with a seed one at a time, so that the same one always gives the same text."""
+    llm_prompt_lookup: Literal["auto", "off"] = "auto"
+    """Copy what answers repeat from their sources, where answers of that kind have done so."""
     llm_request_timeout_s: float = Field(default=300.0, gt=0, le=86400)
     llm_stall_timeout_s: float = Field(default=60.0, gt=0, le=3600)
     """A worker whose loop has not turned for so long is replaced."""

@@ -91,6 +91,8 @@ class WorkerSpec:
     max_batch: int = 16
     kv_cache_gb: float = 0.0
     max_batched_tokens: int = 0
+    reproducible: bool = True
+    prompt_lookup: bool = True
     cache_dir: str = ""
     hub_environment: Mapping[str, str] = field(default_factory=dict)
     log_level: str = "INFO"

@@ -36,3 +36,10 @@ def memory_bytes() -> int:
     except OSError:
         return total
     return min(total, int(limit)) if limit.isdigit() else total
+
+
+def available_memory_bytes() -> int:
+    """Return the memory that can be taken without swapping, in bytes."""
+    available: int = psutil.virtual_memory().available
+    own: int = psutil.Process().memory_info().rss
+    return min(available, memory_bytes() - own)

@@ -1,4 +1,4 @@
-"""How large the KV cache and the steps of the OpenVINO engine are made."""
+"""How large the KV cache of the OpenVINO engine is made."""
 
 import json
 import math
@@ -15,12 +15,6 @@ were measured for 11,520 elements."""
 DEFAULT_TOKENS = 16384
 DEFAULT_LIMIT_BYTES = 2 * 1024**3
 MEMORY_SHARE = 0.125
-
-PREFILL_STEP_S = 0.25
-PREFILL_BYTES_PER_S = 1.6e11
-"""Weights times tokens read in a second: 98 MB at 1,650 tokens/s and 1.04 GB at 170 tokens/s were
-measured on two cores."""
-SMALLEST_STEP, LARGEST_STEP = 32, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +53,3 @@ def cache_blocks(shape: ModelShape, limit_gb: float, memory_bytes: int) -> int:
         limit = min(DEFAULT_LIMIT_BYTES, memory_bytes * MEMORY_SHARE)
         tokens = min(DEFAULT_TOKENS, limit / bytes_per_token)
     return max(2, math.ceil(tokens / BLOCK_TOKENS))
-
-
-def step_tokens(shape: ModelShape, configured: int) -> int:
-    """Return the tokens read in one step: a step cannot be interrupted, so its length is what a new
-    request or a cancel waits for.
-    """
-    if configured:
-        return configured
-    tokens = PREFILL_STEP_S * PREFILL_BYTES_PER_S / shape.weight_bytes
-    return max(SMALLEST_STEP, min(LARGEST_STEP, int(tokens) // BLOCK_TOKENS * BLOCK_TOKENS))

@@ -46,27 +46,38 @@ class TextAssembler:
 
     def push(self, token_ids: Sequence[int]) -> str:
         """Add tokens; return the text that is now certain (often empty)."""
+        self.add(token_ids)
+        window = self.window()
+        return self.read(*(self._decode(ids) for ids in window)) if window else ""
+
+    def add(self, token_ids: Sequence[int]) -> None:
+        """Add tokens whose text is read later: ``window`` says what to decode, ``read`` takes it.
+
+        For engines that decode the windows of all their requests in one call.
+        """
         self._ids.extend(token_ids)
-        if self.stopped or not self._incremental:
+
+    def window(self) -> tuple[list[int], list[int]] | None:
+        """Return the tokens whose text is known and the same with the new ones, both to be decoded."""
+        if self.stopped or not self._incremental or self._window_read == len(self._ids):
+            return None
+        return self._ids[self._window_start : self._window_read], self._ids[self._window_start :]
+
+    def read(self, known: str, extended: str) -> str:
+        """Take the decoded ``window``; return the text that is now certain."""
+        if extended.endswith(REPLACEMENT) or len(extended) <= len(known):
             return ""
-        return self._emit(self._decode_window(final=False), final=False)
+        self._window_start, self._window_read = self._window_read, len(self._ids)
+        return self._emit(extended[len(known) :], final=False)
 
     def finish(self) -> str:
         """Return what was held back; call once, at the end."""
         if self.stopped:
             return ""
-        # A budget can end inside a character; half a character is none.
-        return self._emit(self._decode_window(final=True).rstrip(REPLACEMENT), final=True)
-
-    def _decode_window(self, *, final: bool) -> str:
-        if self._window_read == len(self._ids):
-            return ""
         known = self._decode(self._ids[self._window_start : self._window_read])
         extended = self._decode(self._ids[self._window_start :])
-        if not final and (extended.endswith(REPLACEMENT) or len(extended) <= len(known)):
-            return ""
-        self._window_start, self._window_read = self._window_read, len(self._ids)
-        return extended[len(known) :]
+        # A budget can end inside a character; half a character is none.
+        return self._emit(extended[len(known) :].rstrip(REPLACEMENT), final=True)
 
     def _emit(self, fresh: str, *, final: bool) -> str:
         pending = self._held + fresh

@@ -200,6 +200,9 @@ def _start_generator(artifact: "ModelArtifact", backend: str, spec: WorkerSpec) 
                 dtype=spec.dtype,
                 kv_cache_gb=spec.kv_cache_gb,
                 max_batched_tokens=spec.max_batched_tokens,
+                reproducible=spec.reproducible,
+                prompt_lookup=spec.prompt_lookup,
+                cache_dir=Path(spec.cache_dir) if spec.cache_dir else None,
             )
         except LOADING_ERRORS as error:  # a GGUF header without a field it counts on shows as an IndexError
             raise ModelLoadError(loading_advice("OpenVINO", artifact.model, artifact.path, error)) from error
@@ -213,6 +216,8 @@ def _start_generator(artifact: "ModelArtifact", backend: str, spec: WorkerSpec) 
         device_map=spec.device_map,
         dtype=spec.dtype,
         max_batch=spec.max_batch,
+        kv_cache_gb=spec.kv_cache_gb,
+        max_batched_tokens=spec.max_batched_tokens,
     )
 
 

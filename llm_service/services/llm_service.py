@@ -149,6 +149,8 @@ def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None =
         max_batch=config.llm_max_batch,
         kv_cache_gb=config.llm_kv_cache_gb,
         max_batched_tokens=config.llm_max_batched_tokens,
+        reproducible=config.llm_reproducible,
+        prompt_lookup=config.llm_prompt_lookup == "auto",
         cache_dir=str(config.model_cache_dir),
         hub_environment=config.hub_environment,
         log_level=config.log_level,

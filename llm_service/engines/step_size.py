@@ -1,0 +1,90 @@
+"""How many tokens the OpenVINO engine reads in one step.
+
+A step cannot be interrupted, so the longest one is what a new request, a cancel or a heartbeat may
+have to wait for. How long it takes depends on the model, the processor and the number format: it is
+measured each time the model is warmed up. What was found is kept beside the converted models, so
+that the next start begins with the right size; when it is off, the pipeline is built anew.
+"""
+
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+LONGEST_STEP_S = 0.25
+SMALLEST, LARGEST, GRAIN = 32, 2048, 32
+GUESSED_BYTES_PER_S = 1.2e11
+"""Weights times tokens read in a second, of a two-core server; only the very first start uses it."""
+TOLERATED = (0.6, 1.2)
+"""Times the longest step: within these a size is kept. Machines are never quite the same twice."""
+
+logger = logging.getLogger(__name__)
+
+
+def guess(weight_bytes: int) -> int:
+    """Return a size for a model that has not been measured on this machine."""
+    return rounded(LONGEST_STEP_S * GUESSED_BYTES_PER_S / weight_bytes)
+
+
+def rounded(tokens: float) -> int:
+    """Return a size that the engine can use."""
+    return max(SMALLEST, min(LARGEST, int(tokens) // GRAIN * GRAIN))
+
+
+def measure(read: Callable[[Sequence[int]], None], tokens: int, vocabulary: int = 1000) -> float:
+    """Return the seconds that reading so many tokens in one step takes.
+
+    ``read`` is called twice, with tokens that no cache can know: the first call compiles kernels.
+    """
+    seconds = 0.0
+    for _ in range(2):
+        prompt = [random.randrange(1, vocabulary) for _ in range(tokens)]  # noqa: S311 - no secret
+        started = time.perf_counter()
+        read(prompt)
+        seconds = time.perf_counter() - started
+    return seconds
+
+
+def better(tokens: int, seconds: float) -> int | None:
+    """Return the size to use instead of ``tokens``, which took ``seconds``; None when it will do."""
+    low, high = TOLERATED
+    if low * LONGEST_STEP_S <= seconds <= high * LONGEST_STEP_S:
+        return None
+    size = rounded(tokens * LONGEST_STEP_S / seconds)
+    return size if size != tokens else None
+
+
+class StepSizes:
+    """The sizes found before, in a JSON file; without a folder nothing is kept."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / "step-sizes.json" if folder else None
+
+    def load(self, key: str) -> int | None:
+        """Return the size for a model and its options, if one was found before."""
+        size = self._read().get(key)
+        return rounded(size) if isinstance(size, int) else None
+
+    def save(self, key: str, tokens: int) -> None:
+        """Keep a size. That it cannot be kept costs time at the next start, nothing else."""
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._path.with_suffix(f".{os.getpid()}.partial")
+            partial.write_text(json.dumps(self._read() | {key: tokens}, indent=1), encoding="utf-8")
+            partial.replace(self._path)
+        except OSError as error:
+            logger.warning("the step size cannot be kept: %s", error)
+
+    def _read(self) -> dict[str, object]:
+        if self._path is None:
+            return {}
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}

@@ -1,0 +1,62 @@
+"""How long a step may be."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from engines import step_size
+from engines.step_size import GRAIN, LARGEST, LONGEST_STEP_S, SMALLEST, StepSizes
+
+
+def test_a_step_of_about_the_right_length_is_kept() -> None:
+    assert step_size.better(256, LONGEST_STEP_S) is None
+    assert step_size.better(256, 0.8 * LONGEST_STEP_S) is None
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(2 * LONGEST_STEP_S, 128), (LONGEST_STEP_S / 4, 1024)])
+def test_a_step_is_brought_to_the_length_it_may_have(seconds: float, expected: int) -> None:
+    assert step_size.better(256, seconds) == expected
+
+
+def test_a_model_too_slow_for_the_smallest_step_keeps_it() -> None:
+    assert step_size.better(SMALLEST, 10.0) is None
+    assert step_size.better(64, 10.0) == SMALLEST
+
+
+@pytest.mark.parametrize("weight_bytes", [10**6, 10**8, 10**9, 10**10])
+def test_a_guess_is_a_size_the_engine_can_use(weight_bytes: int) -> None:
+    guessed = step_size.guess(weight_bytes)
+    assert SMALLEST <= guessed <= LARGEST
+    assert guessed % GRAIN == 0
+
+
+def test_what_is_measured_is_a_step_with_tokens_that_no_cache_knows() -> None:
+    prompts: list[Sequence[int]] = []
+    seconds = step_size.measure(prompts.append, 64)
+    assert [len(prompt) for prompt in prompts] == [64, 64]
+    assert prompts[0] != prompts[1]
+    assert seconds >= 0
+
+
+def test_sizes_are_kept_by_model(tmp_path: Path) -> None:
+    sizes = StepSizes(tmp_path / "new folder")
+    assert sizes.load("a") is None
+    sizes.save("a", 96)
+    sizes.save("b", 320)
+    assert (StepSizes(tmp_path / "new folder").load("a"), sizes.load("b")) == (96, 320)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"a": "many"}', '{"a": true'])
+def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "step-sizes.json").write_text(content, encoding="utf-8")
+    sizes = StepSizes(tmp_path)
+    assert sizes.load("a") is None
+    sizes.save("a", 96)
+    assert sizes.load("a") == 96
+
+
+def test_without_a_folder_nothing_is_kept() -> None:
+    sizes = StepSizes(None)
+    sizes.save("a", 96)
+    assert sizes.load("a") is None
