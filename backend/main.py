@@ -25,7 +25,7 @@ from middleware.auth import ApiKeyMiddleware
 from middleware.body_limit import BodyLimitMiddleware
 from middleware.request_context import RequestContextMiddleware
 from middleware.security_headers import SecurityHeadersMiddleware
-from routers import ops_router, pages, rag_router
+from routers import api_description, ops_router, pages, rag_router
 from routers.dependencies import Services
 from routers.errors import install_error_handlers
 from services.ingestion import DocumentIngestor
@@ -71,6 +71,9 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
         version=settings.app_version,
         debug=False,
         lifespan=lifespan,
+        description="A mentor for Bora that answers from a dictionary, and searches it by words and by meaning.",
+        openapi_tags=api_description.TAGS,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
     )
@@ -80,6 +83,7 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
     app.include_router(ops_router.router)
     app.include_router(pages.docs_router("openapi.json"))
     pages.mount_pages(app, BACKEND_ROOT / "web")
+    api_description.install(app, asks_for_key=bool(secret(settings.backend_api_key)))
     return app
 
 

@@ -1,22 +1,21 @@
 """What a request needs of the app: its collaborators, its id, its time, and word of a client that left."""
 
 import asyncio
-import math
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypeVar
 
-from fastapi import Depends, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import Depends, Header, Request
 
 from adapters.base import DocumentStore
 from config.settings import Settings
 from routers.errors import ClientGone, DeadlineExceeded
+from schemas.rag import MAX_TIMEOUT_MS
 from services.ingestion import DocumentIngestor
 from services.rag_service import RAGService
 
 T = TypeVar("T")
-_MAX_TIMEOUT_MS = 600_000.0
+_LONGEST_MS = 600_000
 
 
 class ServiceHealth(Protocol):
@@ -62,19 +61,14 @@ def get_request_id(request: Request) -> str:
     return str(request.state.request_id)
 
 
-def get_timeout_s(request: Request) -> float | None:
-    """Return the seconds that the caller gives, from ``X-Request-Timeout-Ms``; ``None`` without it."""
-    sent = request.headers.get("x-request-timeout-ms")
-    if sent is None:
-        return None
-    try:
-        milliseconds = float(sent)
-    except ValueError:
-        milliseconds = math.nan
-    if not 0 < milliseconds < math.inf:
-        fault = {"loc": ("X-Request-Timeout-Ms",), "msg": "is no positive number", "type": "value_error"}
-        raise RequestValidationError([fault])
-    return min(milliseconds, _MAX_TIMEOUT_MS) / 1000
+def get_timeout_s(
+    milliseconds: Annotated[
+        int | None,
+        Header(alias="X-Request-Timeout-Ms", ge=1, le=MAX_TIMEOUT_MS, description="Milliseconds this request may take"),
+    ] = None,
+) -> float | None:
+    """Return the seconds that the caller gives; ``None`` when it says nothing."""
+    return None if milliseconds is None else min(milliseconds, _LONGEST_MS) / 1000
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]

@@ -79,6 +79,9 @@ def install_error_handlers(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
         headers = dict(getattr(error, "headers", None) or {})
+        if problem.status == 405:
+            # The page's files know no more than these; routes have named their own.
+            headers.setdefault("Allow", "GET, HEAD")
         if problem.retry_after_s is not None:
             headers["Retry-After"] = str(math.ceil(problem.retry_after_s))
         return JSONResponse(body_of(problem, request.state.request_id), problem.status, headers)

@@ -8,18 +8,26 @@ from starlette.responses import JSONResponse
 
 from adapters.base import StoreUnavailable
 from routers.dependencies import Services, ServicesDep
+from routers.error_docs import responses
+from schemas.ops import Health, Liveness, Readiness
 
 router = APIRouter(tags=["Operations"])
 _PING_S = 1.0
 
 
-@router.get("/livez", summary="The process is up")
-async def livez() -> dict[str, str]:
+@router.get("/livez", summary="The process is up", response_description="It is", responses=responses(405))
+async def livez() -> Liveness:
     """Answer as long as the event loop turns."""
-    return {"status": "alive"}
+    return Liveness(status="alive")
 
 
-@router.get("/readyz", summary="Questions can be answered")
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "Starting, or the database is away"}, **responses(405)},
+    summary="Questions can be answered",
+    response_description="They can",
+)
 async def readyz(services: ServicesDep) -> JSONResponse:
     """Answer 200 once database, schema and lexicon are there and while the database answers, else 503.
 
@@ -33,19 +41,24 @@ async def readyz(services: ServicesDep) -> JSONResponse:
     return JSONResponse({"status": "ready" if ready else "starting", "checks": checks}, 200 if ready else 503, headers)
 
 
-@router.get("/health", summary="The backend and its neighbours")
-async def health(services: ServicesDep) -> dict[str, Any]:
+@router.get(
+    "/health",
+    responses=responses(401, 405, 500),
+    summary="The backend and its neighbours",
+    response_description="What is known of them",
+)
+async def health(services: ServicesDep) -> Health:
     """Return what is known of the database and the LLM service; always 200."""
     database, llm_service = await asyncio.gather(_database_answers(services), _llm_service_health(services))
     ready = database and all(services.startup.checks().values())
     degraded = not ready or llm_service.get("status") != "healthy"
-    return {
-        "status": "healthy" if not degraded else "degraded" if ready else "unhealthy",
-        "service": services.settings.app_name,
-        "version": services.settings.app_version,
-        "checks": {**services.startup.checks(), "database": database},
-        "llm_service": llm_service,
-    }
+    return Health(
+        status="healthy" if not degraded else "degraded" if ready else "unhealthy",
+        service=services.settings.app_name,
+        version=services.settings.app_version,
+        checks={**services.startup.checks(), "database": database},
+        llm_service=llm_service,
+    )
 
 
 async def _database_answers(services: Services) -> bool:

@@ -34,7 +34,7 @@ def docs_router(openapi_url: str) -> APIRouter:
 
 
 def mount_pages(app: FastAPI, web: Path) -> None:
-    """Serve Swagger's assets, and the page at ``/``; call it after every router, the page takes what is left."""
+    """Serve Swagger's assets, and the page at ``/`` for what no route knows: the routes' own 405 stays."""
     app.mount("/docs/assets", StaticFiles(directory=str(_ASSETS)), name="docs-assets")
     if (web / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=str(web), html=True), name="web")
+        app.frontend("/", directory=web, fallback=None)

@@ -13,7 +13,9 @@ from starlette.responses import Response, StreamingResponse
 from adapters.base import ChatMessage, Document, SearchHit, TextDelta
 from routers import event_stream
 from routers.dependencies import RequestIdDep, Services, ServicesDep, TimeoutDep, while_client_waits
+from routers.error_docs import responses
 from schemas.rag import (
+    MAX_ID_CHARS,
     MAX_TOP_K,
     DeleteResponse,
     DocumentsRequest,
@@ -33,7 +35,18 @@ from services.rag_service import RagAnswer, Sources
 router = APIRouter(prefix="/api/rag", tags=["RAG"])
 
 
-@router.post("/query", response_model=QueryResponse, summary="Answer a question from the dictionary")
+@router.post(
+    "/query",
+    response_model=QueryResponse,
+    responses={
+        200: {
+            "content": {"text/event-stream": {}},
+            "description": "The answer; with stream, server-sent events: sources, pieces, the answer, [DONE]",
+        },
+        **responses(400, 401, 405, 413, 422, 500, 502, 503, 504),
+    },
+    summary="Answer a question from the dictionary",
+)
 async def query(
     body: QueryRequest, request: Request, services: ServicesDep, request_id: RequestIdDep, timeout_s: TimeoutDep
 ) -> QueryResponse | Response:
@@ -45,14 +58,19 @@ async def query(
     return _response(answer, request_id)
 
 
-@router.get("/search", summary="Search the dictionary")
+@router.get(
+    "/search",
+    responses=responses(401, 405, 422, 500, 503, 504),
+    summary="Search the dictionary",
+    response_description="What was found, best first",
+)
 async def search(
     request: Request,
     services: ServicesDep,
     request_id: RequestIdDep,
     timeout_s: TimeoutDep,
-    q: Annotated[Query, QueryParam()],
-    top_k: Annotated[int, QueryParam(ge=1, le=MAX_TOP_K)] = 5,
+    q: Annotated[Query, QueryParam(description="Words, or a question", examples=["perro"])],
+    top_k: Annotated[int, QueryParam(ge=1, le=MAX_TOP_K, description="How many at most")] = 5,
 ) -> SearchResponse:
     """Return what is found, best first."""
     started = time.monotonic()
@@ -62,7 +80,12 @@ async def search(
     return SearchResponse(results=[_result(hit) for hit in retrieval.hits], took_ms=took_ms)
 
 
-@router.post("/documents", summary="Store documents")
+@router.post(
+    "/documents",
+    responses=responses(401, 405, 413, 422, 500, 503),
+    summary="Store documents",
+    response_description="How many were new, changed or as they were",
+)
 async def store_documents(body: DocumentsRequest, services: ServicesDep) -> DocumentsResponse:
     """Insert or replace by id; storing the same again changes nothing. One bad document refuses them all."""
     documents = [Document(item.id, item.kind, item.content, item.metadata) for item in body.documents]
@@ -82,15 +105,27 @@ async def store_documents(body: DocumentsRequest, services: ServicesDep) -> Docu
     )
 
 
-@router.delete("/documents/{document_id:path}", summary="Delete a document")
-async def delete_document(document_id: Annotated[Text, Path(max_length=200)], services: ServicesDep) -> DeleteResponse:
+@router.delete(
+    "/documents/{document_id:path}",
+    responses=responses(401, 404, 405, 422, 500, 503),
+    summary="Delete a document",
+    response_description="The document is gone",
+)
+async def delete_document(
+    document_id: Annotated[Text, Path(max_length=MAX_ID_CHARS)], services: ServicesDep
+) -> DeleteResponse:
     """Delete by id; 404 when there is none."""
     if not await services.store.delete(document_id):
         raise HTTPException(404, "there is no document of this id")
     return DeleteResponse(id=document_id, deleted=True)
 
 
-@router.get("/stats", summary="Count the documents")
+@router.get(
+    "/stats",
+    responses=responses(401, 405, 500, 503),
+    summary="Count the documents",
+    response_description="The counts",
+)
 async def stats(services: ServicesDep) -> StatsResponse:
     """Return counts by kind and direction, and which vectors are in use."""
     found = await services.store.stats(None)

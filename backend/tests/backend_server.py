@@ -51,7 +51,8 @@ def settings_for(**values: Any) -> Settings:
 @contextmanager
 def running(settings: Settings, collaborators: Collaborators | None = None) -> Iterator[httpx.Client]:
     """Serve the app and yield a client of it."""
-    listener = socket.socket()
+    # With the protocol named, asyncio turns Nagle's algorithm off; it costs 40 ms a request.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     app = create_app(settings, collaborators)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2, ws="none")

@@ -66,7 +66,7 @@ class FakeLLMService:
         return [call["path"] for call in self.calls]
 
     def start(self) -> "FakeLLMService":
-        listener = socket.socket()
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]

@@ -85,7 +85,7 @@ def test_an_invented_word_never_reaches_the_learner(backend: httpx.Client, servi
 
 def test_history_travels_to_the_model(backend: httpx.Client, service: FakeLLMService) -> None:
     ask(backend, history=[{"role": "user", "content": "hola"}, {"role": "assistant", "content": "¡hola!"}])
-    messages = service.calls[-1]["body"]["messages"]
+    (messages,) = [call["body"]["messages"] for call in service.calls if call["path"] == "generate"]
     assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
 
 

@@ -1,0 +1,71 @@
+"""``/openapi.json`` as people and generators of clients read it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from main import create_app
+from tests.backend_server import settings_for
+
+
+@pytest.fixture(scope="module")
+def description() -> dict[str, Any]:
+    return create_app(settings_for()).openapi()
+
+
+def operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, ways in description["paths"].items():
+        for method, operation in ways.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_every_operation_says_what_it_does_and_under_which_heading(description: dict[str, Any]) -> None:
+    headings = {tag["name"] for tag in description["tags"]}
+    for name, operation in operations(description):
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert set(operation["tags"]) <= headings, name
+
+
+def test_every_answer_is_described_with_its_body_and_its_id(description: dict[str, Any]) -> None:
+    for name, operation in operations(description):
+        for status, response in operation["responses"].items():
+            assert response["description"] not in ("", "Successful Response", "Validation Error"), (name, status)
+            assert "X-Request-ID" in response["headers"], (name, status)
+            assert response["content"]["application/json"]["schema"], (name, status)
+
+
+def test_every_body_that_is_sent_has_an_example_that_follows_its_description(description: dict[str, Any]) -> None:
+    components = description["components"]
+    bodies = [operation["requestBody"] for _, operation in operations(description) if "requestBody" in operation]
+    assert bodies
+    for body in bodies:
+        rules = body["content"]["application/json"]["schema"]
+        examples = components["schemas"][rules["$ref"].rpartition("/")[2]]["examples"]
+        check = jsonschema_rs.validator_for({**rules, "components": components})
+        assert all(check.is_valid(example) for example in examples)
+        assert not check.is_valid({})
+
+
+def test_no_reference_leads_nowhere(description: dict[str, Any]) -> None:
+    def references(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield node["$ref"]
+            for value in node.values():
+                yield from references(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from references(value)
+
+    found = {reference.rpartition("/")[2] for reference in references(description)}
+    assert {"QueryRequest", "TextEvent", "ErrorBody"} <= found <= set(description["components"]["schemas"])
+
+
+def test_the_time_limit_is_described_as_a_number(description: dict[str, Any]) -> None:
+    for path, method in (("/api/rag/query", "post"), ("/api/rag/search", "get")):
+        limit = description["paths"][path][method]["parameters"]
+        (rules,) = [each["schema"] for each in limit if each["name"] == "X-Request-Timeout-Ms"]
+        assert (rules["type"], rules["minimum"], rules["maximum"]) == ("integer", 1, 86_400_000)
