@@ -11,7 +11,7 @@ class PromptLookup:
     """Decides which answers are generated with prompt lookup.
 
     OpenVINO GenAI fixes that for a whole pipeline, and one that looks up is slower for every answer
-    that repeats nothing and for answers side by side (docs/decisions/0014). So there is a pipeline of
+    that repeats nothing and for answers side by side (docs/decisions/0016). So there is a pipeline of
     each kind, and an answer goes to the second one when nothing else is under way and answers of its
     kind have been repetition.
     """
