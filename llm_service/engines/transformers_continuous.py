@@ -27,11 +27,11 @@ class ContinuousRunner:
 
     Rows join after any pass, long prompts are read in pieces of ``prefill_tokens`` between the others'
     tokens, a cancelled row's blocks are free after the pass under way, and prompts that begin alike share
-    their blocks unless ``share_prefixes`` is false. The library's own sampling has one random sequence for
+    their blocks. The library's own sampling has one random sequence for
     all requests; so its choice is made here, row by row, with ``RowSampler``.
     """
 
-    def __init__(self, loaded: LoadedModel, *, max_batch: int, share_prefixes: bool = True) -> None:
+    def __init__(self, loaded: LoadedModel, *, max_batch: int) -> None:
         self._loaded = loaded
         self._rows: dict[str, Row] = {}
         self._ids = itertools.count()
@@ -47,7 +47,7 @@ class ContinuousRunner:
             max_batch_tokens=max(loaded.prefill_tokens, max_batch),
             max_requests_per_batch=max_batch,
             max_memory_percent=MEMORY_SHARE,
-            allow_block_sharing=share_prefixes,
+            allow_block_sharing=True,
             use_cuda_graph=False,
             use_async_batching=False,
             auto_switch_to_flash=False,

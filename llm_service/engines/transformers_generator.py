@@ -43,8 +43,8 @@ class TransformersGenerator:
     A ``Runner`` carries them through the model: the library's continuous batching on CUDA, static
     batches through ``generate()`` on a CPU, where these are faster (docs/decisions/0014); ``batching``
     says otherwise. ``step`` hands over what the runner has produced. ``loaded`` and ``runner`` are
-    there to be looked at by benchmarks. ``reproducible``: the same request and seed give the same text
-    whatever else is asked for at the time; requests then run one after another, in float32.
+    there to be looked at by benchmarks. ``reproducible`` is LLM_REPRODUCIBLE: in static batches a request
+    with a seed is a batch of its own, since sums depend on how many rows are computed together.
     """
 
     def __init__(
@@ -60,11 +60,8 @@ class TransformersGenerator:
         kv_cache_gb: float = 0.0,
         max_batched_tokens: int = 0,
         batching: Batching = "auto",
-        reproducible: bool = False,
+        reproducible: bool = True,
     ) -> None:
-        if reproducible:
-            # bfloat16 sums, and float32 ones by a hair, depend on how many rows are computed together.
-            dtype, max_batch = "float32", 1
         self.loaded = load(
             model_path,
             name=model_name,
@@ -75,9 +72,9 @@ class TransformersGenerator:
         )
         device = self.loaded.model.device
         self.runner: Runner = (
-            ContinuousRunner(self.loaded, max_batch=max_batch, share_prefixes=not reproducible)
+            ContinuousRunner(self.loaded, max_batch=max_batch)
             if is_continuous(batching, device.type)
-            else StaticRunner(self.loaded, max_batch=max_batch)
+            else StaticRunner(self.loaded, max_batch=max_batch, seeded_alone=reproducible)
         )
         self._rows: dict[str, Row] = {}
         self.info = EngineInfo(

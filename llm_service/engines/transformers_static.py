@@ -25,13 +25,15 @@ class StaticRunner:
 
     The rows that wait when a batch begins are its rows, up to ``max_batch`` and to the memory for their
     KV cache. One that comes later waits until the batch has ended, so a long answer delays it, and so
-    does one that takes the place of a cancelled row while others of its batch go on.
+    does one that takes the place of a cancelled row while others of its batch go on. With
+    ``seeded_alone`` a row that has a seed is a batch of its own.
     """
 
-    def __init__(self, loaded: LoadedModel, *, max_batch: int) -> None:
+    def __init__(self, loaded: LoadedModel, *, max_batch: int, seeded_alone: bool = False) -> None:
         self._loaded = loaded
         self.context_length = loaded.context_length
         self._max_batch = max_batch
+        self._seeded_alone = seeded_alone
         self._waiting: deque[Row] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -108,8 +110,13 @@ class StaticRunner:
         while self._waiting and len(rows) < self._max_batch:
             longest_prompt = max(longest_prompt, len(self._waiting[0].prompt_ids))
             longest_answer = max(longest_answer, self._waiting[0].max_new_tokens)
+            if rows and (self._goes_alone(rows[0]) or self._goes_alone(self._waiting[0])):
+                break
             # Every row takes as much of the KV cache as the longest one.
             if rows and (len(rows) + 1) * (longest_prompt + longest_answer) > self._loaded.batch_tokens:
                 break
             rows.append(self._waiting.popleft())
         return rows
+
+    def _goes_alone(self, row: Row) -> bool:
+        return self._seeded_alone and row.request.sampling.seed is not None

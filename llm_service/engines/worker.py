@@ -218,6 +218,7 @@ def _start_generator(artifact: "ModelArtifact", backend: str, spec: WorkerSpec) 
         max_batch=spec.max_batch,
         kv_cache_gb=spec.kv_cache_gb,
         max_batched_tokens=spec.max_batched_tokens,
+        reproducible=spec.reproducible,
     )
 
 

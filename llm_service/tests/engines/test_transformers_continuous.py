@@ -117,13 +117,6 @@ def test_a_prompt_that_begins_like_an_earlier_one_is_not_read_again(load_tiny: L
     assert sum(ids.numel() for ids in passes) < PAGE_TOKENS
 
 
-def test_a_reproducible_prompt_is_read_whole_each_time(load_tiny: LoadTiny, longer_model: Path) -> None:
-    engine = with_blocks(load_tiny, longer_model, 8, reproducible=True)
-    passes = watch_passes(engine)
-    counts = [generate(engine, chat(name, "s" * 600, max_new_tokens=1)).prompt_tokens for name in ("first", "second")]
-    assert sum(ids.numel() for ids in passes) == sum(counts)
-
-
 def test_a_failing_pass_breaks_the_engine(load_tiny: LoadTiny) -> None:
     engine = load_tiny(batching="continuous")
 

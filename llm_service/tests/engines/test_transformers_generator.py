@@ -127,16 +127,6 @@ def test_a_seed_gives_the_same_text_alone_and_among_others(load: LoadTiny) -> No
     assert generate(engine, seeded("again")).text == alone
 
 
-def test_reproducible_requests_are_computed_alone_and_in_float32(load: LoadTiny) -> None:
-    engine = load(reproducible=True, dtype="auto")
-    assert engine.loaded.model.dtype == torch.float32
-    passes = watch_passes(engine)
-    requests = [chat(f"{at}", "hola", max_new_tokens=4, temperature=1.0, seed=5) for at in range(4)]
-    texts = {outcome.finished.text for outcome in run(engine, *requests).values()}
-    assert len(texts) == 1
-    assert [ids.numel() for ids in passes] == [len("<user>hola"), 1, 1, 1] * 4
-
-
 def test_requests_beyond_the_largest_batch_are_served_after_it(load: LoadTiny) -> None:
     engine = load(max_batch=2)
     passes = watch_passes(engine)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engines.base import Failure
+from engines.transformers_generator import TransformersGenerator
 from engines.transformers_static import StaticRunner
 from tests.engines.driving import chat, generate, run
 from tests.engines.tiny_engine import LoadTiny
@@ -53,3 +54,29 @@ def test_what_a_cancelled_request_had_on_the_way_never_arrives(load_tiny: LoadTi
         time.sleep(0.001)
     engine.cancel("same")
     assert generate(engine, chat("same", "hola", max_new_tokens=7)).completion_tokens == 7
+
+
+def batch_sizes(engine: TransformersGenerator) -> list[int]:
+    """Return a list that grows by the rows of each pass."""
+    sizes: list[int] = []
+    engine.loaded.model.register_forward_hook(
+        lambda _module, _args, inputs, _output: sizes.append(inputs["input_ids"].shape[0]), with_kwargs=True
+    )
+    return sizes
+
+
+def test_a_request_with_a_seed_is_a_batch_of_its_own(load_tiny: LoadTiny) -> None:
+    engine = load_tiny()
+    sizes = batch_sizes(engine)
+    seeded = [chat(f"seeded {at}", "hola", max_new_tokens=4, temperature=1.0, seed=5) for at in range(2)]
+    others = [chat(f"other {at}", "hola", max_new_tokens=4) for at in range(2)]
+    outcomes = run(engine, others[0], seeded[0], seeded[1], others[1])
+    assert len({outcomes[request.id].finished.text for request in seeded}) == 1
+    assert sizes == [1] * 16
+
+
+def test_requests_with_seeds_can_be_batched(load_tiny: LoadTiny) -> None:
+    engine = load_tiny(reproducible=False)
+    sizes = batch_sizes(engine)
+    run(engine, *(chat(f"{at}", "hola", max_new_tokens=4, temperature=1.0, seed=at) for at in range(4)))
+    assert max(sizes) == 4
