@@ -188,6 +188,9 @@ def call_all(port: int, calls: Sequence[Call], callers: int) -> tuple[list[Answe
                 if requests:
                     waiting[caller], request = requests.pop()
                     caller.send(request)
+                else:
+                    # The service hangs up on idle connections after some seconds.
+                    selector.unregister(caller.socket)
         seconds = time.perf_counter() - started
     return [checked(answers[number]) for number in range(len(calls))], seconds
 
