@@ -112,7 +112,7 @@ class _Engine:
         from engines.hardware import memory_bytes
         from engines.kv_cache import cache_blocks, read_shape
         from engines.models import EMBEDDED, local_artifact
-        from engines.openvino_options import Numerics, scheduler_config
+        from engines.openvino_options import properties, scheduler_config
 
         artifact = local_artifact(EMBEDDED)
         assert artifact is not None
@@ -120,7 +120,7 @@ class _Engine:
         scheduler = scheduler_config(blocks=blocks, max_batch=max_batch, step_tokens=step_tokens)
         self._running = openvino_genai.GenerationStatus.RUNNING
         self._pipeline = openvino_genai.ContinuousBatchingPipeline(
-            str(artifact.path), scheduler, "CPU", Numerics().properties
+            str(artifact.path), scheduler, "CPU", properties("auto")
         )
         self._tokenizer = self._pipeline.get_tokenizer()
         self._next_id = 0

@@ -54,11 +54,14 @@ class Workload:
     temperature: float
     top_p: float
 
-    def body(self, index: int, *, greedy: bool = False) -> dict[str, object]:
-        """The request with this number, sampled with a seed of its own: both services give like texts."""
-        number = index % len(self.conversations)
-        how = {"temperature": 0} if greedy else {"temperature": self.temperature, "top_p": self.top_p, "seed": index}
-        return {"messages": self.conversations[number], "max_new_tokens": self.max_new_tokens, **how}
+    def call(self, index: int, **changes: object) -> Call:
+        """The request with this number; ``changes`` are other fields, or other values of them. Without a
+        seed: the service generates those that have one by themselves.
+        """
+        messages = self.conversations[index % len(self.conversations)]
+        how = {"temperature": self.temperature, "top_p": self.top_p, **changes}
+        body = {"messages": messages, "max_new_tokens": self.max_new_tokens, **how}
+        return Call(GENERATE, body, NO_STORE)
 
 
 def copying(count: int) -> Workload:
@@ -76,7 +79,7 @@ def copying(count: int) -> Workload:
 def that_copies(workload: Workload, port: int) -> Workload:
     """Ask everything once, and keep the conversations whose answers really repeat their source."""
     numbers = range(len(workload.conversations))
-    answers, _ = call_all(port, [Call(GENERATE, workload.body(number), NO_STORE) for number in numbers], 8)
+    answers, _ = call_all(port, [workload.call(number) for number in numbers], 8)
     texts = [str(answer.json()["answer"]) for answer in answers]
     shares = [copied_share(workload, [number], [text]) for number, text in zip(numbers, texts, strict=True)]
     kept = [workload.conversations[number] for number in numbers if shares[number] >= COPIED]
