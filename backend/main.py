@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
         lifespan=lifespan,
         description="A mentor for Bora that answers from a dictionary, and searches it by words and by meaning.",
         openapi_tags=api_description.TAGS,
+        generate_unique_id_function=api_description.operation_id,
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,

@@ -49,6 +49,7 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         version=config.app_version,
         description="Text generation and sentence embeddings, each model loaded once.",
         openapi_tags=api_description.TAGS,
+        generate_unique_id_function=api_description.operation_id,
         debug=config.debug,
         lifespan=lifespan,
     )

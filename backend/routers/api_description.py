@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from schemas.errors import ErrorBody
@@ -20,6 +21,11 @@ _REQUEST_ID = {
     "description": "The request's own id when it sent a harmless one, else a new one",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
 }
+
+
+def operation_id(route: APIRoute) -> str:
+    """Name an operation as its function is named, which is what generated clients call it."""
+    return route.name
 
 
 def install(app: FastAPI, *, asks_for_key: bool) -> None:

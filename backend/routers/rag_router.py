@@ -32,6 +32,11 @@ from schemas.rag import (
 from services.documents import InvalidDocument, check_document
 from services.rag_service import RagAnswer, Sources
 
+STREAM_EXAMPLE = (
+    'data: {"sources": [{"content": "perro: oohííbye", …}]}\n\ndata: {"delta": "En bora, "}\n\n'
+    'data: {"answer": "Perro se dice oohííbye.", "answer_mode": "generated", …}\n\ndata: [DONE]\n\n'
+)
+
 router = APIRouter(prefix="/api/rag", tags=["RAG"])
 
 
@@ -40,7 +45,7 @@ router = APIRouter(prefix="/api/rag", tags=["RAG"])
     response_model=QueryResponse,
     responses={
         200: {
-            "content": {"text/event-stream": {}},
+            "content": {"text/event-stream": {"example": STREAM_EXAMPLE}},
             "description": "The answer; with stream, server-sent events: sources, pieces, the answer, [DONE]",
         },
         **responses(400, 401, 405, 413, 422, 500, 502, 503, 504),

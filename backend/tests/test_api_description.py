@@ -49,6 +49,12 @@ def test_every_body_that_is_sent_has_an_example_that_follows_its_description(des
         assert not check.is_valid({})
 
 
+def test_operations_have_names_that_a_generated_client_can_use(description: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, operation in operations(description)]
+    assert len(names) == len(set(names))
+    assert {"query", "search", "store_documents"} <= set(names)
+
+
 def test_no_reference_leads_nowhere(description: dict[str, Any]) -> None:
     def references(node: Any) -> Iterator[str]:
         if isinstance(node, dict):

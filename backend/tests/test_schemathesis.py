@@ -56,8 +56,8 @@ def explore(client: httpx.Client, folder: Path, *options: str) -> dict[str, Any]
     command = [sys.executable, "-m", "schemathesis.cli", "run", url]
     # Deterministic: a request that fails, fails on every run.
     command += ["--generation-deterministic", "--continue-on-failure", "--no-color"]
-    # Hardly any path can be a wrong id of a document.
-    command += ["--suppress-health-check", "filter_too_much"]
+    # Neither a slow machine nor that hardly any path is a wrong id of a document is a fault of the answers.
+    command += ["--suppress-health-check", "all"]
     command += ["--report", "json", "--report-json-path", str(report), *options]
     finished = subprocess.run(
         command,

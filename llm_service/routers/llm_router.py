@@ -18,6 +18,11 @@ from schemas.generation import GenerateRequest, GenerateResponse
 from schemas.health import HealthResponse
 from services.errors import InvalidRequest
 
+STREAM_EXAMPLE = (
+    'data: {"delta": "The capital"}\n\ndata: {"delta": " of Peru is Lima."}\n\n'
+    'data: {"answer": "The capital of Peru is Lima.", "finish_reason": "stop", …}\n\ndata: [DONE]\n\n'
+)
+
 router = APIRouter(prefix="/api/llm", tags=["LLM"])
 
 
@@ -26,7 +31,7 @@ router = APIRouter(prefix="/api/llm", tags=["LLM"])
     response_model=GenerateResponse,
     responses={
         200: {
-            "content": {"text/event-stream": {}},
+            "content": {"text/event-stream": {"example": STREAM_EXAMPLE}},
             "headers": CACHE_HEADER_DOC,
             "description": "The answer; with stream, server-sent events",
         },

@@ -22,6 +22,11 @@ from schemas.openai_model import Model, ModelList
 from services.llm_service import LLMService
 from services.results import GenerationItem
 
+STREAM_EXAMPLE = (
+    'data: {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "Lima."}, …}], …}\n\n'
+    "data: [DONE]\n\n"
+)
+
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 
@@ -30,7 +35,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"])
     response_model=ChatCompletion,
     responses={
         200: {
-            "content": {"text/event-stream": {}},
+            "content": {"text/event-stream": {"example": STREAM_EXAMPLE}},
             "headers": CACHE_HEADER_DOC,
             "description": "The answer; with stream, server-sent events that each hold a chunk, then [DONE]",
         },

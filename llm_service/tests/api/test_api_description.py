@@ -71,6 +71,12 @@ def test_an_optional_header_is_not_described_as_null(description: dict[str, Any]
         assert (limit["type"], limit["minimum"], limit["maximum"]) == ("integer", 1, 86_400_000)
 
 
+def test_operations_have_names_that_a_generated_client_can_use(description: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, operation in operations(description)]
+    assert len(names) == len(set(names))
+    assert {"generate", "embed", "chat_completions"} <= set(names)
+
+
 def test_a_bound_beyond_what_floats_can_tell_apart_is_exact(description: dict[str, Any]) -> None:
     for body in ("GenerateRequest", "ChatCompletionRequest"):
         seed = description["components"]["schemas"][body]["properties"]["seed"]["anyOf"][0]
