@@ -23,7 +23,12 @@ _MEANINGS = {
     504: "The request's time has passed",
 }
 _EXAMPLES = {
-    400: Problem(400, "context_length_exceeded", "the conversation has 9012 tokens; this model reads 8191"),
+    400: Problem(
+        400,
+        "context_length_exceeded",
+        "the conversation has 9012 tokens; this model reads 8191",
+        details={"prompt_tokens": 9012, "context_length": 8192},
+    ),
     401: Problem(401, "unauthorized", "a valid key is needed: Authorization: Bearer KEY"),
     404: Problem(404, "model_not_found", "the model 'gpt-4' does not exist here; there is 'default'", param="model"),
     405: Problem(405, "method_not_allowed", "Method Not Allowed"),
@@ -71,4 +76,5 @@ def _response(status: int, model: type[BaseModel], body: Callable[[Problem], dic
 
 
 def _own_body(problem: Problem) -> dict[str, Any]:
-    return error_body(problem.type, problem.message, "27b427597d5047b994d25cc1718e1ec9", retryable=problem.retryable)
+    request_id = "27b427597d5047b994d25cc1718e1ec9"
+    return error_body(problem.type, problem.message, request_id, retryable=problem.retryable, **problem.details)

@@ -37,10 +37,12 @@ class WireModel(BaseModel):
 class ErrorDetail(BaseModel):
     """What went wrong. ``retryable``: the same request may succeed later."""
 
-    type: str
-    message: str
+    type: str = Field(description="For programs: invalid_request, overloaded, …")
+    message: str = Field(description="For people; begins with the field at fault, where there is one")
     request_id: str
     retryable: bool
+    prompt_tokens: int = Field(default=0, description="Only with context_length_exceeded: tokens of the conversation")
+    context_length: int = Field(default=0, description="Only with context_length_exceeded: what the model reads")
 
 
 class ErrorBody(BaseModel):
