@@ -6,15 +6,24 @@ from pathlib import Path
 import pytest
 
 from engines import step_size
-from engines.step_size import GRAIN, LARGEST, LONGEST_STEP_S, SMALLEST, StepSizes
+from engines.step_size import (
+    AIM_S,
+    GRAIN,
+    LARGEST,
+    LONGEST_STEP_S,
+    MEASUREMENTS,
+    SHORTEST_STEP_S,
+    SMALLEST,
+    StepSizes,
+)
 
 
-def test_a_step_of_about_the_right_length_is_kept() -> None:
-    assert step_size.better(256, LONGEST_STEP_S) is None
-    assert step_size.better(256, 0.8 * LONGEST_STEP_S) is None
+@pytest.mark.parametrize("seconds", [SHORTEST_STEP_S, AIM_S, LONGEST_STEP_S])
+def test_a_step_of_about_the_right_length_is_kept(seconds: float) -> None:
+    assert step_size.better(256, seconds) is None
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(2 * LONGEST_STEP_S, 128), (LONGEST_STEP_S / 4, 1024)])
+@pytest.mark.parametrize(("seconds", "expected"), [(4 * AIM_S, 64), (AIM_S / 4, 1024), (0.0, LARGEST)])
 def test_a_step_is_brought_to_the_length_it_may_have(seconds: float, expected: int) -> None:
     assert step_size.better(256, seconds) == expected
 
@@ -33,10 +42,15 @@ def test_a_guess_is_a_size_the_engine_can_use(weight_bytes: int) -> None:
 
 def test_what_is_measured_is_a_step_with_tokens_that_no_cache_knows() -> None:
     prompts: list[Sequence[int]] = []
-    seconds = step_size.measure(prompts.append, 64)
-    assert [len(prompt) for prompt in prompts] == [64, 64]
-    assert prompts[0] != prompts[1]
-    assert seconds >= 0
+    assert step_size.measure(prompts.append, 64) < SHORTEST_STEP_S
+    assert [len(prompt) for prompt in prompts] == [64] * (1 + MEASUREMENTS)
+    assert len(set(map(tuple, prompts))) == len(prompts)
+
+
+def test_the_quickest_measurement_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 10.0, 11.0, 20.0, 20.2])  # compiling, then two measurements
+    monkeypatch.setattr("engines.step_size.time.perf_counter", lambda: next(clock))
+    assert step_size.measure(lambda _: None, 64) == pytest.approx(0.2)
 
 
 def test_sizes_are_kept_by_model(tmp_path: Path) -> None:
