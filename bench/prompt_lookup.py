@@ -29,7 +29,7 @@ from bench.wire import Answer, Caller, call_all
 
 ROUNDS = 5
 SIDES = ("off", "auto")
-REQUESTS = {1: 6, 4: 12, 8: 24}
+REQUESTS = {1: 8, 4: 16, 8: 32}
 """Requests a run, by how many are made at once."""
 FASTER, NEVER_SLOWER = 2.0, 0.97
 WARM_UP_S, QUICK_WARM_UP_S = 15.0, 8.0
@@ -45,11 +45,14 @@ PASSAGES = 80
 
 @dataclass
 class Case:
-    """One workload at one concurrency: tokens a second of each side, a value a round."""
+    """One workload at one concurrency: tokens a second of each side, and its worker's processor seconds for
+    1,000 tokens, a value a round.
+    """
 
     workload: Workload
     concurrent: int
     rates: dict[str, list[float]] = field(default_factory=lambda: {side: [] for side in SIDES})
+    cpu: dict[str, list[float]] = field(default_factory=lambda: {side: [] for side in SIDES})
     tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SIDES, 0))
     copied: list[float] = field(default_factory=list)
 
@@ -66,8 +69,10 @@ class Case:
     def summary(self) -> dict[str, object]:
         """Medians, and every round's value."""
         rates = {f"{side}_tok_s": program.series(values, 1) for side, values in self.rates.items()}
+        cpu: dict[str, object] = {f"{side}_cpu_s_per_1000": program.series(values) for side, values in self.cpu.items()}
+        cpu["cpu_ratio"] = round(program.median_ratio(self.cpu["auto"], self.cpu["off"]), 3)
         copied = round(sum(self.copied) / len(self.copied), 3)
-        return {**rates, "ratio": round(self.ratio, 3), "tokens": self.tokens, "copied_share": copied}
+        return {**rates, "ratio": round(self.ratio, 3), **cpu, "tokens": self.tokens, "copied_share": copied}
 
 
 def measure(options: argparse.Namespace) -> program.Report:
@@ -139,9 +144,12 @@ def _round(
     texts: dict[str, list[str]] = {}
     for side in program.in_turn(SIDES, number):
         calls = [case.workload.call(index) for index in numbers]
+        before = services[side].cpu_seconds()["generator"]
         answers, seconds = call_all(services[side].port, calls, case.concurrent)
+        spent = services[side].cpu_seconds()["generator"] - before
         tokens = sum(int(answer.json()["usage"]["completion_tokens"]) for answer in answers)
         case.rates[side].append(tokens / seconds)
+        case.cpu[side].append(1000 * spent / tokens)
         case.tokens[side] += tokens
         texts[side] = _texts(answers)
     case.copied.append(copied_share(case.workload, numbers, texts["auto"]))

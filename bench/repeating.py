@@ -89,9 +89,9 @@ def that_copies(workload: Workload, port: int) -> Workload:
 
 
 def stories(count: int) -> Workload:
-    """Long answers to short questions, sampled."""
+    """The beginnings of long answers to short questions, sampled: short enough that few end by themselves."""
     conversations = [[{"role": "user", "content": prompt}] for prompt in numbered(questions(count))]
-    return Workload("story", conversations, 128, 0.7, 0.95)
+    return Workload("story", conversations, 64, 0.7, 0.95)
 
 
 def dictionary(count: int) -> Workload:
