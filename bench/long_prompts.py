@@ -7,6 +7,7 @@ from bench.wire import NO_STORE, Call, Caller
 from bench.workload import dictionary_lines
 
 GENERATE = "/api/llm/generate"
+SAMPLES = 5
 _RULES = (
     "You are case {number}. Answer the question of the user in one short sentence. Use only the entries that are "
     "given before the question, and say so when they do not tell."
@@ -55,6 +56,7 @@ class LongPrompts:
         return LongPrompt(1000 + self._next, dictionary_lines(self._lines, seed=1000 + self._next))
 
     def _count(self, caller: Caller, lines: int) -> int:
-        prompt = LongPrompt(1000, dictionary_lines(lines, seed=1000))
-        answer = caller.call(prompt.call(0, max_new_tokens=1, stream=False).encoded())
-        return int(answer.json()["usage"]["prompt_tokens"])
+        """Return the mean of a few prompts' tokens: lines are of uneven length."""
+        prompts = [LongPrompt(number, dictionary_lines(lines, seed=number)) for number in range(900, 900 + SAMPLES)]
+        answers = [caller.call(prompt.call(0, max_new_tokens=1, stream=False).encoded()) for prompt in prompts]
+        return round(sum(int(answer.json()["usage"]["prompt_tokens"]) for answer in answers) / SAMPLES)
