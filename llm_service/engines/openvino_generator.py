@@ -137,7 +137,7 @@ class OpenVinoGenerator:
         if self.solo and self.solo.wants(request):
             self.solo.add(answer)
             return
-        lookup = self.prompt_lookup.lane_for(request) if self.prompt_lookup and not self.running else None
+        lookup = self.prompt_lookup.lane_for(request, self.running) if self.prompt_lookup else None
         (lookup or self._lane).add(answer)
 
     def cancel(self, request_id: str) -> None:
