@@ -111,7 +111,7 @@ def _embedder(url: str | None) -> tuple[Embedder | None, Callable[[], Awaitable[
     if url is None:
         return None, nothing
     from adapters.llm_service_adapter import LLMServiceAdapter
-    from adapters.llm_service_transport import ServiceConfig
+    from adapters.llm_service_config import ServiceConfig
 
     adapter = LLMServiceAdapter(ServiceConfig(urls=(url,)))
     return adapter, adapter.close

@@ -201,8 +201,15 @@ class TechnicalError(AdapterError):
         super().__init__(message)
         self.reason = reason
         """One word for logs and metrics: connect, timeout, protocol, http_5xx, overloaded,
-        loading, draining, disabled, local_unavailable."""
+        loading, draining, rate_limited, circuit_open, disabled, local_unavailable."""
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(TechnicalError):
+    """The provider is well and has had enough of this caller (429): nobody else is asked in its place."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message, reason="rate_limited", retry_after_s=retry_after_s)
 
 
 class LogicalError(AdapterError):
@@ -212,6 +219,10 @@ class LogicalError(AdapterError):
         super().__init__(message)
         self.status = status
         self.error_type = error_type
+
+
+class WrongDimension(AdapterError):
+    """The embedder's vectors have another length than the store's column."""
 
 
 class StoreUnavailable(AdapterError):

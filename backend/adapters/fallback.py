@@ -12,6 +12,7 @@ from adapters.base import (
     Embedder,
     Embeddings,
     LanguageModel,
+    RateLimited,
     SamplingOptions,
     TechnicalError,
     TextDelta,
@@ -41,9 +42,10 @@ class Provider:
 class FallbackChain:
     """A ``LanguageModel`` and an ``Embedder`` over providers, best first.
 
-    Moves on after a ``TechnicalError`` only: a ``LogicalError`` would be the same everywhere, and a
-    cancelled caller wants nothing any more. Once a delta was handed out the answer is that
-    provider's: its failure is the caller's to see, since two halves of two answers make none.
+    Moves on after a ``TechnicalError`` only: a ``LogicalError`` would be the same everywhere, a
+    ``RateLimited`` caller has asked too much already, and a cancelled one wants nothing any more. Once a
+    delta was handed out the answer is that provider's: its failure is the caller's to see, since two
+    halves of two answers make none.
     """
 
     def __init__(self, providers: Sequence[Provider], stored_fingerprint: str | None = None) -> None:
@@ -64,6 +66,8 @@ class FallbackChain:
         for rank, provider in enumerate(self._providers):
             try:
                 completion = await provider.language_model.complete(messages, options, request_id=request_id)
+            except RateLimited:
+                raise
             except TechnicalError as error:
                 fault = self._moving_on(provider, error, request_id)
                 continue
@@ -83,6 +87,8 @@ class FallbackChain:
                     async for part in answer:
                         begun = True
                         yield part if isinstance(part, TextDelta) else _ranked(part, rank)
+            except RateLimited:
+                raise
             except TechnicalError as error:
                 if begun:
                     raise
@@ -101,6 +107,8 @@ class FallbackChain:
                 result = await provider.embedder.embed_texts(texts, request_id=request_id)
                 if rank > 0 and result.fingerprint != self._fingerprint:
                     raise _incomparable(provider)
+            except RateLimited:
+                raise
             except TechnicalError as error:
                 fault = self._moving_on(provider, error, request_id)
                 continue

@@ -8,7 +8,10 @@ from typing import Any
 
 from adapters import llm_service_wire as wire
 from adapters.base import ChatMessage, Completion, Embeddings, SamplingOptions, TechnicalError, TextDelta
-from adapters.llm_service_transport import ServiceConfig, ServiceTransport
+from adapters.llm_service_config import ServiceConfig
+from adapters.llm_service_endpoints import Endpoints
+from adapters.llm_service_faults import Malformed
+from adapters.llm_service_transport import ServiceTransport
 from config.settings import Settings, secret, settings
 
 _HEALTH_TIMEOUT_S = 3.0
@@ -24,19 +27,32 @@ def config_from_settings(source: Settings) -> ServiceConfig:
         urls=source.llm_service_urls,
         enabled=source.llm_service_enabled,
         timeout_s=source.llm_service_timeout,
+        connect_timeout_s=source.llm_service_connect_timeout,
+        read_timeout_s=source.llm_service_read_timeout,
+        write_timeout_s=source.llm_service_write_timeout,
+        pool_timeout_s=source.llm_service_pool_timeout,
+        max_connections=source.llm_service_max_connections,
+        retry_ratio=source.llm_service_retry_ratio,
+        failure_threshold=source.llm_service_breaker_failures,
+        reset_s=source.llm_service_breaker_reset,
         api_key=secret(source.llm_service_api_key),
         dimension=source.embedding_dimension,
     )
 
 
 class LLMServiceAdapter:
-    """A ``LanguageModel`` and an ``Embedder`` behind ``/api/llm``; one HTTP client for all its calls."""
+    """A ``LanguageModel`` and an ``Embedder`` behind ``/api/llm``; one HTTP client an address for all its calls."""
 
     def __init__(self, config: ServiceConfig | None = None) -> None:
         self.config = config or config_from_settings(settings)
         self._transport = ServiceTransport(self.config)
         self._degraded = False
         self._health_at = float("-inf")
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """The addresses, and how each one does."""
+        return self._transport.endpoints
 
     async def close(self) -> None:
         """Close the connections."""
@@ -88,7 +104,7 @@ class LLMServiceAdapter:
                 else:
                     completion = wire.parse_completion(event)
         if completion is None:
-            raise TechnicalError("the LLM service's stream ended without an answer", reason="protocol")
+            raise Malformed("the LLM service's stream ended without an answer")
         yield await self._with_degradation(completion)
 
     async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:

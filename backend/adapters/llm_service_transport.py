@@ -1,75 +1,62 @@
-"""Requests to the LLM service: which address, how long, how often, and what a fault means."""
+"""Requests to the LLM service: deadline, then circuit breaker, then retry budget, then the attempt."""
 
-import asyncio
-import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import httpx
+import httpx2
 
 from adapters import llm_service_wire as wire
 from adapters.base import TechnicalError
-from adapters.circuit import Circuit
+from adapters.circuit import Circuit, Permit
+from adapters.deadline import Deadline
+from adapters.llm_service_config import ServiceConfig
+from adapters.llm_service_endpoints import Endpoint, Endpoints
+from adapters.llm_service_faults import Busy, Disabled, HungUp, Malformed, PoolExhausted, TimedOut, Unreachable
+from adapters.llm_service_retries import Attempts
+from adapters.retry_budget import RetryBudget
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
-# Reasons that say that the service is in trouble; "overloaded" or "loading" are the words of a healthy one.
-_CIRCUIT_REASONS = frozenset({"connect", "timeout", "protocol", "http_5xx"})
-_RETRY_DELAY_S = 0.2
+_READY = "/readyz"
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceConfig:
-    """Where the LLM service is and how long to wait for it, in seconds."""
-
-    urls: tuple[str, ...]
-    enabled: bool = True
-    timeout_s: float = 60.0
-    """For a whole call: connecting, waiting, both tries and, when streaming, the last token."""
-    connect_timeout_s: float = 2.0
-    max_retry_wait_s: float = 5.0
-    """A longer ``Retry-After`` is not waited for: somebody else may answer sooner."""
-    api_key: str | None = None
-    dimension: int = 384
-    failure_threshold: int = 3
-    reset_s: float = 3.0
+class _Call:
+    path: str
+    payload: Mapping[str, Any]
+    request_id: str | None
 
 
 class ServiceTransport:
-    """Sends to one of the addresses, starting with another one each time.
+    """Sends calls to the addresses of the LLM service.
 
-    A request is sent at most twice, the second time only where the first certainly did nothing: no
-    connection was made, or the service answered 503 and ``retryable``.
+    A call that fails is sent again while its deadline and the budget allow, first to another address.
+    Once an event of a stream was handed over it is not.
     """
 
     def __init__(self, config: ServiceConfig) -> None:
         self.config = config
-        limit = config.timeout_s
-        self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {config.api_key}"} if config.api_key else {},
-            timeout=httpx.Timeout(
-                connect=min(config.connect_timeout_s, limit), read=limit, write=min(10.0, limit), pool=min(5.0, limit)
-            ),
-            # Idle connections go before the server's own five seconds are over.
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=4.0),
+        self.endpoints = Endpoints(
+            [Endpoint(url, Circuit(config.failure_threshold, config.reset_s)) for url in config.urls]
         )
-        self._circuits = {url: Circuit(config.failure_threshold, config.reset_s) for url in config.urls}
-        self._turn = 0
+        self.budget = RetryBudget(config.retry_ratio, config.retry_reserve)
+        self._clients = {url: _client(config) for url in config.urls}
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        for client in self._clients.values():
+            await client.aclose()
 
     async def get_any(self, path: str, timeout_s: float) -> dict[str, Any]:
-        """Return the first JSON object that an address answers, whatever its status."""
-        fault = TechnicalError("no address is configured", reason="connect")
-        for url in self.config.urls:
+        """Return the first JSON object that an address answers, whatever its status.
+
+        Those that are in use are asked first. Tells the circuits nothing.
+        """
+        fault: TechnicalError = Unreachable("no address is configured")
+        for endpoint in sorted(self.endpoints, key=lambda each: each.circuit.state != "closed"):
             try:
-                response = await _within(timeout_s, self._client.get(url + path))
+                response = await _told(self._clients[endpoint.url].get(endpoint.url + path), Deadline(timeout_s))
                 return wire.parse_object(response.content)
             except TechnicalError as error:
                 fault = error
@@ -79,139 +66,108 @@ class ServiceTransport:
         self, path: str, payload: Mapping[str, Any], request_id: str | None, parse: Callable[[dict[str, Any]], T]
     ) -> T:
         """Return the parsed answer; raise ``TechnicalError`` or ``LogicalError``."""
-        deadline = time.monotonic() + self.config.timeout_s
-        async with self._open(path, payload, request_id, deadline) as response:
-            body = await _within(deadline - time.monotonic(), response.aread())
-            return parse(wire.parse_object(body))
+        call, attempts = _Call(path, payload, request_id), self._attempts()
+        while True:
+            endpoint, permit = attempts.next()
+            try:
+                async with self._open(call, endpoint, permit, attempts.deadline) as response:
+                    return parse(wire.parse_object(await _told(response.aread(), attempts.deadline)))
+            except TechnicalError as fault:
+                await attempts.after(fault, endpoint)
 
     async def post_stream(
         self, path: str, payload: Mapping[str, Any], request_id: str | None
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the events of a stream that ends with ``[DONE]``; anything else is a ``TechnicalError``."""
-        deadline = time.monotonic() + self.config.timeout_s
-        async with self._open(path, payload, request_id, deadline) as response:
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise TechnicalError("the LLM service did not answer a stream", reason="protocol")
-            parser, chunks = wire.EventParser(), response.aiter_bytes()
-            while (chunk := await _within(deadline - time.monotonic(), anext(chunks, None))) is not None:
-                for data in parser.feed(chunk):
-                    if data == wire.DONE:
-                        return
-                    yield wire.parse_event(data)
-            raise TechnicalError("the LLM service's stream was cut short", reason="protocol")
+        call, attempts = _Call(path, payload, request_id), self._attempts()
+        begun = False
+        while True:
+            endpoint, permit = attempts.next()
+            try:
+                async with self._open(call, endpoint, permit, attempts.deadline) as response:
+                    parser, chunks = _event_parser(response), response.aiter_bytes()
+                    while (chunk := await _told(anext(chunks, None), attempts.deadline)) is not None:
+                        for data in parser.feed(chunk):
+                            if data == wire.DONE:
+                                return
+                            event = wire.parse_event(data)
+                            begun = True
+                            # The first words of a trial are proof enough: others need not wait for its last.
+                            permit.settle_trial()
+                            yield event
+                    raise HungUp("its stream was cut short")
+            except TechnicalError as fault:
+                if begun:
+                    raise
+                await attempts.after(fault, endpoint)
+
+    def _attempts(self) -> Attempts:
+        if not self.config.enabled:
+            raise Disabled
+        return Attempts(self.config, self.endpoints, self.budget)
 
     @asynccontextmanager
     async def _open(
-        self, path: str, payload: Mapping[str, Any], request_id: str | None, deadline: float
-    ) -> AsyncIterator[httpx.Response]:
-        """Send, hand over a 200 whose body is still to come, and keep the circuit's book about it."""
-        url, response = await self._send_with_retry(path, payload, request_id, deadline)
-        try:
-            yield response
-        except TechnicalError as fault:
-            self._note(url, fault)
-            raise
-        else:
-            self._circuits[url].record_success()
-        finally:
-            await response.aclose()
+        self, call: _Call, endpoint: Endpoint, permit: Permit, deadline: Deadline
+    ) -> AsyncIterator[httpx2.Response]:
+        """Send, and hand over a 200 whose body is still to come; whatever happens, the connection is given back."""
+        with endpoint.call(permit):
+            if permit.is_trial:
+                await self._check_ready(endpoint, deadline)
+            client = self._clients[endpoint.url]
+            headers = {"X-Request-Timeout-Ms": str(max(1, int(deadline.remaining_s * 1000)))}
+            if call.request_id:
+                headers["X-Request-ID"] = call.request_id
+            request = client.build_request("POST", endpoint.url + call.path, json=dict(call.payload), headers=headers)
+            response = await _told(client.send(request, stream=True), deadline)
+            try:
+                if response.status_code != httpx2.codes.OK:
+                    wire.raise_for_status(response, await _told(response.aread(), deadline))
+                    raise Malformed(f"the LLM service answered {response.status_code}")
+                yield response
+            finally:
+                await response.aclose()
 
-    async def _send_with_retry(
-        self, path: str, payload: Mapping[str, Any], request_id: str | None, deadline: float
-    ) -> tuple[str, httpx.Response]:
-        if not self.config.enabled:
-            raise TechnicalError("the LLM service is disabled in the configuration", reason="disabled")
-        url = self._pick()
-        try:
-            return url, await self._send(url, path, payload, request_id, deadline)
-        except _SendAgain as again:
-            self._note(url, again.fault)
-            other = self._pick(avoid=url, default=url)
-            delay = 0.0 if other != url else again.fault.retry_after_s or _RETRY_DELAY_S
-            if delay > self.config.max_retry_wait_s or time.monotonic() + delay >= deadline:
-                raise again.fault from again.fault.__cause__
-        except TechnicalError as fault:
-            self._note(url, fault)
-            raise
-        await asyncio.sleep(delay)
-        try:
-            return other, await self._send(other, path, payload, request_id, deadline)
-        except _SendAgain as again:
-            self._note(other, again.fault)
-            raise again.fault from again.fault.__cause__
-        except TechnicalError as fault:
-            self._note(other, fault)
-            raise
-
-    async def _send(
-        self, url: str, path: str, payload: Mapping[str, Any], request_id: str | None, deadline: float
-    ) -> httpx.Response:
-        """Return a 200; raise ``_SendAgain`` where a second try does no harm."""
-        remaining = deadline - time.monotonic()
-        headers = {"X-Request-Timeout-Ms": str(max(1, int(remaining * 1000)))}
-        if request_id:
-            headers["X-Request-ID"] = request_id
-        request = self._client.build_request("POST", url + path, json=dict(payload), headers=headers)
-        try:
-            response = await _within(remaining, self._client.send(request, stream=True))
-        except TechnicalError as fault:
-            if fault.reason == "connect":
-                raise _SendAgain(fault) from fault
-            raise
-        if response.status_code == httpx.codes.OK:
-            return response
-        try:
-            body = await _within(deadline - time.monotonic(), response.aread())
-        finally:
-            await response.aclose()
-        try:
-            wire.raise_for_status(response, body)
-        except TechnicalError as fault:
-            if wire.is_retryable(response, body):
-                raise _SendAgain(fault) from fault
-            raise
-        raise TechnicalError(f"the LLM service answered {response.status_code}", reason="protocol")
-
-    def _pick(self, *, avoid: str | None = None, default: str | None = None) -> str:
-        """Return the next address whose circuit lets a call through."""
-        urls = self.config.urls
-        for step in range(len(urls)):
-            url = urls[(self._turn + step) % len(urls)]
-            if url != avoid and self._circuits[url].allow():
-                self._turn = (self._turn + step + 1) % len(urls)
-                return url
-        if default is not None:
-            return default
-        raise TechnicalError("the LLM service failed repeatedly and is left alone for a moment", reason="circuit_open")
-
-    def _note(self, url: str, fault: TechnicalError) -> None:
-        logger.warning("llm service fault", extra={"url": url, "reason": fault.reason, "detail": str(fault)})
-        if fault.reason in _CIRCUIT_REASONS:
-            self._circuits[url].record_failure()
-        else:
-            self._circuits[url].record_success()
+    async def _check_ready(self, endpoint: Endpoint, deadline: Deadline) -> None:
+        """Spare the trial's caller a long wait: one that hangs or still loads is found out in a moment."""
+        limit = Deadline(min(self.config.probe_timeout_s, deadline.remaining_s))
+        response = await _told(self._clients[endpoint.url].get(endpoint.url + _READY), limit)
+        if response.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
+            raise Busy("the LLM service is not ready yet", reason="loading", retry_after_s=wire.retry_after(response))
 
 
-class _SendAgain(Exception):
-    """The request did nothing; carries what to raise when it is not sent again."""
+def _client(config: ServiceConfig) -> httpx2.AsyncClient:
+    limit = config.timeout_s
+    return httpx2.AsyncClient(
+        headers={"Authorization": f"Bearer {config.api_key}"} if config.api_key else {},
+        timeout=httpx2.Timeout(
+            connect=min(config.connect_timeout_s, limit),
+            read=min(config.read_timeout_s or limit, limit),
+            write=min(config.write_timeout_s, limit),
+            pool=min(config.pool_timeout_s, limit),
+        ),
+        # Idle connections go before the server's own five seconds are over.
+        limits=httpx2.Limits(
+            max_connections=config.max_connections, max_keepalive_connections=16, keepalive_expiry=4.0
+        ),
+    )
 
-    def __init__(self, fault: TechnicalError) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
+
+def _event_parser(response: httpx2.Response) -> wire.EventParser:
+    if not response.headers.get("content-type", "").startswith("text/event-stream"):
+        raise Malformed("the LLM service did not answer a stream")
+    return wire.EventParser()
 
 
-async def _within(seconds: float, awaitable: Awaitable[T]) -> T:
-    """Await with a time limit, in this project's errors."""
+async def _told(awaitable: Awaitable[T], deadline: Deadline) -> T:
+    """Await until the deadline, in this project's errors."""
     try:
-        async with asyncio.timeout(max(0.0, seconds)):
-            return await awaitable
-    except TimeoutError as error:
-        raise TechnicalError("the LLM service did not answer in time", reason="timeout") from error
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise TechnicalError(f"the LLM service cannot be reached: {error}", reason="connect") from error
-    except httpx.PoolTimeout as error:
-        raise TechnicalError("too many requests to the LLM service are under way", reason="overloaded") from error
-    except httpx.TimeoutException as error:
-        raise TechnicalError("the LLM service did not answer in time", reason="timeout") from error
-    except httpx.HTTPError as error:
-        raise TechnicalError(f"the LLM service hung up: {error}", reason="protocol") from error
+        return await deadline.within(awaitable)
+    except (TimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
+        raise TimedOut from error
+    except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        raise Unreachable(str(error)) from error
+    except httpx2.PoolTimeout as error:
+        raise PoolExhausted from error
+    except httpx2.HTTPError as error:
+        raise HungUp(str(error)) from error

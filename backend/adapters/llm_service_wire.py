@@ -1,7 +1,7 @@
 """What travels between the backend and the LLM service, and what each answer means.
 
-Nothing here does I/O. An answer that does not have the agreed shape is a ``TechnicalError`` with
-reason ``protocol``: the address may belong to somebody else, a proxy may have replaced the body.
+Nothing here does I/O. An answer that does not have the agreed shape is ``Malformed``: the address may
+belong to somebody else, a proxy may have replaced the body.
 """
 
 import json
@@ -9,9 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import httpx
+import httpx2
 
-from adapters.base import ChatMessage, Completion, Embeddings, LogicalError, SamplingOptions, TechnicalError
+from adapters.base import ChatMessage, Completion, Embeddings, LogicalError, RateLimited, SamplingOptions
+from adapters.llm_service_faults import Again, Broken, Busy, Malformed, TimedOut
 
 DONE = "[DONE]"
 _REASONS = {"overloaded": "overloaded", "model_loading": "loading", "draining": "draining"}
@@ -37,9 +38,9 @@ def parse_object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
     except ValueError as error:
-        raise TechnicalError("the LLM service answered something that is no JSON", reason="protocol") from error
+        raise Malformed("the LLM service answered something that is no JSON") from error
     if not isinstance(value, dict):
-        raise TechnicalError("the LLM service answered JSON that is no object", reason="protocol")
+        raise Malformed("the LLM service answered JSON that is no object")
     return value
 
 
@@ -47,7 +48,7 @@ def parse_completion(body: Mapping[str, Any]) -> Completion:
     """Return the completion in a response object of ``/api/llm/generate``."""
     answer, model = body.get("answer"), body.get("model")
     if not isinstance(answer, str) or not isinstance(model, str):
-        raise TechnicalError("the LLM service's answer lacks 'answer' or 'model'", reason="protocol")
+        raise Malformed("the LLM service's answer lacks 'answer' or 'model'")
     tokens, timings = body.get("tokens_generated", 0), body.get("timings")
     return Completion(
         answer=printable(answer),
@@ -64,12 +65,12 @@ def parse_embeddings(body: Mapping[str, Any], *, count: int, dimension: int) -> 
     """Return the vectors of ``/api/llm/embed``; each must be finite and ``dimension`` long."""
     vectors, fingerprint = body.get("embeddings"), body.get("fingerprint")
     if not isinstance(vectors, list) or len(vectors) != count:
-        raise TechnicalError(f"the LLM service did not answer {count} vectors", reason="protocol")
+        raise Malformed(f"the LLM service did not answer {count} vectors")
     if not isinstance(fingerprint, str) or not fingerprint:
-        raise TechnicalError("the LLM service's vectors have no fingerprint", reason="protocol")
+        raise Malformed("the LLM service's vectors have no fingerprint")
     for vector in vectors:
         if not isinstance(vector, list) or len(vector) != dimension or not all(_is_finite(x) for x in vector):
-            raise TechnicalError(f"the LLM service's vectors are not {dimension} numbers long", reason="protocol")
+            raise Malformed(f"the LLM service's vectors are not {dimension} numbers long")
     return Embeddings(
         vectors=[[float(x) for x in vector] for vector in vectors],
         model=str(body.get("model") or ""),
@@ -93,7 +94,7 @@ class EventParser:
         events: list[str] = []
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if len(self._rest) > _MAX_EVENT_BYTES:
-            raise TechnicalError("an event of the LLM service has no end", reason="protocol")
+            raise Malformed("an event of the LLM service has no end")
         for line in (raw.rstrip(b"\r") for raw in lines):
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
@@ -109,40 +110,36 @@ def parse_event(data: str) -> dict[str, Any]:
     if "error" in event:
         fault = event["error"] if isinstance(event["error"], dict) else {}
         kind = str(fault.get("type") or "error")
-        raise TechnicalError(
-            f"the LLM service broke off: {kind}: {str(fault.get('message') or '')[:200]}",
-            reason=_REASONS.get(kind, "timeout" if kind == "deadline_exceeded" else "http_5xx"),
-        )
+        told = f"the LLM service broke off: {kind}: {str(fault.get('message') or '')[:200]}"
+        if kind in _REASONS:
+            raise Busy(told, reason=_REASONS[kind])
+        raise TimedOut(told) if kind == "deadline_exceeded" else Broken(told)
     return event
 
 
-def raise_for_status(response: httpx.Response, body: bytes) -> None:
+def raise_for_status(response: httpx2.Response, body: bytes) -> None:
     """Raise what a status other than 200 means; ``body`` is the answer's body, read."""
     status = response.status_code
-    if status == httpx.codes.OK:
+    if status == httpx2.codes.OK:
         return
-    error_type, message = _error_fields(body)
-    told = f"the LLM service answered {status} {error_type}: {message}".rstrip(": ")
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        raise TechnicalError(told, reason="overloaded", retry_after_s=_retry_after(response))
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        reason = _REASONS.get(error_type, "timeout" if status == httpx.codes.GATEWAY_TIMEOUT else "http_5xx")
-        raise TechnicalError(told, reason=reason, retry_after_s=_retry_after(response))
-    if status < httpx.codes.BAD_REQUEST or (status == httpx.codes.NOT_FOUND and not error_type):
+    error = _error(body)
+    error_type, retry_after_s = str(error.get("type") or ""), retry_after(response)
+    told = f"the LLM service answered {status} {error_type}: {str(error.get('message') or '')[:200]}".rstrip(": ")
+    if status == httpx2.codes.TOO_MANY_REQUESTS:
+        raise RateLimited(told, retry_after_s=retry_after_s)
+    if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
+        # 503 with "retryable" is the service's word that the request did nothing.
+        may_repeat = status == httpx2.codes.SERVICE_UNAVAILABLE and error.get("retryable") is True
+        again: Again = "anywhere" if may_repeat else "elsewhere"
+        if error_type in _REASONS:
+            raise Busy(told, reason=_REASONS[error_type], again=again, retry_after_s=retry_after_s)
+        if status == httpx2.codes.GATEWAY_TIMEOUT:
+            raise TimedOut(told)
+        raise Broken(told, again=again, retry_after_s=retry_after_s)
+    if status < httpx2.codes.BAD_REQUEST or (status == httpx2.codes.NOT_FOUND and not error_type):
         # A redirect, or the 404 page of something that is not the LLM service.
-        raise TechnicalError(told, reason="protocol")
+        raise Malformed(told)
     raise LogicalError(told, status=status, error_type=error_type or "invalid_request")
-
-
-def is_retryable(response: httpx.Response, body: bytes) -> bool:
-    """Tell whether the service says that the same request may be sent again: 503 with ``retryable``."""
-    if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-        return False
-    try:
-        error = parse_object(body).get("error")
-    except TechnicalError:
-        return False
-    return isinstance(error, dict) and error.get("retryable") is True
 
 
 def printable(text: str) -> str:
@@ -150,18 +147,16 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _error_fields(body: bytes) -> tuple[str, str]:
-    """Return (type, message) of an error body, or empty strings."""
+def _error(body: bytes) -> dict[str, Any]:
+    """Return the error object of an error body, or nothing."""
     try:
         error = json.loads(body).get("error")
     except (ValueError, AttributeError):
-        return "", ""
-    if not isinstance(error, dict):
-        return "", ""
-    return str(error.get("type") or ""), str(error.get("message") or "")[:200]
+        return {}
+    return error if isinstance(error, dict) else {}
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def retry_after(response: httpx2.Response) -> float | None:
     """Return ``Retry-After`` in seconds; dates are not understood and read as absent."""
     try:
         seconds = float(response.headers.get("retry-after", ""))

@@ -64,6 +64,8 @@ def configure_logging(level: str, style: Literal["text", "json"]) -> None:
     for name in (
         "httpx",
         "httpcore",
+        "httpx2",
+        "httpcore2",
         "filelock",
         "urllib3",
         "psycopg.pool",

@@ -50,6 +50,14 @@ class Settings(BaseSettings):
     llm_service_enabled: bool = True
     llm_service_timeout: Annotated[float, _Finite] = Field(60.0, gt=0)
     llm_service_api_key: SecretStr | None = None
+    llm_service_connect_timeout: Annotated[float, _Finite] = Field(2.0, gt=0)
+    llm_service_read_timeout: Annotated[float, _Finite] | None = Field(None, gt=0)
+    llm_service_write_timeout: Annotated[float, _Finite] = Field(10.0, gt=0)
+    llm_service_pool_timeout: Annotated[float, _Finite] = Field(5.0, gt=0)
+    llm_service_max_connections: int = Field(64, ge=1)
+    llm_service_retry_ratio: Annotated[float, _Finite] = Field(0.1, ge=0, le=1)
+    llm_service_breaker_failures: int = Field(3, ge=1)
+    llm_service_breaker_reset: Annotated[float, _Finite] = Field(3.0, gt=0)
 
     llm_model: str = "Qwen/Qwen3-1.7B"
     llm_offline_model: Literal["embedded", "none"] = "embedded"

@@ -11,6 +11,7 @@ from adapters.base import (
     Completion,
     Embeddings,
     LogicalError,
+    RateLimited,
     SamplingOptions,
     ServedBy,
     TechnicalError,
@@ -80,13 +81,20 @@ async def test_the_next_answers_after_a_technical_error_and_is_called_degraded()
     assert (completion.served_by, completion.degraded) == ("local", True)
 
 
-async def test_nobody_else_is_asked_after_a_refusal() -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [LogicalError("no", status=400, error_type="invalid_request"), RateLimited("enough", retry_after_s=9)],
+    ids=["400", "429"],
+)
+async def test_nobody_else_is_asked_after_a_refusal(refusal: Exception) -> None:
     local = Fake("local")
-    refusing = Fake("llm_service", LogicalError("no", status=400, error_type="invalid_request"))
-    with pytest.raises(LogicalError):
+    refusing = Fake("llm_service", refusal)
+    with pytest.raises(type(refusal)):
         await chain(refusing, local).complete([], NO_OPTIONS)
-    with pytest.raises(LogicalError):
+    with pytest.raises(type(refusal)):
         await chain(refusing, local).embed_texts(["x"])
+    with pytest.raises(type(refusal)):
+        await anext(chain(refusing, local).stream([], NO_OPTIONS))
     assert (local.asked, local.embedded) == (0, 0)
 
 

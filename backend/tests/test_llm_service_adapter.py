@@ -10,7 +10,7 @@ import pytest
 
 from adapters.base import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from adapters.llm_service_adapter import LLMServiceAdapter, get_llm_service_adapter
-from adapters.llm_service_transport import ServiceConfig
+from adapters.llm_service_config import ServiceConfig
 from tests.fake_llm_service import FakeLLMService
 
 pytestmark = pytest.mark.anyio
@@ -97,7 +97,9 @@ async def test_a_refusal_is_a_logical_error(
     assert len(service.calls) == 1
 
 
-@pytest.mark.parametrize(("mode", "reason"), [("500", "http_5xx"), ("429", "overloaded"), ("busy_long", "overloaded")])
+@pytest.mark.parametrize(
+    ("mode", "reason"), [("500", "http_5xx"), ("429", "rate_limited"), ("busy_long", "overloaded")]
+)
 async def test_a_fault_that_a_second_try_does_not_mend_is_raised_at_once(
     adapter: LLMServiceAdapter, service: FakeLLMService, mode: str, reason: str
 ) -> None:
@@ -108,14 +110,16 @@ async def test_a_fault_that_a_second_try_does_not_mend_is_raised_at_once(
     assert len(service.calls) == 1
 
 
-async def test_a_retryable_503_is_tried_again_once(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
+async def test_a_retryable_503_is_tried_again_and_not_for_ever(
+    adapter: LLMServiceAdapter, service: FakeLLMService
+) -> None:
     service.mode, service.faults_left = "busy", 1
     assert await adapter.generate(MESSAGES) == service.answer
     service.faults_left = None
     service.calls.clear()
     with pytest.raises(TechnicalError):
         await adapter.generate(MESSAGES)
-    assert len(service.calls) == 2
+    assert len(service.calls) == 3
 
 
 async def test_a_slow_answer_is_a_timeout_and_the_service_sees_the_caller_leave(service: FakeLLMService) -> None:

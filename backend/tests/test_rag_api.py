@@ -105,7 +105,7 @@ def test_a_stream_has_sources_then_words_then_the_whole_answer(backend: httpx.Cl
     assert done == "[DONE]"
 
 
-@pytest.mark.parametrize("mode", ["html", "500", "429", "busy", "cut_body", "fields"])
+@pytest.mark.parametrize("mode", ["html", "500", "busy", "cut_body", "fields"])
 def test_a_service_in_trouble_is_replaced_by_the_local_model(
     backend: httpx.Client, service: FakeLLMService, mode: str
 ) -> None:
@@ -138,6 +138,16 @@ def test_a_refusal_is_passed_on_and_nobody_else_is_asked(
     response = backend.post("/api/rag/query", json={"query": DOG})
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "context_length_exceeded"
+    assert local.asked == 0
+
+
+def test_a_caller_that_asks_too_much_is_answered_from_the_entries_and_nobody_else_is_asked(
+    backend: httpx.Client, service: FakeLLMService, local: LocalStub
+) -> None:
+    service.mode = "429"
+    answer = ask(backend)
+    assert WORD in answer["answer"]
+    assert (answer["served_by"], answer["degraded"]) == ("none", True)
     assert local.asked == 0
 
 

@@ -1,0 +1,114 @@
+"""The addresses of the LLM service: which is up, which is ready, which has least to do."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from adapters.base import TechnicalError
+from adapters.circuit import Circuit, Outcome, Permit
+from adapters.llm_service_faults import Busy, CircuitOpen, PoolExhausted, ServiceFault
+
+logger = logging.getLogger(__name__)
+_MAX_PAUSE_S = 10.0
+_DEFAULT_PAUSE_S = 1.0
+
+
+class Endpoint:
+    """One address, with its circuit, the calls under way and when it wants to be asked again."""
+
+    def __init__(self, url: str, circuit: Circuit, clock: Callable[[], float] = time.monotonic) -> None:
+        self.url = url
+        self.circuit = circuit
+        self.under_way = 0
+        self._clock = clock
+        self._not_before = float("-inf")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has not asked for a pause that is still going on."""
+        return self._clock() >= self._not_before
+
+    @contextmanager
+    def call(self, permit: Permit) -> Iterator[None]:
+        """Keep the books about one call: its load while it is under way, and how it ended.
+
+        A caller that leaves (cancelled, or an iterator closed) says nothing of the service.
+        """
+        self.under_way += 1
+        try:
+            yield
+        except TechnicalError as fault:
+            self._note(permit, fault)
+            raise
+        except Exception:
+            # A refusal (4xx) or a defect of ours: the service answered.
+            permit.settle(Outcome.SUCCESS)
+            raise
+        else:
+            permit.settle(Outcome.SUCCESS)
+        finally:
+            self.under_way -= 1
+            permit.settle(Outcome.UNKNOWN)
+
+    def _note(self, permit: Permit, fault: TechnicalError) -> None:
+        before = self.circuit.state
+        permit.settle(self._outcome(permit, fault))
+        if isinstance(fault, Busy) and not isinstance(fault, PoolExhausted):
+            pause_s = _DEFAULT_PAUSE_S if fault.retry_after_s is None else fault.retry_after_s
+            self._not_before = self._clock() + min(pause_s, _MAX_PAUSE_S)
+        logger.warning(
+            "llm service fault",
+            extra={
+                "url": self.url,
+                "reason": fault.reason,
+                "detail": str(fault),
+                "circuit": f"{before} to {self.circuit.state}",
+            },
+        )
+
+    @staticmethod
+    def _outcome(permit: Permit, fault: TechnicalError) -> Outcome:
+        if isinstance(fault, PoolExhausted):
+            return Outcome.UNKNOWN
+        if isinstance(fault, ServiceFault) and fault.trips:
+            return Outcome.FAILURE
+        # A trial that is told "not ready" leaves the circuit open, but no such answer ever opens one.
+        return Outcome.FAILURE if permit.is_trial and fault.reason in ("loading", "draining") else Outcome.SUCCESS
+
+
+class Endpoints:
+    """Chooses among the addresses.
+
+    One whose circuit is open is left out. One that is due for its trial gets the next call, once;
+    then those that are ready come before those that asked for a pause, then the one with the fewest
+    calls under way, in turns.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = tuple(endpoints)
+        self._turn = 0
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(self._endpoints)
+
+    def choose(self, avoid: Collection[Endpoint] = ()) -> tuple[Endpoint, Permit]:
+        """Return an address and the right to call it, one of ``avoid`` only when there is no other."""
+        count = len(self._endpoints)
+        in_turn = [self._endpoints[(self._turn + step) % count] for step in range(count)]
+        admitting = [endpoint for endpoint in in_turn if endpoint.circuit.would_admit]
+        for endpoint in sorted(admitting, key=lambda each: self._rank(each, avoid)):
+            permit = endpoint.circuit.admit()
+            if permit is not None:
+                self._turn = (self._endpoints.index(endpoint) + 1) % count
+                return endpoint, permit
+        raise CircuitOpen(min(endpoint.circuit.opens_in_s for endpoint in self._endpoints))
+
+    def offers(self, avoid: Collection[Endpoint]) -> bool:
+        """Tell whether an address that is not of ``avoid`` may be asked."""
+        return any(endpoint.circuit.would_admit for endpoint in self._endpoints if endpoint not in avoid)
+
+    @staticmethod
+    def _rank(endpoint: Endpoint, avoid: Collection[Endpoint]) -> tuple[bool, bool, bool, int]:
+        is_trial = endpoint.circuit.state == "half_open"
+        return endpoint in avoid, not is_trial, not endpoint.is_ready, endpoint.under_way
