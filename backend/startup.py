@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
-from adapters.base import DocumentStore, StoreUnavailable
+from adapters.base import DocumentStore, StoreUnavailable, WrongDimension
 from services.formats import UnreadableFile
 from services.ingestion import DocumentIngestor
 from services.lexicon_loader import load_sample_lexicon
@@ -120,6 +120,9 @@ class Startup:
             report = await self._ingestor.embed_pending()
         except StoreUnavailable as error:
             logger.warning("vectors wait for the database: %s", error)
+            return False
+        except WrongDimension as error:
+            logger.warning("no vectors, questions are answered by words only: %s", error)
             return False
         except Exception:
             # The edge of a task, as above.

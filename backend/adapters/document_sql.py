@@ -32,6 +32,9 @@ UPDATE {schema}.rag_documents AS d SET embedding = v.vector::{vector}.vector, em
 FROM unnest(%s::text[], %s::text[], %s::text[]) AS v(id, vector, content_md5)
 WHERE d.id = v.id AND (v.content_md5 IS NULL OR md5(d.content) = v.content_md5)
 """
+DELETE_MANY = "DELETE FROM {schema}.rag_documents WHERE id = ANY(%s::text[])"
+# Read once for each file that is loaded: not worth an index.
+IDS_OF_SOURCE = "SELECT id FROM {schema}.rag_documents WHERE metadata ->> 'source' = %s ORDER BY id"
 # The first half is read from an index of its own, the second only when the first is short.
 PENDING = """
 (SELECT id, content FROM {schema}.rag_documents WHERE embedding_fingerprint IS NULL ORDER BY id LIMIT %(limit)s)

@@ -10,9 +10,18 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from adapters.base import Document, ParsedQuery, SearchHit, StoreStats, StoreUnavailable, UpsertReport
+from adapters.base import Document, ParsedQuery, SearchHit, StoreStats, StoreUnavailable, UpsertReport, WrongDimension
 from adapters.database import Database, Dsn
-from adapters.document_sql import PENDING, SET_VECTORS, STATS, UPSERT, content_md5, document_row
+from adapters.document_sql import (
+    DELETE_MANY,
+    IDS_OF_SOURCE,
+    PENDING,
+    SET_VECTORS,
+    STATS,
+    UPSERT,
+    content_md5,
+    document_row,
+)
 from adapters.migrations import MigrationError, SchemaInfo, migrate
 from adapters.search_sql import search_parameters, search_statement, vector_literal
 from lexical.ranking import Candidate, rank
@@ -101,6 +110,14 @@ class SupabaseAdapter:
         """Return whether the document was there."""
         return await self._database.run(self._delete(document_id))
 
+    async def delete_many(self, ids: Sequence[str]) -> int:
+        """Delete all of them or none; return how many were there."""
+        return await self._database.run(self._delete_many(ids))
+
+    async def ids_of_source(self, source: str) -> list[str]:
+        """Return the ids of the documents whose ``metadata.source`` is ``source``."""
+        return await self._database.run(self._ids_of_source(source))
+
     async def pending(self, fingerprint: str, limit: int) -> list[tuple[str, str]]:
         """Return up to ``limit`` (id, content) without a vector of this fingerprint."""
         return await self._database.run(self._pending(fingerprint, limit))
@@ -180,12 +197,20 @@ class SupabaseAdapter:
         return UpsertReport(inserted, len(written) - inserted, len(documents) - len(written))
 
     async def _delete(self, document_id: str) -> bool:
+        return await self._delete_many([document_id]) > 0
+
+    async def _delete_many(self, ids: Sequence[str]) -> int:
         await self._ready()
-        statement = self._sql("DELETE FROM {schema}.rag_documents WHERE id = %s")
         async with self._database.transaction() as connection:
-            cursor = await connection.execute(statement, [document_id])
+            cursor = await connection.execute(self._sql(DELETE_MANY), [list(ids)])
         self._total -= cursor.rowcount
-        return cursor.rowcount > 0
+        return cursor.rowcount
+
+    async def _ids_of_source(self, source: str) -> list[str]:
+        await self._ready()
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(self._sql(IDS_OF_SOURCE), [source])
+            return [row[0] for row in await cursor.fetchall()]
 
     async def _pending(self, fingerprint: str, limit: int) -> list[tuple[str, str]]:
         await self._ready()
@@ -202,7 +227,10 @@ class SupabaseAdapter:
     ) -> None:
         wrong = next((len(vector) for vector in vectors if len(vector) != self._dimension), None)
         if wrong is not None:
-            raise ValueError(f"a vector of dimension {wrong}, the store has {self._dimension}: set EMBEDDING_DIMENSION")
+            raise WrongDimension(
+                f"the embedding model makes vectors of dimension {wrong}, the store is set to {self._dimension}: set "
+                f"EMBEDDING_DIMENSION={wrong}, and all vectors are made anew"
+            )
         if len(ids) != len(vectors) or (contents is not None and len(contents) != len(ids)):
             raise ValueError("ids, vectors and contents differ in number")
         await self._ready()

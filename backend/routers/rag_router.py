@@ -99,7 +99,8 @@ async def store_documents(body: DocumentsRequest, services: ServicesDep) -> Docu
             check_document(document)
         except InvalidDocument as error:
             raise InvalidDocument(f"documents.{number}.{error}") from error
-    report = await services.store.upsert(documents)
+    # As one record: all of them or none.
+    report = await services.ingestor.ingest_records([documents], embed=False)
     services.startup.kick_backfill()
     stats = await services.store.stats(None)
     return DocumentsResponse(

@@ -1,10 +1,10 @@
-"""Load files of dictionary entries or phrase pairs into the backend's database.
+"""Load dictionaries, phrase lists, tables and texts into the backend's database.
 
-    python scripts/ingest.py FILE… [--no-embed]
+    python scripts/ingest.py FILE… [--prune] [--source NAME] [--drop-source NAME] [--no-embed] [--verbose]
 
 Loading a file again changes only what changed in it. Exit status: 0 loaded (vectors that could
-not be made now are made by the backend later), 1 the database failed, 2 a file cannot be read,
-130 interrupted.
+not be made now are made by the backend later), 1 the database failed or its vectors have another
+length than the embedding model's, 2 a file cannot be read, 130 interrupted.
 """
 
 import argparse
@@ -21,22 +21,26 @@ if __package__ in (None, ""):  # started as a file: the app's folder is where it
 
 from tqdm import tqdm
 
-from adapters.base import Embedder, StoreUnavailable
+from adapters.base import Embedder, StoreUnavailable, WrongDimension
 from adapters.database import Dsn
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
-from services.formats import ParsedRecords, UnreadableFile, read_file
-from services.ingestion import DocumentIngestor, IngestReport, Progress
+from services.formats import FORMATS, ParsedRecords, UnreadableFile, read_file
+from services.ingestion import DocumentIngestor, EmbedReport, IngestReport, Progress
+from services.sources import gone, remove
 
 if TYPE_CHECKING:
     from config.settings import Settings
 
 SHOWN_PROBLEMS = 20
-_STAGES = {"store": "documents", "embed": "vectors"}
+EMBED_CONCURRENCY = 2
+"""One batch is computed while the vectors of another are stored."""
+_GO_ON = "What had been stored stays; run the same command again to go on."
+_STAGES = {"store": "documents", "embed": "vectors", "rebuild": "vectors anew, of another embedding model"}
 
 
 class ProgressBars:
-    """One bar a stage, on standard error, with rate and time left."""
+    """One bar a stage, on standard error, with rate and time left; none where that is no terminal."""
 
     def __init__(self) -> None:
         self._bar: tqdm[NoReturn] | None = None
@@ -47,7 +51,9 @@ class ProgressBars:
         if self._bar is None or self._stage != progress.stage:
             self.close()
             self._stage = progress.stage
-            self._bar = tqdm(total=progress.total, desc=_STAGES[progress.stage], unit=" docs", file=sys.stderr)
+            self._bar = tqdm(
+                total=progress.total, desc=_STAGES[progress.stage], unit=" docs", file=sys.stderr, disable=None
+            )
         bar = self._bar
         bar.total = progress.total
         bar.update(progress.done - bar.n)
@@ -71,29 +77,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = _options(arguments)
     try:
-        parsed = [(path, read_file(path)) for path in options.files]
+        parsed = [read_file(path, options.source) for path in options.files]
+        _refuse_one_name_twice(parsed)
+        # Only now: a wrong file name is told before the configuration is read.
+        from config.settings import settings
+
+        asyncio.run(_ingest(parsed, settings, options))
     except UnreadableFile as error:
         return _fail(str(error), 2)
-    # Only now: a wrong file name is told before the configuration is read.
-    from config.settings import settings
-
-    try:
-        asyncio.run(_ingest(parsed, settings, embed=options.embed))
     except StoreUnavailable as error:
-        return _fail(f"{error}\nWhat had been stored stays; run the same command again to go on.", 1)
+        return _fail(f"{error}\n{_GO_ON}", 1)
+    except WrongDimension as error:
+        return _fail(f"the documents are stored, their vectors are not: {error}", 1)
     except KeyboardInterrupt:
-        return _fail("interrupted. What had been stored stays; run the same command again to go on.", 130)
+        return _fail(f"interrupted. {_GO_ON}", 130)
     return 0
 
 
-async def _ingest(parsed: list[tuple[Path, ParsedRecords]], settings: "Settings", *, embed: bool) -> None:
+async def _ingest(parsed: Sequence[ParsedRecords], settings: "Settings", options: argparse.Namespace) -> None:
     async with AsyncExitStack() as stack:
         store = await _store(settings, stack)
-        ingestor = DocumentIngestor(store, _embedder(stack) if embed else None)
-        for path, records in parsed:
+        embedder = _embedder(stack) if options.embed else None
+        ingestor = DocumentIngestor(store, embedder, embed_concurrency=EMBED_CONCURRENCY)
+        for name in options.drop_source:
+            print(f"{name}: {await remove(store, await gone(store, name, ()))} documents removed")
+        for records in parsed:
             with ProgressBars() as bars:
-                report = await ingestor.ingest(records.documents, bars, embed=embed)
-            _show(path, records, report, embed=embed)
+                report = await ingestor.ingest_records(records.records, bars, embed=False)
+            _show(records, report, everything=options.verbose)
+            await _tidy(store, records, prune=options.prune)
+        if options.embed:
+            with ProgressBars() as bars:
+                vectors = await ingestor.embed_pending(bars)
+            _show_vectors(vectors)
+
+
+async def _tidy(store: SupabaseAdapter, records: ParsedRecords, *, prune: bool) -> None:
+    """Remove, or tell of, what an earlier load of the file stored and the file holds no longer."""
+    left = await gone(store, records.source, (document.id for document in records.documents))
+    if not left:
+        return
+    if not prune:
+        print(f"  {len(left)} documents of an earlier load are no longer in it; --prune removes them")
+    elif records.documents:
+        print(f"  {await remove(store, left)} documents of an earlier load are no longer in it and were removed")
+    else:
+        print(f"  nothing can be read in it, so the {len(left)} documents of an earlier load stay", file=sys.stderr)
 
 
 async def _store(settings: "Settings", stack: AsyncExitStack) -> SupabaseAdapter:
@@ -128,28 +157,56 @@ def _embedder(stack: AsyncExitStack) -> Embedder:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ingest.py", description="Load documents into the backend's database.")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JSON list of entries or phrase pairs")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help=f"dictionary, phrase list, table or text: {FORMATS}"
+    )
     parser.add_argument(
         "--no-embed", dest="embed", action="store_false", help="make no vectors now; the backend makes them later"
     )
-    return parser.parse_args(arguments)
-
-
-def _show(path: Path, records: ParsedRecords, report: IngestReport, *, embed: bool) -> None:
-    print(
-        f"{path.name}: {report.inserted} new, {report.updated} changed, {report.unchanged} unchanged; "
-        f"{len(records.problems) + len(report.rejected)} left out"
+    parser.add_argument(
+        "--prune", action="store_true", help="remove documents that an earlier load of the file stored and that left it"
     )
-    lines = [f"record {problem.index}: {problem.reason}" for problem in records.problems] + list(report.rejected)
-    for line in lines[:SHOWN_PROBLEMS]:
+    parser.add_argument(
+        "--source", metavar="NAME", help="under which name the documents are kept, by default the file's own"
+    )
+    parser.add_argument(
+        "--drop-source", action="append", default=[], metavar="NAME", help="remove everything loaded under this name"
+    )
+    parser.add_argument("--verbose", action="store_true", help=f"tell every problem, not only {SHOWN_PROBLEMS} a file")
+    options = parser.parse_args(arguments)
+    for name in [*options.drop_source, *([] if options.source is None else [options.source])]:
+        if not name.strip() or "\0" in name:
+            parser.error("a source needs a name")
+    return options
+
+
+def _refuse_one_name_twice(parsed: Sequence[ParsedRecords]) -> None:
+    names = [records.source for records in parsed]
+    for name in names:
+        if names.count(name) > 1:
+            raise UnreadableFile(f"two files named {name}: load them one by one, each with a --source of its own")
+
+
+def _show(records: ParsedRecords, report: IngestReport, *, everything: bool) -> None:
+    lines = [*map(str, records.problems), *report.rejected]
+    print(
+        f"{records.source}: {report.inserted} new, {report.updated} changed, {report.unchanged} unchanged; "
+        f"{len(lines)} left out"
+    )
+    shown = len(lines) if everything else SHOWN_PROBLEMS
+    for line in lines[:shown]:
         print(f"  {line}", file=sys.stderr)
-    if len(lines) > SHOWN_PROBLEMS:
-        print(f"  … and {len(lines) - SHOWN_PROBLEMS} more", file=sys.stderr)
-    if embed:
-        print(f"vectors: {report.vectors.embedded} made, {report.vectors.pending} missing")
-    if report.vectors.error:
+    if len(lines) > shown:
+        print(f"  … and {len(lines) - shown} more; --verbose tells them all", file=sys.stderr)
+
+
+def _show_vectors(report: EmbedReport) -> None:
+    if report.replaced and report.embedded:
+        print("the embedding model is another one than before: its vectors replace the old ones")
+    print(f"vectors: {report.embedded} made, {report.pending} missing")
+    if report.error:
         print(
-            f"warning: vectors are missing ({report.vectors.error}); the documents are found by their words, and the "
+            f"warning: vectors are missing ({report.error}); the documents are found by their words, and the "
             "backend makes the vectors once the LLM service answers",
             file=sys.stderr,
         )

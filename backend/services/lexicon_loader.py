@@ -20,7 +20,7 @@ async def load_sample_lexicon(store: DocumentStore, ingestor: DocumentIngestor, 
     if path is None or (await store.stats(None)).documents > 0:
         return 0
     parsed = await asyncio.to_thread(read_file, path)
-    report = await ingestor.ingest(parsed.documents, embed=False)
+    report = await ingestor.ingest_records(parsed.records, embed=False)
     for problem in (*parsed.problems, *report.rejected):
         logger.warning("sample lexicon: %s", problem)
     logger.info("sample lexicon loaded", extra={"documents": report.inserted, "file": path.name})

@@ -1,8 +1,6 @@
-"""The ingest command as a user runs it: a process, a database, a LLM service that is not there."""
+"""The ingest command: what it tells, what it changes, and what it leaves alone."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,36 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "ingest.py"
-
-
-def environment(database_url: str, **more: str) -> dict[str, str]:
-    return os.environ | {
-        "DATABASE_URL": database_url,
-        "ENV_FILES": "none",
-        "LLM_SERVICE_URL": "http://127.0.0.1:9",
-        "PYTHONIOENCODING": "utf-8",
-        **more,
-    }
-
-
-def ingest(database_url: str, *arguments: Any, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)],
-        env=environment(database_url, **more),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
-
-
-def count(database_url: str) -> int:
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute("SELECT count(*) FROM rag_documents").fetchone()
-    assert row is not None
-    return int(row[0])
+from tests.ingest_command import command, count, environment, ingest, rows, write
 
 
 @pytest.fixture
@@ -48,20 +17,136 @@ def dictionary(tmp_path: Path) -> Path:
     entries: list[dict[str, Any]] = [
         {"lemma": f"palabra{number}", "pos": "m.", "gloss_bora": f"glosa{number}"} for number in range(50)
     ]
-    path = tmp_path / "dictionary.json"
-    path.write_text(json.dumps([*entries, {"lemma": "sin nada"}]), encoding="utf-8")
-    return path
+    return write(tmp_path / "dictionary.json", [*entries, {"lemma": "sin nada"}])
 
 
-def test_loads_a_file_shows_progress_and_changes_nothing_the_second_time(database_url: str, dictionary: Path) -> None:
+def test_loads_a_file_and_changes_nothing_the_second_time(database_url: str, dictionary: Path) -> None:
     first = ingest(database_url, dictionary, "--no-embed")
     assert first.returncode == 0, first.stderr
     assert "50 new, 0 changed, 0 unchanged; 1 left out" in first.stdout
-    assert "record 50" in first.stderr
-    assert "50/50" in first.stderr
+    assert "record 50: neither" in first.stderr
     second = ingest(database_url, dictionary, "--no-embed")
     assert "0 new, 0 changed, 50 unchanged" in second.stdout
     assert count(database_url) == 50
+
+
+def test_there_is_no_progress_bar_where_nobody_watches(database_url: str, dictionary: Path) -> None:
+    result = ingest(database_url, dictionary, "--no-embed")
+    assert result.stderr.splitlines() == [
+        "  record 50: neither a dictionary entry (lemma, gloss_bora or gloss_es) nor a phrase pair"
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals on Windows")
+def test_a_terminal_shows_progress_with_rate_and_time_left(database_url: str, dictionary: Path) -> None:
+    import termios
+
+    master, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 100))
+    process = subprocess.Popen(
+        command(dictionary, "--no-embed"), env=environment(database_url), stderr=terminal, stdout=subprocess.DEVNULL
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while part := os.read(master, 4096):
+            shown += part
+    except OSError:  # Linux: the last one to hold the terminal's other end has gone
+        pass
+    finally:
+        os.close(master)
+    assert process.wait(60) == 0
+    assert b"documents: 100%" in shown
+    assert b"50/50" in shown
+    assert b"docs/s" in shown
+
+
+def test_a_corrected_gloss_replaces_the_old_one(database_url: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "words.json", [{"lemma": "sol", "gloss_bora": "nubha"}])
+    ingest(database_url, file, "--no-embed")
+    write(file, [{"lemma": "sol", "gloss_bora": "nuhba"}])
+    assert "0 new, 1 changed, 0 unchanged" in ingest(database_url, file, "--no-embed").stdout
+    assert rows(database_url, "SELECT content FROM rag_documents") == [("sol: nuhba",)]
+
+
+def test_what_left_a_file_is_told_and_removed_when_asked(database_url: str, tmp_path: Path) -> None:
+    words = [{"lemma": name, "gloss_bora": f"{name}x"} for name in ("uno", "dos", "tres")]
+    file = write(tmp_path / "words.json", words)
+    other = write(tmp_path / "other.json", words)
+    ingest(database_url, file, other, "--no-embed")
+    write(file, words[:1])
+    told = ingest(database_url, file, "--no-embed")
+    assert "2 documents of an earlier load are no longer in it; --prune removes them" in told.stdout
+    assert count(database_url) == 6
+    pruned = ingest(database_url, file, "--no-embed", "--prune")
+    assert "2 documents of an earlier load are no longer in it and were removed" in pruned.stdout
+    assert (count(database_url, "metadata ->> 'source' = 'words.json'"), count(database_url)) == (1, 4)
+
+
+def test_a_file_in_which_nothing_can_be_read_prunes_nothing(database_url: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "words.json", [{"lemma": "sol", "gloss_bora": "nuhba"}])
+    ingest(database_url, file, "--no-embed")
+    write(file, [])
+    result = ingest(database_url, file, "--no-embed", "--prune")
+    assert "the 1 documents of an earlier load stay" in result.stderr
+    assert count(database_url) == 1
+
+
+def test_documents_of_the_api_under_a_files_name_are_not_pruned(database_url: str, dictionary: Path) -> None:
+    ingest(database_url, dictionary, "--no-embed")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO rag_documents (id, kind, content, content_hash, metadata) "
+            """VALUES ('mine', 'text', 'x', 'x', '{"source": "dictionary.json"}')"""
+        )
+    result = ingest(database_url, dictionary, "--no-embed", "--prune")
+    assert "earlier load" not in result.stdout
+    assert count(database_url) == 51
+
+
+def test_a_source_is_dropped_by_its_name(database_url: str, tmp_path: Path) -> None:
+    old = write(tmp_path / "old.json", [{"lemma": "sol", "gloss_bora": "nuhba"}])
+    ingest(database_url, old, "--no-embed")
+    result = ingest(database_url, old, "--no-embed", "--source", "new", "--drop-source", "old.json")
+    assert "old.json: 1 documents removed" in result.stdout
+    assert rows(database_url, "SELECT metadata ->> 'source' FROM rag_documents") == [("new",)]
+
+
+def test_two_files_of_one_name_are_refused_before_anything_is_stored(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    files = [
+        write(folder / "words.json", [{"lemma": "sol", "gloss_bora": "n"}]) for folder in (tmp_path, tmp_path / "a")
+    ]
+    result = ingest(database_url, *files, "--no-embed")
+    assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
+    assert "--source" in result.stderr
+
+
+def test_many_problems_are_counted_and_told_when_asked(database_url: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "words.json", [{"lemma": "sol", "gloss_bora": "nuhba"}, *[{}] * 30])
+    short = ingest(database_url, file, "--no-embed").stderr
+    assert "and 10 more" in short
+    assert "record 30" not in short
+    assert "record 30" in ingest(database_url, file, "--no-embed", "--verbose").stderr
+
+
+def test_every_format_is_loaded_by_its_name(database_url: str, tmp_path: Path) -> None:
+    files = {
+        "words.json": '[{"lemma": "sol", "gloss_bora": "nuhba"}]',
+        "words.jsonl": '{"lemma": "sol", "gloss_bora": "nuhba"}\n',
+        "words.csv": "es,bora\nsol,nuhba\n",
+        "words.tsv": "bora\tes\nnuhba\tsol\n",
+        "notes.md": "# Sol\n\nEl sol se dice nuhba.\n",
+        "notes.txt": "El sol se dice nuhba.\n",
+    }
+    paths = [tmp_path / name for name in files]
+    for path in paths:
+        path.write_text(files[path.name], encoding="utf-8")
+    result = ingest(database_url, *paths, "--no-embed")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("1 new, 0 changed, 0 unchanged; 0 left out") == len(files)
+    kinds = "SELECT kind, count(*) FROM rag_documents GROUP BY kind ORDER BY kind"
+    assert rows(database_url, kinds) == [("dictionary", 4), ("text", 2)]
 
 
 def test_without_the_llm_service_documents_are_loaded_and_the_missing_vectors_are_told(
@@ -74,11 +159,12 @@ def test_without_the_llm_service_documents_are_loaded_and_the_missing_vectors_ar
     assert count(database_url) == 50
 
 
-@pytest.mark.parametrize("name", ["missing.json", "broken.json"])
+@pytest.mark.parametrize("name", ["missing.json", "broken.json", "broken.csv"])
 def test_a_bad_file_is_one_line_and_nothing_is_loaded(
     database_url: str, dictionary: Path, tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / "broken.json").write_text("[{]", encoding="utf-8")
+    for broken in ("broken.json", "broken.csv"):
+        (tmp_path / broken).write_text("[{]", encoding="utf-8")
     result = ingest(database_url, dictionary, tmp_path / name)
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
@@ -92,27 +178,3 @@ def test_a_database_that_is_away_is_told_without_a_stack_trace(dictionary: Path)
     assert result.returncode == 1
     assert "the database did not answer" in result.stderr
     assert "Traceback" not in result.stderr
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to whole process groups only")
-def test_an_interrupted_load_says_so_and_is_resumed(database_url: str, dictionary: Path) -> None:
-    with psycopg.connect(database_url) as connection:
-        assert ingest(database_url, dictionary, "--no-embed").returncode == 0
-        connection.execute("LOCK TABLE rag_documents IN ACCESS EXCLUSIVE MODE")
-        process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(dictionary), "--no-embed"],
-            env=environment(database_url),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        with psycopg.connect(database_url, autocommit=True) as watcher:
-            waiting = None
-            while not waiting:
-                assert process.poll() is None
-                waiting = watcher.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone()
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted" in errors
-    assert "Traceback" not in errors
-    assert ingest(database_url, dictionary, "--no-embed").returncode == 0

@@ -253,3 +253,11 @@ async def test_a_document_that_the_database_would_refuse_is_left_out(store: Supa
     ]
     report = await DocumentIngestor(store, None).ingest([*bad, *DOCUMENTS])
     assert (report.inserted, len(report.rejected)) == (10, 4)
+
+
+@pytest.mark.anyio
+async def test_the_documents_of_a_record_are_never_split_over_two_transactions(store: SupabaseAdapter) -> None:
+    told: list[Progress] = []
+    records = [DOCUMENTS[:3], DOCUMENTS[3:6], DOCUMENTS[6:10]]
+    await DocumentIngestor(store, None, store_batch=5).ingest_records(records, told.append)
+    assert [step.done for step in told] == [3, 6, 10]

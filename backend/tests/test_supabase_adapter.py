@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.base import Document, SearchHit, StoreUnavailable, UpsertReport
+from adapters.base import Document, SearchHit, StoreUnavailable, UpsertReport, WrongDimension
 from adapters.supabase_adapter import SupabaseAdapter
 from services.query_parser import parse_query
 from tests.fakes import FakeEmbedder
@@ -214,7 +214,7 @@ async def test_a_vector_of_a_text_that_changed_meanwhile_is_not_stored(filled: S
 async def test_vectors_of_the_wrong_dimension_are_refused_before_the_database_sees_them(
     filled: SupabaseAdapter,
 ) -> None:
-    with pytest.raises(ValueError, match="EMBEDDING_DIMENSION"):
+    with pytest.raises(WrongDimension, match="EMBEDDING_DIMENSION="):
         await filled.set_vectors(["text"], [[1.0]], "f")
 
 

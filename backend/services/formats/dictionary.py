@@ -7,10 +7,11 @@ each of its sub-entries and each of its examples become a document of their own.
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.base import Direction, Document
+from adapters.base import Direction
 from lexical.fields import expand_variant
 from lexical.folding import fold, normalise
-from services.documents import InvalidDocument, document_id, text_field, text_list
+from services.documents import InvalidDocument, text_field, text_list
+from services.formats.naming import Draft
 
 _GLOSSES: tuple[tuple[str, Direction], ...] = (("gloss_bora", "es_bora"), ("gloss_es", "bora_es"))
 
@@ -20,7 +21,7 @@ def is_entry(record: Mapping[str, Any]) -> bool:
     return "lemma" in record and any(name in record for name, _ in _GLOSSES)
 
 
-def entry_documents(record: Mapping[str, Any]) -> tuple[list[Document], list[str]]:
+def entry_drafts(record: Mapping[str, Any]) -> tuple[list[Draft], list[str]]:
     """Return the documents of one entry, and what of it was left out and why.
 
     Raises ``InvalidDocument`` when the entry itself cannot be read.
@@ -29,25 +30,25 @@ def entry_documents(record: Mapping[str, Any]) -> tuple[list[Document], list[str
     lemma = text_field(record, "lemma")
     if not fold(lemma):
         raise InvalidDocument("lemma: empty")
-    documents: list[Document] = []
+    drafts: list[Draft] = []
     problems: list[str] = []
-    head = _head_document(record, direction, parent=None)
+    head = _head_draft(record, direction, parent=None)
     if head is None:
         problems.append(f"'{lemma}' has no gloss; its sub-entries and examples are kept")
     else:
-        documents.append(head)
-    problems += _examples(record, lemma, direction, documents)
+        drafts.append(head)
+    problems += _examples(record, lemma, direction, drafts)
     for position, sub in enumerate(_parts(record, "subentries", problems)):
         try:
-            document = _head_document(sub, direction, parent=lemma)
-            if document is None:
+            draft = _head_draft(sub, direction, parent=lemma)
+            if draft is None:
                 problems.append(f"sub-entry {position} of '{lemma}' has no gloss")
             else:
-                documents.append(document)
-            problems += _examples(sub, text_field(sub, "lemma") or lemma, direction, documents)
+                drafts.append(draft)
+            problems += _examples(sub, text_field(sub, "lemma") or lemma, direction, drafts)
         except InvalidDocument as error:
             problems.append(f"sub-entry {position} of '{lemma}': {error}")
-    return documents, problems
+    return drafts, problems
 
 
 def _direction(record: Mapping[str, Any]) -> Direction:
@@ -57,7 +58,7 @@ def _direction(record: Mapping[str, Any]) -> Direction:
     return present[0]
 
 
-def _head_document(record: Mapping[str, Any], direction: Direction, parent: str | None) -> Document | None:
+def _head_draft(record: Mapping[str, Any], direction: Direction, parent: str | None) -> Draft | None:
     lemma = text_field(record, "lemma")
     gloss = text_field(record, "gloss_bora" if direction == "es_bora" else "gloss_es")
     if not fold(lemma):
@@ -84,13 +85,13 @@ def _head_document(record: Mapping[str, Any], direction: Direction, parent: str 
     metadata |= {name: value for name, value in more.items() if value}
     title = ", ".join([lemma, *metadata.get("variants", [])])
     content = f"{title} ({pos}): {gloss}" if pos else f"{title}: {gloss}"
-    # The gloss is part of the identity: homographs ("banco", twice) must not replace each other.
-    # Accents stay in it, since in Bora they tell words apart.
-    identity = (direction, normalise(parent or ""), normalise(lemma), normalise(pos), normalise(gloss))
-    return Document(document_id("entry" if parent is None else "sub", *identity), "dictionary", content, metadata)
+    # Accents stay in both, since in Bora they tell words apart.
+    key = (direction, normalise(parent or ""), normalise(lemma))
+    twin = (normalise(pos), normalise(gloss))
+    return Draft("entry" if parent is None else "sub", "dictionary", content, metadata, key, twin)
 
 
-def _examples(record: Mapping[str, Any], parent: str, direction: Direction, documents: list[Document]) -> list[str]:
+def _examples(record: Mapping[str, Any], parent: str, direction: Direction, drafts: list[Draft]) -> list[str]:
     problems: list[str] = []
     for position, example in enumerate(_parts(record, "examples", problems)):
         try:
@@ -110,8 +111,8 @@ def _examples(record: Mapping[str, Any], parent: str, direction: Direction, docu
             "part": "example",
             "parent_lemma": parent,
         }
-        identity = (direction, normalise(parent), normalise(spanish), normalise(bora))
-        documents.append(Document(document_id("example", *identity), "dictionary", f"{lemma} = {gloss}", metadata))
+        key, twin = (direction, normalise(parent)), (normalise(spanish), normalise(bora))
+        drafts.append(Draft("example", "dictionary", f"{lemma} = {gloss}", metadata, key, twin))
     return problems
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.base import Document
 from lexical.folding import fold, normalise
-from services.documents import InvalidDocument, document_id, text_field
+from services.documents import InvalidDocument, text_field
+from services.formats.naming import Draft
 
 _KEPT = ("category", "difficulty_level", "usage_context")
 
@@ -15,7 +15,7 @@ def is_phrase(record: Mapping[str, Any]) -> bool:
     return "bora_text" in record and "spanish_text" in record
 
 
-def phrase_document(record: Mapping[str, Any]) -> Document:
+def phrase_draft(record: Mapping[str, Any]) -> Draft:
     """Return the pair as one document; raise ``InvalidDocument`` when a side is missing."""
     bora, spanish = text_field(record, "bora_text"), text_field(record, "spanish_text")
     if not fold(bora) or not fold(spanish):
@@ -26,7 +26,6 @@ def phrase_document(record: Mapping[str, Any]) -> Document:
     lemma, gloss = (spanish, bora) if direction == "es_bora" else (bora, spanish)
     metadata: dict[str, Any] = {"lemma": lemma, "gloss": gloss, "pos": "", "direction": direction, "part": "phrase"}
     metadata |= {name: record[name] for name in _KEPT if record.get(name) not in (None, "")}
-    # One phrase, whichever side a file prints first.
-    return Document(
-        document_id("phrase", normalise(bora), normalise(spanish)), "phrase", f"{lemma} = {gloss}", metadata
-    )
+    # One phrase, whichever side a file prints first; a corrected translation is the same phrase.
+    key, twin = (normalise(bora),), (normalise(spanish),)
+    return Draft("phrase", "phrase", f"{lemma} = {gloss}", metadata, key, twin)

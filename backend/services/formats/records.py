@@ -1,13 +1,14 @@
-"""Records of a JSON list, each recognised by its fields."""
+"""Records of a file, each recognised by its fields, and what of them could not be used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from adapters.base import Document
 from services.documents import InvalidDocument, check_document
-from services.formats.dictionary import entry_documents, is_entry
-from services.formats.phrases import is_phrase, phrase_document
+from services.formats.dictionary import entry_drafts, is_entry
+from services.formats.naming import Draft, Naming
+from services.formats.phrases import is_phrase, phrase_draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,48 +16,84 @@ class Problem:
     """A record, or a part of one, that was left out."""
 
     index: int
-    """Position in the file, from 0."""
+    """Position in the file: of a record from 0, of a line from 1."""
     reason: str
+    unit: Literal["record", "line"] = "record"
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.index}: {self.reason}"
 
 
 @dataclass(slots=True)
 class ParsedRecords:
     """What a file holds, and what of it could not be used."""
 
-    documents: list[Document] = field(default_factory=list)
+    source: str = ""
+    """Name of the file, or what stands for it."""
+    records: list[list[Document]] = field(default_factory=list)
+    """The documents of each record; those of one record are stored together or not at all."""
     problems: list[Problem] = field(default_factory=list)
 
+    @property
+    def documents(self) -> list[Document]:
+        """Every document, in the order of the file."""
+        return [document for record in self.records for document in record]
 
-def read_records(records: Sequence[Any]) -> ParsedRecords:
-    """Return the documents of dictionary entries and phrase pairs, in any mixture."""
-    parsed = ParsedRecords()
-    seen: set[str] = set()
-    for index, record in enumerate(records):
+
+class RecordCollector:
+    """Turns the records of one file into documents, one record at a time."""
+
+    def __init__(self, source: str = "", unit: Literal["record", "line"] = "record") -> None:
+        self.parsed = ParsedRecords(source)
+        self._unit = unit
+        self._naming = Naming(source)
+
+    def add(self, record: Any, index: int) -> None:
+        """Take a record of any kind."""
         try:
-            documents, reasons = _read(record)
+            drafts, reasons = _read(record)
         except InvalidDocument as error:
-            parsed.problems.append(Problem(index, str(error)))
-            continue
-        parsed.problems += [Problem(index, reason) for reason in reasons]
-        for document in documents:
+            self.problem(index, str(error))
+            return
+        for reason in reasons:
+            self.problem(index, reason)
+        self.add_drafts(drafts, index)
+
+    def add_drafts(self, drafts: Iterable[Draft], index: int) -> None:
+        """Take what a record was read as."""
+        documents = []
+        for draft in drafts:
+            document = self._naming.document(draft)
             # A dictionary that prints the same entry or example twice is served well by one.
-            if document.id in seen:
+            if document is None:
                 continue
             try:
                 check_document(document)
             except InvalidDocument as error:
-                parsed.problems.append(Problem(index, str(error)))
-                continue
-            seen.add(document.id)
-            parsed.documents.append(document)
-    return parsed
+                self.problem(index, str(error))
+            else:
+                documents.append(document)
+        if documents:
+            self.parsed.records.append(documents)
+
+    def problem(self, index: int, reason: str) -> None:
+        """Note what was left out, and why."""
+        self.parsed.problems.append(Problem(index, reason, self._unit))
 
 
-def _read(record: Any) -> tuple[list[Document], list[str]]:
+def read_records(records: Sequence[Any], source: str = "") -> ParsedRecords:
+    """Return the documents of dictionary entries and phrase pairs, in any mixture."""
+    collector = RecordCollector(source)
+    for index, record in enumerate(records):
+        collector.add(record, index)
+    return collector.parsed
+
+
+def _read(record: Any) -> tuple[list[Draft], list[str]]:
     if not isinstance(record, Mapping):
         raise InvalidDocument("not an object")
     if is_entry(record):
-        return entry_documents(record)
+        return entry_drafts(record)
     if is_phrase(record):
-        return [phrase_document(record)], []
+        return [phrase_draft(record)], []
     raise InvalidDocument("neither a dictionary entry (lemma, gloss_bora or gloss_es) nor a phrase pair")

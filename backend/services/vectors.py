@@ -1,0 +1,144 @@
+"""Vectors for the documents that have none of the embedder's model yet.
+
+A vector is stored with its model's fingerprint and compared only with vectors of the same one, so
+that two models never mix, also while the vectors of one replace those of another.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from adapters.base import DocumentStore, Embedder, LogicalError, StoreUnavailable, TechnicalError, WrongDimension
+
+logger = logging.getLogger(__name__)
+
+PAGE_BATCHES = 16
+"""Batches read from the store at once: reading gets slower the more has been done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage is, in documents. ``rebuild`` replaces vectors of another model."""
+
+    stage: Literal["store", "embed", "rebuild"]
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReport:
+    """What a back-fill did. ``error`` says why vectors are still missing, if the embedder failed."""
+
+    embedded: int = 0
+    pending: int = 0
+    fingerprint: str | None = None
+    error: str | None = None
+    replaced: str | None = None
+    """The fingerprint of the vectors that were found, where it was another one."""
+
+
+OnProgress = Callable[[Progress], None]
+_Row = tuple[str, str]
+
+
+class BackFill:
+    """One pass over the documents without a vector of the embedder's model.
+
+    Args:
+        store: where the documents are.
+        embedder: makes the vectors.
+        batch: texts per call of the embedder.
+        concurrency: calls under way at once.
+        on_progress: told after each batch.
+
+    """
+
+    def __init__(
+        self,
+        store: DocumentStore,
+        embedder: Embedder,
+        *,
+        batch: int,
+        concurrency: int = 1,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._batch = batch
+        self._concurrency = concurrency
+        self._on_progress = on_progress
+        self._refused: set[str] = set()
+        self._failure: TechnicalError | StoreUnavailable | WrongDimension | None = None
+        self._stage: Literal["embed", "rebuild"] = "embed"
+        self._done = self._total = 0
+
+    async def run(self, fingerprint: str) -> EmbedReport:
+        """Make the vectors of the model of ``fingerprint``; stop when the embedder gives others.
+
+        Returns what was done also when the embedder fails midway. Raises ``StoreUnavailable`` and
+        ``WrongDimension``.
+        """
+        before = await self._store.stats(fingerprint)
+        replaced = before.embedding_fingerprint if before.embedding_fingerprint != fingerprint else None
+        self._total = before.pending_embeddings
+        if replaced is not None and self._total:
+            self._stage = "rebuild"
+            logger.info("vectors of another embedding model are replaced", extra={"old": replaced, "new": fingerprint})
+        while self._failure is None and (page := await self._page(fingerprint)):
+            await self._make(page, fingerprint)
+        error = self._error()
+        pending = (await self._store.stats(fingerprint)).pending_embeddings
+        return EmbedReport(self._done, pending, fingerprint, error, replaced)
+
+    def _error(self) -> str | None:
+        if isinstance(self._failure, TechnicalError):
+            logger.warning("vectors are still missing: %s", self._failure)
+            return str(self._failure)
+        if self._failure is not None:
+            raise self._failure
+        return f"the embedder refused {len(self._refused)} documents" if self._refused else None
+
+    async def _page(self, fingerprint: str) -> list[_Row]:
+        size = self._batch * PAGE_BATCHES
+        rows = await self._store.pending(fingerprint, size + len(self._refused))
+        # Texts of like length are computed together without padding.
+        return sorted([row for row in rows if row[0] not in self._refused][:size], key=lambda row: len(row[1]))
+
+    async def _make(self, page: Sequence[_Row], fingerprint: str) -> None:
+        batches = iter([page[start : start + self._batch] for start in range(0, len(page), self._batch)])
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._concurrency):
+                group.create_task(self._work(batches, fingerprint))
+
+    async def _work(self, batches: Iterator[Sequence[_Row]], fingerprint: str) -> None:
+        for batch in batches:
+            if self._failure is not None:
+                return
+            try:
+                await self._embed(batch, fingerprint)
+            except (TechnicalError, StoreUnavailable, WrongDimension) as failure:
+                self._failure = failure
+                return
+            if self._on_progress is not None:
+                self._on_progress(Progress(self._stage, self._done, max(self._total, self._done)))
+
+    async def _embed(self, batch: Sequence[_Row], fingerprint: str) -> None:
+        """Store the vectors of ``batch``, leaving out what the embedder refuses."""
+        ids, texts = [row[0] for row in batch], [row[1] for row in batch]
+        try:
+            made = await self._embedder.embed_texts(texts)
+        except LogicalError as error:
+            if len(batch) == 1:
+                logger.warning("the embedder refused document %s: %s", ids[0], error)
+                self._refused.add(ids[0])
+                return
+            middle = len(batch) // 2
+            await self._embed(batch[:middle], fingerprint)
+            await self._embed(batch[middle:], fingerprint)
+            return
+        if made.fingerprint != fingerprint:
+            raise TechnicalError("the embedding model changed while vectors were made", reason="protocol")
+        await self._store.set_vectors(ids, made.vectors, made.fingerprint, texts)
+        self._done += len(ids)

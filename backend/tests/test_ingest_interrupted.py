@@ -1,0 +1,153 @@
+"""A load that is cut off anywhere: nothing is half-written, and the same command goes on."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.formats import read_file
+from services.ingestion import STORE_BATCH
+from tests.fake_llm_service import FakeLLMService
+from tests.ingest_command import count, ingest, rows, start, write
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to whole process groups only")
+DOCUMENTS = 400
+NO_VECTOR, WITH_VECTOR = "embedding_fingerprint IS NULL", "embedding_fingerprint IS NOT NULL"
+
+
+class SlowEmbedder(FakeLLMService):
+    """Slow enough to be interrupted while it makes vectors."""
+
+    async def _embed(self, request: Request) -> Response:
+        await asyncio.sleep(0.1)
+        return await super()._embed(request)
+
+
+@pytest.fixture
+def service() -> Iterator[FakeLLMService]:
+    running = SlowEmbedder().start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def dictionary(tmp_path: Path) -> Path:
+    words: list[dict[str, Any]] = [{"lemma": f"palabra{n}", "gloss_bora": f"glosa{n}"} for n in range(DOCUMENTS)]
+    return write(tmp_path / "dictionary.json", words)
+
+
+def until(holds: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+    for _ in range(3_000):
+        if holds():
+            return
+        assert process.poll() is None, "the command ended before it was interrupted"
+        time.sleep(0.02)
+    raise AssertionError("what was waited for did not happen")
+
+
+def end(process: "subprocess.Popen[str]", how: int) -> str:
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    return errors
+
+
+@posix_only
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL] if sys.platform != "win32" else [signal.SIGINT])
+def test_a_load_cut_off_in_a_batch_keeps_whole_records_and_is_resumed(
+    database_url: str, tmp_path: Path, how: int
+) -> None:
+    sentence = [{"es": "una frase", "bora": "otra"}]
+    words: list[dict[str, Any]] = [
+        {"lemma": f"palabra{n}", "gloss_bora": f"glosa{n}", "examples": sentence, "subentries": []} for n in range(700)
+    ]
+    file = write(tmp_path / "dictionary.json", words)
+    ids = [document.id for document in read_file(file).documents]
+    ingest(database_url, write(tmp_path / "first.json", words[:1]), "--no-embed")
+    with psycopg.connect(database_url) as blocker:
+        # Somebody else writes a document of the second batch: the command waits there.
+        blocker.execute(
+            "INSERT INTO rag_documents (id, kind, content, content_hash) VALUES (%s, 'text', 'x', 'x')",
+            [ids[STORE_BATCH + 200]],
+        )
+        process = start(database_url, file, "--no-embed")
+        until(lambda: rows(database_url, "SELECT 1 FROM pg_locks WHERE NOT granted"), process)
+        errors = end(process, how)
+        blocker.rollback()
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'bora-backend'"
+    while rows(database_url, waiting):
+        time.sleep(0.02)
+    of_file = "metadata ->> 'source' = 'dictionary.json'"
+    assert count(database_url, of_file) == STORE_BATCH
+    parts = rows(database_url, f"SELECT count(*) FROM rag_documents WHERE {of_file} GROUP BY metadata ->> 'part'")
+    assert [number for (number,) in parts] == [STORE_BATCH // 2] * 2
+    assert "Traceback" not in errors
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "run the same command again to go on" in errors
+    again = ingest(database_url, file, "--no-embed")
+    assert f"{1_400 - STORE_BATCH} new, 0 changed, {STORE_BATCH} unchanged" in again.stdout
+
+
+@posix_only
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL] if sys.platform != "win32" else [signal.SIGINT])
+def test_vectors_that_were_made_before_an_interruption_are_not_made_again(
+    database_url: str, dictionary: Path, service: FakeLLMService, how: int
+) -> None:
+    process = start(database_url, dictionary, LLM_SERVICE_URL=service.url)
+    until(lambda: len(service.calls) > 2 and count(database_url, WITH_VECTOR), process)
+    errors = end(process, how)
+    assert process.returncode == (130 if how == signal.SIGINT else -how)
+    assert "Traceback" not in errors
+    missing = count(database_url, NO_VECTOR)
+    assert 0 < missing < DOCUMENTS
+    again = ingest(database_url, dictionary, LLM_SERVICE_URL=service.url)
+    assert f"{DOCUMENTS} unchanged" in again.stdout
+    assert f"vectors: {missing} made, 0 missing" in again.stdout
+
+
+@posix_only
+def test_a_change_of_models_cut_off_midway_is_finished_by_the_next_run(
+    database_url: str, dictionary: Path, service: FakeLLMService
+) -> None:
+    ingest(database_url, dictionary, LLM_SERVICE_URL=service.url)
+    service.fingerprint = "another"
+    process = start(database_url, dictionary, LLM_SERVICE_URL=service.url)
+    until(lambda: count(database_url, "embedding_fingerprint = 'another'"), process)
+    end(process, signal.SIGKILL)
+    old = count(database_url, "embedding_fingerprint <> 'another'")
+    assert 0 < old < DOCUMENTS
+    assert f"vectors: {old} made, 0 missing" in ingest(database_url, dictionary, LLM_SERVICE_URL=service.url).stdout
+    assert rows(database_url, "SELECT DISTINCT embedding_fingerprint FROM rag_documents") == [("another",)]
+
+
+def test_another_embedding_model_is_told_and_its_vectors_replace_the_old(
+    database_url: str, dictionary: Path, service: FakeLLMService
+) -> None:
+    ingest(database_url, dictionary, LLM_SERVICE_URL=service.url)
+    service.fingerprint = "another"
+    result = ingest(database_url, dictionary, LLM_SERVICE_URL=service.url)
+    assert "the embedding model is another one than before" in result.stdout
+    assert f"vectors: {DOCUMENTS} made, 0 missing" in result.stdout
+
+
+def test_vectors_of_another_length_are_refused_until_the_length_is_set(
+    database_url: str, dictionary: Path, service: FakeLLMService
+) -> None:
+    ingest(database_url, dictionary, LLM_SERVICE_URL=service.url)
+    service.fingerprint, service.mode = "short", "short_vectors"
+    refused = ingest(database_url, dictionary, LLM_SERVICE_URL=service.url)
+    assert "vectors: 0 made" in refused.stdout
+    assert "not 384 numbers long" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert count(database_url, "embedding_fingerprint = 'short'") == 0
+    set_right = ingest(database_url, dictionary, LLM_SERVICE_URL=service.url, EMBEDDING_DIMENSION="3")
+    assert f"vectors: {DOCUMENTS} made, 0 missing" in set_right.stdout
