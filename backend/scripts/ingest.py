@@ -189,9 +189,10 @@ def _refuse_one_name_twice(parsed: Sequence[ParsedRecords]) -> None:
 
 def _show(records: ParsedRecords, report: IngestReport, *, everything: bool) -> None:
     lines = [*map(str, records.problems), *report.rejected]
+    repeated = f", {records.repeated} printed twice" if records.repeated else ""
     print(
         f"{records.source}: {report.inserted} new, {report.updated} changed, {report.unchanged} unchanged; "
-        f"{len(lines)} left out"
+        f"{len(lines)} left out{repeated}"
     )
     shown = len(lines) if everything else SHOWN_PROBLEMS
     for line in lines[:shown]:

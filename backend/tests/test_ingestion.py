@@ -82,7 +82,7 @@ def test_homographs_do_not_replace_each_other() -> None:
 
 def test_an_entry_printed_twice_is_one_document() -> None:
     parsed = read_records([entry(), entry()])
-    assert (len(parsed.documents), parsed.problems) == (1, [])
+    assert (len(parsed.documents), parsed.repeated, parsed.problems) == (1, 1, [])
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ class GenerateRequest(WireModel):
     )
     top_p: float | None = Field(default=None, ge=0.0, le=1.0, description="Nucleus sampling")
     stop: Stop = Field(default=None, description="The answer ends before any of these")
-    seed: Seed | None = Field(default=None, description="The same request and seed, the same text; such requests run one at a time")
+    seed: Seed | None = Field(
+        default=None, description="The same request and seed, the same text; such requests run one at a time"
+    )
     stream: bool = Field(default=False, description="Answer as server-sent events")
     response_format: Annotated[JsonSchemaFormat | PlainFormat, Field(discriminator="type")] | None = None
     enable_thinking: bool | None = Field(default=None, description="Let a Qwen3 model think first")

@@ -33,6 +33,8 @@ class ParsedRecords:
     records: list[list[Document]] = field(default_factory=list)
     """The documents of each record; those of one record are stored together or not at all."""
     problems: list[Problem] = field(default_factory=list)
+    repeated: int = 0
+    """Documents that the file holds more than once; the first is kept."""
 
     @property
     def documents(self) -> list[Document]:
@@ -66,6 +68,7 @@ class RecordCollector:
             document = self._naming.document(draft)
             # A dictionary that prints the same entry or example twice is served well by one.
             if document is None:
+                self.parsed.repeated += 1
                 continue
             try:
                 check_document(document)
