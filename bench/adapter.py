@@ -19,9 +19,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "backend"))
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "backend"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from adapters.base import ChatMessage, Completion, Embeddings, SamplingOptions, TechnicalError, TextDelta
 from adapters.fallback import FallbackChain, Provider
@@ -34,6 +33,7 @@ from bench.processes import MeasuringFailed, Service, free_port
 from bench.scripted_service import ScriptedService, failure
 from devtools.layout import Workspace
 
+ROOT = Path(__file__).resolve().parent.parent
 CALLERS, RESET_S, PROBE_S, PLACES = 50, 3.0, 1.0, 8
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "perro"}]
 # Each word takes the engine 20 ms, so that the kill finds answers under way.
