@@ -16,6 +16,7 @@ from engines.base import (
     RequestEvent,
     RequestRejected,
 )
+from engines.control_tokens import ControlTokens
 from engines.hardware import memory_bytes
 from engines.kv_cache import BLOCK_TOKENS, KV_BYTES_PER_ELEMENT, cache_blocks, read_shape
 from engines.model_fingerprint import model_fingerprint
@@ -76,6 +77,7 @@ class OpenVinoGenerator:
             raise ModelLoadError(_load_advice(artifact, error)) from error
         if not self._lane.tokenizer.chat_template:
             raise ModelLoadError(f"{artifact.model} has no chat template: choose an instruction-tuned model")
+        self._control_tokens = _control_tokens(self._lane)
         # What a second pipeline needs for one conversation, and as much to find again of the last one.
         self._second_blocks = min(self._blocks, 2 * (context_length // BLOCK_TOKENS + 1))
         cache_bytes = self._second_blocks * BLOCK_TOKENS * shape.kv_elements_per_token * KV_BYTES_PER_ELEMENT
@@ -197,7 +199,8 @@ class OpenVinoGenerator:
             self._lane.run_together([tokens] * together, max_new_tokens=8)
 
     def _tokenize(self, request: GenerationRequest) -> list[int]:
-        history = [{"role": message.role, "content": message.content} for message in request.messages]
+        as_text = self._control_tokens.as_text
+        history = [{"role": message.role, "content": as_text(message.content)} for message in request.messages]
         try:
             prompt = self._lane.tokenizer.apply_chat_template(
                 history, add_generation_prompt=True, extra_context={"enable_thinking": request.enable_thinking}
@@ -221,6 +224,11 @@ class OpenVinoGenerator:
 
     def _decode(self, ids: list[int]) -> str:
         return self._lane.decode([ids])[0]
+
+
+def _control_tokens(lane: Lane) -> ControlTokens:
+    vocabulary = lane.tokenizer.get_vocab().items()
+    return ControlTokens(((text.decode("utf-8", "replace"), token) for text, token in vocabulary), lane.decode)
 
 
 def _load_advice(artifact: ModelArtifact, error: RuntimeError) -> str:

@@ -18,6 +18,7 @@ from engines.base import (
     RequestRejected,
     SamplingParams,
 )
+from engines.control_tokens import ControlTokens
 from engines.model_fingerprint import model_fingerprint
 from engines.text_assembly import TextAssembler
 from engines.thinking import begins_inside_thought
@@ -69,6 +70,10 @@ class TransformersGenerator:
             dtype=dtype,
             kv_cache_gb=kv_cache_gb,
             max_batched_tokens=max_batched_tokens,
+        )
+        tokenizer = self.loaded.tokenizer
+        self._control_tokens = ControlTokens(
+            tokenizer.get_vocab().items(), lambda ids: tokenizer.batch_decode(ids, skip_special_tokens=True)
         )
         device = self.loaded.model.device
         self.runner: Runner = (
@@ -150,7 +155,8 @@ class TransformersGenerator:
         self.runner.close()
 
     def _tokenize(self, request: GenerationRequest) -> list[int]:
-        history = [{"role": message.role, "content": message.content} for message in request.messages]
+        as_text = self._control_tokens.as_text
+        history = [{"role": message.role, "content": as_text(message.content)} for message in request.messages]
         try:
             encoded = self.loaded.tokenizer.apply_chat_template(
                 history,
