@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
-from adapters.base import DocumentStore, StoreUnavailable, WrongDimension
+from adapters.base import DocumentStore, StoreTooNew, StoreUnavailable, WrongDimension
 from services.formats import UnreadableFile
 from services.ingestion import DocumentIngestor
 from services.lexicon_loader import load_sample_lexicon
@@ -90,6 +91,8 @@ class Startup:
         while True:
             try:
                 await step()
+            except StoreTooNew as error:
+                await _refuse(error)
             except (StoreUnavailable, UnreadableFile) as error:
                 logger.warning("%s not ready: %s", what, error)
             except Exception:
@@ -132,3 +135,10 @@ class Startup:
         if report.embedded:
             logger.info("vectors made", extra={"embedded": report.embedded, "pending": report.pending})
         return report.error is None and report.pending == 0
+
+
+async def _refuse(error: StoreTooNew) -> None:
+    """End the process as an operator would: only another version of it can help."""
+    logger.critical("the start is refused: %s", error)
+    signal.raise_signal(signal.SIGTERM)
+    await asyncio.Event().wait()

@@ -227,3 +227,7 @@ class WrongDimension(AdapterError):
 
 class StoreUnavailable(AdapterError):
     """The database cannot be reached or did not answer in time."""
+
+
+class StoreTooNew(StoreUnavailable):
+    """The database belongs to a newer version of this program; waiting does not help."""

@@ -18,6 +18,8 @@ Dsn = str | Callable[[], Awaitable[str]]
 Connection = psycopg.AsyncConnection[Any]
 
 _MAX_WAITING_PER_CONNECTION = 32
+_GRACE_S = 1.0
+"""The server's own limit comes first: it leaves the connection usable."""
 
 
 class Database:
@@ -43,25 +45,49 @@ class Database:
         self._own_loop = own_loop
         self._thread: LoopThread | None = None
         self._pool: AsyncConnectionPool[Connection] | None = None
+        self._left_behind: set[asyncio.Future[Any]] = set()
 
     @property
     def timeout_ms(self) -> int:
         """How long a statement may run, in milliseconds."""
         return max(1, round(self._statement_timeout_s * 1_000))
 
-    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Return the result of ``coroutine``, run where the pool lives."""
-        if self._own_loop is None:
-            self._own_loop = needs_loop_thread(asyncio.get_running_loop())
-        if not self._own_loop:
-            return await coroutine
-        if self._thread is None:
-            self._thread = LoopThread("document-store")
-        return await self._thread.run(coroutine)
+    async def run(self, coroutine: Coroutine[Any, Any, T], *, limit_s: float | None = None) -> T:
+        """Return the result of ``coroutine``, run where the pool lives, within ``limit_s``.
+
+        The server limits a statement's time only while it works on it. A pooler without a free
+        connection, a frozen server or a network that swallows packets would let a caller wait for
+        ever, so the whole is limited here as well: by default to the time for a connection and
+        the time of one statement. Raises ``StoreUnavailable``.
+        """
+        return await self._there(self.limited(coroutine, self.patience_s() if limit_s is None else limit_s))
+
+    def patience_s(self, statements: int = 1) -> float:
+        """How long a connection and ``statements`` may take together, in seconds."""
+        return self._timeout_s + statements * (self._statement_timeout_s + _GRACE_S)
+
+    async def limited(self, coroutine: Coroutine[Any, Any, T], limit_s: float) -> T:
+        """Return the result of ``coroutine``; raise ``StoreUnavailable`` when it takes longer than ``limit_s``.
+
+        What takes too long or whose caller left goes on alone for up to ten seconds: psycopg asks the
+        server to stop the statement, and gives the connection back or closes it.
+        """
+        task = asyncio.ensure_future(coroutine)
+        self._left_behind.add(task)
+        task.add_done_callback(self._forget)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=limit_s)
+        finally:
+            task.cancel()
+        if not done:
+            raise StoreUnavailable(f"the database did not answer within {limit_s:.1f} s")
+        if task.cancelled():
+            raise StoreUnavailable("the document store has been closed")
+        return task.result()
 
     async def close(self) -> None:
         """Close every connection, and the loop if it is ours."""
-        await self.run(self._close_pool())
+        await self._there(self._close_pool())
         if self._thread is not None:
             await self._thread.close()
             self._thread = None
@@ -101,7 +127,25 @@ class Database:
             await connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(self.timeout_ms))
             yield connection
 
+    async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self._own_loop is None:
+            self._own_loop = needs_loop_thread(asyncio.get_running_loop())
+        if not self._own_loop:
+            return await coroutine
+        if self._thread is None:
+            self._thread = LoopThread("document-store")
+        return await self._thread.run(coroutine)
+
+    def _forget(self, task: "asyncio.Future[Any]") -> None:
+        self._left_behind.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may have left: nobody else would look
+
     async def _close_pool(self) -> None:
+        for task in (left := set(self._left_behind)):
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()

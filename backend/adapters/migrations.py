@@ -23,6 +23,10 @@ class MigrationError(Exception):
     """The schema cannot be brought to the version that this program needs."""
 
 
+class NewerSchema(MigrationError):
+    """The schema was made by a newer program than this one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One file of ``backend/migrations``."""
@@ -58,10 +62,14 @@ async def migrate(
 ) -> SchemaInfo:
     """Apply what is missing and fit the vector column to ``dimension``.
 
-    Raises ``MigrationError`` when the database is newer than this program, and psycopg's errors.
+    A schema that is complete is only looked at, for which no right to change it is needed. Raises
+    ``NewerSchema`` when the database is newer than this program, and psycopg's errors.
     """
     async with connection.transaction():
         await connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(timeout_ms))
+        found = await _installed_extension(connection)
+        if found is not None and await _is_complete(connection, dimension, schema):
+            return found
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
         info = await _vector_extension(connection)
         names = {
@@ -69,30 +77,60 @@ async def migrate(
             "vector": sql.Identifier(info.vector_schema),
             "dimension": sql.Literal(dimension),
         }
-        await _apply_missing(connection, names)
+        await _apply_missing(connection, names, schema)
         await _fit_dimension(connection, names, dimension, schema)
     return info
 
 
-async def _vector_extension(connection: AsyncConnection[Any]) -> SchemaInfo:
+async def _installed_extension(connection: AsyncConnection[Any]) -> SchemaInfo | None:
     where = (
         "SELECT n.nspname, e.extversion FROM pg_catalog.pg_extension e "
         "JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
     )
     row = await (await connection.execute(where)).fetchone()
-    if row is None:
+    return None if row is None else SchemaInfo(row[0], tuple(int(part) for part in re.findall(r"\d+", row[1])))
+
+
+async def _vector_extension(connection: AsyncConnection[Any]) -> SchemaInfo:
+    info = await _installed_extension(connection)
+    if info is None:
         # Supabase keeps extensions in a schema of that name; elsewhere there is none.
         home = await (
             await connection.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'extensions'")
         ).fetchone()
         await connection.execute("CREATE EXTENSION vector" + (" SCHEMA extensions" if home else ""))
-        row = await (await connection.execute(where)).fetchone()
-    if row is None:
+        info = await _installed_extension(connection)
+    if info is None:
         raise MigrationError("the extension 'vector' (pgvector) cannot be created in this database")
-    return SchemaInfo(row[0], tuple(int(part) for part in re.findall(r"\d+", row[1])))
+    return info
 
 
-async def _apply_missing(connection: AsyncConnection[Any], names: dict[str, sql.Composable]) -> None:
+async def _is_complete(connection: AsyncConnection[Any], dimension: int, schema: str) -> bool:
+    table = sql.SQL("{}.rag_migrations").format(sql.Identifier(schema)).as_string(connection)
+    readable = "SELECT to_regclass(%s) IS NOT NULL AND has_table_privilege(to_regclass(%s), 'SELECT')"
+    if await (await connection.execute(readable, [table, table])).fetchone() != (True,):
+        return False
+    return (
+        await _applied(connection, schema) == {migration.version for migration in load_migrations()}
+        and await _column_dimension(connection, schema) == dimension
+    )
+
+
+async def _applied(connection: AsyncConnection[Any], schema: str) -> set[int]:
+    """Return the versions the database has; raise ``NewerSchema`` when there are some that we don't know."""
+    statement = sql.SQL("SELECT version FROM {}.rag_migrations").format(sql.Identifier(schema))
+    rows = await (await connection.execute(statement)).fetchall()
+    applied = {row[0] for row in rows}
+    newest, known = max(applied, default=0), len(load_migrations())
+    if newest > known:
+        raise NewerSchema(
+            f"the database has schema version {newest}, this program knows {known}: update the backend, or use "
+            "another database"
+        )
+    return applied
+
+
+async def _apply_missing(connection: AsyncConnection[Any], names: dict[str, sql.Composable], schema: str) -> None:
     await connection.execute(
         sql.SQL(
             "CREATE TABLE IF NOT EXISTS {schema}.rag_migrations "
@@ -100,17 +138,8 @@ async def _apply_missing(connection: AsyncConnection[Any], names: dict[str, sql.
         ).format(**names)
     )
     await connection.execute(sql.SQL("ALTER TABLE {schema}.rag_migrations ENABLE ROW LEVEL SECURITY").format(**names))
-    rows = await (
-        await connection.execute(sql.SQL("SELECT version FROM {schema}.rag_migrations").format(**names))
-    ).fetchall()
-    applied = {row[0] for row in rows}
-    known = load_migrations()
-    newest = max(applied, default=0)
-    if newest > len(known):
-        raise MigrationError(
-            f"the database has schema version {newest}, this program knows {len(known)}: update the backend"
-        )
-    for migration in known:
+    applied = await _applied(connection, schema)
+    for migration in load_migrations():
         if migration.version in applied:
             continue
         # The files are ours, not input.
@@ -126,17 +155,10 @@ async def _fit_dimension(
     connection: AsyncConnection[Any], names: dict[str, sql.Composable], dimension: int, schema: str
 ) -> None:
     """Empty and retype the vector column when the embedding model has another dimension."""
-    row = await (
-        await connection.execute(
-            "SELECT a.atttypmod FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid "
-            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = %s AND c.relname = 'rag_documents' AND a.attname = 'embedding'",
-            [schema],
-        )
-    ).fetchone()
-    if row is None or row[0] == dimension:
+    before = await _column_dimension(connection, schema)
+    if before is None or before == dimension:
         return
-    logger.warning("the embedding dimension is now %d, it was %d: all vectors will be made anew", dimension, row[0])
+    logger.warning("the embedding dimension is now %d, it was %d: all vectors will be made anew", dimension, before)
     await connection.execute(
         sql.SQL(
             "UPDATE {schema}.rag_documents SET embedding = NULL, embedding_fingerprint = NULL "
@@ -149,3 +171,15 @@ async def _fit_dimension(
             "USING NULL::{vector}.vector({dimension})"
         ).format(**names)
     )
+
+
+async def _column_dimension(connection: AsyncConnection[Any], schema: str) -> int | None:
+    row = await (
+        await connection.execute(
+            "SELECT a.atttypmod FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = %s AND c.relname = 'rag_documents' AND a.attname = 'embedding'",
+            [schema],
+        )
+    ).fetchone()
+    return None if row is None else int(row[0])

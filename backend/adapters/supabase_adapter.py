@@ -10,7 +10,16 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from adapters.base import Document, ParsedQuery, SearchHit, StoreStats, StoreUnavailable, UpsertReport, WrongDimension
+from adapters.base import (
+    Document,
+    ParsedQuery,
+    SearchHit,
+    StoreStats,
+    StoreTooNew,
+    StoreUnavailable,
+    UpsertReport,
+    WrongDimension,
+)
 from adapters.database import Database, Dsn
 from adapters.document_sql import (
     DELETE_MANY,
@@ -22,12 +31,14 @@ from adapters.document_sql import (
     content_md5,
     document_row,
 )
-from adapters.migrations import MigrationError, SchemaInfo, migrate
+from adapters.migrations import MigrationError, NewerSchema, SchemaInfo, migrate
 from adapters.search_sql import search_parameters, search_statement, vector_literal
 from lexical.ranking import Candidate, rank
 
 logger = logging.getLogger(__name__)
 _ANALYZE_ROWS, _ANALYZE_SHARE = 500, 0.2
+_START_S = 180.0
+"""For connecting and for migrations, which may rewrite a large table."""
 
 
 class SupabaseAdapter:
@@ -69,7 +80,7 @@ class SupabaseAdapter:
         self._dimension = dimension
         self._schema = schema
         self._info: SchemaInfo | None = None
-        self._starting: asyncio.Lock | None = None
+        self._starting: asyncio.Task[SchemaInfo] | None = None
         self._total = 0
         self._written = 0
         self._closed = False
@@ -81,13 +92,13 @@ class SupabaseAdapter:
         up. Raises ``StoreUnavailable``.
         """
         self._closed = False
-        await self._database.run(self._ready())
+        await self._database.run(self._ready(), limit_s=_START_S)
 
     async def close(self) -> None:
         """Close every connection. Needed also after a failed ``start``: the pool's own tasks do not end
         when they are cancelled, and a loop that waits for them never ends either.
         """
-        self._closed, self._info = True, None
+        self._closed, self._info, self._starting = True, None, None
         await self._database.close()
 
     async def ping(self) -> None:
@@ -104,7 +115,7 @@ class SupabaseAdapter:
 
     async def upsert(self, documents: Sequence[Document]) -> UpsertReport:
         """Insert or replace by id, all or nothing; of two with one id the last counts."""
-        return await self._database.run(self._upsert(documents))
+        return await self._database.run(self._upsert(documents), limit_s=self._database.patience_s(2))
 
     async def delete(self, document_id: str) -> bool:
         """Return whether the document was there."""
@@ -130,7 +141,9 @@ class SupabaseAdapter:
         contents: Sequence[str] | None = None,
     ) -> None:
         """Store vectors of documents that are still there and, with ``contents``, unchanged."""
-        await self._database.run(self._set_vectors(ids, vectors, fingerprint, contents))
+        await self._database.run(
+            self._set_vectors(ids, vectors, fingerprint, contents), limit_s=self._database.patience_s(2)
+        )
 
     async def stats(self, fingerprint: str | None) -> StoreStats:
         """Count the documents; without a fingerprint, those without any vector are pending."""
@@ -143,19 +156,21 @@ class SupabaseAdapter:
             raise StoreUnavailable("the document store is closed")
         if self._info is not None:
             return self._info
-        if self._starting is None:
-            self._starting = asyncio.Lock()
-        async with self._starting:
-            if self._info is None:
-                await self._database.open()
-                async with self._database.connection() as connection:
-                    with _schema_errors():
-                        info = await migrate(connection, dimension=self._dimension, schema=self._schema)
-                    counted = self._sql("SELECT count(*) FROM {schema}.rag_documents")
-                    row = await (await connection.execute(counted)).fetchone()
-                self._total = row[0] if row else 0
-                self._info = info
-            return self._info
+        # One start for all who wait: were they to try one after the other, the last would wait for all.
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.create_task(self._database.limited(self._start(), _START_S))
+        return await asyncio.shield(self._starting)
+
+    async def _start(self) -> SchemaInfo:
+        await self._database.open()
+        async with self._database.connection() as connection:
+            with _schema_errors():
+                info = await migrate(connection, dimension=self._dimension, schema=self._schema)
+            counted = self._sql("SELECT count(*) FROM {schema}.rag_documents")
+            row = await (await connection.execute(counted)).fetchone()
+        self._total = row[0] if row else 0
+        self._info = info
+        return info
 
     async def _ping(self) -> None:
         await self._ready()
@@ -277,6 +292,8 @@ class SupabaseAdapter:
 def _schema_errors() -> Iterator[None]:
     try:
         yield
+    except NewerSchema as error:
+        raise StoreTooNew(str(error)) from error
     except MigrationError as error:
         raise StoreUnavailable(str(error)) from error
     except (psycopg.OperationalError, psycopg.InterfaceError):
@@ -284,5 +301,6 @@ def _schema_errors() -> Iterator[None]:
     except psycopg.Error as error:
         raise StoreUnavailable(
             f"the database schema cannot be prepared ({type(error).__name__}: {error}); the user of DATABASE_URL must "
-            "be allowed to create tables, and the extension 'vector' must be available"
+            "be allowed to create tables, or find them made and open to it (docs/supabase.md), and the extension "
+            "'vector' must be available"
         ) from error

@@ -1,0 +1,72 @@
+"""The backend as a user starts it: a process of its own, on a port of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from config.settings import BACKEND_ROOT
+
+NOBODY = "http://127.0.0.1:9"
+
+
+def launch(port: int, **variables: str) -> "subprocess.Popen[str]":
+    environment = {
+        **os.environ,
+        "ENV_FILES": "none",
+        "BACKEND_PORT": str(port),
+        "LLM_SERVICE_URL": NOBODY,
+        "LLM_MODEL": "no/such-model",
+        "LLM_OFFLINE_MODEL": "none",
+        "HF_HUB_OFFLINE": "1",
+        **variables,
+    }
+    return subprocess.Popen(
+        [sys.executable, "main.py"],
+        cwd=BACKEND_ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def backend_process(**variables: str) -> Iterator[httpx.Client]:
+    """Start the backend, wait until it is ready, and yield a client of it."""
+    port = free_port()
+    process = launch(port, **variables)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            wait_until(lambda: answers(client, "/readyz", 200), process)
+            yield client
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def answers(client: httpx.Client, path: str, status: int) -> bool:
+    try:
+        return client.get(path).status_code == status
+    except httpx.ConnectError:
+        return False
+
+
+def wait_until(holds: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert process is None or process.poll() is None, "the process ended"
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.05)
