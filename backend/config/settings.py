@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     llm_temperature: Annotated[float, _Finite] = Field(0.35, ge=0, le=2)
     llm_top_p: Annotated[float, _Finite] = Field(0.9, gt=0, le=1)
     llm_enable_thinking: bool = False
+    llm_local_idle_timeout: Annotated[float, _Finite] = Field(300.0, ge=0)
+    """Seconds without a question after which the local models give their memory back; 0: never."""
+    llm_local_max_waiting: int = Field(4, ge=0)
     huggingface_api_key: SecretStr | None = None
     hf_token: SecretStr | None = None
     hf_home: Path | None = None

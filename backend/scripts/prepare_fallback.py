@@ -12,8 +12,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from adapters.base import TechnicalError
+from adapters.local_config import EMBEDDED, config_from_settings
 from adapters.local_engine import LocalGenerator
-from adapters.local_models import EMBEDDED, config_from_settings, resolve_language_model
+from adapters.local_models import resolve_language_model
 from config.settings import settings
 
 

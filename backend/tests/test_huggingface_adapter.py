@@ -13,7 +13,8 @@ import pytest
 
 from adapters.base import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from adapters.huggingface_adapter import HuggingFaceAdapter
-from adapters.local_models import LocalModelConfig, embedding_fingerprint, resolve_embedding_model
+from adapters.local_config import LocalModelConfig
+from adapters.local_models import embedding_fingerprint, resolve_embedding_model
 from config.settings import BACKEND_ROOT
 
 pytestmark = [
@@ -97,7 +98,7 @@ async def test_both_models_may_be_wanted_for_the_first_time_at_once(cache: Path)
         "import asyncio, sys, pathlib\n"
         "from adapters.base import SamplingOptions\n"
         "from adapters.huggingface_adapter import HuggingFaceAdapter\n"
-        "from adapters.local_models import LocalModelConfig\n"
+        "from adapters.local_config import LocalModelConfig\n"
         "async def main():\n"
         "    config = LocalModelConfig(model='embedded', unpacked_cache=pathlib.Path(sys.argv[1]), timeout_s=180)\n"
         "    adapter = HuggingFaceAdapter(config)\n"
