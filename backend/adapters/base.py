@@ -7,7 +7,7 @@ might", a ``LogicalError`` means "the request itself is wrong, nobody should be 
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 ServedBy = Literal["llm_service", "local", "none"]
 Direction = Literal["es_bora", "bora_es"]
@@ -82,6 +82,15 @@ class Embedder(Protocol):
 
     async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
         """Return one vector a text, in order; raise ``TechnicalError`` or ``LogicalError``."""
+        ...
+
+
+@runtime_checkable
+class KnowsFingerprint(Protocol):
+    """An embedder that can say what its vectors compare with before it makes any."""
+
+    async def tell_fingerprint(self) -> str:
+        """Return the fingerprint; raise ``TechnicalError``."""
         ...
 
 

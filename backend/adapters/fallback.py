@@ -4,13 +4,13 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 from adapters.base import (
     ChatMessage,
     Completion,
     Embedder,
     Embeddings,
+    KnowsFingerprint,
     LanguageModel,
     RateLimited,
     SamplingOptions,
@@ -19,15 +19,6 @@ from adapters.base import (
 )
 
 logger = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class KnowsFingerprint(Protocol):
-    """An embedder that can say what its vectors compare with before it makes any."""
-
-    async def fingerprint(self) -> str:
-        """Return the fingerprint; raise ``TechnicalError``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +113,7 @@ class FallbackChain:
         if self._fingerprint is None:
             raise _incomparable(provider)
         if isinstance(provider.embedder, KnowsFingerprint):
-            fingerprint = await provider.embedder.fingerprint()
+            fingerprint = await provider.embedder.tell_fingerprint()
             if fingerprint != self._fingerprint:
                 raise _incomparable(provider)
 

@@ -102,7 +102,7 @@ class HuggingFaceAdapter:
                 elif isinstance(event, Answered):
                     yield _completion(event)
 
-    async def fingerprint(self) -> str:
+    async def tell_fingerprint(self) -> str:
         """Return the fingerprint of the local vectors without loading the model."""
         if self._fingerprint is None:
             told = await self._last("embedding", TellFingerprint, Fingerprint)

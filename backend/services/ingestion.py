@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adapters.base import Document, DocumentStore, Embedder, LogicalError, TechnicalError
+from adapters.base import Document, DocumentStore, Embedder, KnowsFingerprint, LogicalError, TechnicalError
 from services.documents import InvalidDocument, check_document
 from services.formats import read_records
 from services.vectors import BackFill, EmbedReport, OnProgress, Progress
@@ -104,7 +104,7 @@ class DocumentIngestor:
         if self._embedder is None:
             return EmbedReport(pending=(await self._store.stats(None)).pending_embeddings)
         try:
-            fingerprint = (await self._embedder.embed_texts([_PROBE])).fingerprint
+            fingerprint = await _fingerprint(self._embedder)
         except (TechnicalError, LogicalError) as error:
             logger.warning("no vectors for now: %s", error)
             return EmbedReport(pending=(await self._store.stats(None)).pending_embeddings, error=str(error))
@@ -116,6 +116,13 @@ class DocumentIngestor:
             on_progress=on_progress,
         )
         return await back_fill.run(fingerprint)
+
+
+async def _fingerprint(embedder: Embedder) -> str:
+    """Return what the vectors compare with, without making one where that can be had: it would load a model."""
+    if isinstance(embedder, KnowsFingerprint):
+        return await embedder.tell_fingerprint()
+    return (await embedder.embed_texts([_PROBE])).fingerprint
 
 
 def entries_to_documents(entries: Sequence[dict[str, Any]]) -> list[Document]:

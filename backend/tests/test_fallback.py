@@ -56,7 +56,7 @@ class Fake:
             raise self.fault
         yield Completion(self.name, "m", self.name)
 
-    async def fingerprint(self) -> str:
+    async def tell_fingerprint(self) -> str:
         return self.print
 
     async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:

@@ -75,7 +75,7 @@ async def test_vectors_are_unit_vectors_with_the_services_fingerprint(local: Hug
     assert [len(vector) for vector in result.vectors] == [384, 384]
     assert all(abs(sum(x * x for x in vector) - 1) < 1e-4 for vector in result.vectors)
     # Fixed: the LLM service computes the same, and stored vectors carry it.
-    assert result.fingerprint == await local.fingerprint() == "23202422d3773d12"
+    assert result.fingerprint == await local.tell_fingerprint() == "23202422d3773d12"
 
 
 def test_chat_completion_is_the_plans_blocking_method(local: HuggingFaceAdapter) -> None:
@@ -92,8 +92,10 @@ async def test_the_model_is_kept_unpacked_for_the_next_process(local: HuggingFac
     assert list(cache.glob("SmolLM2-135M-Instruct*/model.safetensors"))  # noqa: ASYNC240
 
 
-async def test_both_models_may_be_wanted_for_the_first_time_at_once(cache: Path) -> None:
-    # In a process of its own: model libraries break when two threads import them at once.
+async def test_both_models_may_be_wanted_for_the_first_time_at_once_and_none_is_in_the_process_that_asks(
+    cache: Path,
+) -> None:
+    # Model libraries break when two threads import them at once.
     code = (
         "import asyncio, sys, pathlib\n"
         "from adapters.base import SamplingOptions\n"
@@ -106,10 +108,15 @@ async def test_both_models_may_be_wanted_for_the_first_time_at_once(cache: Path)
         "    await asyncio.gather(ask, adapter.embed_texts(['hola']))\n"
         "    await adapter.close()\n"
         "asyncio.run(main())\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'huggingface_hub'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
     )
     command = [sys.executable, "-c", code, str(cache)]
-    process = await asyncio.create_subprocess_exec(*command, cwd=BACKEND_ROOT, env={**os.environ, "ENV_FILES": "none"})
-    assert await process.wait() == 0
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=BACKEND_ROOT, env={**os.environ, "ENV_FILES": "none"}, stdout=subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    assert (process.returncode, printed.decode().strip()) == (0, "[]")
 
 
 async def test_a_model_that_is_nowhere_is_unavailable_when_no_other_may_stand_in() -> None:
