@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import Direction, ParsedQuery, SearchHit
-from lexical.fields import near_codes, phrase_keys
+from lexical.fields import has_near_codes, phrase_keys
 from lexical.folding import normalise
 
 WHOLE_LEMMA, WHOLE_GLOSS, WHOLE_ASKED_GLOSS = 0.98, 0.93, 0.97
@@ -188,7 +188,7 @@ def one_typo_apart(left: str, right: str) -> bool:
 
     Also false for phrases that ``near_codes`` leaves out as too short or too long.
     """
-    if left == right or not near_codes(left) or not near_codes(right):
+    if left == right or abs(len(left) - len(right)) > 1 or not (has_near_codes(left) and has_near_codes(right)):
         return False
     if len(left) > len(right):
         left, right = right, left
