@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--list", action="store_true", help="only say which there are")
     command("doctor", _doctor, "say what is wrong with this machine or the configuration, and the mend", makes=False)
     ingest = command("ingest", _ingest, "load documents into the backend's database; options go after --")
-    ingest.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    ingest.add_argument("files", nargs="*", metavar="FILE", type=Path)
     text = "models of the LLM service: list, pull NAME, info NAME, remove NAME"
     models.add_arguments(command("model", models.run, text, makes=False))
     return parser

@@ -1,32 +1,32 @@
 """Load dictionaries, phrase lists, tables and texts into the backend's database.
 
-    python scripts/ingest.py FILE… [--prune] [--source NAME] [--drop-source NAME] [--no-embed] [--verbose]
+    python scripts/ingest.py FILE… [--from-table] [--prune] [--source NAME] [--drop-source NAME] [--no-embed]
 
 Loading a file again changes only what changed in it. Exit status: 0 loaded (vectors that could
 not be made now are made by the backend later), 1 the database failed or its vectors have another
-length than the embedding model's, 2 a file cannot be read, 130 interrupted.
+length than the embedding model's, 2 a file or table cannot be read, 130 interrupted.
 """
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any
 
 if __package__ in (None, ""):  # started as a file: the app's folder is where its imports start
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tqdm import tqdm
-
+from adapters.app_table import AppTable, NoSuchTable
 from adapters.base import Embedder, StoreUnavailable, WrongDimension
 from adapters.database import Dsn
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
+from scripts.progress import ProgressBars
 from services.formats import FORMATS, ParsedRecords, UnreadableFile, read_file
-from services.ingestion import DocumentIngestor, EmbedReport, IngestReport, Progress
+from services.formats.app_table import APP_TABLE, AppRow, read_app_rows
+from services.ingestion import DocumentIngestor, EmbedReport, IngestReport
 from services.sources import gone, remove
 
 if TYPE_CHECKING:
@@ -36,41 +36,6 @@ SHOWN_PROBLEMS = 20
 EMBED_CONCURRENCY = 2
 """One batch is computed while the vectors of another are stored."""
 _GO_ON = "What had been stored stays; run the same command again to go on."
-_STAGES = {"store": "documents", "embed": "vectors", "rebuild": "vectors anew, of another embedding model"}
-
-
-class ProgressBars:
-    """One bar a stage, on standard error, with rate and time left; none where that is no terminal."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[NoReturn] | None = None
-        self._stage = ""
-
-    def __call__(self, progress: Progress) -> None:
-        """Show ``progress``."""
-        if self._bar is None or self._stage != progress.stage:
-            self.close()
-            self._stage = progress.stage
-            self._bar = tqdm(
-                total=progress.total, desc=_STAGES[progress.stage], unit=" docs", file=sys.stderr, disable=None
-            )
-        bar = self._bar
-        bar.total = progress.total
-        bar.update(progress.done - bar.n)
-
-    def close(self) -> None:
-        """End the bar being shown."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from config.settings import settings
 
         asyncio.run(_ingest(parsed, settings, options))
-    except UnreadableFile as error:
+    except (UnreadableFile, NoSuchTable) as error:
         return _fail(str(error), 2)
     except StoreUnavailable as error:
         return _fail(f"{error}\n{_GO_ON}", 1)
@@ -96,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _ingest(parsed: Sequence[ParsedRecords], settings: "Settings", options: argparse.Namespace) -> None:
     async with AsyncExitStack() as stack:
-        store = await _store(settings, stack)
+        dsn = await _dsn(settings, stack)
+        if options.from_table:
+            parsed = [*parsed, await _read_table(dsn, options.from_table)]
+        store = await _store(dsn, settings, stack)
         embedder = _embedder(stack) if options.embed else None
         ingestor = DocumentIngestor(store, embedder, embed_concurrency=EMBED_CONCURRENCY)
         for name in options.drop_source:
@@ -125,15 +93,33 @@ async def _tidy(store: SupabaseAdapter, records: ParsedRecords, *, prune: bool) 
         print(f"  nothing can be read in it, so the {len(left)} documents of an earlier load stay", file=sys.stderr)
 
 
-async def _store(settings: "Settings", stack: AsyncExitStack) -> SupabaseAdapter:
+async def _read_table(dsn: Dsn, name: str) -> ParsedRecords:
+    table = AppTable(dsn, name)
+    try:
+        found = await table.rows()
+    finally:
+        await table.close()
+    return read_app_rows([_app_row(row) for row in found], name)
+
+
+def _app_row(row: Mapping[str, Any]) -> AppRow:
+    linked = {name: row[name] for name in ("metadata", "lemma", "subentry", "example") if isinstance(row[name], dict)}
+    return AppRow(row["id"], str(row["kind"]), str(row["content"] or ""), **linked)
+
+
+async def _dsn(settings: "Settings", stack: AsyncExitStack) -> Dsn:
     from config.settings import secret
 
-    dsn: Dsn | None = secret(settings.database_url)
-    if dsn is None:
-        postgres = EmbeddedPostgres(settings.data_dir)
-        stack.push_async_callback(postgres.stop)
-        await postgres.start()
-        dsn = postgres.uri
+    dsn = secret(settings.database_url)
+    if dsn is not None:
+        return dsn
+    postgres = EmbeddedPostgres(settings.data_dir)
+    stack.push_async_callback(postgres.stop)
+    await postgres.start()
+    return postgres.uri
+
+
+async def _store(dsn: Dsn, settings: "Settings", stack: AsyncExitStack) -> SupabaseAdapter:
     store = SupabaseAdapter(
         dsn,
         dimension=settings.embedding_dimension,
@@ -158,7 +144,7 @@ def _embedder(stack: AsyncExitStack) -> Embedder:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ingest.py", description="Load documents into the backend's database.")
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help=f"dictionary, phrase list, table or text: {FORMATS}"
+        "files", nargs="*", type=Path, metavar="FILE", help=f"dictionary, phrase list, table or text: {FORMATS}"
     )
     parser.add_argument(
         "--no-embed", dest="embed", action="store_false", help="make no vectors now; the backend makes them later"
@@ -172,8 +158,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--drop-source", action="append", default=[], metavar="NAME", help="remove everything loaded under this name"
     )
+    parser.add_argument(
+        "--from-table",
+        nargs="?",
+        const=APP_TABLE,
+        metavar="TABLE",
+        help=f"load the app's own table of this database as well, by default {APP_TABLE}; it is only read",
+    )
     parser.add_argument("--verbose", action="store_true", help=f"tell every problem, not only {SHOWN_PROBLEMS} a file")
     options = parser.parse_args(arguments)
+    if not options.files and not options.from_table and not options.drop_source:
+        parser.error("a file, --from-table or --drop-source is needed")
     for name in [*options.drop_source, *([] if options.source is None else [options.source])]:
         if not name.strip() or "\0" in name:
             parser.error("a source needs a name")

@@ -30,7 +30,9 @@ def test_loads_a_file_and_changes_nothing_the_second_time(database_url: str, dic
     assert count(database_url) == 50
 
 
-def test_there_is_no_progress_bar_where_nobody_watches(database_url: str, dictionary: Path) -> None:
+def test_a_short_load_says_nothing_of_its_progress_where_there_is_no_terminal(
+    database_url: str, dictionary: Path
+) -> None:
     result = ingest(database_url, dictionary, "--no-embed")
     assert result.stderr.splitlines() == [
         "  record 50: neither a dictionary entry (lemma, gloss_bora or gloss_es) nor a phrase pair"

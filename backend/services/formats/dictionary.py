@@ -32,7 +32,7 @@ def entry_drafts(record: Mapping[str, Any]) -> tuple[list[Draft], list[str]]:
         raise InvalidDocument("lemma: empty")
     drafts: list[Draft] = []
     problems: list[str] = []
-    head = _head_draft(record, direction, parent=None)
+    head = head_draft(record, direction, parent=None)
     if head is None:
         problems.append(f"'{lemma}' has no gloss; its sub-entries and examples are kept")
     else:
@@ -40,7 +40,7 @@ def entry_drafts(record: Mapping[str, Any]) -> tuple[list[Draft], list[str]]:
     problems += _examples(record, lemma, direction, drafts)
     for position, sub in enumerate(_parts(record, "subentries", problems)):
         try:
-            draft = _head_draft(sub, direction, parent=lemma)
+            draft = head_draft(sub, direction, parent=lemma)
             if draft is None:
                 problems.append(f"sub-entry {position} of '{lemma}' has no gloss")
             else:
@@ -58,7 +58,11 @@ def _direction(record: Mapping[str, Any]) -> Direction:
     return present[0]
 
 
-def _head_draft(record: Mapping[str, Any], direction: Direction, parent: str | None) -> Draft | None:
+def head_draft(record: Mapping[str, Any], direction: Direction, parent: str | None) -> Draft | None:
+    """Return an entry, or a sub-entry of ``parent``; ``None`` without a gloss.
+
+    Raises ``InvalidDocument`` when a field cannot be read or the lemma is empty.
+    """
     lemma = text_field(record, "lemma")
     gloss = text_field(record, "gloss_bora" if direction == "es_bora" else "gloss_es")
     if not fold(lemma):
@@ -91,28 +95,31 @@ def _head_draft(record: Mapping[str, Any], direction: Direction, parent: str | N
     return Draft("entry" if parent is None else "sub", "dictionary", content, metadata, key, twin)
 
 
+def example_draft(record: Mapping[str, Any], parent: str, direction: Direction) -> Draft:
+    """Return a sentence and its translation; raise ``InvalidDocument`` when a side is missing."""
+    spanish, bora = text_field(record, "es"), text_field(record, "bora")
+    if not fold(spanish) or not fold(bora):
+        raise InvalidDocument("es or bora is empty")
+    lemma, gloss = (spanish, bora) if direction == "es_bora" else (bora, spanish)
+    metadata = {
+        "lemma": lemma,
+        "gloss": gloss,
+        "pos": "",
+        "direction": direction,
+        "part": "example",
+        "parent_lemma": parent,
+    }
+    key, twin = (direction, normalise(parent)), (normalise(spanish), normalise(bora))
+    return Draft("example", "dictionary", f"{lemma} = {gloss}", metadata, key, twin)
+
+
 def _examples(record: Mapping[str, Any], parent: str, direction: Direction, drafts: list[Draft]) -> list[str]:
     problems: list[str] = []
     for position, example in enumerate(_parts(record, "examples", problems)):
         try:
-            spanish, bora = text_field(example, "es"), text_field(example, "bora")
+            drafts.append(example_draft(example, parent, direction))
         except InvalidDocument as error:
             problems.append(f"example {position} of '{parent}': {error}")
-            continue
-        if not fold(spanish) or not fold(bora):
-            problems.append(f"example {position} of '{parent}': es or bora is empty")
-            continue
-        lemma, gloss = (spanish, bora) if direction == "es_bora" else (bora, spanish)
-        metadata = {
-            "lemma": lemma,
-            "gloss": gloss,
-            "pos": "",
-            "direction": direction,
-            "part": "example",
-            "parent_lemma": parent,
-        }
-        key, twin = (direction, normalise(parent)), (normalise(spanish), normalise(bora))
-        drafts.append(Draft("example", "dictionary", f"{lemma} = {gloss}", metadata, key, twin))
     return problems
 
 

@@ -10,15 +10,17 @@ from services.formats.dictionary import entry_drafts, is_entry
 from services.formats.naming import Draft, Naming
 from services.formats.phrases import is_phrase, phrase_draft
 
+Unit = Literal["record", "line", "row"]
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A record, or a part of one, that was left out."""
 
     index: int
-    """Position in the file: of a record from 0, of a line from 1."""
+    """Position in the file: of a record from 0, of a line from 1; or the ``id`` of a table's row."""
     reason: str
-    unit: Literal["record", "line"] = "record"
+    unit: Unit = "record"
 
     def __str__(self) -> str:
         return f"{self.unit} {self.index}: {self.reason}"
@@ -45,7 +47,7 @@ class ParsedRecords:
 class RecordCollector:
     """Turns the records of one file into documents, one record at a time."""
 
-    def __init__(self, source: str = "", unit: Literal["record", "line"] = "record") -> None:
+    def __init__(self, source: str = "", unit: Unit = "record") -> None:
         self.parsed = ParsedRecords(source)
         self._unit = unit
         self._naming = Naming(source)

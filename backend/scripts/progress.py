@@ -1,0 +1,83 @@
+"""How far a load is: bars on a terminal, a line now and then where there is none."""
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import NoReturn, Self, TextIO
+
+from tqdm import tqdm
+
+from services.ingestion import Progress
+
+LINE_EVERY_S = 10.0
+_STAGES = {"store": "documents", "embed": "vectors", "rebuild": "vectors anew, of another embedding model"}
+
+
+class ProgressBars:
+    """Tells each stage's progress with rate and time left.
+
+    On a terminal as one bar a stage; elsewhere, as in a log, as a line every ``every_s`` seconds,
+    so that what is done sooner says nothing.
+
+    Args:
+        out: where to; standard error by default.
+        every_s: between two lines, in seconds.
+        clock: seconds that only go up.
+
+    """
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        *,
+        every_s: float = LINE_EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._out = out or sys.stderr
+        self._every_s = every_s
+        self._clock = clock
+        self._bar: tqdm[NoReturn] | None = None
+        self._stage = ""
+        self._began = self._said = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Show ``progress``."""
+        if self._stage != progress.stage:
+            self.close()
+            self._stage = progress.stage
+            self._began = self._said = self._clock()
+        if self._out.isatty():
+            self._draw(progress)
+        elif self._clock() - self._said >= self._every_s:
+            self._said = self._clock()
+            print(self._line(progress), file=self._out, flush=True)
+
+    def close(self) -> None:
+        """End the bar being shown."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _draw(self, progress: Progress) -> None:
+        if self._bar is None:
+            self._bar = tqdm(total=progress.total, desc=_STAGES[progress.stage], unit=" docs", file=self._out)
+        self._bar.total = progress.total
+        self._bar.update(progress.done - self._bar.n)
+
+    def _line(self, progress: Progress) -> str:
+        rate = progress.done / max(self._clock() - self._began, 1e-9)
+        left_s = (progress.total - progress.done) / rate if rate else 0.0
+        share = 100 * progress.done // max(progress.total, 1)
+        return (
+            f"{_STAGES[progress.stage]}: {progress.done} of {progress.total} ({share}%), "
+            f"{rate:.0f} docs/s, {left_s:.0f} s left"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
