@@ -82,25 +82,26 @@ class Endpoints:
 
     One whose circuit is open is left out. One that is due for its trial gets the next call, once;
     then those that are ready come before those that asked for a pause, then the one with the fewest
-    calls under way, in turns.
+    calls under way, in turns: those of each kind of call by themselves, since a question is two
+    calls of two kinds, and one address would get all of a kind.
     """
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = tuple(endpoints)
-        self._turn = 0
+        self._turns: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints)
 
-    def choose(self, avoid: Collection[Endpoint] = ()) -> tuple[Endpoint, Permit]:
+    def choose(self, avoid: Collection[Endpoint] = (), kind: str = "") -> tuple[Endpoint, Permit]:
         """Return an address and the right to call it, one of ``avoid`` only when there is no other."""
-        count = len(self._endpoints)
-        in_turn = [self._endpoints[(self._turn + step) % count] for step in range(count)]
+        count, turn = len(self._endpoints), self._turns.get(kind, 0)
+        in_turn = [self._endpoints[(turn + step) % count] for step in range(count)]
         admitting = [endpoint for endpoint in in_turn if endpoint.circuit.would_admit]
         for endpoint in sorted(admitting, key=lambda each: self._rank(each, avoid)):
             permit = endpoint.circuit.admit()
             if permit is not None:
-                self._turn = (self._endpoints.index(endpoint) + 1) % count
+                self._turns[kind] = (self._endpoints.index(endpoint) + 1) % count
                 return endpoint, permit
         raise CircuitOpen(min(endpoint.circuit.opens_in_s for endpoint in self._endpoints))
 

@@ -23,12 +23,14 @@ class Attempts:
         config: ServiceConfig,
         endpoints: Endpoints,
         budget: RetryBudget,
+        kind: str = "",
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.deadline = Deadline(config.timeout_s)
         self._config = config
         self._endpoints = endpoints
         self._budget = budget
+        self._kind = kind
         self._jitter = jitter
         self._failed: list[Endpoint] = []
         self._retries = 0
@@ -36,7 +38,7 @@ class Attempts:
 
     def next(self) -> tuple[Endpoint, Permit]:
         """Return whom to ask now; raise ``CircuitOpen``."""
-        return self._endpoints.choose(self._failed)
+        return self._endpoints.choose(self._failed, self._kind)
 
     async def after(self, fault: TechnicalError, endpoint: Endpoint) -> None:
         """Return when the call may be tried again; raise ``fault`` when it may not."""

@@ -66,7 +66,7 @@ class ServiceTransport:
         self, path: str, payload: Mapping[str, Any], request_id: str | None, parse: Callable[[dict[str, Any]], T]
     ) -> T:
         """Return the parsed answer; raise ``TechnicalError`` or ``LogicalError``."""
-        call, attempts = _Call(path, payload, request_id), self._attempts()
+        call, attempts = _Call(path, payload, request_id), self._attempts(path)
         while True:
             endpoint, permit = attempts.next()
             try:
@@ -79,7 +79,7 @@ class ServiceTransport:
         self, path: str, payload: Mapping[str, Any], request_id: str | None
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the events of a stream that ends with ``[DONE]``; anything else is a ``TechnicalError``."""
-        call, attempts = _Call(path, payload, request_id), self._attempts()
+        call, attempts = _Call(path, payload, request_id), self._attempts(path)
         begun = False
         while True:
             endpoint, permit = attempts.next()
@@ -101,10 +101,10 @@ class ServiceTransport:
                     raise
                 await attempts.after(fault, endpoint)
 
-    def _attempts(self) -> Attempts:
+    def _attempts(self, path: str) -> Attempts:
         if not self.config.enabled:
             raise Disabled
-        return Attempts(self.config, self.endpoints, self.budget)
+        return Attempts(self.config, self.endpoints, self.budget, path)
 
     @asynccontextmanager
     async def _open(

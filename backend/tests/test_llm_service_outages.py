@@ -188,6 +188,19 @@ async def test_an_address_that_dies_under_load_costs_no_answer(
     assert await asyncio.gather(*callers) == ["answered"] * 16
 
 
+async def test_questions_one_after_the_other_are_answered_in_turns_though_each_has_its_vector_made_first(
+    service: RawService, other: RawService, make: Make
+) -> None:
+    both = b'{"answer": "a", "model": "m", "tokens_generated": 1, "embeddings": [[1.0]], "fingerprint": "f"}'
+    service.answer = other.answer = http("200 OK", both, "Content-Type: application/json")
+    adapter = make(service, other, dimension=1)
+    for _ in range(4):
+        await adapter.embed(["perro"])
+        await adapter.generate(MESSAGES)
+    asked = [each.requests.count("POST /api/llm/generate") for each in (service, other)]
+    assert asked == [2, 2]
+
+
 async def test_the_address_with_fewer_calls_under_way_is_asked(
     service: RawService, other: RawService, make: Make
 ) -> None:
