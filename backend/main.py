@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
     app.include_router(rag_router.router)
     app.include_router(ops_router.router)
     app.include_router(pages.docs_router("openapi.json"))
-    pages.mount_pages(app, BACKEND_ROOT / "web")
+    pages.mount_pages(app, BACKEND_ROOT / "web", settings.page_suggestions)
     api_description.install(app, asks_for_key=bool(secret(settings.backend_api_key)))
     return app
 

@@ -88,6 +88,13 @@ class Settings(BaseSettings):
     rag_top_k: int = Field(5, ge=1, le=50)
     rag_max_new_tokens: int = Field(96, ge=1)
     """Upper bound of an answer on top of ``llm_max_new_tokens``: one short sentence is asked for."""
+    page_suggestions: Annotated[list[str], NoDecode] = [
+        "¿Cómo se dice perro en bora?",
+        "¿Cómo se dice agua en bora?",
+        "¿Qué significa nuhba en español?",
+        "¿Cómo se dice cantar en bora?",
+    ]
+    """Questions that the page offers to begin with; the sample lexicon answers these."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -97,6 +104,13 @@ class Settings(BaseSettings):
         if value.lstrip().startswith("["):
             return json.loads(value)
         return [origin.strip() for origin in value.split(",") if origin.strip()]
+
+    @field_validator("page_suggestions", mode="before")
+    @classmethod
+    def _split_suggestions(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return [text.strip() for text in value.split("|") if text.strip()]
 
     @field_validator("llm_service_url")
     @classmethod

@@ -1,11 +1,12 @@
 """The chat page, and an API documentation that needs no internet."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import fastapi_offline
 from fastapi import APIRouter, FastAPI
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
@@ -33,8 +34,24 @@ def docs_router(openapi_url: str) -> APIRouter:
     return router
 
 
-def mount_pages(app: FastAPI, web: Path) -> None:
-    """Serve Swagger's assets, and the page at ``/`` for what no route knows: the routes' own 405 stays."""
+def _page_router(suggestions: Sequence[str]) -> APIRouter:
+    """Return ``/page.json``: what the page shows that is configured and no secret, the questions to start with."""
+    router = APIRouter(include_in_schema=False)
+    content = {"suggestions": list(suggestions)}
+
+    @router.get("/page.json")
+    async def page() -> JSONResponse:
+        return JSONResponse(content, headers={"Cache-Control": "no-cache"})
+
+    return router
+
+
+def mount_pages(app: FastAPI, web: Path, suggestions: Sequence[str] = ()) -> None:
+    """Serve Swagger's assets, and the page at ``/`` for what no route knows: the routes' own 405 stays.
+
+    ``suggestions`` are the questions that the page offers to begin with.
+    """
+    app.include_router(_page_router(suggestions))
     app.mount("/docs/assets", StaticFiles(directory=str(_ASSETS)), name="docs-assets")
     if (web / "index.html").is_file():
         app.frontend("/", directory=web, fallback=None)

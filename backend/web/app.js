@@ -1,66 +1,70 @@
-// The conversation: what was asked, what is under way, and what the buttons do.
+// The page's course: a question goes out, its answer comes in, and what the buttons do.
 
+import { askForKey, isAskingForKey, key } from "./access.js";
+import { announce } from "./announcer.js";
+import { AnswerView, questionView } from "./answer_view.js";
+import { hideBanner, showBanner } from "./banner.js";
+import { startComposer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { make, makeButton } from "./dom.js";
+import { bringIntoView, isFollowed } from "./scroll.js";
 import { AskError, ask } from "./stream.js";
-import { AnswerView, make, questionView } from "./view.js";
-import { SUGGESTIONS, degradedText, problemText } from "./words.js";
+import { degradedText, outageText, problemText } from "./words.js";
 
-const HISTORY_MESSAGES = 8;
-const HISTORY_CHARACTERS = 2000;
-const KEY_NAME = "mentor-bora-key";
-
-const at = (id) => document.getElementById(id);
-const [log, form, field, send, stop, banner] = ["log", "form", "question", "send", "stop", "banner"].map(at);
-const [welcome, restart, announcer, keyDialog] = ["welcome", "restart", "announcer", "key-dialog"].map(at);
-
-/** @type {{role: string, content: string}[]} */
-let history = [];
+const [log, send, stop, welcome, restart] = ["log", "send", "stop", "welcome", "restart"].map((id) =>
+  document.getElementById(id),
+);
+const conversation = new Conversation();
 /** @type {AbortController | null} */
 let running = null;
 
-async function submit(query) {
-  if (running || query === "") return;
-  welcome.hidden = true;
-  restart.hidden = false;
+/** Take a question on, unless one is under way. */
+function submit(query) {
+  if (running) return false;
+  setBegun(true);
   log.append(questionView(query));
-  await reply(query);
+  void reply(query);
+  return true;
 }
 
 async function reply(query) {
-  const view = new AnswerView();
+  const view = new AnswerView(query);
   const mine = new AbortController();
   running = mine;
   setBusy(true);
+  announce("Buscando en el diccionario…");
   log.append(view.element);
-  view.element.scrollIntoView({ block: "end" });
+  bringIntoView(view.element);
   const started = performance.now();
   try {
-    const answer = await follow(query, view, mine.signal);
+    const answer = await receive(query, view, mine.signal);
+    const followed = isFollowed(view.element);
     view.finish(answer, performance.now() - started, copyText);
-    remember(query, answer.answer);
-    showBanner(answer);
-    announce(answer.answer);
+    if (followed) bringIntoView(view.element);
+    conversation.add({ query, answer });
+    announce(...view.body.childNodes);
+    if (answer.degraded) showBanner("model", degradedText(answer));
+    else hideBanner();
   } catch (error) {
-    recover(error, view, query);
+    // After "Nueva conversación" nobody is left to tell.
+    if (running === mine) recover(error, view, query);
   } finally {
-    // A new conversation may have begun meanwhile; then the buttons are no longer ours.
     if (running === mine) {
       running = null;
       setBusy(false);
     }
-    keepInView();
   }
 }
 
 /** Show the stream as it comes and return the whole answer. */
-async function follow(query, view, signal) {
+async function receive(query, view, signal) {
   let answer = null;
-  const key = sessionStorage.getItem(KEY_NAME) ?? "";
-  for await (const event of ask({ query, history: recent() }, { key, signal })) {
-    const following = nearBottom();
+  for await (const event of ask({ query, history: conversation.history() }, { key: key(), signal })) {
+    const followed = isFollowed(view.element);
     if (typeof event.answer === "string") answer = event;
     else if (typeof event.delta === "string") view.add(event.delta);
     else if (Array.isArray(event.sources)) view.showSources(event.sources);
-    if (following) keepInView();
+    if (followed) bringIntoView(view.element);
   }
   if (!answer) throw new AskError("interrupted");
   return answer;
@@ -69,51 +73,30 @@ async function follow(query, view, signal) {
 function recover(error, view, query) {
   if (error.name === "AbortError") {
     view.halt();
+    conversation.add({ query, partial: view.text });
     announce("Respuesta detenida.");
     return;
   }
-  const problem = error instanceof AskError ? error : new AskError("interrupted");
+  const problem = error instanceof AskError ? error : new AskError("page");
   if (!(error instanceof AskError)) console.error(error);
   const again = () => {
+    if (running) return;
     view.element.remove();
-    field.focus();
+    document.getElementById("question").focus();
     void reply(query);
   };
   view.fail(problemText(problem), problem.requestId, again);
-  if (problem.type === "unauthorized" || problem.status === 401) askForKey(again);
+  bringIntoView(view.element);
+  // The notice is an alert, and speaks for itself.
+  announce("");
+  const outage = outageText(problem);
+  if (outage) showBanner("server", outage);
+  if (problem.status === 401) askForKey(again);
 }
 
-function askForKey(again) {
-  const refused = sessionStorage.getItem(KEY_NAME) !== null;
-  sessionStorage.removeItem(KEY_NAME);
-  at("key-text").textContent = refused
-    ? "El servidor no aceptó esa clave. Escríbela de nuevo."
-    : "Este servidor pide una clave de acceso. Se guarda solo hasta que cierres esta pestaña.";
-  at("key-form").onsubmit = () => {
-    sessionStorage.setItem(KEY_NAME, at("key").value.trim());
-    at("key-form").reset();
-    again();
-  };
-  keyDialog.showModal();
-}
-
-function recent() {
-  return history.slice(-HISTORY_MESSAGES);
-}
-
-function remember(query, answer) {
-  for (const [role, content] of [["user", query], ["assistant", answer]]) {
-    history.push({ role, content: content.slice(0, HISTORY_CHARACTERS) });
-  }
-}
-
-function showBanner(answer) {
-  banner.hidden = !answer.degraded;
-  banner.textContent = answer.degraded ? degradedText(answer) : "";
-}
-
-function announce(text) {
-  announcer.textContent = text;
+function setBegun(begun) {
+  welcome.hidden = begun;
+  restart.hidden = !begun;
 }
 
 function setBusy(busy) {
@@ -122,27 +105,18 @@ function setBusy(busy) {
   send.hidden = busy;
   stop.hidden = !busy;
   if (held) field.focus();
-  if (busy) announce("Buscando en el diccionario…");
 }
 
-function nearBottom() {
-  const page = document.documentElement;
-  return page.scrollHeight - page.scrollTop - page.clientHeight < 160;
-}
-
-function keepInView() {
-  window.scrollTo({ top: document.documentElement.scrollHeight });
-}
-
-function fitField() {
-  field.style.height = "auto";
-  field.style.height = `${field.scrollHeight}px`;
-}
-
-function insertLetter(letter) {
-  field.setRangeText(letter, field.selectionStart, field.selectionEnd, "end");
+function startOver() {
+  running?.abort();
+  running = null;
+  setBusy(false);
+  conversation.clear();
+  log.replaceChildren();
+  hideBanner();
+  setBegun(false);
+  announce("Conversación nueva.");
   field.focus();
-  fitField();
 }
 
 async function copyText(button, text) {
@@ -157,49 +131,42 @@ async function copyText(button, text) {
   setTimeout(() => (button.textContent = "Copiar"), 2000);
 }
 
-function startOver() {
-  running?.abort();
-  running = null;
-  setBusy(false);
-  history = [];
-  log.replaceChildren();
-  banner.hidden = true;
-  welcome.hidden = false;
-  restart.hidden = true;
-  announce("Conversación nueva.");
-  field.focus();
+/** Show again what was said before the page was loaded anew. */
+function restore() {
+  for (const { query, answer, partial } of conversation.turns) {
+    const view = new AnswerView(query);
+    log.append(questionView(query), view.element);
+    if (answer) view.finish(answer, 0, copyText);
+    else view.halt(partial);
+  }
+  setBegun(conversation.turns.length > 0);
+  if (log.lastElementChild) bringIntoView(log.lastElementChild);
 }
 
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const query = field.value.trim();
-  if (running || query === "") return;
-  field.value = "";
-  fitField();
-  void submit(query);
-});
-field.addEventListener("input", fitField);
-field.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-    event.preventDefault();
-    form.requestSubmit();
-  }
-});
+async function suggest() {
+  const response = await fetch(new URL("page.json", document.baseURI));
+  if (!response.ok) return;
+  const { suggestions } = await response.json();
+  const buttons = suggestions.map((text) =>
+    makeButton(
+      text,
+      () => {
+        field.focus();
+        submit(text);
+      },
+      "suggestion",
+    ),
+  );
+  document.getElementById("suggestions").replaceChildren(...buttons.map((button) => make("li", {}, button)));
+}
+
+const field = startComposer({ onSend: submit });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !keyDialog.open) running?.abort();
+  if (event.key === "Escape" && !isAskingForKey()) running?.abort();
 });
 stop.addEventListener("click", () => running?.abort());
 restart.addEventListener("click", startOver);
-at("key-cancel").addEventListener("click", () => keyDialog.close());
-for (const button of document.querySelectorAll("[data-letter]")) {
-  button.addEventListener("click", () => insertLetter(button.dataset.letter));
-}
-for (const text of SUGGESTIONS) {
-  const button = make("button", { type: "button", class: "suggestion" }, text);
-  button.addEventListener("click", () => {
-    field.focus();
-    void submit(text);
-  });
-  at("suggestions").append(make("li", {}, button));
-}
-field.focus();
+restore();
+field.focus({ preventScroll: true });
+// Without suggestions the page works as well.
+suggest().catch(() => {});

@@ -1,0 +1,65 @@
+"""The page in a browser's tab, with the words for what a reader does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+
+@dataclass
+class Tab:
+    """A tab that remembers its requests and everything the browser complained of (its policy's breaches too)."""
+
+    page: Page
+    origin: str
+    requests: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    expects_failures: bool = False
+    """The test makes requests fail, which Chromium itself reports."""
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", lambda message: self._note(message.type, message.text))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.faults.append(text)
+
+    def elsewhere(self) -> list[str]:
+        """The requests that went to another server."""
+        return [url for url in self.requests if not url.startswith(self.origin + "/")]
+
+    @property
+    def box(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Tu pregunta")
+
+    @property
+    def banner(self) -> Locator:
+        return self.page.locator("#banner")
+
+    @property
+    def last(self) -> Locator:
+        """The newest answer."""
+        return self.page.get_by_role("article", name="Respuesta").last
+
+    def ask(self, text: str) -> Locator:
+        """Type a question, send it with Enter, and return its answer."""
+        before = self.page.get_by_role("article", name="Respuesta").count()
+        self.box.fill(text)
+        self.page.keyboard.press("Enter")
+        return self.page.get_by_role("article", name="Respuesta").nth(before)
+
+    def ask_and_wait(self, text: str) -> Locator:
+        """Ask, and wait for the whole answer."""
+        answer = self.ask(text)
+        answer.locator(".facts").wait_for(timeout=60_000)
+        return answer
+
+
+OpenTab = Callable[..., Tab]
+"""Opens the page at a URL; further arguments are those of a browser's context."""

@@ -1,0 +1,63 @@
+"""Whatever a document or a question holds is text to the page, and nothing leaves the page's own server."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from page_apps import Apps
+from page_tab import Tab
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = sync_api.expect
+pytest_plugins = ["page_browser"]
+pytestmark = pytest.mark.browser
+
+HACK = "document.title='hacked'"
+SCRIPT = f"<script>{HACK}</script>"
+IMAGE = f'<img src="/x.png" onerror="{HACK}">'
+LINK = f'<a href="javascript:{HACK}">pulsa</a> [pulsa](javascript:{HACK})'
+BIDI = "\u202eodrazolliug\u202c\u2066\u200f"
+BIDI_CONTROLS = "\u202e\u202c\u2066\u200f"
+
+
+@pytest.fixture(scope="module")
+def apps_with_traps(apps: Apps) -> Apps:
+    pair = {"lemma": "guillorazo", "gloss": f"{SCRIPT} {IMAGE}", "pos": f"<b>{IMAGE}</b>", "direction": "es_bora"}
+    apps.add_documents(
+        {"id": "trap-pair", "kind": "dictionary", "content": f"guillorazo: {IMAGE}", "metadata": pair},
+        {"id": "trap-text", "kind": "text", "content": f"El guillorazo {SCRIPT} {IMAGE} {LINK} {BIDI} canta."},
+    )
+    return apps
+
+
+def test_markup_in_documents_stays_text_now_and_after_a_reload(tab: Tab, apps_with_traps: Apps) -> None:
+    answer = tab.ask_and_wait("guillorazo")
+    for _ in range(2):
+        expect(answer.locator(".gloss").first).to_have_text(f"{SCRIPT} {IMAGE}")
+        text = answer.get_by_role("listitem").filter(has_text="canta").locator(".content")
+        expect(text).to_contain_text(f"El guillorazo {SCRIPT} {IMAGE} {LINK}")
+        expect(text.locator("mark")).to_have_text(["guillorazo"])
+        assert tab.page.locator("#log").locator("script, img, a, [onerror], [style*=url]").count() == 0
+        assert not set(BIDI_CONTROLS) & set(tab.page.locator("#log").inner_text())
+        assert tab.page.title() == "Mentor de bora"
+        tab.page.reload()
+        answer = tab.last
+    assert not [url for url in tab.requests if "x.png" in url]
+
+
+def test_markup_in_a_question_stays_text(tab: Tab) -> None:
+    question = f"perro {IMAGE}{SCRIPT}"
+    tab.ask_and_wait(question)
+    expect(tab.page.get_by_role("article", name="Tu pregunta")).to_have_text(question)
+    assert tab.page.locator("#log").locator("script, img").count() == 0
+    assert tab.page.title() == "Mentor de bora"
+
+
+def test_the_policy_admits_nothing_inline_and_nobody_else(tab: Tab, apps: Apps) -> None:
+    policy = httpx.get(apps.backend.url).headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    tab.ask_and_wait("perro")
+    paths = {url.removeprefix(tab.origin) for url in tab.requests}
+    assert {"/", "/app.js", "/page.json", "/api/rag/query"} <= paths
