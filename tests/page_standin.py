@@ -26,7 +26,8 @@ from conftest import free_port, wait_until
 WEB = Path(__file__).parents[1] / "backend" / "web"
 CSP = "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 DOG = {"lemma": "perro", "gloss": "oohííbye", "pos": "m.", "direction": "es_bora"}
-SOURCE = {"id": "d1", "kind": "dictionary", "content": "perro: oohííbye", "score": 1.0, "metadata": DOG}
+PLAIN = {"id": "d1", "kind": "dictionary", "content": "perro: oohííbye", "score": 1.0}
+SOURCE = {**PLAIN, "matched_on": ["lemma"], "metadata": DOG}
 TRAP = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
 FINAL: dict[str, Any] = {
     "answer": "Perro se dice oohííbye.",

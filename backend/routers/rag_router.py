@@ -24,7 +24,6 @@ from schemas.rag import (
     QueryRequest,
     QueryResponse,
     SearchResponse,
-    SearchResult,
     Source,
     StatsResponse,
     Text,
@@ -82,7 +81,7 @@ async def search(
     work = services.rag.search(q, top_k, request_id=request_id)
     retrieval = await while_client_waits(request, work, timeout_s)
     took_ms = round((time.monotonic() - started) * 1000, 1)
-    return SearchResponse(results=[_result(hit) for hit in retrieval.hits], took_ms=took_ms)
+    return SearchResponse(results=[_source(hit) for hit in retrieval.hits], took_ms=took_ms)
 
 
 @router.post(
@@ -197,11 +196,14 @@ def _response(answer: RagAnswer, request_id: str) -> QueryResponse:
 
 
 def _source(hit: SearchHit) -> Source:
-    return Source(id=hit.id, kind=hit.kind, content=hit.content, score=hit.score, metadata=dict(hit.metadata))
-
-
-def _result(hit: SearchHit) -> SearchResult:
-    return SearchResult(**_source(hit).model_dump(), matched_on=list(hit.matched_on))
+    return Source(
+        id=hit.id,
+        kind=hit.kind,
+        content=hit.content,
+        score=hit.score,
+        matched_on=list(hit.matched_on),
+        metadata=dict(hit.metadata),
+    )
 
 
 def _history(body: QueryRequest) -> list[ChatMessage]:

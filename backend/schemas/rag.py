@@ -68,12 +68,13 @@ class QueryRequest(_Wire):
 
 
 class Source(_Wire):
-    """A document that an answer rests on."""
+    """A document that was found, and on what: the strongest reason first."""
 
     id: str
     kind: str
     content: str
     score: float
+    matched_on: list[str]
     metadata: dict[str, Any]
 
 
@@ -92,6 +93,7 @@ class QueryResponse(_Wire):
                             "kind": "dictionary",
                             "content": "perro: oohííbye",
                             "score": 1.0,
+                            "matched_on": ["lemma"],
                             "metadata": {"lemma": "perro", "gloss": "oohííbye", "direction": "es_bora"},
                         }
                     ],
@@ -127,16 +129,10 @@ class TextEvent(_Wire):
     delta: str
 
 
-class SearchResult(Source):
-    """A document that was found, and on what."""
-
-    matched_on: list[str]
-
-
 class SearchResponse(_Wire):
     """What was found, best first."""
 
-    results: list[SearchResult]
+    results: list[Source]
     took_ms: float
 
 

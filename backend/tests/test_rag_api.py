@@ -66,7 +66,7 @@ def test_a_question_is_answered_by_the_service_from_the_dictionary(
     assert (answer["answer_mode"], answer["served_by"], answer["degraded"]) == ("generated", "llm_service", False)
     assert answer["model"] == "fake-model"
     assert any(WORD in source["content"] for source in answer["sources"])
-    assert {"id", "kind", "content", "score", "metadata"} == set(answer["sources"][0])
+    assert {"id", "kind", "content", "score", "matched_on", "metadata"} == set(answer["sources"][0])
     assert answer["timings"]["total_ms"] > 0
     sent = next(call for call in service.calls if call["path"] == "generate")
     assert WORD in sent["body"]["messages"][-1]["content"]
