@@ -36,13 +36,12 @@ from adapters.llm_service_config import ServiceConfig
 from adapters.search_sql import search_parameters, search_query, search_settings
 from adapters.supabase_adapter import SupabaseAdapter
 from bench import program
+from bench.embedding_service import embedding_service
 from bench.figures import Figure
 from bench.filled_postgres import fill
 from bench.invented_dictionary import InventedDictionary
 from bench.loadgen import percentile
-from bench.processes import Service, free_port
 from bench.search_questions import timed_questions
-from devtools.layout import Workspace
 from services.formats import read_records
 from services.query_parser import parse_query
 from services.retrieval import Retrieval, Retriever
@@ -97,15 +96,8 @@ async def _embedder(made_up: bool) -> AsyncIterator[Embedder]:
     if made_up:
         yield MadeUp()
         return
-    port = free_port()
-    # Only the embedder is asked: the language model is one without weights.
-    variables = {"LLM_BACKEND": "fake", "EMBEDDING_MODEL": "embedded", "LLM_SERVICE_PORT": str(port)}
-    app = Workspace(ROOT).llm_service
-    with Service(
-        "llm_service", (app.python, "main.py"), app.folder, {**variables, "LOG_LEVEL": "WARNING"}, port
-    ) as service:
-        await asyncio.to_thread(service.wait_for, "/readyz")
-        adapter = LLMServiceAdapter(ServiceConfig(urls=(f"http://127.0.0.1:{port}",)))
+    with embedding_service() as url:
+        adapter = LLMServiceAdapter(ServiceConfig(urls=(url,)))
         try:
             yield adapter
         finally:

@@ -9,7 +9,7 @@ from adapters.base import ParsedQuery
 from adapters.migrations import SchemaInfo
 from lexical.fields import near_codes
 from lexical.folding import fold, normalise
-from lexical.ranking import key_forms
+from lexical.asked import whole_forms, windows
 
 EXACT_LIMIT, NEAR_LIMIT, VECTOR_LIMIT = 100, 60, 40
 WORD_LIMIT, HEAD_LIMIT, TOGETHER_LIMIT = 80, 40, 40
@@ -67,8 +67,11 @@ queries AS MATERIALIZED (
         max(documents) > {max_ranked} AS crowded, count(*) > 1 AS several
     FROM by_rarity
 ),
-lemma_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE lemma_keys && %(forms)s::text[]),
-gloss_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE gloss_keys && %(forms)s::text[]),
+lemma_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE lemma_keys && %(whole)s::text[]),
+gloss_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE gloss_keys && %(whole)s::text[]),
+part_rows AS MATERIALIZED (
+    SELECT id FROM {schema}.rag_documents WHERE lemma_keys && %(parts)s::text[] OR gloss_keys && %(parts)s::text[]
+),
 near_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE near_keys && %(near)s::integer[]),
 near_term_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE near_keys && %(near_terms)s::integer[]),
 word_rows AS MATERIALIZED (SELECT id, words FROM {schema}.rag_documents, queries WHERE words @@ rare_terms),
@@ -94,6 +97,7 @@ heads AS (
 candidates AS (
     (SELECT id FROM lemma_rows LIMIT {exact_limit})
     UNION (SELECT id FROM gloss_rows LIMIT {exact_limit})
+    UNION (SELECT id FROM part_rows LIMIT {near_limit})
     UNION (SELECT id FROM near_rows LIMIT {near_limit})
     UNION (SELECT id FROM near_term_rows LIMIT {near_limit})
     UNION SELECT id FROM worded UNION SELECT id FROM together UNION SELECT id FROM heads {with_nearest}
@@ -163,14 +167,15 @@ def search_parameters(query: ParsedQuery, vector: Sequence[float] | None, finger
     """Return the parameters of ``search_statement`` for one question."""
     spelled = {fold(word): word for word in normalise(query.original[:_MAX_SPELLED_CHARS]).split()}
     terms = list(query.terms)
-    forms = key_forms(query.phrase)
-    near = {code for form in forms for code in near_codes(form)}
+    whole = whole_forms(query)
+    near = {code for form in whole for code in near_codes(form)}
     long_terms = [term for term in terms if len(term) >= _NEAR_TERM_MIN_CHARS][:_MAX_NEAR_TERMS]
     near_terms = {code for term in long_terms for code in near_codes(term)} - near
     return {
         "folded": terms,
         "accented": [spelled.get(term, term) for term in terms],
-        "forms": forms,
+        "whole": whole,
+        "parts": windows(query),
         "direction": query.direction,
         "near": sorted(near),
         "near_terms": sorted(near_terms),

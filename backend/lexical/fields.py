@@ -87,15 +87,10 @@ def near_codes(key: str) -> list[int]:
     a code (the deletion neighbourhood of the symmetric-delete method). Too short a word has
     too many neighbours, too long a phrase is no word: both have none.
     """
-    if not has_near_codes(key):
+    if not NEAR_MIN_CHARS <= len(key) <= NEAR_MAX_CHARS:
         return []
     forms = {key} | {key[:i] + key[i + 1 :] for i in range(len(key))}
     return sorted(zlib.crc32(form.encode()) - 2**31 for form in forms)
-
-
-def has_near_codes(key: str) -> bool:
-    """Return whether ``key`` is neither too short nor too long to be found in spite of a typo."""
-    return NEAR_MIN_CHARS <= len(key) <= NEAR_MAX_CHARS
 
 
 def expand_variant(lemma: str, variant: str) -> str:

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import Direction, ParsedQuery, SearchHit
-from lexical.fields import has_near_codes, phrase_keys
+from lexical.asked import Asked, asked
+from lexical.fields import phrase_keys
 from lexical.folding import normalise
+from lexical.typos import one_typo_apart
 
 WHOLE_LEMMA, WHOLE_GLOSS, WHOLE_ASKED_GLOSS = 0.98, 0.93, 0.97
 LATER_SENSE = 0.01
 STEMMED_LEMMA = 0.82
 INSIDE_LEMMA, INSIDE_GLOSS, INSIDE_TEXT, INSIDE_SPAN = 0.68, 0.64, 0.45, 0.12
 TYPO_LEMMA, TYPO_GLOSS, TYPO_TERM = 0.78, 0.76, 0.60
+WINDOW_BASE, WINDOW_SPAN = 0.58, 0.10
 WORDS_BASE, WORDS_SPAN = 0.15, 0.42
 VECTOR_SPAN = 0.40
 MIN_SIMILARITY = 0.30
@@ -25,10 +28,8 @@ OTHER_LANGUAGE = 0.10
 SAME_SPELLING = 0.02
 VECTOR_TIE_BREAK = 0.01
 SUBENTRY_TIE_BREAK = 0.005
-SPELLED_MAX_WORDS, SPELLED_MAX_CHARS = 12, 500
 FIELD_WEIGHTS = {"a": 1.0, "b": 0.8, "c": 0.45, "": 0.0}
 
-_ARTICLES = ("el ", "la ", "los ", "las ", "un ", "una ", "unos ", "unas ", "a ", "al ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,6 @@ class _Evidence:
     matched_on: str
 
 
-def key_forms(phrase: str) -> list[str]:
-    """Return the phrase and, where it starts with an article, the phrase without it."""
-    forms = [phrase] if phrase else []
-    forms += [phrase[len(article) :] for article in _ARTICLES if phrase.startswith(article)]
-    return forms
-
-
 def rank(query: ParsedQuery, candidates: Sequence[Candidate], total: int, top_k: int) -> list[SearchHit]:
     """Return the best ``top_k`` candidates with their scores and reasons.
 
@@ -76,11 +70,10 @@ def rank(query: ParsedQuery, candidates: Sequence[Candidate], total: int, top_k:
         top_k: how many to return at most.
 
     """
-    forms = key_forms(query.phrase)
-    spelled = _spelled(query)
+    question = asked(query, total)
     ranked = []
     for candidate in candidates:
-        evidence = _evidence(query, forms, spelled, candidate, total)
+        evidence = _evidence(question, candidate)
         if evidence:
             best = max(item.score for item in evidence)
             tie_break = VECTOR_TIE_BREAK * max(candidate.similarity or 0.0, 0.0)
@@ -95,14 +88,16 @@ def rank(query: ParsedQuery, candidates: Sequence[Candidate], total: int, top_k:
     ]
 
 
-def _evidence(query: ParsedQuery, forms: list[str], spelled: str, candidate: Candidate, total: int) -> list[_Evidence]:
+def _evidence(question: Asked, candidate: Candidate) -> list[_Evidence]:
+    query = question.query
     found = [
-        *_whole(query.direction, forms, spelled, candidate),
-        *_inside(query.direction, forms, candidate),
-        *_words(query, candidate, total),
+        *_whole(query.direction, question.whole, question.spelled, candidate),
+        *_inside(query.direction, question.forms, candidate),
+        *_words(question, candidate),
     ]
     if not any(item.score > TYPO_LEMMA for item in found):
-        found += _typo(query, forms, candidate)
+        found += _typo(query, question.whole, candidate)
+        found += _part(question, candidate)
     if candidate.similarity is not None and candidate.similarity >= MIN_SIMILARITY:
         found.append(_Evidence(VECTOR_SPAN * min(candidate.similarity, 1.0), "vector"))
     return found
@@ -154,12 +149,13 @@ def _inside(asked: Direction | None, forms: list[str], candidate: Candidate) -> 
     return found
 
 
-def _words(query: ParsedQuery, candidate: Candidate, total: int) -> list[_Evidence]:
+def _words(question: Asked, candidate: Candidate) -> list[_Evidence]:
     """Terms of the query, the rare ones first, in any field and in any form that the stemmer knows."""
     if not any(candidate.term_fields):
         return []
-    weights = [math.log(1 + (total + 1) / (count + 1)) for count in candidate.term_counts]
-    pairs = list(zip(weights, candidate.term_fields, strict=True))
+    query = question.query
+    weights = _weights(question, candidate)
+    pairs = zip(weights, candidate.term_fields, strict=True)
     coverage = sum(weight * FIELD_WEIGHTS[field] for weight, field in pairs) / sum(weights)
     found = [_Evidence(WORDS_BASE + WORDS_SPAN * coverage, "words")]
     in_lemma = all(field == "a" for field in candidate.term_fields)
@@ -167,6 +163,24 @@ def _words(query: ParsedQuery, candidate: Candidate, total: int) -> list[_Eviden
         penalty = _language_penalty(query.direction, candidate.direction, of_lemma=True)
         found.append(_Evidence(STEMMED_LEMMA - penalty, "lemma"))
     return found
+
+
+def _part(question: Asked, candidate: Candidate) -> list[_Evidence]:
+    """A part of the phrase is the whole lemma or a whole sense of the gloss; the rarer its words, the better."""
+    if not question.windows or candidate.metadata.get("part") == "example":
+        return []
+    weights = dict(zip(question.query.terms, _weights(question, candidate), strict=True))
+    found = []
+    for keys, name in ((candidate.lemma_keys, "lemma"), (candidate.gloss_keys, "gloss")):
+        shares = [sum(weights.get(word, 0.0) for word in set(key.split())) for key in keys if key in question.windows]
+        if shares:
+            penalty = _language_penalty(question.query.direction, candidate.direction, of_lemma=name == "lemma")
+            found.append(_Evidence(WINDOW_BASE + WINDOW_SPAN * max(shares) / sum(weights.values()) - penalty, name))
+    return found
+
+
+def _weights(question: Asked, candidate: Candidate) -> list[float]:
+    return [math.log(1 + (question.total + 1) / (count + 1)) for count in candidate.term_counts]
 
 
 def _typo(query: ParsedQuery, forms: list[str], candidate: Candidate) -> list[_Evidence]:
@@ -183,40 +197,8 @@ def _typo(query: ParsedQuery, forms: list[str], candidate: Candidate) -> list[_E
     return found
 
 
-def one_typo_apart(left: str, right: str) -> bool:
-    """Return whether one insertion, deletion, replacement or swap of neighbours makes them equal.
-
-    Also false for phrases that ``near_codes`` leaves out as too short or too long.
-    """
-    if left == right or abs(len(left) - len(right)) > 1 or not (has_near_codes(left) and has_near_codes(right)):
-        return False
-    if len(left) > len(right):
-        left, right = right, left
-    start = 0
-    while start < len(left) and left[start] == right[start]:
-        start += 1
-    rest, other = left[start:], right[start:]
-    if len(left) + 1 == len(right):
-        return rest == other[1:]
-    swapped = len(rest) > 1 and rest[0] == other[1] and rest[1] == other[0] and rest[2:] == other[2:]
-    return len(left) == len(right) and (rest[1:] == other[1:] or swapped)
-
-
 def _language_penalty(asked: Direction | None, stored: str | None, *, of_lemma: bool) -> float:
     """The field is in the other language than the phrase is taken to be in."""
     if asked is None or stored is None:
         return 0.0
     return 0.0 if (asked == stored) == of_lemma else OTHER_LANGUAGE
-
-
-def _spelled(query: ParsedQuery) -> str:
-    """Return the phrase as it was typed, with its accents, where it can be told."""
-    size = len(query.phrase.split())
-    if size > SPELLED_MAX_WORDS:
-        return ""
-    pieces = [word.strip("¿?¡!.,;:\"'“”«»()") for word in normalise(query.original[:SPELLED_MAX_CHARS]).split()]
-    for start in range(len(pieces) - size, -1, -1):
-        window = " ".join(pieces[start : start + size])
-        if window and phrase_keys([window])[:1] == [query.phrase]:
-            return window
-    return ""

@@ -104,10 +104,13 @@ COURTESY_BEFORE = re.compile(
     rf"|(?:oye|oiga|disculpa|disculpe|perdon|gracias|ok|vale|bueno|entonces|ahora|pero|{_PERSON}) {_FRAME_AHEAD}"
     rf"|{_ASKING} {_FRAME_AHEAD}|{_TELLING} (?:por favor )?|y )"
 )
-COURTESY_AFTER = re.compile(r" (?:por favor|porfa|porfavor|gracias|muchas gracias)$")
+COURTESY_AFTER = re.compile(
+    r" (?:por favor|por fa|porfa|porfavor|porfis|plis|pls|gracias|muchas gracias"
+    r"|para (?:mi|la|una|un|el) (?:tarea|clase|trabajo|examen|colegio|escuela))$"
+)
 LABELS = re.compile(
     rf"^(?:(?:a |de )?(?:la|el|esta|este|una|un) {_NOUN}(?: (?:en |del )?(?:{_LANGUAGE}))? "
-    rf"|{_NOUN} (?:{_LANGUAGE}) |que )"
+    rf"|{_NOUN} (?:{_LANGUAGE}) |que |(?:(?:los|las|ustedes(?: los)?) boras?|ustedes|ellos|la gente) a )"
 )
 
 _STOP_TEXT = (

@@ -19,12 +19,14 @@ from services.query_frames import (
     TAIL_LANGUAGE,
     language_direction,
 )
+from services.query_peeling import corrected, peel
 
 __all__ = ["fold", "parse_query"]
 
 MAX_QUERY_CHARS = 2_000
 MAX_TERMS = 24
 
+_NOTHING = re.compile(r"(?!)")
 _QUOTES = re.compile(
     r"[\"“”«»„]([^\"“”«»„]+)[\"“”«»„]"
     r"|(?<!\w)['‘’]([^'‘’]+)['‘’](?!\w)"
@@ -52,19 +54,35 @@ def parse_query(text: str) -> ParsedQuery:
 
 def _read(folded: str) -> _Reading:
     asked = _strip(folded, COURTESY_BEFORE, COURTESY_AFTER)
-    for frame in FRAMES:
-        found = frame.pattern.fullmatch(asked)
-        if found is None:
-            continue
-        tongue = found.groupdict().get("lang")
-        direction = language_direction(tongue, source=frame.language_is_source) if tongue else frame.direction
-        inner = _strip(found["x"], LABELS, COURTESY_AFTER)
-        return _Reading(inner, direction, framed=True)
+    # "¿Cómo digo gracias?": what looks like courtesy is asked for where the frame is empty without it.
+    framed = _framed(asked) or _framed(_strip(folded, COURTESY_BEFORE, _NOTHING))
+    if framed is not None:
+        return framed
+    peeled = peel(folded)
+    if peeled is not None:
+        return _Reading(_inner(peeled[0]), peeled[1], framed=True)
     tail = TAIL_LANGUAGE.fullmatch(asked)
     if tail is not None:
-        inner = _strip(tail["x"], LABELS, COURTESY_AFTER)
-        return _Reading(inner, language_direction(tail["lang"], source=False), framed=True)
+        return _Reading(_inner(tail["x"]), language_direction(tail["lang"], source=False), framed=True)
     return _Reading(asked, None, framed=False)
+
+
+def _framed(asked: str) -> _Reading | None:
+    for text in dict.fromkeys((asked, corrected(asked))):
+        for frame in FRAMES:
+            found = frame.pattern.fullmatch(text)
+            if found is None:
+                continue
+            tongue = found.groupdict().get("lang")
+            direction = language_direction(tongue, source=frame.language_is_source) if tongue else frame.direction
+            # The term is taken as it was typed: what was put right are words of the frame only.
+            start, size = len(text[: found.start("x")].split()), len(found["x"].split())
+            return _Reading(_inner(" ".join(asked.split()[start : start + size])), direction, framed=True)
+    return None
+
+
+def _inner(term: str) -> str:
+    return _strip(term, LABELS, COURTESY_AFTER)
 
 
 def _strip(text: str, before: re.Pattern[str], after: re.Pattern[str]) -> str:

@@ -2,7 +2,7 @@ import pytest
 
 from adapters.base import Document
 from lexical.fields import expand_variant, index_fields, near_codes, phrase_keys
-from lexical.ranking import one_typo_apart
+from lexical.typos import one_typo_apart
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""Questions in no known frame: words of asking are taken from both ends until the word asked for is left.
+
+A frame is recognised by what its words tell (asking, saying, meaning, a language, the word "word", a
+request), not by their order, so that ways of asking nobody thought of are read as well. One kind alone is
+not enough: "decir la verdad" is a phrase to look up.
+"""
+
+import re
+
+from adapters.base import Direction
+from lexical.typos import one_typo_apart
+from services.query_frames import COURTESY_AFTER
+from services.query_vocabulary import KINDS, OFTEN_MISTYPED, PEOPLE, SHORTENED, TELLING
+
+_TO_TONGUE = re.compile(
+    r" (?:en|al|a|para|hacia) (?:(?:el|la|su|tu|nuestra|nuestro|mi) )?(?:(?:idioma|lengua) )?"
+    r"(?P<tongue>bora|espanol|castellano|idioma|lengua)$"
+)
+_TO_PEOPLE = re.compile(r" (?:(?:para|entre) )?(?:ustedes )?(?:los|las) boras?$")
+_HAS_WORD = re.compile(
+    r" (?:tiene|hay|existe) (?:una |un |alguna )?(?:traduccion|palabra|equivalente|nombre|significado)$"
+)
+_TAIL_START = re.compile(r" (?:y no se |pero no se |(?:a|con|de|y) )?(?:que|como|cual|me)(?= )")
+_AFTER_NOUN = re.compile(r"(?:.* )?(?:la|esta|esa|una|el|este) (?:palabra|expresion|frase|termino)(?: bora)? (?P<x>.+)")
+_REPORTED = re.compile(
+    r".*\b(?:dice|dicen|dijo|dijeron|decia|decian|escuche|escucho|oi|lei|leo|vi|sale|aparece|encontre) (?:que )?(?P<x>.+)"
+)
+_OF_BORA = re.compile(
+    r"\b(?:palabra|termino|expresion|frase|nombre|traduccion|equivalente) (?:en )?bora(?P<link> (?:para|de|del|por|que))?\b"
+)
+_INTO = re.compile(
+    r"\b(?:en|al|a|para|hacia) (?:(?:el|la|su|tu|nuestra|mi) )?(?:(?:idioma|lengua) )?(?P<tongue>bora|espanol|castellano|idioma|lengua)\b"
+)
+_OUT_OF = re.compile(r"\b(?:de|del|desde) (?:el |la )?(?:idioma |lengua )?(?P<tongue>bora|espanol|castellano)\b")
+
+
+def peel(folded: str) -> tuple[str, Direction | None] | None:
+    """Return what ``folded`` asks for and in which direction, or ``None`` where it is no such question."""
+    words = corrected(folded).split()
+    size = len(words)
+    end, told = _peel_end(words)
+    start, told_first = _peel_start(words[:end])
+    told |= told_first
+    kinds = told - {"plain"}
+    if len(kinds) < 2 or not kinds & TELLING:
+        return None
+    inner = " ".join(folded.split()[start:end])
+    for pattern in (_AFTER_NOUN, *((_REPORTED,) if "mean" in told or end < size else ())):
+        found = pattern.fullmatch(inner)
+        inner = found["x"] if found else inner
+    return inner, _direction(" ".join(words), told)
+
+
+def corrected(folded: str) -> str:
+    """Return the words with slips in those of a frame put right, and as many words as before."""
+    words = folded.split()
+    right: list[str] = []
+    for place, word in enumerate(words):
+        before = words[place - 1] if place else ""
+        if word in SHORTENED and len(words) > 1:
+            right.append(SHORTENED[word])
+        elif word in KINDS:
+            right.append(word)
+        elif before in ("se", "le", "lo") and one_typo_apart(word, "dice"):
+            right.append("dice")
+        elif before in ("en", "al", "lengua", "idioma") and place == len(words) - 1 and one_typo_apart(word, "bora"):
+            right.append("bora")
+        else:
+            right.append(next((known for known in OFTEN_MISTYPED if one_typo_apart(word, known)), word))
+    return " ".join(right)
+
+
+def _peel_end(words: list[str]) -> tuple[int, set[str]]:
+    """Return how many words are left when the end of the question is taken away, and what it told."""
+    text, told = " " + " ".join(words), set[str]()
+    while True:
+        cut = _end_of_question(text)
+        for pattern in (COURTESY_AFTER, _TO_TONGUE, _TO_PEOPLE, _HAS_WORD):
+            found = pattern.search(text)
+            cut = found.start() if found else cut
+        if cut is None or not text[:cut].strip():
+            return len(text.split()), told
+        told |= {KINDS.get(word, "plain") for word in text[cut:].split()}
+        if text.endswith((" que es", " que seria")):
+            told.add("mean")
+        text = text[:cut]
+
+
+def _end_of_question(text: str) -> int | None:
+    """Return where a question begins that ends ``text``: "…, a qué se refiere"."""
+    for found in _TAIL_START.finditer(text):
+        rest = text[found.end() :].split()
+        kinds = {"plain" if word in ("ser", "hacer") else KINDS.get(word) for word in rest}
+        if len(rest) <= 6 and None not in kinds and (kinds - {"plain"} or rest[-1] in ("es", "seria", "hago", "ser")):
+            return found.start()
+    return None
+
+
+def _peel_start(words: list[str]) -> tuple[int, set[str]]:
+    """Return how many words of the start are the question's, and what they tell; the last word never is."""
+    told = set[str]()
+    place, before = 0, ""
+    while place < len(words) - 1:
+        word = words[place]
+        kind = KINDS.get(word)
+        if kind is None and word in PEOPLE and {"a", "al", "con"} & set(words[place + 1 : place + 4]):
+            kind = "plain"
+        # "¿Cómo se dice decir …?": the second of two is what is asked for, but "quiere decir" is one.
+        if kind is None or (kind == "say" and before == "say"):
+            break
+        # "… qué es pajtye"
+        told.add("mean" if word in ("es", "son") and place and words[place - 1] == "que" else kind)
+        place, before = place + 1, kind
+    return place, told
+
+
+def _direction(text: str, told: set[str]) -> Direction | None:
+    into, out_of, of_bora = _INTO.search(text), _OUT_OF.search(text), _OF_BORA.search(text)
+    if into:
+        return "bora_es" if into["tongue"] in ("espanol", "castellano") else "es_bora"
+    if of_bora:
+        return "es_bora" if of_bora["link"] else "bora_es"
+    if out_of:
+        return "bora_es" if out_of["tongue"] == "bora" else "es_bora"
+    if "mean" in told:
+        return "bora_es"
+    if told & {"say", "tongue"} and "traduce" not in text.split() and "traduceme" not in text.split():
+        return "es_bora"
+    return None
