@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import uvicorn
@@ -29,6 +30,7 @@ from routers import api_description, ops_router, pages, rag_router
 from routers.dependencies import Services
 from routers.errors import install_error_handlers
 from services.ingestion import DocumentIngestor
+from services.prompts import DEFAULT_PERSONA, build_messages
 from services.rag_service import RAGService
 from startup import StartableStore, Startup
 
@@ -125,7 +127,15 @@ async def _wire(settings: Settings, given: Collaborators, stack: contextlib.Asyn
     return RunningServices(
         settings=settings,
         store=store,
-        rag=RAGService(store, local, language_model=chain, embedder=chain, sampling=sampling, top_k=settings.rag_top_k),
+        rag=RAGService(
+            store,
+            local,
+            language_model=chain,
+            embedder=chain,
+            sampling=sampling,
+            top_k=settings.rag_top_k,
+            prompt=partial(build_messages, persona=settings.rag_persona or DEFAULT_PERSONA),
+        ),
         ingestor=ingestor,
         startup=Startup(store, ingestor, settings.sample_lexicon_path, chain.note_fingerprint),
         llm_service=service if enabled else None,

@@ -15,6 +15,8 @@ BACKEND_ROOT = Path(__file__).resolve().parent.parent
 PROJECT_ROOT = BACKEND_ROOT.parent
 DEFAULT_ENV_FILES = (PROJECT_ROOT / ".env", BACKEND_ROOT / ".env")
 
+MAX_PERSONA_CHARS = 1_000
+
 _Url = Annotated[str, Field(min_length=1)]
 _Finite = Field(allow_inf_nan=False)
 
@@ -96,6 +98,16 @@ class Settings(BaseSettings):
     ]
     """Questions that the page offers to begin with; the sample lexicon answers these."""
 
+    rag_persona_file: Path | None = None
+    """Who the mentor is, in Spanish and in the operator's own words, at most ``MAX_PERSONA_CHARS`` characters."""
+
+    @field_validator("rag_persona_file")
+    @classmethod
+    def _check_persona(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            _read_persona(value)
+        return value
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: Any) -> Any:
@@ -149,6 +161,11 @@ class Settings(BaseSettings):
         return None if self.sample_lexicon.lower() == "none" else Path(self.sample_lexicon)
 
     @property
+    def rag_persona(self) -> str | None:
+        """What the model is told that it is, instead of the built-in text."""
+        return None if self.rag_persona_file is None else _read_persona(self.rag_persona_file)
+
+    @property
     def hub_token(self) -> str | None:
         """The model hub's token; the plan's name ``HUGGINGFACE_API_KEY`` wins over ``HF_TOKEN``."""
         return secret(self.huggingface_api_key) or secret(self.hf_token)
@@ -157,6 +174,18 @@ class Settings(BaseSettings):
 def secret(value: SecretStr | None) -> str | None:
     """Return the plain text of an optional secret."""
     return None if value is None else value.get_secret_value()
+
+
+def _read_persona(path: Path) -> str:
+    try:
+        text = " ".join(path.read_text(encoding="utf-8-sig").split())
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("save the file as UTF-8") from error
+    if not text or len(text) > MAX_PERSONA_CHARS:
+        raise ValueError(f"the file must hold 1 to {MAX_PERSONA_CHARS} characters, it has {len(text)}")
+    return text
 
 
 def is_loopback(host: str) -> bool:

@@ -114,3 +114,13 @@ def claimed_phrases(text: str) -> Iterable[str]:
 def speaks_of_words(text: str) -> bool:
     """Tell whether an answer says something about a word or about itself, rather than about the thing."""
     return _OF_WORDS.search(text) is not None
+
+
+def as_typed(text: str, folded: str) -> str:
+    """Return the words of ``text`` that ``folded`` was made of, with their accents and capitals."""
+    words = split(text)
+    wanted = folded.split()
+    for start in range(len(words) - len(wanted) + 1):
+        if [fold(word) for word in words[start : start + len(wanted)]] == wanted:
+            return " ".join(words[start : start + len(wanted)])
+    return folded

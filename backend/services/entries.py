@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.base import Direction, Document, ParsedQuery, SearchHit
-from lexical.folding import fold
+from lexical.folding import fold, normalise
+from services.planted import plain
 
 WHOLE_PHRASE_SCORE = 0.85
 """From here on the retrieval says that the asked phrase is the entry's own (see ``lexical.ranking``)."""
 _MEANING_ONLY_SCORE = 0.3
 _TYPO_SCORE = 0.75
 """The whole phrase but for a slip of the pen; one word of several that resembles another says nothing."""
+_AS_NEAR = 0.05
+_MAX_NEAREST = 5
+_ARTICLES = ("el ", "la ", "los ", "las ", "un ", "una ", "unos ", "unas ")
 _SENSES = re.compile(r"[,;/|•]|\s\d+[.)]\s")
 
 
@@ -33,6 +37,15 @@ class Entry:
         """Return the side that the question names."""
         return self.spanish if direction == "es_bora" else self.bora
 
+    def named_by(self, phrase: str, direction: Direction) -> str:
+        """Return the sense that ``phrase`` names, in the entry's spelling, else the whole of that side."""
+        side = self.other_side(direction)
+        return next((sense for sense in senses(side) if _is_same(sense, phrase)), side)
+
+    def is_example(self) -> bool:
+        """Tell whether this is a sentence that shows another entry's use."""
+        return self.hit.metadata.get("part") == "example"
+
 
 @dataclass(frozen=True, slots=True)
 class Basis:
@@ -47,13 +60,16 @@ class Basis:
     wanted: tuple[Entry, ...]
     direction: Direction
     exact: bool
+    missing: str = ""
+    """What is said not to be in the dictionary, where that is not the phrase looked up."""
 
 
 def entry_of(hit: SearchHit) -> Entry | None:
-    """Return the pair in a hit, or ``None`` where it holds none."""
+    """Return the pair in a hit, without what is no part of it, or ``None`` where it holds none."""
     lemma, gloss, direction = (hit.metadata.get(key) for key in ("lemma", "gloss", "direction"))
     if not (isinstance(lemma, str) and isinstance(gloss, str) and lemma.strip() and gloss.strip()):
         return None
+    lemma, gloss = plain(lemma), plain(gloss)
     if direction == "es_bora":
         return Entry(lemma, gloss, "es_bora", hit)
     if direction == "bora_es":
@@ -85,21 +101,31 @@ def basis_of(question: ParsedQuery, hits: Sequence[SearchHit]) -> Basis:
     """Choose the entries that an answer must name."""
     relevant = tuple(hit for hit in hits if is_relevant(hit))
     entries = [entry for hit in relevant if (entry := entry_of(hit)) is not None]
-    direction = question.direction or (entries[0].direction if entries else "es_bora")
+    direction = question.direction or (_direction_asked(entries[0]) if entries else "es_bora")
     if not entries or entry_of(relevant[0]) is None:
         return Basis(question, relevant, (), direction, exact=False)
-    best = entries[0]
-    if best.hit.score >= WHOLE_PHRASE_SCORE:
-        asked = fold(best.other_side(direction))
-        same = [entry for entry in entries if entry.hit.score >= WHOLE_PHRASE_SCORE]
-        # "¿Qué significa nuhba?": sun and moon are two entries of one word.
-        wanted = [entry for entry in same if fold(entry.other_side(direction)) == asked]
+    if entries[0].hit.score >= WHOLE_PHRASE_SCORE:
+        wanted = _of_the_phrase(question, entries, direction)
         return Basis(question, relevant, _distinct(wanted, direction), direction, exact=True)
     each = [_entry_for(term, entries, direction) for term in question.terms]
     found = [entry for entry in each if entry is not None]
     if len(found) > 1 and len(found) == len(each):
         return Basis(question, relevant, _distinct(found, direction), direction, exact=True)
-    return Basis(question, relevant, (best,), direction, exact=False)
+    return Basis(question, relevant, _distinct(_nearest(entries), direction), direction, exact=False)
+
+
+def example_basis(question: ParsedQuery, hits: Sequence[SearchHit], word: str, seen: str) -> Basis | None:
+    """Choose a sentence with ``word`` in it that does not stand in ``seen``, else ``None``."""
+    basis = basis_of(question, hits)
+    shown, wanted = fold(seen), set(fold(word).split())
+    for hit in basis.hits:
+        entry = entry_of(hit)
+        if entry is None or not entry.is_example() or fold(entry.bora) in shown:
+            continue
+        said = set(fold(f"{entry.spanish} {entry.bora} {hit.metadata.get('parent_lemma', '')}").split())
+        if wanted <= said:
+            return replace(basis, wanted=(entry,), exact=True)
+    return None
 
 
 def as_hit(document: Any) -> SearchHit:
@@ -119,6 +145,35 @@ def as_hit(document: Any) -> SearchHit:
             metadata if isinstance(metadata, Mapping) else {},
         )
     return SearchHit("", "text", str(document), 1.0, ("given",), {})
+
+
+def _direction_asked(best: Entry) -> Direction:
+    """A bare word asks for the other language than its own."""
+    if "lemma" in best.hit.matched_on or "gloss" not in best.hit.matched_on:
+        return best.direction
+    return "es_bora" if best.direction == "bora_es" else "bora_es"
+
+
+def _of_the_phrase(question: ParsedQuery, entries: Sequence[Entry], direction: Direction) -> list[Entry]:
+    """Return every entry of the asked word: "nuhba" is sun and moon. Homographs but for their accents
+    are left out when the question spells one of them.
+    """
+    whole = [entry for entry in entries if entry.hit.score >= WHOLE_PHRASE_SCORE]
+    asked = fold(whole[0].named_by(question.phrase, direction))
+    same = [entry for entry in whole if fold(entry.named_by(question.phrase, direction)) == asked]
+    typed = f" {normalise(question.original)} "
+    spelt = [entry for entry in same if f" {normalise(entry.named_by(question.phrase, direction))} " in typed]
+    return spelt or same
+
+
+def _nearest(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries that come about equally near: which of them was meant, only the learner knows."""
+    return [entry for entry in entries if entry.hit.score >= entries[0].hit.score - _AS_NEAR][:_MAX_NEAREST]
+
+
+def _is_same(sense: str, phrase: str) -> bool:
+    folded = fold(sense)
+    return folded == phrase or any(phrase == f"{article}{folded}" for article in _ARTICLES)
 
 
 def _entry_for(term: str, entries: Sequence[Entry], direction: Direction) -> Entry | None:

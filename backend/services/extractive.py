@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from services.answer_words import as_typed
 from services.entries import Basis
+from services.planted import plain
 
 _QUOTED_CHARS = 400
 
@@ -10,11 +12,14 @@ _QUOTED_CHARS = 400
 def extractive_answer(basis: Basis) -> str:
     """Return what the entries say; an entry near to the question is never passed off as the answer to it."""
     if basis.wanted:
-        told = _sentences(basis)
-        return told if basis.exact else f"{_not_found(basis)} Lo más parecido: {told[0].lower()}{told[1:]}"
+        told = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in _sentences(basis)]
+        if basis.exact:
+            return " ".join(told)
+        nearest = "; ".join(_sentences(basis))
+        return f"{_not_found(basis)} Lo más parecido: {nearest}."
     if basis.hits:
-        return f"Esto es lo que encontré: «{_shortened(basis.hits[0].content)}»"
-    return unknown_answer(basis.question.phrase)
+        return f"Esto es lo que encontré: «{_shortened(plain(basis.hits[0].content))}»"
+    return unknown_answer(_phrase(basis))
 
 
 def unknown_answer(phrase: str) -> str:
@@ -24,17 +29,22 @@ def unknown_answer(phrase: str) -> str:
     return f'No lo sé: no encontré "{_shortened(phrase, 80)}" en el diccionario.'
 
 
+def _phrase(basis: Basis) -> str:
+    return as_typed(basis.question.original, basis.question.phrase)
+
+
 def _not_found(basis: Basis) -> str:
-    return f'No encontré "{_shortened(basis.question.phrase, 80)}" en el diccionario.'
+    return f'No encontré "{_shortened(basis.missing or _phrase(basis), 80)}" en el diccionario.'
 
 
-def _sentences(basis: Basis) -> str:
+def _sentences(basis: Basis) -> list[str]:
     by_word: dict[str, list[str]] = {}
     for entry in basis.wanted:
-        by_word.setdefault(entry.other_side(basis.direction), []).append(entry.side(basis.direction))
+        word = entry.named_by(basis.question.phrase, basis.direction)
+        by_word.setdefault(word, []).append(entry.side(basis.direction))
     if basis.direction == "es_bora":
-        return " ".join(f'En bora, "{word}" se dice {_either(answers)}.' for word, answers in by_word.items())
-    return " ".join(f'En español, "{word}" significa {_either(answers)}.' for word, answers in by_word.items())
+        return [f'en bora, "{word}" se dice {_either(answers)}' for word, answers in by_word.items()]
+    return [f'en español, "{word}" significa {_either(answers)}' for word, answers in by_word.items()]
 
 
 def _either(answers: Sequence[str]) -> str:

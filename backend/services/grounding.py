@@ -16,8 +16,11 @@ from services import answer_words as words
 from services.answer_words import Token
 from services.entries import Basis, Entry, entry_of, senses
 from services.extractive import extractive_answer
+from services.planted import plain
 
 AnswerMode = Literal["generated", "completed", "extractive"]
+_MARKUP = re.compile(r"https?:|www\.|\]\(|</?[a-z!|]|\[/?INST", re.IGNORECASE)
+"""Nothing of the kind was asked for; what a client makes of it is not known."""
 _MAX_WORDS = 60
 _MAX_WORDS_COMPLETED = 40
 _MAX_SENTENCES = 2
@@ -38,6 +41,8 @@ def ground(answer: str, basis: Basis, *, cut_short: bool = False) -> Grounded:
     replaced = Grounded(entry_text, "extractive")
     text = words.tidy(answer, cut_short=cut_short)
     tokens = words.tokens(text)
+    if _MARKUP.search(text):
+        return replaced
     # A question is no answer: small models like to say it again.
     if not tokens or len(tokens) > _MAX_WORDS or "?" in text or not words.is_spanish(tokens, _vocabulary(basis)):
         return replaced
@@ -141,7 +146,7 @@ def _mentions(tokens: Sequence[Token], hits: Iterable[SearchHit]) -> bool:
 def _shares_words(tokens: Sequence[Token], hits: Sequence[SearchHit]) -> bool:
     if not hits:
         return False
-    content = _side_words([hits[0].content]) - words.SPANISH
+    content = _side_words([plain(hits[0].content)]) - words.SPANISH
     return any(token.folded in content for token in tokens)
 
 
@@ -174,7 +179,8 @@ def _find(tokens: Sequence[Token], phrase: str) -> tuple[int, int] | None:
 def _vocabulary(basis: Basis) -> frozenset[str]:
     texts = [basis.question.original, "bora"]
     for hit in basis.hits:
-        texts += [hit.content, *(str(hit.metadata.get(key) or "") for key in ("lemma", "gloss", "parent_lemma"))]
+        fields = (str(hit.metadata.get(key) or "") for key in ("lemma", "gloss", "parent_lemma"))
+        texts += [plain(hit.content), *(plain(field) for field in fields)]
     return _side_words(texts)
 
 

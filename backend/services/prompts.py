@@ -1,16 +1,21 @@
-"""What the model is told. In English, which small models follow better, to answer in Spanish (see docs)."""
+"""What the model is told. Which wording works was measured (``dev.py bench answers``, docs/experiments.md)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from adapters.base import ChatMessage, SearchHit
 from services.entries import Basis, entry_of
 from services.extractive import extractive_answer
+from services.follow_ups import recent
+from services.planted import as_data, defused, plain
 
-MAX_HISTORY_MESSAGES = 6
+PromptBuilder = Callable[[str, Basis, Sequence[ChatMessage]], list[ChatMessage]]
+"""Question, what may be answered, earlier turns; returns the conversation to send."""
+
 MAX_HISTORY_CHARS = 2_000
+MAX_QUESTION_CHARS = 500
 _ENTRY_CHARS = 300
-_SYSTEM = (
-    "You teach Bora, a language of the Peruvian Amazon, to Spanish speakers. "
+DEFAULT_PERSONA = "You teach Bora, a language of the Peruvian Amazon, to Spanish speakers."
+RULES = (
     "Answer in Spanish with one short sentence. "
     "Use only the dictionary entries of the question. "
     "Copy the Bora word exactly, letter by letter, with its accents. "
@@ -18,34 +23,47 @@ _SYSTEM = (
 )
 
 
-def build_messages(query: str, basis: Basis, history: Sequence[ChatMessage] = ()) -> list[ChatMessage]:
-    """Return the conversation to send: rules, the last turns, and the question with its entries."""
-    entries = "\n".join(_line(hit) for hit in basis.hits)
-    question = f"Dictionary entries:\n{entries}\n\nQuestion: {query}"
+def build_messages(
+    query: str, basis: Basis, history: Sequence[ChatMessage] = (), *, persona: str = DEFAULT_PERSONA
+) -> list[ChatMessage]:
+    """Return the conversation to send: who the mentor is, rules, the last turns, the question with its entries.
+
+    ``persona`` is the operator's own text; everything else that is filled in is data (see ``as_data``).
+    """
+    entries = "\n".join(entry_line(hit) for hit in basis.hits)
+    question = f"Dictionary entries:\n{entries}\n\nQuestion: {as_data(query, MAX_QUESTION_CHARS)}"
     if basis.wanted:
         # A small model copies a sentence far more often than it builds one (docs/experiments.md).
-        question += f"\nSay this in one short Spanish sentence: {extractive_answer(basis)}"
+        question += f"\nSay this in one short Spanish sentence: {sentence_to_say(basis)}"
     return [
-        {"role": "system", "content": _SYSTEM},
-        *_recent(history),
+        {"role": "system", "content": f"{persona} {RULES}"},
+        *last_turns(history),
         {"role": "user", "content": question},
     ]
 
 
-def _line(hit: SearchHit) -> str:
+def entry_line(hit: SearchHit) -> str:
+    """Return one document as a line of the prompt."""
     entry = entry_of(hit)
     if entry is None:
-        return f"- {' '.join(hit.content.split())[:_ENTRY_CHARS]}"
-    return f'- Spanish "{entry.spanish[:_ENTRY_CHARS]}" = Bora "{entry.bora[:_ENTRY_CHARS]}"'
+        return f"- {as_data(plain(hit.content), _ENTRY_CHARS)}"
+    return f'- Spanish "{as_data(entry.spanish, _ENTRY_CHARS)}" = Bora "{as_data(entry.bora, _ENTRY_CHARS)}"'
 
 
-def _recent(history: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """Return the last turns that fit, oldest first."""
+def sentence_to_say(basis: Basis) -> str:
+    """Return the entries' own answer, fit for a prompt; its quotation marks stay."""
+    return defused(extractive_answer(basis))
+
+
+def last_turns(history: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return the last turns that fit, oldest first, as data."""
     kept: list[ChatMessage] = []
     room = MAX_HISTORY_CHARS
-    for message in reversed(history[-MAX_HISTORY_MESSAGES:]):
-        room -= len(message["content"])
+    for message in reversed(recent(history)):
+        content = as_data(message["content"], MAX_HISTORY_CHARS)
+        room -= len(content)
         if room < 0:
             break
-        kept.append(message)
+        if content:
+            kept.append({"role": message["role"], "content": content})
     return kept[::-1]

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.base import (
@@ -21,12 +21,14 @@ from adapters.base import (
 )
 from services.entries import Basis, as_hit, basis_of
 from services.extractive import extractive_answer
+from services.follow_ups import basis_for, resolve
 from services.grounding import AnswerMode, ground
-from services.prompts import build_messages
+from services.prompts import PromptBuilder, build_messages
 from services.query_parser import parse_query
 from services.retrieval import Retrieval, Retriever
 
 logger = logging.getLogger(__name__)
+_EXAMPLES_AMONG = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class RAGService:
         embedder: makes the questions' vectors; without one, search is by words only.
         sampling: how to sample; also bounds the length of an answer.
         top_k: documents a question is answered from, unless it says otherwise.
+        prompt: words what the model is told.
 
     Without any language model, answers are made of the entries themselves.
 
@@ -77,11 +80,13 @@ class RAGService:
         embedder: Embedder | None = None,
         sampling: SamplingOptions | None = None,
         top_k: int = 5,
+        prompt: PromptBuilder = build_messages,
     ) -> None:
         self._model = language_model or huggingface_adapter
         self._retriever = Retriever(supabase_adapter, embedder)
         self._sampling = sampling or SamplingOptions()
         self._top_k = top_k
+        self._prompt = prompt
 
     async def search(self, query: str, top_k: int | None = None, *, request_id: str | None = None) -> Retrieval:
         """Return the documents that a question would be answered from. Raises ``StoreUnavailable``."""
@@ -112,11 +117,12 @@ class RAGService:
     ) -> RagAnswer:
         """Return the whole answer. Raises ``StoreUnavailable``, ``LogicalError``, ``NothingToAnswerFrom``."""
         clock = _Clock()
-        retrieval, basis = await self._retrieve(query, top_k, request_id, clock)
+        found = await self._retrieve(query, history, top_k, request_id, clock)
+        basis = found.basis
         if not basis.hits:
-            return clock.stamp(_without_model(basis, degraded=retrieval.degraded))
+            return clock.stamp(_without_model(basis, degraded=found.degraded))
         try:
-            completion = await self._complete(query, basis, history, request_id)
+            completion = await self._complete(found.question, basis, history, request_id)
         except TechnicalError as error:
             logger.warning("answering without a model", extra={"reason": error.reason, "request_id": request_id})
             return clock.stamp(_without_model(basis, degraded=True))
@@ -135,14 +141,15 @@ class RAGService:
         Raises as ``answer`` does, before anything is yielded; after the first words also ``TechnicalError``.
         """
         clock = _Clock()
-        retrieval, basis = await self._retrieve(query, top_k, request_id, clock)
+        found = await self._retrieve(query, history, top_k, request_id, clock)
+        basis = found.basis
         yield Sources(basis.hits)
         if not basis.hits:
-            yield clock.stamp(_without_model(basis, degraded=retrieval.degraded))
+            yield clock.stamp(_without_model(basis, degraded=found.degraded))
             return
         begun = False
         try:
-            async with aclosing(self._stream(query, basis, history, request_id)) as parts:
+            async with aclosing(self._stream(found.question, basis, history, request_id)) as parts:
                 async for part in parts:
                     if isinstance(part, TextDelta):
                         begun = True
@@ -156,25 +163,34 @@ class RAGService:
             yield clock.stamp(_without_model(basis, degraded=True))
 
     async def _retrieve(
-        self, query: str, top_k: int | None, request_id: str | None, clock: "_Clock"
-    ) -> tuple[Retrieval, Basis]:
-        retrieval = await self.search(query, top_k, request_id=request_id)
+        self,
+        query: str,
+        history: Sequence[ChatMessage],
+        top_k: int | None,
+        request_id: str | None,
+        clock: "_Clock",
+    ) -> "_Found":
+        asked = resolve(query, history)
+        limit = top_k or self._top_k
+        # An example may stand behind the word's other entries.
+        width = max(limit, _EXAMPLES_AMONG) if asked.example_of else limit
+        retrieval = await self.search(asked.question, width, request_id=request_id)
         clock.note("retrieval_ms")
-        basis = basis_of(retrieval.query, retrieval.hits)
+        basis = basis_for(asked, retrieval.query, retrieval.hits, limit, history)
         if not basis.hits and retrieval.degraded:
             raise NothingToAnswerFrom("nothing found by words, and no vector to search by meaning")
-        return retrieval, basis
+        return _Found(asked.question, basis, retrieval.degraded)
 
     async def _complete(
         self, query: str, basis: Basis, history: Sequence[ChatMessage], request_id: str | None
     ) -> Completion:
         model = self._need_model()
-        return await model.complete(build_messages(query, basis, history), self._sampling, request_id=request_id)
+        return await model.complete(self._prompt(query, basis, history), self._sampling, request_id=request_id)
 
     async def _stream(
         self, query: str, basis: Basis, history: Sequence[ChatMessage], request_id: str | None
     ) -> AsyncGenerator[TextDelta | Completion, None]:
-        messages = build_messages(query, basis, history)
+        messages = self._prompt(query, basis, history)
         parts = self._need_model().stream(messages, self._sampling, request_id=request_id)
         async with aclosing(parts) as answer:  # type: ignore[type-var]
             async for part in answer:
@@ -184,6 +200,15 @@ class RAGService:
         if self._model is None:
             raise TechnicalError("no language model is configured", reason="disabled")
         return self._model
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The question as it was looked up, and what was found."""
+
+    question: str
+    basis: Basis
+    degraded: bool
 
 
 class _Clock:
@@ -204,15 +229,7 @@ class _Clock:
             timings |= {key: value for key, value in completion.timings.items() if key != "total_ms"}
             timings["generation_ms"] = round((time.monotonic() - self._last) * 1000, 1)
         timings["total_ms"] = round((time.monotonic() - self._started) * 1000, 1)
-        return RagAnswer(
-            answer.answer,
-            answer.answer_mode,
-            answer.sources,
-            answer.served_by,
-            answer.degraded,
-            answer.model,
-            timings,
-        )
+        return replace(answer, timings=timings)
 
 
 def _ground(completion: Completion, basis: Basis) -> RagAnswer:

@@ -98,3 +98,22 @@ def test_env_files_names_the_files_to_read(tmp_path: Path) -> None:
     (tmp_path / "b.env").write_text("LLM_MODEL=second\n", encoding="utf-8")
     ended = start(tmp_path, {"ENV_FILES": os.pathsep.join((str(tmp_path / "a.env"), str(tmp_path / "b.env")))})
     assert ended.stdout.split()[0] == "second"
+
+
+def test_the_persona_is_read_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "mentor.txt"
+    file.write_text("\ufeffEres Nuhba,\n una maestra  bora.\n", encoding="utf-8")
+    assert Settings(_env_file=None, rag_persona_file=file).rag_persona == "Eres Nuhba, una maestra bora."  # type: ignore[call-arg]
+    assert Settings(_env_file=None).rag_persona is None  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"  \n", "ñ".encode("latin-1"), b"x" * 1_001])
+def test_a_persona_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    file = tmp_path / "mentor.txt"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("RAG_PERSONA_FILE", str(file))
+    with pytest.raises(SystemExit, match="RAG_PERSONA_FILE"):
+        load_settings([])
