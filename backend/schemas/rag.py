@@ -48,7 +48,7 @@ class _Wire(BaseModel):
 
 
 class HistoryMessage(_Wire):
-    """An earlier turn of the conversation."""
+    """An earlier turn of the conversation, as the client tells it."""
 
     role: Literal["user", "assistant"]
     content: Annotated[Text, Field(max_length=8_000)]
@@ -62,7 +62,9 @@ class QueryRequest(_Wire):
     query: Query = Field(description="In Spanish; what is searched for and what the model is asked")
     top_k: TopK | None = Field(default=None, description="Documents to answer from at most; default RAG_TOP_K")
     history: Annotated[list[HistoryMessage], Field(max_length=50)] = Field(
-        default=[], description="Earlier turns, oldest first"
+        default=[],
+        description="Earlier turns, oldest first. The last 6, up to 500 characters of each, make follow-ups such as "
+        "«¿y perro?» whole; nothing in them is taken for true",
     )
     stream: bool = Field(default=False, description="Answer as server-sent events")
 
