@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from conftest import ROOT, free_port, wait_until
+from conftest import ROOT, free_port, wait_until, wait_until_dead
 from devtools.layout import App, Workspace
 
 pytestmark = pytest.mark.e2e
@@ -32,19 +35,23 @@ class AppProcess:
 
     def __init__(self, app: App, port: int, variables: Mapping[str, str]) -> None:
         self.port = port
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+        # A file with a name: reading through the process's own handle would move where it writes.
+        self._logs = tempfile.TemporaryDirectory(prefix="log-", ignore_cleanup_errors=True)
+        log = Path(self._logs.name, "log").open("wb")  # noqa: SIM115 - closed below
         self._process = subprocess.Popen(
             [str(app.python), "main.py"],
             cwd=app.folder,
             env={**os.environ, "ENV_FILES": "none", "HF_HUB_OFFLINE": "1", **variables},
-            stdout=self._log,
-            stderr=self._log,
+            stdout=log,
+            stderr=log,
+            # Then a test can press Ctrl-C without meaning itself.
+            start_new_session=True,
         )
+        log.close()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
 
     def log(self) -> str:
-        self._log.seek(0)
-        return self._log.read()
+        return Path(self._logs.name, "log").read_text(encoding="utf-8", errors="replace")
 
     def is_ready(self) -> bool:
         assert self._process.poll() is None, self.log()
@@ -54,6 +61,19 @@ class AppProcess:
 
     def wait_until_ready(self) -> None:
         wait_until(self.is_ready, f"port {self.port} is ready", READY_S)
+
+    def process(self) -> psutil.Process:
+        return psutil.Process(self._process.pid)
+
+    def local_models(self) -> list[psutil.Process]:
+        """The process in which the backend's own models are, while there is one."""
+        children = self.process().children(recursive=True)
+        return [child for child in children if "adapters.local_child" in _command_of(child)]
+
+    def press_ctrl_c(self) -> int:
+        """Send what a console sends to all that runs in it; returns the exit status."""
+        os.killpg(self._process.pid, signal.SIGINT)
+        return self._process.wait(30)
 
     def kill_everything(self) -> None:
         """Kills the process and all that it started, at once, as a machine that loses its power does."""
@@ -72,7 +92,13 @@ class AppProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._log.close()
+        self._logs.cleanup()
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return list(process.cmdline())
+    return []
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +130,13 @@ def start_backend(llm_port: int, folder: Path, **variables: str) -> AppProcess:
     return AppProcess(WORKSPACE.backend, port, placed)
 
 
+def with_unpacked_model(data: Path) -> None:
+    """Copies what set-up has unpacked of the embedded model: reading it from its own file takes 17 s."""
+    unpacked = sorted((WORKSPACE.data / "models").glob("SmolLM2*"), key=lambda path: path.stat().st_mtime)
+    if unpacked:
+        shutil.copytree(unpacked[-1], data / "data" / "models" / unpacked[-1].name)
+
+
 def ask(backend: AppProcess, query: str = QUESTION, **fields: Any) -> dict[str, Any]:
     response = backend.client.post("/api/rag/query", json={"query": query, **fields})
     assert response.status_code == 200, response.text
@@ -125,6 +158,7 @@ def llm(llm_port: int, folder: Path) -> Iterator[AppProcess]:
 
 @pytest.fixture(scope="module")
 def backend(llm: AppProcess, llm_port: int, folder: Path) -> Iterator[AppProcess]:
+    with_unpacked_model(folder)
     process = start_backend(llm_port, folder)
     try:
         process.wait_until_ready()
@@ -186,16 +220,61 @@ def test_a_killed_service_is_stood_in_for_and_used_again_when_it_is_back(
         again.stop()
 
 
-def test_with_the_service_switched_off_the_local_model_answers(folder: Path) -> None:
-    # The plan's rollback: LLM_SERVICE_ENABLED=false and a restart.
-    alone = start_backend(free_port(), folder / "alone", LLM_SERVICE_ENABLED="false")
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> Iterator[AppProcess]:
+    """The plan's rollback: LLM_SERVICE_ENABLED=false and a restart."""
+    with_unpacked_model(folder / "alone")
+    short = {"LLM_MAX_NEW_TOKENS": "12", "LLM_LOCAL_MAX_WAITING": "0"}
+    process = start_backend(free_port(), folder / "alone", LLM_SERVICE_ENABLED="false", **short)
     try:
-        alone.wait_until_ready()
-        answer = ask(alone)
-        check_about_the_dog(answer)
-        assert answer["served_by"] == "local"
+        process.wait_until_ready()
+        yield process
     finally:
-        alone.stop()
+        process.stop()
+
+
+def is_answered_by_the_local_model(backend: AppProcess) -> bool:
+    answer = ask(backend)
+    check_about_the_dog(answer)
+    return bool(answer["served_by"] == "local")
+
+
+def test_with_the_service_switched_off_the_local_model_answers_from_a_process_of_its_own(alone: AppProcess) -> None:
+    wait_until(lambda: is_answered_by_the_local_model(alone), "the local model answers")
+    (models,) = alone.local_models()
+    assert any("torch" in mapped.path for mapped in models.memory_maps())
+    assert not any("torch" in mapped.path for mapped in alone.process().memory_maps())
+
+
+def test_a_local_model_that_is_killed_costs_nobody_an_answer_and_is_started_again(alone: AppProcess) -> None:
+    wait_until(lambda: is_answered_by_the_local_model(alone), "the local model answers")
+    (models,) = alone.local_models()
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask, alone) for _ in range(4)]
+        models.kill()
+        for answer in asking:
+            check_about_the_dog(answer.result())
+    wait_until(lambda: is_answered_by_the_local_model(alone), "the local model answers again")
+    assert [process.pid for process in alone.local_models()] != [models.pid]
+
+
+def test_what_is_too_much_for_the_local_model_is_answered_from_the_entries(alone: AppProcess) -> None:
+    wait_until(lambda: is_answered_by_the_local_model(alone), "the local model answers")
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: ask(alone), range(12)))
+    for answer in answers:
+        check_about_the_dog(answer)
+    assert {answer["served_by"] for answer in answers} == {"local", "none"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends the console's signal as POSIX does")
+def test_ctrl_c_ends_the_backend_and_its_local_models_quietly(alone: AppProcess) -> None:
+    wait_until(lambda: is_answered_by_the_local_model(alone), "the local model answers")
+    (models,) = alone.local_models()
+    alone.press_ctrl_c()
+    wait_until_dead(models.pid)
+    assert "Traceback" not in alone.log()
+    assert "KeyboardInterrupt" not in alone.log()
 
 
 def test_the_database_survives_a_restart(llm_port: int, folder: Path) -> None:

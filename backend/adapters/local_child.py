@@ -62,6 +62,11 @@ def serve(models: Models) -> None:
     if config is None:
         os._exit(0)
     _configure_logging(config)
+    # Progress bars are no log lines.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    # Torch's threads would otherwise spin while they wait, and take the processor from each other when all
+    # cores are busy: 24 tokens in 3.6 s instead of more than 40.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     def send(event: Event) -> None:
         try:

@@ -126,6 +126,7 @@ def _hub_folder(model: str, config: LocalModelConfig) -> Path | None:
     offline = config.hub_offline or constants.HF_HUB_OFFLINE
     if not config.may_download or offline or not _answers(constants.ENDPOINT):
         return None
+    logger.info("fetching a model", extra={"model": model})
     try:
         return Path(snapshot_download(model, cache_dir=config.hub_cache, token=config.hub_token, allow_patterns=_FILES))
     except (HfHubHTTPError, ValueError) as error:
