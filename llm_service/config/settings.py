@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     """Answer requests with a seed one at a time, so that the same one always gives the same text."""
     llm_prompt_lookup: Literal["auto", "off"] = "auto"
     """Copy what answers repeat from their sources, where answers of that kind have done so."""
+    llm_stream_interval_ms: float = Field(default=40.0, ge=0.0, le=1000.0)
+    """Milliseconds from one piece of a stream to the next, at least; the first word comes at once (OpenVINO)."""
     llm_request_timeout_s: float = Field(default=300.0, gt=0, le=86400)
     llm_stall_timeout_s: float = Field(default=60.0, gt=0, le=3600)
     """A worker whose loop has not turned for so long is replaced."""

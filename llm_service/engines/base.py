@@ -93,6 +93,7 @@ class WorkerSpec:
     max_batched_tokens: int = 0
     reproducible: bool = True
     prompt_lookup: bool = True
+    stream_interval_s: float = 0.0
     cache_dir: str = ""
     hub_environment: Mapping[str, str] = field(default_factory=dict)
     log_level: str = "INFO"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import openvino
 
@@ -26,6 +27,7 @@ from engines.openvino_lookup import PromptLookup
 from engines.openvino_options import properties, scheduler_config
 from engines.openvino_second_lane import SecondLane
 from engines.openvino_solo import Solo
+from engines.stream_pace import StreamPace
 from engines.text_assembly import TextAssembler
 from engines.thinking import begins_inside_thought
 
@@ -43,7 +45,8 @@ class OpenVinoGenerator:
     """An ``Engine`` for generation requests.
 
     ``cache_dir`` is where the measured step size is kept between starts; ``max_batched_tokens`` sets
-    it instead. ``reproducible`` and ``prompt_lookup`` are LLM_REPRODUCIBLE and LLM_PROMPT_LOOKUP.
+    it instead. ``reproducible``, ``prompt_lookup`` and ``stream_interval_s`` are LLM_REPRODUCIBLE,
+    LLM_PROMPT_LOOKUP and LLM_STREAM_INTERVAL_MS, in seconds.
     """
 
     def __init__(
@@ -56,10 +59,11 @@ class OpenVinoGenerator:
         max_batched_tokens: int = 0,
         reproducible: bool = True,
         prompt_lookup: bool = True,
+        stream_interval_s: float = 0.0,
         cache_dir: Path | None = None,
     ) -> None:
         shape = read_shape(artifact)
-        self._properties = properties(dtype)
+        self._properties, self._stream_interval_s = properties(dtype), stream_interval_s
         self._path, self._max_batch = artifact.path, max_batch
         self._blocks = cache_blocks(shape, kv_cache_gb, memory_bytes())
         # One block stays free for the token that is being generated.
@@ -177,17 +181,21 @@ class OpenVinoGenerator:
 
     def _open_lane(self) -> Lane:
         scheduler = scheduler_config(blocks=self._blocks, max_batch=self._max_batch, step_tokens=self.step_tokens)
-        return Lane(self._path, scheduler, self._properties)
+        return self._lane_of(scheduler)
 
     def _open_lookup_lane(self) -> Lane:
         scheduler = scheduler_config(blocks=self._second_blocks, max_batch=1, step_tokens=self.step_tokens)
-        return self._warmed(Lane(self._path, scheduler, self._properties, prompt_lookup=True))
+        return self._warmed(self._lane_of(scheduler, prompt_lookup=True))
 
     def _open_solo_lane(self) -> Lane:
         scheduler = scheduler_config(
             blocks=self._second_blocks, max_batch=1, step_tokens=self.step_tokens, prefix_caching=False
         )
-        return self._warmed(Lane(self._path, scheduler, self._properties))
+        return self._warmed(self._lane_of(scheduler))
+
+    def _lane_of(self, scheduler: Any, *, prompt_lookup: bool = False) -> Lane:
+        pace = StreamPace(self._stream_interval_s)
+        return Lane(self._path, scheduler, self._properties, pace, prompt_lookup=prompt_lookup)
 
     def _warmed(self, lane: Lane) -> Lane:
         lane.run_together([self._encode("1 2 3")], max_new_tokens=8)

@@ -24,6 +24,7 @@ from engines.base import (
     TextDelta,
 )
 from engines.openvino_options import LOOKUP_NGRAM, LOOKUP_TOKENS, generation_config
+from engines.stream_pace import StreamPace
 from engines.text_assembly import TextAssembler
 
 logger = logging.getLogger(__name__)
@@ -49,11 +50,14 @@ class Lane:
     occurred before, and keeps as many as the model would have written itself.
     """
 
-    def __init__(self, path: Path, scheduler: Any, properties: dict[str, str], *, prompt_lookup: bool = False) -> None:
+    def __init__(
+        self, path: Path, scheduler: Any, properties: dict[str, str], pace: StreamPace, *, prompt_lookup: bool = False
+    ) -> None:
         options: dict[str, Any] = dict(properties)
         if prompt_lookup:
             options["prompt_lookup"] = True
         self._pipeline = openvino_genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", options)
+        self._pace = pace
         self._prompt_lookup = prompt_lookup
         self._answers: dict[str, Answer] = {}
         self._ids = itertools.count(1)
@@ -125,8 +129,9 @@ class Lane:
         return config
 
     def _collect(self, on_finished: Callable[[Answer], None]) -> Iterator[RequestEvent]:
-        """Read every handle, decode all their new text in one call, and tell."""
-        read: list[Answer] = []
+        """Read every handle, decode what is due of their new text in one call, and tell."""
+        telling: list[Answer] = []
+        all_due = self._pace.is_due(sum(answer.request.stream for answer in self._answers.values()))
         for answer in list(self._answers.values()):
             if answer.handle.get_status() == openvino_genai.GenerationStatus.IGNORED:
                 del self._answers[answer.request.id]
@@ -134,15 +139,14 @@ class Lane:
                 yield Failed(answer.request.id, Failure.GENERATION_FAILED, message)
                 continue
             begins = answer.text.token_count == 0
-            if _read_tokens(answer):
-                if begins:
-                    yield FirstToken(answer.request.id, answer.inside_thought)
-                read.append(answer)
-            elif answer.end:
-                read.append(answer)
-        windows = [answer.text.window() or ([], []) for answer in read]
+            if _read_tokens(answer) and begins:
+                yield FirstToken(answer.request.id, answer.inside_thought)
+            # The first word waits for nothing, and a stop string ends an answer where it stands.
+            if all_due or begins or answer.end or answer.request.sampling.stop:
+                telling.append(answer)
+        windows = [answer.text.window() or ([], []) for answer in telling]
         texts = iter(self.decode([ids for window in windows for ids in window]))
-        for answer, known, extended in zip(read, texts, texts, strict=False):
+        for answer, known, extended in zip(telling, texts, texts, strict=False):
             yield from self._tell(answer, answer.text.read(known, extended) if extended else "", on_finished)
 
     def _tell(self, answer: Answer, delta: str, on_finished: Callable[[Answer], None]) -> Iterator[RequestEvent]:

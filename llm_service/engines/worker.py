@@ -202,6 +202,7 @@ def _start_generator(artifact: "ModelArtifact", backend: str, spec: WorkerSpec) 
                 max_batched_tokens=spec.max_batched_tokens,
                 reproducible=spec.reproducible,
                 prompt_lookup=spec.prompt_lookup,
+                stream_interval_s=spec.stream_interval_s,
                 cache_dir=Path(spec.cache_dir) if spec.cache_dir else None,
             )
         except LOADING_ERRORS as error:  # a GGUF header without a field it counts on shows as an IndexError

@@ -151,6 +151,7 @@ def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None =
         max_batched_tokens=config.llm_max_batched_tokens,
         reproducible=config.llm_reproducible,
         prompt_lookup=config.llm_prompt_lookup == "auto",
+        stream_interval_s=config.llm_stream_interval_ms / 1000,
         cache_dir=str(config.model_cache_dir),
         hub_environment=config.hub_environment,
         log_level=config.log_level,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.base import ChatMessage, GenerationRequest, SamplingParams
+from engines.base import ChatMessage, Finished, GenerationRequest, RequestEvent, SamplingParams, TextDelta
 from engines.models import ModelArtifact
 from engines.openvino_generator import OpenVinoGenerator
 from engines.openvino_lane import Lane
@@ -88,6 +88,27 @@ def test_without_the_memory_requests_with_a_seed_go_with_the_others(
     assert engine.solo is not None
     assert engine.solo.second.unavailable
     assert generate(engine, chat("seeded again", "Say hello.", max_new_tokens=4, seed=1)).completion_tokens
+
+
+def test_a_stream_is_told_of_its_first_word_at_once_and_of_the_rest_by_the_interval(language_model_file: Path) -> None:
+    engine = load(language_model_file, stream_interval_s=60.0)
+    engine.submit(chat("streamed", "Tell me about the sea.", max_new_tokens=24))
+    events: list[RequestEvent] = []
+    while engine.running:
+        events += engine.step()
+    deltas = [event.text for event in events if isinstance(event, TextDelta)]
+    (finished,) = (event for event in events if isinstance(event, Finished))
+    assert len(deltas) == 2
+    assert finished.text.startswith(deltas[0])
+    assert "".join(deltas) == finished.text
+    assert finished.completion_tokens == 24
+
+
+def test_a_stop_string_ends_an_answer_before_the_interval_does(language_model_file: Path) -> None:
+    engine = load(language_model_file, stream_interval_s=60.0)
+    outcome = generate(engine, chat("stopped", "Count: one two three", max_new_tokens=64, stop=(" ",)))
+    assert outcome.finish_reason == "stop"
+    assert outcome.completion_tokens < 10
 
 
 def open_lookup(engine: OpenVinoGenerator) -> Lane:
