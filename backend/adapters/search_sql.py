@@ -14,7 +14,7 @@ from lexical.asked import whole_forms, windows
 EXACT_LIMIT, NEAR_LIMIT, VECTOR_LIMIT = 100, 60, 40
 WORD_LIMIT, HEAD_LIMIT, TOGETHER_LIMIT = 80, 40, 40
 """Candidates kept of those that hold words of the question: any of them, in lemma or gloss, all of them."""
-MAX_RANKED = 600
+MAX_RANKED = 400
 """Rows that are read and ranked for each of these, however common a word is."""
 _NEAR_TERM_MIN_CHARS = 5
 _MAX_NEAR_TERMS = 6
@@ -28,7 +28,7 @@ _ITERATIVE = "SET LOCAL hnsw.iterative_scan = relaxed_order;"
 
 # How many documents hold a word is taken from the statistics that ANALYZE keeps of the commonest, and counted
 # only for the others, which are in few. Rare words choose the rows that are ranked; common ones only
-# together with all others, or where they stand in a lemma or gloss. What is called rows is planned as if all
+# together with all others; where all are common, the rarest also where it stands in a lemma or gloss. What is called rows is planned as if all
 # were wanted, by its index, and read only as far as the limit of those who read from it.
 _CANDIDATES = """
 WITH asked AS MATERIALIZED (
@@ -64,7 +64,9 @@ queries AS MATERIALIZED (
     SELECT string_agg(tsq::text, ' | ')::tsquery AS any_term,
         string_agg(tsq::text, ' | ') FILTER (WHERE place = 1 OR documents <= {max_ranked})::tsquery AS rare_terms,
         string_agg('(' || tsq::text || ')', ' & ')::tsquery AS all_terms,
-        max(documents) > {max_ranked} AS crowded, count(*) > 1 AS several
+        min(tsq::text) FILTER (WHERE place = 1)::tsquery AS rarest_term,
+        max(documents) > {max_ranked} AND count(*) > 1 AS some_common,
+        min(documents) > {max_ranked} AS all_common
     FROM by_rarity
 ),
 lemma_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE lemma_keys && %(whole)s::text[]),
@@ -76,10 +78,10 @@ near_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE near_keys
 near_term_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE near_keys && %(near_terms)s::integer[]),
 word_rows AS MATERIALIZED (SELECT id, words FROM {schema}.rag_documents, queries WHERE words @@ rare_terms),
 together_rows AS MATERIALIZED (
-    SELECT id, words FROM {schema}.rag_documents, queries WHERE crowded AND several AND words @@ all_terms
+    SELECT id, words FROM {schema}.rag_documents, queries WHERE some_common AND words @@ all_terms
 ),
 head_rows AS MATERIALIZED (
-    SELECT id, words FROM {schema}.rag_documents, queries WHERE crowded AND ts_filter(words, {heads}) @@ any_term
+    SELECT id, words FROM {schema}.rag_documents, queries WHERE all_common AND ts_filter(words, {heads}) @@ rarest_term
 ),
 worded AS (
     SELECT id FROM (SELECT * FROM word_rows LIMIT {max_ranked}) AS found, queries
@@ -104,14 +106,13 @@ candidates AS (
 )
 SELECT d.id, d.kind, d.content, d.metadata, d.direction, d.lemma_keys, d.gloss_keys, d.text_a, d.text_b, d.text_c,
     ARRAY(
-        SELECT CASE WHEN ts_filter(d.words, '{{a}}') @@ t.tsq THEN 'a'
-                    WHEN ts_filter(d.words, '{{b}}') @@ t.tsq THEN 'b'
-                    WHEN d.words @@ t.tsq THEN 'c' ELSE '' END
+        SELECT CASE WHEN w.a @@ t.tsq THEN 'a' WHEN w.b @@ t.tsq THEN 'b' WHEN w.words @@ t.tsq THEN 'c' ELSE '' END
         FROM terms t ORDER BY t.ord
     ) AS term_fields,
     {similarity} AS similarity,
     ARRAY(SELECT t.documents FROM terms t ORDER BY t.ord) AS term_counts
-FROM {schema}.rag_documents d JOIN candidates USING (id)
+FROM {schema}.rag_documents d JOIN candidates USING (id),
+    LATERAL (SELECT ts_filter(d.words, '{{a}}') AS a, ts_filter(d.words, '{{b}}') AS b, d.words OFFSET 0) AS w
 """
 
 _NEAREST = """

@@ -20,6 +20,8 @@ class Asked:
     total: int
     """Documents in the store."""
     forms: list[str]
+    typed: list[str]
+    """The question as it was typed, where that is another phrase."""
     whole: list[str]
     windows: frozenset[str]
     spelled: str
@@ -28,7 +30,7 @@ class Asked:
 def asked(query: ParsedQuery, total: int) -> Asked:
     """Return ``query`` with its forms; ``total`` is the number of documents in the store."""
     forms, whole = key_forms(query.phrase), whole_forms(query)
-    return Asked(query, total, forms, whole, frozenset(windows(query)), _spelled(query))
+    return Asked(query, total, forms, whole[len(forms) :], whole, frozenset(windows(query)), _spelled(query))
 
 
 def key_forms(phrase: str) -> list[str]:

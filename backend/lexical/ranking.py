@@ -26,6 +26,7 @@ VECTOR_SPAN = 0.40
 MIN_SIMILARITY = 0.30
 OTHER_LANGUAGE = 0.10
 SAME_SPELLING = 0.02
+AS_TYPED = 0.03
 VECTOR_TIE_BREAK = 0.01
 SUBENTRY_TIE_BREAK = 0.005
 FIELD_WEIGHTS = {"a": 1.0, "b": 0.8, "c": 0.45, "": 0.0}
@@ -91,7 +92,7 @@ def rank(query: ParsedQuery, candidates: Sequence[Candidate], total: int, top_k:
 def _evidence(question: Asked, candidate: Candidate) -> list[_Evidence]:
     query = question.query
     found = [
-        *_whole(query.direction, question.whole, question.spelled, candidate),
+        *_whole(question, candidate),
         *_inside(query.direction, question.forms, candidate),
         *_words(question, candidate),
     ]
@@ -103,9 +104,10 @@ def _evidence(question: Asked, candidate: Candidate) -> list[_Evidence]:
     return found
 
 
-def _whole(asked: Direction | None, forms: list[str], spelled: str, candidate: Candidate) -> list[_Evidence]:
+def _whole(question: Asked, candidate: Candidate) -> list[_Evidence]:
     """The phrase is the whole lemma, variant or one sense of the gloss."""
     found = []
+    asked, forms, spelled = question.query.direction, question.whole, question.spelled
     part = candidate.metadata.get("part")
     if any(form in candidate.lemma_keys for form in forms):
         lemma = str(candidate.metadata.get("lemma", ""))
@@ -114,6 +116,8 @@ def _whole(asked: Direction | None, forms: list[str], spelled: str, candidate: C
         score = WHOLE_LEMMA - _language_penalty(asked, candidate.direction, of_lemma=True)
         if name == "lemma" and normalise(lemma) == spelled:
             score += SAME_SPELLING
+        if any(form in candidate.lemma_keys for form in question.typed):
+            score = WHOLE_LEMMA + AS_TYPED
         found.append(_Evidence(score, name))
         if part == "subentry":
             found.append(_Evidence(score, "subentry"))

@@ -44,6 +44,9 @@ def test_takes_the_frame_away_and_tells_the_direction(question: str, phrase: str
         ("¿Cómo se dice como en bora?", "como"),
         ("¿Cómo se dice hola en bora?", "hola"),
         ("¿Cómo se dice gracias en bora?", "gracias"),
+        ("¿Cómo digo gracias?", "gracias"),
+        ("¿Cuál es la palabra bora para gracias?", "gracias"),
+        ("¿Cómo se dise decir en bora?", "decir"),
         ("¿Cómo se dice buenas noches en bora?", "buenas noches"),
         ("¿Qué significa y?", "y"),
         ("y", "y"),
@@ -56,6 +59,39 @@ def test_takes_the_frame_away_and_tells_the_direction(question: str, phrase: str
 )
 def test_keeps_frame_words_that_are_the_content(question: str, phrase: str) -> None:
     assert parse_query(question).phrase == phrase
+
+
+@pytest.mark.parametrize(
+    ("question", "phrase", "direction"),
+    [
+        ("buenos días profe, ¿me ayudas? quisiera saber cuál es la palabra bora para casa", "casa", "es_bora"),
+        ("como se dise hora en vora", "hora", "es_bora"),
+        ("si quiero decir ser abandonado, qué palabra uso en lengua bora", "ser abandonado", "es_bora"),
+        ("hola, ¿cómo le dicen los bora a casa?", "casa", "es_bora"),
+        ("oye una pregunta: casa en idioma bora cómo sería", "casa", "es_bora"),
+        ("qé palabra usan para hacer bulla los boras", "hacer bulla", "es_bora"),
+        ("¿existe una palabra bora que signifique casa?", "casa", "es_bora"),
+        ("tengo una duda, ¿casa tiene traducción al bora?", "casa", "es_bora"),
+        ("hola, escuché la palabra pajtye, ¿qué querrá decir?", "pajtye", "bora_es"),
+        ("mi abuela dice pajtye, a qué se refiere", "pajtye", "bora_es"),
+        ("q sinifica pa", "pa", "bora_es"),
+        ("PAJTYE QUE ES EN CASTELLANO", "pajtye", "bora_es"),
+        ("¿Qué querían decir los ancianos con pajtye?", "pajtye", "bora_es"),
+        ("necesito saber el significado de pajtye para mi tarea", "pajtye", "bora_es"),
+    ],
+)
+def test_reads_questions_in_frames_that_are_not_written_down(question: str, phrase: str, direction: str) -> None:
+    parsed = parse_query(question)
+    assert (parsed.phrase, parsed.direction) == (phrase, direction)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["decir la verdad", "llamar la atención", "palabra de honor", "ser abandonado", "hacer una casa", "al aire libre"],
+)
+def test_a_phrase_of_words_that_frames_have_too_is_left_whole(text: str) -> None:
+    parsed = parse_query(text)
+    assert (parsed.phrase, parsed.direction) == (fold(text), None)
 
 
 @pytest.mark.parametrize("quotes", ['"{}"', "«{}»", "“{}”", "'{}'", "‘{}’"])
@@ -102,12 +138,16 @@ def test_a_very_long_text_is_cut_and_read_in_bounded_terms() -> None:
         ("a\u0301", "á"),
         ("  mi/mii ", "mi mii"),
         ("co\u00admer", "comer"),
+        ("ts+me", "tsɨme"),
+        ("tsï'm+", "tsɨʔmɨ"),
+        ("tsáꞌa", "tsáʻa"),
+        ("ts\\ico", "tsico"),
     ],
 )
 def test_folding_makes_spellings_equal(left: str, right: str) -> None:
     assert fold(left) == fold(right)
 
 
-@pytest.mark.parametrize("text", ["Tsʉʉ́mɨ’ jaá, ¿ñandú?", "ﬁn ½ Straße İ", "_a__b_"])
+@pytest.mark.parametrize("text", ["Tsʉʉ́mɨ’ jaá, ¿ñandú?", "ﬁn ½ Straße İ", "_a__b_", "ts+'+m\u0301+ 1+1 ++"])
 def test_folding_twice_changes_nothing(text: str) -> None:
     assert fold(fold(text)) == fold(text)

@@ -1,0 +1,135 @@
+"""Searches among many documents: what common words, near vectors and odd questions must not hide."""
+
+from collections.abc import Sequence
+
+import psycopg
+import pytest
+
+from adapters.base import Document, SearchHit
+from adapters.migrations import SchemaInfo
+from adapters.search_sql import MAX_RANKED, search_parameters, search_query, search_settings
+from adapters.supabase_adapter import SupabaseAdapter
+from services.query_parser import parse_query
+from tests.fakes import FakeEmbedder
+
+pytestmark = pytest.mark.anyio
+CROWD = 3 * MAX_RANKED
+TOWARDS, AWAY = [1.0] + [0.0] * 383, [-1.0] + [0.0] * 383
+
+
+def entry(lemma: str, gloss: str, **more: object) -> Document:
+    metadata = {"lemma": lemma, "gloss": gloss, "direction": "es_bora", "part": "entry", **more}
+    return Document(f"entry-{lemma}-{gloss}", "dictionary", f"{lemma}: {gloss}", metadata)
+
+
+def example(number: int, sentence: str) -> Document:
+    metadata = {"lemma": sentence, "gloss": f"bora {number}", "direction": "es_bora", "part": "example"}
+    return Document(f"a-example-{number}", "dictionary", sentence, metadata)
+
+
+async def search(store: SupabaseAdapter, question: str, vector: Sequence[float] | None = None) -> list[SearchHit]:
+    return await store.search(parse_query(question), vector, None if vector is None else "made", 5)
+
+
+@pytest.fixture
+async def crowded(store: SupabaseAdapter) -> SupabaseAdapter:
+    """Two words that more documents hold than a search reads, and what is asked for among the last."""
+    await store.upsert([example(number, f"El perro come en la casa {number}.") for number in range(CROWD)])
+    await store.upsert(
+        [
+            entry("perro", "oohííbye"),
+            entry("perro de casa", "oohííbye jaátu"),
+            entry("casa", "jaá"),
+            entry("comida del perro", "majcho"),
+            example(CROWD, "El perro rojo ladra en la casa."),
+        ]
+    )
+    return store
+
+
+@pytest.mark.parametrize(
+    ("question", "lemma"),
+    [
+        ("¿Cómo se dice perro en bora?", "perro"),
+        ("¿Cómo se dice perros en bora?", "perro"),
+        ("perro de casa", "perro de casa"),
+        ("perros de casas", "perro de casa"),
+        ("comidas del perro", "comida del perro"),
+    ],
+)
+async def test_common_words_hide_nothing(crowded: SupabaseAdapter, question: str, lemma: str) -> None:
+    assert (await search(crowded, question))[0].metadata["lemma"] == lemma
+
+
+async def test_a_rare_word_finds_its_sentence_among_common_ones(crowded: SupabaseAdapter) -> None:
+    found = [hit.metadata["lemma"] for hit in await search(crowded, "perro que ladra en casa")]
+    assert "El perro rojo ladra en la casa." in found
+
+
+async def test_without_statistics_common_words_hide_nothing_either(
+    database_url: str, crowded: SupabaseAdapter
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM pg_statistic WHERE starelid = 'rag_documents'::regclass")
+    assert (await search(crowded, "perros"))[0].metadata["lemma"] == "perro"
+
+
+async def test_both_kinds_of_index_are_used_however_common_the_words(
+    database_url: str, crowded: SupabaseAdapter
+) -> None:
+    rows = await crowded.pending("made", CROWD + 10)
+    await crowded.set_vectors([row[0] for row in rows], [FakeEmbedder().vector(row[1]) for row in rows], "made")
+    info = SchemaInfo("public", (0, 8))
+    with psycopg.connect(database_url) as connection:
+        cursor = psycopg.ClientCursor(connection)
+        cursor.execute(search_settings(info, with_vector=True, timeout_ms=60_000))
+        for question in ("perro", "¿Cómo se dice perros en bora?", "perro en la casa", "nadaparecido"):
+            parameters = search_parameters(parse_query(question), TOWARDS, "made")
+            query = psycopg.sql.SQL("EXPLAIN ") + search_query("public", info, with_vector=True)
+            plan = "\n".join(row[0] for row in cursor.execute(query, parameters).fetchall())
+            names = ("embedding", "words", "heads", "lemma_keys", "gloss_keys", "near_keys")
+            assert [name for name in names if f"rag_documents_{name}" not in plan] == []
+            assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize(
+    ("question", "lemma"),
+    [
+        ("¿Cómo se dice perro en bora?", "perro"),
+        ("¿Qué significa oohiibye?", "perro"),
+        ("canosa", "canoso"),
+        ("perros", "perro"),
+        ("prero", "perro"),
+        ("¿Cómo se dice perro bravo en bora?", "perro"),
+    ],
+)
+async def test_the_nearest_vectors_never_push_down_a_word(store: SupabaseAdapter, question: str, lemma: str) -> None:
+    asked = [entry("perro", "oohííbye"), entry("canoso", "tsíjtsi", variants=["canosa"])]
+    others = [Document(f"a-near-{number}", "text", f"Otra cosa número {number}.", {}) for number in range(60)]
+    await store.upsert([*asked, *others])
+    await store.set_vectors([document.id for document in asked], [AWAY] * len(asked), "made")
+    await store.set_vectors([document.id for document in others], [TOWARDS] * len(others), "made")
+    hits = await search(store, question, TOWARDS)
+    assert hits[0].metadata["lemma"] == lemma
+    assert {hit.matched_on for hit in hits[1:]} == {("vector",)}
+    assert all(hit.score < hits[0].score for hit in hits[1:])
+
+
+async def test_a_sentence_of_the_dictionary_that_looks_like_a_question_is_found_whole(store: SupabaseAdapter) -> None:
+    await store.upsert([entry("papá", "caáni"), example(1, "¿Qué dice tu papá?"), entry("tu", "u")])
+    best = (await search(store, "que dice tu papa"))[0]
+    assert (best.id, best.matched_on[0]) == ("a-example-1", "example")
+
+
+async def test_the_parts_of_a_phrase_that_is_nowhere_are_found(store: SupabaseAdapter) -> None:
+    await store.upsert([entry("perro", "oohííbye"), entry("agua fría", "nujpacyo"), example(1, "Hay perro y agua.")])
+    found = {hit.metadata["lemma"]: hit.matched_on[0] for hit in await search(store, "mi perro quiere agua fría")}
+    assert found["perro"] == found["agua fría"] == "lemma"
+
+
+async def test_a_slip_in_a_long_phrase_is_found_by_its_other_words(store: SupabaseAdapter) -> None:
+    gloss = "tsane llíyájtsámeíñetu tene íjcyane múnáájpikye"
+    await store.upsert([entry("ampliado", gloss), *(entry(f"lemma{n}", f"tsane {n}") for n in range(20))])
+    slipped = gloss.replace("tene", "tnee")
+    best = (await search(store, f"¿Qué significa {slipped}?"))[0]
+    assert (best.metadata["lemma"], best.matched_on[0]) == ("ampliado", "typo")
