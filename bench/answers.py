@@ -101,7 +101,9 @@ async def measure(options: argparse.Namespace, url: str) -> program.Report:
 
 async def _ask_all(mentor: Mentor, asked: Sequence[Question], name: str, prompt: PromptBuilder) -> list[Asked]:
     program.note(f"{name}: {len(asked)} questions")
-    return list(await asyncio.gather(*(mentor.ask(question, prompt) for question in asked)))
+    answers = list(await asyncio.gather(*(mentor.ask(question, prompt) for question in asked)))
+    program.note("  " + "  ".join(f"{key} {value}" for key, value in _row(answers).items()))
+    return answers
 
 
 async def _plant_all(mentor: Mentor, quick: bool) -> dict[str, list[tuple[Injection, Asked]]]:
