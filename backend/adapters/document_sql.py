@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -27,6 +28,7 @@ ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, content = excluded.content,
 WHERE d.content_hash <> excluded.content_hash
 RETURNING (xmax = 0) AS inserted
 """
+HASHES = "SELECT id, content_hash FROM {schema}.rag_documents WHERE id = ANY(%s::text[])"
 SET_VECTORS = """
 UPDATE {schema}.rag_documents AS d SET embedding = v.vector::{vector}.vector, embedding_fingerprint = %s
 FROM unnest(%s::text[], %s::text[], %s::text[]) AS v(id, vector, content_md5)
@@ -53,18 +55,28 @@ FROM {schema}.rag_documents GROUP BY 1, 2, 3
 
 def document_row(document: Document) -> dict[str, Any]:
     """Return the columns of one document, for ``UPSERT``."""
-    metadata = dict(document.metadata)
-    identity = json.dumps(
-        [FOLDING_VERSION, document.kind, document.content, metadata], sort_keys=True, ensure_ascii=False
-    )
     return {
         "id": document.id,
         "kind": document.kind,
         "content": document.content,
-        "metadata": metadata,
-        "content_hash": hashlib.sha256(identity.encode()).hexdigest(),
+        "metadata": dict(document.metadata),
+        "content_hash": content_hash(document),
         **asdict(index_fields(document)),
     }
+
+
+def upsert_parameter(documents: Iterable[Document]) -> str:
+    """Return what ``UPSERT`` takes; sorted, so that two writers lock rows in the same order."""
+    rows = [document_row(document) for document in sorted(documents, key=lambda document: document.id)]
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def content_hash(document: Document) -> str:
+    """Return what tells a changed document from an unchanged one."""
+    identity = json.dumps(
+        [FOLDING_VERSION, document.kind, document.content, dict(document.metadata)], sort_keys=True, ensure_ascii=False
+    )
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def content_md5(content: str) -> str:

@@ -1,7 +1,6 @@
 """Documents in Postgres with pgvector: Supabase's, or any other, or the embedded one."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,13 +22,15 @@ from adapters.base import (
 from adapters.database import Database, Dsn
 from adapters.document_sql import (
     DELETE_MANY,
+    HASHES,
     IDS_OF_SOURCE,
     PENDING,
     SET_VECTORS,
     STATS,
     UPSERT,
+    content_hash,
     content_md5,
-    document_row,
+    upsert_parameter,
 )
 from adapters.migrations import MigrationError, NewerSchema, SchemaInfo, migrate
 from adapters.search_sql import search_parameters, search_statement, vector_literal
@@ -115,7 +116,7 @@ class SupabaseAdapter:
 
     async def upsert(self, documents: Sequence[Document]) -> UpsertReport:
         """Insert or replace by id, all or nothing; of two with one id the last counts."""
-        return await self._database.run(self._upsert(documents), limit_s=self._database.patience_s(2))
+        return await self._database.run(self._upsert(documents), limit_s=self._database.patience_s(3))
 
     async def delete(self, document_id: str) -> bool:
         """Return whether the document was there."""
@@ -200,11 +201,16 @@ class SupabaseAdapter:
 
     async def _upsert(self, documents: Sequence[Document]) -> UpsertReport:
         await self._ready()
-        # Sorted, so that two writers lock rows in the same order.
         latest = {document.id: document for document in documents}
-        rows = [document_row(latest[key]) for key in sorted(latest)]
         async with self._database.transaction() as connection:
-            cursor = await connection.execute(self._sql(UPSERT), [json.dumps(rows, ensure_ascii=False)])
+            known = dict(await (await connection.execute(self._sql(HASHES), [list(latest)])).fetchall())
+        changed = [document for document in latest.values() if known.get(document.id) != content_hash(document)]
+        if not changed:
+            return UpsertReport(0, 0, len(documents))
+        # Folding and stemming hundreds of documents takes long enough to keep questions waiting.
+        parameter = await asyncio.to_thread(upsert_parameter, changed)
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(self._sql(UPSERT), [parameter])
             written = [row[0] for row in await cursor.fetchall()]
         await self._note_written(len(written))
         inserted = sum(written)
