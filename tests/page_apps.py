@@ -20,6 +20,7 @@ from devtools.testing import environment_for_tests
 
 WORKSPACE = Workspace(ROOT)
 READY_S = 120
+FAKES = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake"}
 # No weights are loaded: where the service is away, only the entries can answer.
 NO_MODEL = {"LLM_MODEL": "nobody/nothing", "LLM_OFFLINE_MODEL": "none", "HF_HUB_OFFLINE": "1"}
 
@@ -120,15 +121,15 @@ class Apps:
 
 
 @contextlib.contextmanager
-def running_apps() -> Iterator[Apps]:
-    """Start everything and wait until questions are answered by the LLM service."""
+def running_apps(models: Mapping[str, str] = FAKES) -> Iterator[Apps]:
+    """Start everything, the LLM service with these models, and wait until it is what answers questions."""
     with tempfile.TemporaryDirectory(prefix="page-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         # As root the database gives up root's rights and must still reach its folder.
         folder.chmod(0o755)
         ports = free_port(), free_port()
-        fakes = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake", "MODEL_CACHE_DIR": str(folder / "models")}
-        llm = Process(WORKSPACE.llm_service, ports[0], folder, {**fakes, "LLM_SERVICE_PORT": str(ports[0])})
+        placed = {"MODEL_CACHE_DIR": str(folder / "models"), "LLM_SERVICE_PORT": str(ports[0])}
+        llm = Process(WORKSPACE.llm_service, ports[0], folder, {**models, **placed})
         llm.start()
         database = Postgres(folder / "postgres")
         placed = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import pytest
 
 import page_standin
 from page_apps import Apps, running_apps
+from page_chromium import CHROMIUM, FLAGS
 from page_standin import Standin
 from page_tab import OpenTab, Tab
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Chromium itself reports every answer above 399 and every refused connection.
 _REPORTED_BY_CHROMIUM = re.compile(r"Failed to load resource")
 

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from page_apps import Apps
-from page_standin import FINAL
+from page_standin import FINAL, Standin
 from page_tab import OpenTab, Tab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -98,6 +98,20 @@ def test_the_checked_answer_takes_the_streamed_ones_place_without_a_jump(scripte
     writing = [place for place in places if place[0] == "true"][-1]
     assert places[-1][0] == "false"
     assert places[-1][1:] == pytest.approx(writing[1:], abs=1)
+    # The room of the longer text is given back with the next question, when everything moves anyway.
+    height = scripted.last.locator(".answer").bounding_box()
+    scripted.ask_and_wait("perro")
+    after = scripted.page.locator(".answer").first.bounding_box()
+    assert height is not None
+    assert after is not None
+    assert after["height"] < height["height"] / 2
+
+
+def test_the_room_of_a_longer_text_closes_gently_where_motion_is_welcome(open_tab: OpenTab, standin: Standin) -> None:
+    tab = open_tab(standin.url, reduced_motion="no-preference")
+    answer = tab.ask_and_wait("corto").locator(".answer")
+    assert "min-height" in answer.evaluate("element => getComputedStyle(element).transitionProperty")
+    tab.page.wait_for_function("() => document.querySelector('.answer').offsetHeight < 40")
 
 
 def test_the_keyboard_reaches_everything_and_always_shows_where_it_is(tab: Tab) -> None:

@@ -64,6 +64,7 @@ def test_a_question_is_answered_with_its_sources_and_who_gave_it(tab: Tab) -> No
     expect(answer.locator(".answer [lang=boa]").first).to_have_text("oohííbye")
     source = answer.get_by_role("listitem").first
     expect(source.locator("mark")).to_have_text(["perro"])
+    expect(source.locator(".kind")).to_have_text("diccionario · por la palabra")
     expect(source.locator(".gloss")).to_have_attribute("lang", "boa")
     for text in ("servicio", "búsqueda", "diccionario"):
         expect(answer.locator(".facts")).to_contain_text(text)

@@ -25,6 +25,9 @@ HARD = [
     "2.º año",
     "´x´",
     "soft\u00adhyphen",
+    "m+\u0301amunaa ts++ju",
+    "+jcu 2+2 C++ a\\b",
+    "ʻaʻ ɂ Ɂa ꞌ",
 ]
 FOLD = "import json, sys; from lexical.folding import fold; print(json.dumps([fold(t) for t in json.load(sys.stdin)]))"
 

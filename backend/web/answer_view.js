@@ -57,9 +57,24 @@ export class AnswerView {
     this.show(plain(answer.answer));
     this.body.replaceChildren(...withBoraMarked(this.text, boraWords(sources)));
     this.showSources(sources);
-    if (this.body.offsetHeight < height) this.body.style.minHeight = `${height}px`;
+    this.hold(height);
     const copy = makeButton("Copiar", () => onCopy(copy, this.text), "quiet copy");
     this.settle(factsView(answer, elapsedMs), copy);
+  }
+
+  /** Keep the place of a longer text, and let it go gently; where motion is not wanted, `release` lets it go. */
+  hold(height) {
+    if (this.body.offsetHeight >= height) return;
+    this.body.style.minHeight = `${height}px`;
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    // Read once more, so that the browser takes the height as the one to start from.
+    void this.body.offsetHeight;
+    this.release();
+  }
+
+  release() {
+    this.body.classList.add("settling");
+    this.body.style.minHeight = "";
   }
 
   /** What was streamed is kept, and marked as what it is. @param {string} [text] */
@@ -111,7 +126,7 @@ function factsView(answer, elapsedMs) {
     ["Respondió", SERVED_BY[answer.served_by] ?? answer.served_by],
     ["Tiempo", duration(total) + searched],
     ["Respuesta", ANSWER_MODE[answer.answer_mode] ?? answer.answer_mode],
-    ["Modelo", answer.served_by === "none" ? undefined : answer.model],
+    ["Modelo", answer.served_by === "none" ? undefined : answer.model?.split("/").pop()],
   ];
   const known = facts.filter(([, value]) => value);
   return make(

@@ -17,6 +17,8 @@ const [log, send, stop, welcome, restart] = ["log", "send", "stop", "welcome", "
 const conversation = new Conversation();
 /** @type {AbortController | null} */
 let running = null;
+/** The newest answer. @type {AnswerView | null} */
+let latest = null;
 
 /** Take a question on, unless one is under way. */
 function submit(query) {
@@ -28,7 +30,8 @@ function submit(query) {
 }
 
 async function reply(query) {
-  const view = new AnswerView(query);
+  latest?.release();
+  const view = (latest = new AnswerView(query));
   const mine = new AbortController();
   running = mine;
   setBusy(true);

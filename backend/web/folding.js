@@ -1,14 +1,20 @@
 // Words reduced to the form in which they are compared: the backend's lexical/folding.py, in the browser.
 
 const LETTERS = { ɨ: "i", ʉ: "u", ı: "i", ß: "ss", æ: "ae", œ: "oe", ø: "o", ł: "l" };
-const APOSTROPHES = "'’‘ʼʔˀ`´ʹ′";
+const APOSTROPHES = "'’‘ʼʔˀ`´ʹ′ʻ‛ꞌ＇ˈˊˋɂɁ";
 const REPLACED = new RegExp(`[${Object.keys(LETTERS).join("")}]`, "g");
 const DROPPED = new RegExp(`[${APOSTROPHES}\u00AD]`, "g");
-const WORD = new RegExp(`[\\p{L}\\p{N}](?:[\\p{L}\\p{M}\\p{N}\u00AD]|[${APOSTROPHES}](?=\\p{L}))*`, "gu");
+// Where no ɨ is to be had, scanners and typists put a plus; a scanner's backslash is a speck in a word.
+const PLUS_IN_WORD = /(?<=\p{L})[\u0300-\u036F]*\+|\+(?=\p{L})/gu;
+const SPECK_IN_WORD = /(?<=[\p{L}\p{N}_])\\(?=[\p{L}\p{N}_])/gu;
+const FIRST = "(?:[\\p{L}\\p{N}]|\\+(?=\\p{L}))";
+const PLUS = "(?<=[\\p{L}\\p{M}])\\+|\\+(?=\\p{L})";
+const WORD = new RegExp(`${FIRST}(?:[\\p{L}\\p{M}\\p{N}\u00AD]|${PLUS}|[${APOSTROPHES}](?=\\p{L})|\\\\(?=[\\p{L}\\p{N}]))*`, "gu");
 
 /** The words of a text without accents, case, apostrophes or punctuation, one blank between them. */
 export function fold(text) {
-  const lowered = text.normalize("NFC").toLowerCase().replace(DROPPED, "");
+  const typed = text.normalize("NFC").toLowerCase().replace(/\u00AD/g, "");
+  const lowered = typed.replace(PLUS_IN_WORD, "i").replace(SPECK_IN_WORD, "").replace(DROPPED, "");
   const bare = lowered.replace(REPLACED, (letter) => LETTERS[letter]).normalize("NFKD").replace(/\p{M}/gu, "");
   return bare
     .replace(REPLACED, (letter) => LETTERS[letter])

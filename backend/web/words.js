@@ -12,13 +12,13 @@ export const KIND = { dictionary: "diccionario", phrase: "frase", text: "texto" 
 
 /** Why a source was found, by the first reason of its `matched_on`. */
 export const REASON = {
-  lemma: "la palabra",
-  variant: "una variante",
-  gloss: "el significado",
-  subentry: "subentrada",
-  example: "en un ejemplo",
-  words: "algunas palabras",
-  typo: "escritura parecida",
+  lemma: "por la palabra",
+  variant: "por una variante",
+  gloss: "por el significado",
+  subentry: "por una subentrada",
+  example: "por un ejemplo",
+  words: "por sus palabras",
+  typo: "por su parecido",
   vector: "por el sentido",
 };
 
