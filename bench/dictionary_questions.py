@@ -1,5 +1,7 @@
 """Questions to a dictionary whose answers are known: several frames, both directions, slips of several kinds."""
 
+# environment: backend
+
 import random
 import unicodedata
 from collections import Counter
@@ -101,7 +103,9 @@ def questions(documents: Sequence[Document], limit: int, rng: random.Random) -> 
     no five results can hold them all.
     """
     entries = [document for document in documents if document.metadata.get("part") in ("entry", "subentry")]
-    shared = Counter(key for entry in entries for side in ("lemma", "gloss") for key in phrase_keys([entry.metadata[side]]))
+    shared = Counter(
+        key for entry in entries for side in ("lemma", "gloss") for key in phrase_keys([entry.metadata[side]])
+    )
     askable = [entry for entry in entries if all(_times(shared, side) <= MAX_SHARED for side in sides(entry))]
     chosen = rng.sample(askable, min(limit, len(askable)))
     return [question for number, entry in enumerate(chosen) for question in _about(entry, number, rng)]

@@ -1,5 +1,7 @@
 """A Postgres filled in bulk: rows by COPY first, indexes after them, as one loads much at once."""
 
+# environment: backend
+
 import json
 import threading
 import time
@@ -81,7 +83,9 @@ def _copy(
     connection.adapters.register_dumper(Vector, VectorDumper)
     columns = ", ".join([*_COLUMNS, "embedding_fingerprint", "embedding"])
     with connection.cursor().copy(f"COPY rag_documents ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types([*("jsonb" if name == "metadata" else kind for name, kind in _COLUMNS.items()), "text", "vector"])
+        copy.set_types(
+            [*("jsonb" if name == "metadata" else kind for name, kind in _COLUMNS.items()), "text", "vector"]
+        )
         for row in _rows(documents, vectors, fingerprint, note):
             copy.write_row(row)
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-FUNCTION_WORDS = (
+_FUNCTION_TEXT = (
     "de la que el en y a los se del las un por con no una su para es al lo como más o pero sus le ha me si sin sobre "
     "este ya entre cuando todo esta ser son dos también fue había era muy años hasta desde está mi porque qué sólo han"
-).split()
+)
+FUNCTION_WORDS = _FUNCTION_TEXT.split()
 _ONSETS = ("b", "c", "ch", "d", "f", "g", "l", "ll", "m", "n", "p", "r", "s", "t", "v", "br", "tr", "cl", "qu", "j")
 _BORA_ONSETS = ("p", "t", "k", "ts", "ch", "b", "d", "m", "n", "ñ", "w", "y", "h", "j", "ll", "v", "dy", "ty")
 _BORA_VOWELS = ("a", "á", "e", "é", "i", "í", "o", "u", "ɨ", "ʉ", "aa", "áá", "ee", "íí", "ɨɨ", "ʉʉ", "oo", "uu")
@@ -87,7 +88,7 @@ class InventedDictionary:
         spanish = word.text
         if self._bora_first:
             spanish = ", ".join([word.text, *(rng.choice(self.spanish).text for _ in range(_choice(rng, SENSES)))])
-            bora = bora.split(",")[0]
+            bora = bora.partition(",")[0]
         ending = spanish[-1] == "o" and rng.random() < VARIANTS
         lemma, gloss = (bora, spanish) if self._bora_first else (spanish, bora)
         return {
@@ -103,7 +104,7 @@ class InventedDictionary:
 
     def _subentry(self, word: Word, bora: str) -> dict[str, Any]:
         spanish = f"{self._rng.choice(self.spanish).text} {self._rng.choice(('de', 'en el', 'con'))} {word.text}"
-        own = f"{self._rng.choice(self.bora)} {bora.split(',')[0]}"
+        own = f"{self._rng.choice(self.bora)} {bora.partition(',')[0]}"
         lemma, gloss = (own, spanish) if self._bora_first else (spanish, own)
         name = "gloss_es" if self._bora_first else "gloss_bora"
         return {"lemma": lemma, "pos": word.pos, name: gloss, "examples": [], "synonyms": [], "notes": []}
@@ -112,7 +113,7 @@ class InventedDictionary:
         size = self._rng.randint(3, 10)
         words = [*(self._spoken() for _ in range(size // 2)), _form(word, self._rng)]
         words += [self._spoken() for _ in range(size - size // 2)]
-        translated = [*self._bora_words(size // 2), bora.split(",")[0], *self._bora_words(size // 3)]
+        translated = [*self._bora_words(size // 2), bora.partition(",")[0], *self._bora_words(size // 3)]
         return {"es": " ".join(words).capitalize() + ".", "bora": " ".join(translated).capitalize() + "."}
 
     def _senses(self) -> str:
@@ -132,7 +133,7 @@ class InventedDictionary:
         return self._rng.choices(self.bora, cum_weights=self._bora_weights, k=count)
 
     def _distinct(self, make: Any, count: int) -> Iterator[Any]:
-        seen = set()
+        seen: set[Any] = set()
         while len(seen) < count:
             made = make()
             if made not in seen:
@@ -144,7 +145,9 @@ class InventedDictionary:
         stem = "".join(rng.choice(_ONSETS) + rng.choice("aeiou") for _ in range(rng.choice((1, 2, 2, 3))))
         if rng.random() < 0.4:
             return Word(stem + rng.choice(("c", "d", "l", "m", "n", "r", "t")) + rng.choice(_VERB_ENDINGS), "vt.")
-        return Word(stem + rng.choice(("do", "ma", "no", "la", "ción", "ro", "ta", "l")), rng.choice(("m.", "f.", "adj.")))
+        return Word(
+            stem + rng.choice(("do", "ma", "no", "la", "ción", "ro", "ta", "l")), rng.choice(("m.", "f.", "adj."))
+        )
 
     def _bora_word(self) -> str:
         rng = self._rng

@@ -24,8 +24,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "backend")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "backend"))
 
 from adapters.base import Document, Embedder, SearchHit
 from adapters.embedded_postgres import EmbeddedPostgres
@@ -77,10 +77,14 @@ def _dictionary(options: argparse.Namespace) -> tuple[str, list[Document]]:
     entries = QUICK_INVENTED if options.quick else INVENTED
     spanish, bora = (InventedDictionary(entries, bora_first=first) for first in (False, True))
     frame_words = [{"lemma": word, "pos": "", "gloss_bora": f"ñé{n}wa"} for n, word in enumerate(FRAME_WORDS)]
-    return f"made up, {2 * entries:,} entries", read_records([*spanish.records(), *bora.records(), *frame_words]).documents
+    return f"made up, {2 * entries:,} entries", read_records(
+        [*spanish.records(), *bora.records(), *frame_words]
+    ).documents
 
 
-async def _measure(documents: list[Document], limit: int, url: str | None, options: argparse.Namespace) -> dict[str, Any]:
+async def _measure(
+    documents: list[Document], limit: int, url: str | None, options: argparse.Namespace
+) -> dict[str, Any]:
     embedder, close = _embedder(url)
     with tempfile.TemporaryDirectory(prefix="bench-retrieval-") as folder:
         postgres = EmbeddedPostgres(Path(folder))
@@ -119,7 +123,9 @@ def _embedder(url: str | None) -> tuple[Embedder | None, Callable[[], Awaitable[
 
 def _frame_words(documents: Sequence[Document]) -> list[Question]:
     """Ask for the words of the frame themselves, where the dictionary has them."""
-    entries = {document.metadata["lemma"]: document for document in documents if document.metadata.get("part") == "entry"}
+    entries = {
+        document.metadata["lemma"]: document for document in documents if document.metadata.get("part") == "entry"
+    }
     found = [entries[word] for word in FRAME_WORDS if word in entries]
     return [
         Question("frame_words", frame, frame.format(entry.metadata["lemma"]), entry)

@@ -1,5 +1,7 @@
 """Questions of several kinds to a dictionary, for measuring how long their answers take."""
 
+# environment: backend
+
 import random
 import string
 from collections.abc import Callable, Sequence
@@ -42,7 +44,7 @@ def timed_questions(
         return sides(rng.choice(entries))[1]
 
     kinds: dict[str, Callable[[], str]] = {
-        "bare word": lambda: rng.choice((spanish, bora))(),
+        "bare word": lambda: spanish() if rng.random() < 0.5 else bora(),
         "to Bora": lambda: f"¿Cómo se dice {spanish()} en bora?",
         "to Spanish": lambda: f"¿Qué significa {bora()} en español?",
         "typo": lambda: f"¿Cómo se dice {one_typo(spanish() + 's', rng)} en bora?",

@@ -22,8 +22,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "backend")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "backend"))
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,7 @@ class MadeUp:
 
     async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
         """Return one vector a text."""
+        del request_id
         return Embeddings(_unit(self._rng.normal(size=(len(texts), DIMENSION))).tolist(), "none", "made-up", "none")
 
 
@@ -202,9 +203,7 @@ async def _ask(
     return kinds, parts, slowest
 
 
-async def _plans(
-    url: str, questions: Mapping[str, str], embedder: Embedder, *, show: bool
-) -> list[str]:
+async def _plans(url: str, questions: Mapping[str, str], embedder: Embedder, *, show: bool) -> list[str]:
     """Return the indexes that the plans of all kinds of question use."""
     from adapters.migrations import SchemaInfo
 

@@ -7,9 +7,9 @@ from psycopg import sql
 
 from adapters.base import ParsedQuery
 from adapters.migrations import SchemaInfo
+from lexical.asked import whole_forms, windows
 from lexical.fields import near_codes
 from lexical.folding import fold, normalise
-from lexical.asked import whole_forms, windows
 
 EXACT_LIMIT, NEAR_LIMIT, VECTOR_LIMIT = 100, 60, 40
 WORD_LIMIT, HEAD_LIMIT, TOGETHER_LIMIT = 80, 40, 40
@@ -27,9 +27,9 @@ _SETTINGS = "SET LOCAL statement_timeout = {timeout_ms}; SET LOCAL enable_seqsca
 _ITERATIVE = "SET LOCAL hnsw.iterative_scan = relaxed_order;"
 
 # How many documents hold a word is taken from the statistics that ANALYZE keeps of the commonest, and counted
-# only for the others, which are in few. Rare words choose the rows that are ranked; common ones only
-# together with all others; where all are common, the rarest also where it stands in a lemma or gloss. What is called rows is planned as if all
-# were wanted, by its index, and read only as far as the limit of those who read from it.
+# only for the others, which are in few. Rare words choose the rows that are ranked; common ones only together
+# with all others; where all are common, the rarest also where it stands in a lemma or gloss. What is called rows
+# is planned as if all were wanted, by its index, and read only as far as the limit of those who read from it.
 _CANDIDATES = """
 WITH asked AS MATERIALIZED (
     SELECT t.ord, plainto_tsquery('pg_catalog.simple', t.folded)

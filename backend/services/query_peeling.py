@@ -23,13 +23,16 @@ _HAS_WORD = re.compile(
 _TAIL_START = re.compile(r" (?:y no se |pero no se |(?:a|con|de|y) )?(?:que|como|cual|me)(?= )")
 _AFTER_NOUN = re.compile(r"(?:.* )?(?:la|esta|esa|una|el|este) (?:palabra|expresion|frase|termino)(?: bora)? (?P<x>.+)")
 _REPORTED = re.compile(
-    r".*\b(?:dice|dicen|dijo|dijeron|decia|decian|escuche|escucho|oi|lei|leo|vi|sale|aparece|encontre) (?:que )?(?P<x>.+)"
+    r".*\b(?:dice|dicen|dijo|dijeron|decia|decian|escuche|escucho|oi|lei|leo|vi|sale|aparece|encontre) (?:que )?"
+    r"(?P<x>.+)"
 )
 _OF_BORA = re.compile(
-    r"\b(?:palabra|termino|expresion|frase|nombre|traduccion|equivalente) (?:en )?bora(?P<link> (?:para|de|del|por|que))?\b"
+    r"\b(?:palabra|termino|expresion|frase|nombre|traduccion|equivalente) (?:en )?bora"
+    r"(?P<link> (?:para|de|del|por|que))?\b"
 )
 _INTO = re.compile(
-    r"\b(?:en|al|a|para|hacia) (?:(?:el|la|su|tu|nuestra|mi) )?(?:(?:idioma|lengua) )?(?P<tongue>bora|espanol|castellano|idioma|lengua)\b"
+    r"\b(?:en|al|a|para|hacia) (?:(?:el|la|su|tu|nuestra|mi) )?(?:(?:idioma|lengua) )?"
+    r"(?P<tongue>bora|espanol|castellano|idioma|lengua)\b"
 )
 _OUT_OF = re.compile(r"\b(?:de|del|desde) (?:el |la )?(?:idioma |lengua )?(?P<tongue>bora|espanol|castellano)\b")
 

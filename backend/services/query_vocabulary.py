@@ -2,9 +2,9 @@
 
 _ASK = "como que cual cuales"
 _SAY = (
-    "dice dicen decir digo decimos diria dirian dirias diriamos dices dijera llama llaman llamar llamaria llamaban nombra "
-    "nombran nombrar escribe escribir escriben pronuncia pronunciar expresa expresar traduce traduceme traducir traduzca "
-    "traduccion traducen pasa pasar pasame ponme poner"
+    "dice dicen decir digo decimos diria dirian dirias diriamos dices dijera llama llaman llamar llamaria llamaban "
+    "nombra nombran nombrar escribe escribir escriben pronuncia pronunciar expresa expresar traduce traduceme "
+    "traducir traduzca traduccion traducen pasa pasar pasame ponme poner"
 )
 _MEAN = (
     "significa significan significado significaria signifique significar quiere quieren querra querria queria querian "
@@ -40,4 +40,5 @@ TELLING = frozenset({"say", "mean", "noun", "tongue"})
 
 OFTEN_MISTYPED = ("significa", "significado", "castellano", "espanol", "traduce", "traducir", "palabra", "quiere")
 SHORTENED = {"q": "que", "k": "que", "qe": "que", "ke": "que", "d": "de", "pa": "para", "cm": "como"}
-PEOPLE = frozenset("ancianos ancianas abuelos abuelas antiguos mayores gente pueblo ustedes ellos boras bora".split())
+_PEOPLE_TEXT = "ancianos ancianas abuelos abuelas antiguos mayores gente pueblo ustedes ellos boras bora"
+PEOPLE = frozenset(_PEOPLE_TEXT.split())

@@ -66,9 +66,7 @@ async def test_a_rare_word_finds_its_sentence_among_common_ones(crowded: Supabas
     assert "El perro rojo ladra en la casa." in found
 
 
-async def test_without_statistics_common_words_hide_nothing_either(
-    database_url: str, crowded: SupabaseAdapter
-) -> None:
+async def test_without_statistics_common_words_hide_nothing_either(database_url: str, crowded: SupabaseAdapter) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DELETE FROM pg_statistic WHERE starelid = 'rag_documents'::regclass")
     assert (await search(crowded, "perros"))[0].metadata["lemma"] == "perro"
@@ -100,7 +98,6 @@ async def test_both_kinds_of_index_are_used_however_common_the_words(
         ("canosa", "canoso"),
         ("perros", "perro"),
         ("prero", "perro"),
-        ("¿Cómo se dice perro bravo en bora?", "perro"),
     ],
 )
 async def test_the_nearest_vectors_never_push_down_a_word(store: SupabaseAdapter, question: str, lemma: str) -> None:
@@ -113,6 +110,15 @@ async def test_the_nearest_vectors_never_push_down_a_word(store: SupabaseAdapter
     assert hits[0].metadata["lemma"] == lemma
     assert {hit.matched_on for hit in hits[1:]} == {("vector",)}
     assert all(hit.score < hits[0].score for hit in hits[1:])
+
+
+async def test_a_weak_vector_never_pushes_down_one_word_of_a_phrase(store: SupabaseAdapter) -> None:
+    others = [Document(f"a-near-{number}", "text", f"Otra cosa número {number}.", {}) for number in range(60)]
+    await store.upsert([entry("perro", "oohííbye"), *others])
+    await store.set_vectors([document.id for document in others], [[0.6, 0.8, *TOWARDS[2:]]] * len(others), "made")
+    hits = await search(store, "¿Cómo se dice perro bravo en bora?", TOWARDS)
+    assert hits[0].metadata["lemma"] == "perro"
+    assert len(hits) == 5
 
 
 async def test_a_sentence_of_the_dictionary_that_looks_like_a_question_is_found_whole(store: SupabaseAdapter) -> None:
