@@ -140,6 +140,7 @@ def running_apps(models: Mapping[str, str] = FAKES) -> Iterator[Apps]:
             "DATABASE_TIMEOUT": "2",
             "LLM_SERVICE_URL": llm.url,
             "LLM_SERVICE_BREAKER_RESET": "1",
+            "PAGE_SUGGESTIONS": "",  # the defaults, whatever is configured on this machine
         }
         backend = Process(WORKSPACE.backend, ports[1], folder, placed)
         backend.start()

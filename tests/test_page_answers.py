@@ -127,6 +127,15 @@ def test_the_conversation_is_sent_along_but_not_what_was_stopped(slow_tab: Tab) 
     assert [request["history"] for request in sent] == [[], turns, turns]
 
 
+def test_a_follow_up_is_understood_from_what_was_said_before_also_after_a_reload(tab: Tab) -> None:
+    tab.ask_and_wait("¿Cómo se dice perro en bora?")
+    expect(tab.ask_and_wait("¿Y gato?").locator(".answer [lang=boa]").first).to_have_text("mííchií")
+    tab.page.reload()
+    answer = tab.ask_and_wait("¿y casa?")
+    expect(answer.locator(".answer [lang=boa]").first).to_have_text("jaá")
+    expect(answer.locator("mark").first).to_have_text("casa")
+
+
 def test_the_conversation_outlives_a_reload_and_ends_with_a_new_one(slow_tab: Tab) -> None:
     tab = slow_tab
     tab.ask_and_wait("¿Cómo se dice perro en bora?")
