@@ -29,12 +29,6 @@ def engine(language_model_file: Path) -> Iterator[OpenVinoGenerator]:
     engine.close()
 
 
-@pytest.fixture(autouse=True)
-def no_waiting_for_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests follow one another faster than requests that come one at a time."""
-    monkeypatch.setattr("engines.openvino_lookup.QUIET_S", 0.0)
-
-
 def quoting(request_id: str, *, temperature: float = 0.0) -> GenerationRequest:
     """A request whose answer is repetition, as its system message asks."""
     sampling = SamplingParams(48, temperature, 1.0)

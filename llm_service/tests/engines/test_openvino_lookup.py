@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from engines.openvino_lane import Answer, Lane
-from engines.openvino_lookup import QUIET_S, PromptLookup
+from engines.openvino_lookup import PromptLookup
 from engines.openvino_second_lane import SecondLane
 from engines.text_assembly import TextAssembler
 from tests.engines.driving import chat
@@ -27,31 +27,25 @@ def lookup() -> PromptLookup:
     return lookup
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, to be set by the test."""
-    now = [1000.0]
-    monkeypatch.setattr("engines.openvino_lookup.time.monotonic", lambda: now[0])
-    return now
-
-
 def test_requests_that_come_one_at_a_time_are_looked_up(lookup: PromptLookup) -> None:
+    lookup.lane_for(chat("first", "quote"), others=0)
     assert lookup.lane_for(chat("next", "quote"), others=0) is LANE
+    assert lookup.lane_for(chat("after that", "quote"), others=0) is LANE
 
 
 def test_a_request_beside_others_is_not(lookup: PromptLookup) -> None:
+    lookup.lane_for(chat("first", "quote"), others=0)
     assert lookup.lane_for(chat("next", "quote"), others=1) is None
 
 
-def test_after_a_burst_some_quiet_is_waited_for(lookup: PromptLookup, clock: list[float]) -> None:
-    lookup.lane_for(chat("burst", "quote"), others=3)
-    clock[0] += QUIET_S
-    assert lookup.lane_for(chat("next", "quote"), others=0) is None
-    clock[0] += 0.1
-    assert lookup.lane_for(chat("later", "quote"), others=0) is LANE
+def test_the_first_of_another_burst_is_not(lookup: PromptLookup) -> None:
+    for others in (0, 1, 2, 2):
+        lookup.lane_for(chat("burst", "quote"), others)
+    assert lookup.lane_for(chat("first of the next", "quote"), others=0) is None
 
 
 def test_a_request_with_a_schema_is_not(lookup: PromptLookup) -> None:
+    lookup.lane_for(chat("first", "quote"), others=0)
     assert lookup.lane_for(chat("next", "quote", json_schema="{}"), others=0) is None
 
 
