@@ -174,7 +174,8 @@ def _load(database: str, file: Path, llm_service: str | None = None) -> Load:
     counts, vectors = _COUNTS.search(done.stdout), _VECTORS.search(done.stdout)
     if done.returncode != 0 or counts is None or (llm_service and (vectors is None or vectors[2] != "0")):
         raise MeasuringFailed(f"the ingest command failed: {done.stdout}{done.stderr}")
-    return Load(seconds, *map(int, counts.groups()), vectors=int(vectors[1]) if vectors else 0)
+    new, changed, unchanged = map(int, counts.groups())
+    return Load(seconds, new, changed, unchanged, vectors=int(vectors[1]) if vectors else 0)
 
 
 def _check(loads: Mapping[str, Load], documents: int, changed: int) -> None:
