@@ -156,7 +156,7 @@ def api_memory(service: Service) -> float:
 def memory(process: psutil.Process) -> float:
     """Memory of a process in MB."""
     info = process.memory_full_info()
-    return round(getattr(info, "pss", info.rss) / MB, 1)
+    return float(round(getattr(info, "pss", info.rss) / MB, 1))
 
 
 def main() -> int:

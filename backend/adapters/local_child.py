@@ -39,9 +39,9 @@ class RealModels:
         from adapters.local_models import resolve_embedding_model
 
         folder = resolve_embedding_model(config)
-        from adapters.local_encoder import load_encoder
+        from adapters.local_engine import LocalEncoder
 
-        return load_encoder(folder, config)
+        return LocalEncoder(folder, config)
 
     def fingerprint(self, config: LocalModelConfig) -> str:
         """Read the embedding model's files."""

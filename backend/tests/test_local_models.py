@@ -1,6 +1,5 @@
 """From a model's name to its files while the hub misbehaves."""
 
-import json
 import os
 import socket
 import subprocess
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from adapters.local_encoder import is_plain
 from config.settings import BACKEND_ROOT
 
 RESOLVE = """
@@ -73,52 +71,3 @@ def test_a_hub_that_hangs_up_midway_counts_as_away(hub: Hub, tmp_path: Path) -> 
 
 def test_a_hub_that_is_not_there_counts_as_away(tmp_path: Path) -> None:
     assert resolve("http://127.0.0.1:9", tmp_path) == "SmolLM2-135M-Instruct True"
-
-
-VECTORS = """
-import json, sys
-from adapters.local_config import LocalModelConfig
-from adapters.local_encoder import MeanEncoder, SentenceEncoder, is_plain
-from adapters.local_models import resolve_embedding_model
-folder = resolve_embedding_model(LocalModelConfig())
-texts = json.loads(sys.argv[1])
-made = [kind(folder, "cpu").encode(texts) for kind in (MeanEncoder, SentenceEncoder)]
-print(json.dumps([is_plain(folder), *made]))
-"""
-
-
-@pytest.mark.model
-def test_the_short_way_to_a_vector_gives_the_vector_of_sentence_transformers() -> None:
-    texts = ["perro", "  oohííbye, (tsá) ɨ ", "", "La maloca es la casa grande. " * 60]
-    texts += [f"word {number} " * number for number in range(40)]
-    command = [sys.executable, "-c", VECTORS, json.dumps(texts)]
-    environment = {**os.environ, "ENV_FILES": "none"}
-    ended = subprocess.run(command, cwd=BACKEND_ROOT, env=environment, capture_output=True, text=True, check=True)
-    plain, ours, theirs = json.loads(ended.stdout)
-    assert plain
-    for mine, reference in zip(ours, theirs, strict=True):
-        assert sum(a * b for a, b in zip(mine, reference, strict=True)) > 0.99999
-
-
-def test_only_a_mean_of_all_words_goes_the_short_way(tmp_path: Path) -> None:
-    def write(name: str, content: object) -> None:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(content), encoding="utf-8")
-
-    kinds = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")]
-    modules = [{"type": f"sentence_transformers.models.{kind}", "path": path} for kind, path in kinds]
-    write("modules.json", modules)
-    write("1_Pooling/config.json", {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True})
-    write("sentence_bert_config.json", {"max_seq_length": 256})
-    assert is_plain(tmp_path)
-
-    write("1_Pooling/config.json", {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False})
-    assert not is_plain(tmp_path)
-    write("1_Pooling/config.json", {"pooling_mode": "mean"})
-    assert is_plain(tmp_path)
-    write("config_sentence_transformers.json", {"default_prompt_name": "query"})
-    assert not is_plain(tmp_path)
-    write("config_sentence_transformers.json", {})
-    write("modules.json", [*modules, {"type": "sentence_transformers.models.Dense", "path": "3_Dense"}])
-    assert not is_plain(tmp_path)

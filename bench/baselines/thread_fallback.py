@@ -7,6 +7,8 @@ the loop that otherwise does the jobs in the child process does them on threads 
 released after idling.
 """
 
+# environment: backend
+
 import itertools
 import os
 import sys
