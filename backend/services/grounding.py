@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adapters.base import SearchHit
-from lexical.folding import fold
+from lexical.folding import fold, normalise
 from services import answer_words as words
 from services.answer_words import Token
 from services.entries import Basis, Entry, entry_of, senses
@@ -51,14 +51,21 @@ def ground(answer: str, basis: Basis, *, cut_short: bool = False) -> Grounded:
     if not basis.wanted:
         return Grounded(text, "generated") if _shares_words(tokens, basis.hits) else replaced
     if _names_every_word(tokens, basis):
-        if _overclaims(tokens, basis) or _names_another_first(tokens, basis) or _is_about_else(tokens, basis):
-            return replaced
-        repaired = _repair(text, basis)
-        return Grounded(repaired, "generated" if repaired == text else "completed")
+        return _with_its_words(text, tokens, basis) or replaced
     speaks_of_words = words.speaks_of_words(text) or _mentions(tokens, basis.hits)
     if speaks_of_words or len(tokens) > _MAX_WORDS_COMPLETED or not _is_about(tokens, basis):
         return replaced
     return Grounded(f"{text} {entry_text}", "completed")
+
+
+def _with_its_words(text: str, tokens: Sequence[Token], basis: Basis) -> Grounded | None:
+    """Return an answer that names the wanted words, spelt as in their entries, or ``None`` when it misleads."""
+    if _overclaims(tokens, basis) or _names_another_first(tokens, basis) or _is_about_else(tokens, basis):
+        return None
+    repaired = _repair(text, basis)
+    if not _spells_every_word(repaired, basis):
+        return None
+    return Grounded(repaired, "generated" if repaired == text else "completed")
 
 
 def _claims_unknown(text: str, tokens: Sequence[Token], basis: Basis) -> bool:
@@ -87,12 +94,8 @@ def _rambles(text: str, tokens: Sequence[Token], basis: Basis) -> bool:
 
 
 def _names_every_word(tokens: Sequence[Token], basis: Basis) -> bool:
-    """Tell whether the answer names, for each word asked about, one of its entries."""
-    named: dict[str, bool] = {}
-    for entry in basis.wanted:
-        word = fold(entry.other_side(basis.direction))
-        named[word] = named.get(word, False) or _names(tokens, entry, basis)
-    return all(named.values())
+    """Tell whether the answer names every entry that may be meant."""
+    return all(_names(tokens, entry, basis) for entry in basis.wanted)
 
 
 def _names(tokens: Sequence[Token], entry: Entry, basis: Basis) -> bool:
@@ -151,17 +154,26 @@ def _shares_words(tokens: Sequence[Token], hits: Sequence[SearchHit]) -> bool:
 
 
 def _repair(text: str, basis: Basis) -> str:
-    """Return the text with every wanted Bora word spelt as in its entry."""
-    spellings = [sense for entry in basis.wanted for sense in senses(entry.bora)]
-    for spelling in sorted(spellings, key=len, reverse=True):
+    """Return the text with every wanted word, and every Bora one, spelt as in its entry."""
+    sides = [side for entry in basis.wanted for side in (entry.bora, entry.side(basis.direction))]
+    spellings = {sense for side in sides for sense in senses(side)}
+    for spelling in sorted(spellings, key=lambda sense: (-len(sense), sense)):
         found = words.tokens(text)
         span = _find(found, spelling)
-        if span is None:
+        if span is None or _is_spelt(spelling, text):
             continue
         start, end = found[span[0]].start, found[span[1]].end
-        if text[start:end].casefold() != words.normalise(spelling).casefold():
-            text = text[:start] + words.normalise(spelling) + text[end:]
+        text = text[:start] + words.normalise(spelling) + text[end:]
     return text
+
+
+def _spells_every_word(text: str, basis: Basis) -> bool:
+    """Tell whether every wanted word is there letter by letter: "tu" is not "tú"."""
+    return all(any(_is_spelt(sense, text) for sense in senses(entry.side(basis.direction))) for entry in basis.wanted)
+
+
+def _is_spelt(phrase: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(normalise(phrase))}(?!\w)", normalise(text)) is not None
 
 
 def _find(tokens: Sequence[Token], phrase: str) -> tuple[int, int] | None:

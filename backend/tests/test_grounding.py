@@ -99,6 +99,18 @@ def test_a_word_with_two_meanings_has_both_in_the_entry() -> None:
     assert extractive_answer(basis) == 'En español, "nuhba" significa "sol" o "luna".'
 
 
+def test_an_answer_with_one_of_two_meanings_is_replaced() -> None:
+    basis = basis_of(parse_query("¿Qué significa nuhba?"), [hit("sol", "nuhba", 0.97), hit("luna", "nuhba", 0.97)])
+    assert ground('En español, "nuhba" significa "sol".', basis).text == extractive_answer(basis)
+    assert ground('En español, "nuhba" significa "sol" o "luna".', basis).mode == "generated"
+
+
+def test_a_spanish_word_without_its_accent_is_put_right() -> None:
+    basis = basis_of(parse_query("¿Qué significa uú en español?"), [hit("tú", "uú", 0.97)])
+    grounded = ground('En español, "uú" significa "tu".', basis)
+    assert (grounded.text, grounded.mode) == ('En español, "uú" significa "tú".', "completed")
+
+
 def test_two_words_asked_for_need_both() -> None:
     basis = basis_of(
         parse_query("¿Cómo se dice sol y agua en bora?"), [hit("sol", "nuhba", 0.6), hit("agua", "nújpacyo", 0.6)]
