@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,8 +18,6 @@ __all__ = ["folder"]  # a fixture: pytest finds it by its name here
 
 pytestmark = pytest.mark.e2e
 CALLERS = 50
-# The engine takes so many milliseconds for each word, so that the kill finds answers under way.
-SLOW = " [[slow:20]]"
 
 
 def start_llm(port: int) -> AppProcess:
@@ -27,9 +25,9 @@ def start_llm(port: int) -> AppProcess:
     return AppProcess(WORKSPACE.llm_service, port, {"LLM_SERVICE_PORT": str(port), **fakes})
 
 
-def ask(backend: AppProcess, extra: str = "") -> dict[str, Any]:
+def ask(backend: AppProcess) -> dict[str, Any]:
     url = f"http://127.0.0.1:{backend.port}/api/rag/query"
-    response = httpx.post(url, json={"query": QUESTION + extra}, timeout=120)
+    response = httpx.post(url, json={"query": QUESTION}, timeout=120)
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     assert BORA_WORD in answer["answer"]
@@ -48,10 +46,6 @@ def wait_until_all_are_asked(backend: AppProcess, instances: Sequence[AppProcess
         return all(has_answered(instance) for instance in instances)
 
     wait_until(are_asked, "every instance is asked")
-
-
-def running(llm: AppProcess) -> int:
-    return int(llm.client.get("/api/llm/health").json()["queue"]["running"])
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +82,24 @@ def test_killing_every_instance_under_fifty_questions_fails_none_of_them(
     backend: AppProcess, instances: list[AppProcess]
 ) -> None:
     wait_until_all_are_asked(backend, instances)
+    served: list[str] = []
+    killed = threading.Event()
+
+    def keep_asking() -> None:
+        is_last = False
+        while not is_last:
+            is_last = killed.is_set()
+            served.append(ask(backend)["served_by"])
+
     with ThreadPoolExecutor(CALLERS) as pool:
-        asking = [pool.submit(ask, backend, f"{SLOW} {number}") for number in range(CALLERS)]
-        wait_until(lambda: all(running(instance) > 0 for instance in instances), "both have answers under way")
+        asking = [pool.submit(keep_asking) for _ in range(CALLERS)]
+        wait_until(lambda: len(served) > CALLERS, "answers come")
         for instance in instances:
             instance.kill_everything()
-        served = Counter(future.result()["served_by"] for future in asking)
-    assert served["none"] > 0
-    assert served.total() == CALLERS
+        killed.set()
+        for caller in asking:
+            caller.result()
+    assert set(served) >= {"llm_service", "none"}
 
 
 def test_killing_one_of_two_leaves_the_other_answering_and_it_is_used_again_when_it_is_back(
