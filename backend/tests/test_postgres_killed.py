@@ -25,6 +25,7 @@ SEARCH = "/api/rag/search?q=perro"
 QUESTION = {"query": "¿Cómo se dice perro en bora?"}
 CONNECTIONS = 2
 OURS = "application_name = 'bora-backend'"
+A_SEARCH = "query LIKE '%WITH asked AS%'"
 
 
 class Server:
@@ -53,8 +54,9 @@ class Server:
             yield connection
 
     def waiting(self, connection: "psycopg.Connection[Any]") -> list[int]:
-        """Return the process ids of the searches that wait for the lock."""
-        statement = f"SELECT pid FROM pg_stat_activity WHERE {OURS} AND wait_event_type = 'Lock'"
+        """Return the process ids of the searches that wait for the lock; others of the backend may wait too."""
+        connection.execute("SELECT pg_stat_clear_snapshot()")  # a transaction would see what it saw first
+        statement = f"SELECT pid FROM pg_stat_activity WHERE {OURS} AND wait_event_type = 'Lock' AND {A_SEARCH}"
         return [row[0] for row in connection.execute(statement.encode()).fetchall()]
 
 
