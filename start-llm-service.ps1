@@ -6,8 +6,12 @@
     Los parámetros se pasan tal cual a "dev.py up --llm-only"; por ejemplo: --llm-port 8011
 #>
 $ErrorActionPreference = 'Stop'
+# El estado de salida de dev.py se devuelve tal cual; que no sea 0 no es un error de este script.
+$PSNativeCommandUseErrorActionPreference = $false
 
 function Find-Python {
+    # Con 'Stop', Windows PowerShell toma por error cualquier aviso que un programa escriba en stderr.
+    $ErrorActionPreference = 'Continue'
     # Cada candidato se ejecuta de verdad: el python.exe de la Microsoft Store solo abre la tienda.
     $candidates = @(
         @('py', '-3'),
@@ -40,6 +44,10 @@ if ($python.Count -eq 0) {
 $program = $python[0]
 $options = @($python | Select-Object -Skip 1)
 $dev = Join-Path $PSScriptRoot 'dev.py'
+if (-not (Test-Path -LiteralPath $dev -PathType Leaf)) {
+    Write-Host "Falta ${dev}: ejecute este script desde una copia completa del repositorio." -ForegroundColor Red
+    exit 1
+}
 
 Write-Host 'Arrancando el microservicio LLM...' -ForegroundColor Green
 & $program @options $dev up --llm-only @args

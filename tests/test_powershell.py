@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import tree_sitter
@@ -81,3 +86,73 @@ def test_nothing_newer_than_windows_powershell_is_used() -> None:
         text = source_of(name).decode()
         code = "\n".join(line for line in text.splitlines() if not line.strip().startswith("#"))
         assert not re.search(r"\?\?|\?\.|&&|\|\||-Parallel|\bternary\b", code), name
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_paths_are_joined_and_looked_up_letter_by_letter(name: str) -> None:
+    """A folder may be called `C:\\My [old] things`: blanks, brackets."""
+    text = source_of(name).decode()
+    assert text.count("$PSScriptRoot") == len(re.findall(r"Join-Path \$PSScriptRoot '", text))
+    assert text.count("Test-Path ") == text.count("Test-Path -LiteralPath ")
+    assert "Invoke-Expression" not in text
+    assert not re.search(r"(?m)^\s*(cd|Set-Location)\b", text)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("said", ["No se encontró Python", "Falta ${dev}"])
+def test_what_is_missing_is_said_before_the_script_ends_with_1(name: str, said: str) -> None:
+    _, found, after = source_of(name).decode().replace("\r\n", "\n").partition(said)
+    assert found
+    assert after.partition("\n}\n")[0].endswith("exit 1")
+
+
+# --- where there is a PowerShell ----------------------------------------------------------------
+
+POWERSHELL = shutil.which("pwsh") or shutil.which("powershell")
+needs_powershell = pytest.mark.skipif(
+    not POWERSHELL, reason="no PowerShell: it comes with Windows, no package installs it elsewhere"
+)
+
+
+def run_script(folder: Path, name: str, *arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs a copy of a script in a folder with a blank in its name, beside a dev.py that shows its arguments."""
+    home = folder / "a checkout"
+    home.mkdir()
+    shutil.copy(ROOT / name, home)
+    (home / "dev.py").write_text("import sys; print('ARGUMENTS', sys.argv[1:]); sys.exit(7)\n")
+    search = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])) if path is None else path
+    return subprocess.run(
+        [str(POWERSHELL), "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", str(home / name), *arguments],
+        env={**os.environ, "PATH": search}, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+
+
+@needs_powershell
+@pytest.mark.parametrize(
+    ("name", "arguments", "passed"),
+    [
+        ("start-llm-service.ps1", ["--llm-port", "8011"], ["up", "--llm-only", "--llm-port", "8011"]),
+        ("start-dev.ps1", ["1"], ["up", "--backend-only"]),
+        ("start-dev.ps1", ["2", "--llm-port", "8011"], ["up", "--llm-port", "8011"]),
+        ("start-dev.ps1", ["3"], ["up", "--llm-only"]),
+    ],
+)
+def test_options_reach_dev_py_and_its_exit_status_comes_back(
+    tmp_path: Path, name: str, arguments: list[str], passed: list[str]
+) -> None:
+    done = run_script(tmp_path, name, *arguments)
+    assert f"ARGUMENTS {passed}" in done.stdout
+    assert done.returncode == 7
+
+
+@needs_powershell
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_without_python_the_way_to_get_it_is_said(tmp_path: Path, name: str) -> None:
+    done = run_script(tmp_path, name, *(["2"] if name == "start-dev.ps1" else []), path=str(tmp_path))
+    assert "No se encontró Python" in done.stdout
+    assert done.returncode == 1
+
+
+@needs_powershell
+def test_a_choice_that_the_menu_does_not_have_is_wrong_usage(tmp_path: Path) -> None:
+    assert run_script(tmp_path, "start-dev.ps1", "9").returncode == 2
