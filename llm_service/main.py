@@ -20,6 +20,8 @@ from middleware.api_key import ApiKey
 from middleware.body_limit import BodyLimit
 from middleware.drain import DrainGate
 from middleware.request_context import RequestContext
+from middleware.route_names import RouteNames
+from observability.metrics import Metrics
 from routers import api_description, errors, llm_router, openai_router, ops_router
 from services.drain import Drain
 from services.llm_service import LLMService, get_llm_service
@@ -56,11 +58,12 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
     app.state.settings = config
     app.state.llm_service = service
     app.state.drain = drain
+    app.state.metrics = Metrics(service, config)
     app.state.started = time.monotonic()
     app.state.started_at = int(time.time())
-    app.include_router(llm_router.router)
-    app.include_router(openai_router.router)
-    app.include_router(ops_router.router)
+    routers = (llm_router.router, openai_router.router, ops_router.router)
+    for router in routers:
+        app.include_router(router)
     errors.install(app)
     key = config.llm_service_api_key.get_secret_value() if config.llm_service_api_key else None
     api_description.install(app, asks_for_key=key is not None)
@@ -75,7 +78,8 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         allow_headers=["*"],
         expose_headers=["X-Request-ID", "Retry-After", "X-Cache"],
     )
-    app.add_middleware(RequestContext)
+    names = RouteNames([*app.routes, *(route for router in routers for route in router.routes)])
+    app.add_middleware(RequestContext, metrics=app.state.metrics, routes=names)
     return app
 
 
@@ -85,11 +89,12 @@ def _stop_for(reason: str) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-configure_logs(settings.log_level)
+configure_logs(settings.log_level, settings.log_format)
 app = create_app(settings, get_llm_service(on_fatal=_stop_for))
 
 
 if __name__ == "__main__":
     import uvicorn
 
-    uvicorn.run(app, host=settings.llm_service_host, port=settings.llm_service_port, access_log=False)
+    # log_config: its lines go where ours go.
+    uvicorn.run(app, host=settings.llm_service_host, port=settings.llm_service_port, access_log=False, log_config=None)

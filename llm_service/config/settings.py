@@ -10,6 +10,7 @@ import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -53,7 +54,8 @@ class Settings(BaseSettings):
     app_version: str = "1.0.0"
     debug: bool = False
 
-    llm_backend: Literal["auto", "openvino", "transformers", "fake"] = "auto"
+    llm_backend: Literal["auto", "openvino", "transformers", "openai", "fake"] = "auto"
+    """``openai``: the server at ``LLM_UPSTREAM_URL`` generates, this one keeps the embeddings and all the rest."""
     llm_model: str = Field(default="Qwen/Qwen3-1.7B", min_length=1)
     llm_offline_model: Literal["embedded", "none"] = "embedded"
     llm_device_map: Literal["auto", "cpu", "cuda"] = "auto"
@@ -62,6 +64,17 @@ class Settings(BaseSettings):
     llm_temperature: float = Field(default=0.35, ge=0.0, le=2.0)
     llm_top_p: float = Field(default=0.9, gt=0.0, le=1.0)
     llm_enable_thinking: bool = False
+
+    llm_upstream_url: str | None = None
+    """Where an OpenAI-compatible API is; ``/v1`` is added to an address that names only a server."""
+    llm_upstream_api_key: Annotated[SecretStr, Field(pattern=r"^[!-~]+$")] | None = None
+    llm_upstream_model: str | None = None
+    """Its own name for the model; without one ``LLM_MODEL``, or else the only one it has."""
+    llm_upstream_ready_path: str | None = Field(default=None, pattern=r"^/[!-~]*$")
+    """What is asked whether it is ready, from the server's root, in place of its list of models."""
+    llm_upstream_template_arguments: bool = True
+    """Send ``chat_template_kwargs``; off for APIs that refuse fields they don't know."""
+    llm_upstream_connect_timeout_s: float = Field(default=5.0, gt=0, le=60)
 
     embedding_model: str = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
     embedding_backend: Literal["auto", "openvino", "sentence_transformers", "fake"] = "auto"
@@ -109,6 +122,8 @@ class Settings(BaseSettings):
     """Where converted models are kept; downloads stay in the Hugging Face cache."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """``auto`` is text on a terminal and JSON elsewhere."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -118,6 +133,24 @@ class Settings(BaseSettings):
         if value.lstrip().startswith("["):
             return json.loads(value)
         return [origin.strip() for origin in value.split(",") if origin.strip()]
+
+    @field_validator("llm_upstream_url")
+    @classmethod
+    def _plain_http_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an address like http://host:8000 or https://host/v1")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must hold no user or password: addresses are logged; set LLM_UPSTREAM_API_KEY")
+        return value
+
+    @model_validator(mode="after")
+    def _an_upstream_has_an_address(self) -> Self:
+        if self.llm_backend == "openai" and self.llm_upstream_url is None:
+            raise ValueError("LLM_BACKEND is openai: set LLM_UPSTREAM_URL to where the OpenAI-compatible server is")
+        return self
 
     @model_validator(mode="after")
     def _listening_beyond_loopback_needs_a_key(self) -> Self:

@@ -26,6 +26,10 @@ class Failure(StrEnum):
     GENERATION_FAILED = "generation_failed"
     ENGINE_RESTARTED = "engine_restarted"
     """The worker died or stalled while it had the request."""
+    OVERLOADED = "overloaded"
+    """A server behind this one has as much to do as it takes on."""
+    UNAVAILABLE = "unavailable"
+    """A server behind this one does not work with these settings."""
 
 
 # --- what is asked ------------------------------------------------------------------------------
@@ -58,7 +62,9 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One conversation to continue. ``stream`` says whether deltas are wanted on the way."""
+    """One conversation to continue. ``stream`` says whether deltas are wanted on the way. For ids see
+    ``engines.request_ids``.
+    """
 
     id: str
     messages: tuple[ChatMessage, ...]
@@ -97,6 +103,7 @@ class WorkerSpec:
     cache_dir: str = ""
     hub_environment: Mapping[str, str] = field(default_factory=dict)
     log_level: str = "INFO"
+    log_format: Literal["auto", "text", "json"] = "auto"
 
 
 # --- commands: HTTP process → worker ------------------------------------------------------------
@@ -167,17 +174,24 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The worker's loop turns."""
+    """The worker's loop turns. ``batch_sizes``: how many steps since the last heartbeat computed so many
+    requests (or texts, of an embedder) together. ``kv_cache_usage`` as ``Engine`` has it.
+    """
 
     running: int
+    kv_cache_usage: float | None = None
+    batch_sizes: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of text, whole characters only."""
+    """A piece of text, whole characters only. ``thought``: the engine itself says that it is no part of the
+    answer; otherwise the tags around thoughts are in the text.
+    """
 
     request_id: str
     text: str
+    thought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +206,16 @@ class FirstToken:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A request's whole text and its token counts."""
+    """A request's whole text and its token counts; ``reasoning`` is the thought, where the engine tells it
+    from the text.
+    """
 
     request_id: str
     text: str
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +232,13 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A request that will not be answered. ``message`` is fit for the client."""
+    """A request that will not be answered. ``message`` is fit for the client, ``retry_after_s`` in seconds."""
 
     request_id: str
     failure: Failure
     message: str
     details: dict[str, int] = field(default_factory=dict)
+    retry_after_s: float | None = None
 
 
 RequestEvent = FirstToken | TextDelta | Finished | Embedded | Failed
@@ -280,6 +298,16 @@ class Engine(Protocol):
     @property
     def running(self) -> int:
         """Requests taken on and not ended."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Requests, or texts of an embedder, that the last step computed together; 0 when that was none."""
+        ...
+
+    @property
+    def kv_cache_usage(self) -> float | None:
+        """Share of the KV cache that requests hold, 0 to 1; ``None`` where the engine does not say."""
         ...
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -35,6 +36,7 @@ from engines.base import (
     Submit,
     WorkerSpec,
 )
+from engines.request_ids import http_request_of
 from engines.transport import FrameWriter, read_frames
 
 APP_DIR = Path(__file__).resolve().parent.parent
@@ -50,11 +52,12 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerNotReady(Exception):
-    """The worker has no model loaded now."""
+    """The worker has no model loaded now; ``reason``, if it is known, is fit for the client."""
 
-    def __init__(self, state: WorkerState) -> None:
+    def __init__(self, state: WorkerState, reason: str | None = None) -> None:
         super().__init__(f"the worker is {state}")
         self.state = state
+        self.reason = reason
 
 
 class _Process:
@@ -98,7 +101,11 @@ class _Process:
 
 
 class WorkerClient:
-    """A supervised worker. Use from one event loop."""
+    """A supervised worker. Use from one event loop.
+
+    ``batch_sizes``: how many steps computed so many requests (or texts) together, over all its processes;
+    ``kv_cache_usage``: share of the KV cache that is held now, 0 to 1.
+    """
 
     def __init__(
         self,
@@ -113,6 +120,8 @@ class WorkerClient:
         self.state: WorkerState = "loading"
         self.info: EngineInfo | None = None
         self.restarts = 0
+        self.batch_sizes: Counter[int] = Counter()
+        self.kv_cache_usage: float | None = None
         self.last_error: str | None = None
         self._spec = spec
         self._stall_timeout_s = stall_timeout_s
@@ -195,6 +204,8 @@ class WorkerClient:
         while True:
             started = time.monotonic()
             await self._run_process()
+            self.kv_cache_usage = None
+            concerned = [http_request_of(request_id) for request_id in self._streams]
             self._fail_streams("the engine stopped while it had this request; try again")
             if self._stopping:
                 return
@@ -207,7 +218,9 @@ class WorkerClient:
             if time.monotonic() - started > SETTLED_AFTER_S:
                 backoff = FIRST_BACKOFF_S
             self._enter("restarting")
-            logger.warning("%s worker ended; starting another one in %.1f s", self.role, backoff)
+            logger.warning(
+                "%s worker ended; starting another one in %.1f s", self.role, backoff, extra={"request_ids": concerned}
+            )
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF_S)
 
@@ -263,6 +276,8 @@ class WorkerClient:
             logger.error("%s: %s", self.role, frame.message)
         else:
             assert isinstance(frame, Heartbeat)
+            self.kv_cache_usage = frame.kv_cache_usage
+            self.batch_sizes.update(frame.batch_sizes)
 
     def _on_event(self, event: RequestEvent) -> None:
         if isinstance(event, Finished | Embedded | Failed):

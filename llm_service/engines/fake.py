@@ -94,6 +94,7 @@ class FakeGenerator:
     def __init__(self, *, step_delay_s: float = 0.0) -> None:
         self._step_delay_s = step_delay_s
         self._answers: dict[str, _Answer] = {}
+        self.batch_size = 0
         self.info = EngineInfo(
             backend="fake",
             model="fake",
@@ -143,6 +144,7 @@ class FakeGenerator:
     def step(self) -> Sequence[RequestEvent]:
         """Say one word of every answer."""
         time.sleep(self._step_delay_s)
+        self.batch_size = len(self._answers)
         events: list[RequestEvent] = []
         for answer in list(self._answers.values()):
             _obey(answer.instructions)
@@ -153,6 +155,12 @@ class FakeGenerator:
     def running(self) -> int:
         """Answers not ended."""
         return len(self._answers)
+
+    @property
+    def kv_cache_usage(self) -> float:
+        """Words of the conversations under way, of those that fit one."""
+        held = sum(answer.prompt_tokens + answer.text.token_count for answer in self._answers.values())
+        return min(1.0, held / CONTEXT_WORDS)
 
     def close(self) -> None:
         """Drop everything."""
@@ -201,6 +209,7 @@ class FakeEmbedder:
     def __init__(self, *, step_delay_s: float = 0.0) -> None:
         self._step_delay_s = step_delay_s
         self._requests: dict[str, EmbeddingRequest] = {}
+        self.batch_size = 0
         self.info = EngineInfo(
             backend="fake",
             model="fake",
@@ -228,8 +237,10 @@ class FakeEmbedder:
         """Embed the texts of the oldest request."""
         time.sleep(self._step_delay_s)
         if not self._requests:
+            self.batch_size = 0
             return []
         request = next(iter(self._requests.values()))
+        self.batch_size = len(request.texts)
         instructions = _instructions(" ".join(request.texts))
         _obey(instructions)
         del self._requests[request.id]
@@ -249,6 +260,11 @@ class FakeEmbedder:
     def running(self) -> int:
         """Requests not embedded."""
         return len(self._requests)
+
+    @property
+    def kv_cache_usage(self) -> None:
+        """There is none."""
+        return
 
     def close(self) -> None:
         """Drop everything."""

@@ -54,6 +54,7 @@ class OpenVinoEmbedder:
         self._closing_token = self._tokenizer.encode("").ids[-1]
         dimension = int(config["hidden_size"])
         self._queue = EmbeddingQueue(dimension, TOKEN_BUDGET)
+        self.batch_size = 0
         self.info = EngineInfo(
             backend="openvino",
             model=artifact.model,
@@ -89,6 +90,7 @@ class OpenVinoEmbedder:
     def step(self) -> Sequence[RequestEvent]:
         """Embed a batch on each stream."""
         batches = self._queue.next_batches(self._streams)
+        self.batch_size = sum(map(len, batches))
         events: list[RequestEvent] = []
         for batch, vectors in zip(batches, self._embed(batches), strict=True):
             events.extend(self._queue.complete(batch, vectors))
@@ -98,6 +100,11 @@ class OpenVinoEmbedder:
     def running(self) -> int:
         """Requests with texts still to embed."""
         return len(self._queue)
+
+    @property
+    def kv_cache_usage(self) -> None:
+        """There is none."""
+        return
 
     def close(self) -> None:
         """Nothing to release before the process ends."""

@@ -65,6 +65,7 @@ class OpenVinoGenerator:
         shape = read_shape(artifact)
         self._properties, self._stream_interval_s = properties(dtype), stream_interval_s
         self._path, self._max_batch = artifact.path, max_batch
+        self.batch_size = 0
         self._blocks = cache_blocks(shape, kv_cache_gb, memory_bytes())
         # One block stays free for the token that is being generated.
         context_length = min(shape.context_length, (self._blocks - 1) * BLOCK_TOKENS)
@@ -160,12 +161,19 @@ class OpenVinoGenerator:
             if not any(lane.running for lane in self._lanes):
                 self.solo.second.wait(WAIT_S)
         observe = self.prompt_lookup.observe if self.prompt_lookup else lambda _: None
-        return [event for lane in self._lanes if lane.running for event in lane.step(observe)]
+        busy = [lane for lane in self._lanes if lane.running]
+        self.batch_size = sum(lane.running for lane in busy)
+        return [event for lane in busy for event in lane.step(observe)]
 
     @property
     def running(self) -> int:
         """Requests under way or waiting for a pipeline of their own."""
         return sum(lane.running for lane in self._lanes) + (self.solo.waiting if self.solo else 0)
+
+    @property
+    def kv_cache_usage(self) -> float:
+        """Share of the KV cache that answers hold, 0 to 1: of the pipeline where it is fullest."""
+        return max(lane.cache_usage for lane in self._lanes)
 
     def close(self) -> None:
         """Cancel everything; the pipelines go with the process."""

@@ -24,6 +24,7 @@ from engines.base import (
     TextDelta,
 )
 from engines.openvino_options import LOOKUP_NGRAM, LOOKUP_TOKENS, generation_config
+from engines.request_ids import http_request_of
 from engines.stream_pace import StreamPace
 from engines.text_assembly import TextAssembler
 
@@ -67,6 +68,11 @@ class Lane:
     def running(self) -> int:
         """Answers under way."""
         return len(self._answers)
+
+    @property
+    def cache_usage(self) -> float:
+        """Share of the KV cache's blocks that answers held in the last step, 0 to 1."""
+        return self._pipeline.get_metrics().cache_usage / 100 if self._answers else 0.0
 
     def __contains__(self, request_id: str) -> bool:
         return request_id in self._answers
@@ -177,7 +183,8 @@ class Lane:
         the others are handed in again with what they have so far. When that does not help, or
         there was no suspect, the engine is given up.
         """
-        logger.warning("a generation step failed: %s", last_line(error))
+        concerned = [http_request_of(request_id) for request_id in self._answers]
+        logger.warning("a generation step failed: %s", last_line(error), extra={"request_ids": concerned})
         suspects = [answer for answer in self._answers.values() if answer.request.sampling.json_schema is not None]
         innocent = [answer for answer in self._answers.values() if answer not in suspects]
         try:

@@ -46,6 +46,7 @@ class SentenceTransformersEmbedder:
         self._max_tokens = int(model.max_seq_length)
         dimension = int(model.get_embedding_dimension())
         self._queue = EmbeddingQueue(dimension, TOKEN_BUDGET)
+        self.batch_size = 0
         self.info = EngineInfo(
             backend="sentence_transformers",
             model=model_name,
@@ -81,12 +82,18 @@ class SentenceTransformersEmbedder:
     def step(self) -> Sequence[RequestEvent]:
         """Embed one batch."""
         batch = self._queue.next_batch()
+        self.batch_size = len(batch)
         return self._queue.complete(batch, self._embed(batch)) if batch else []
 
     @property
     def running(self) -> int:
         """Requests with texts still to embed."""
         return len(self._queue)
+
+    @property
+    def kv_cache_usage(self) -> None:
+        """There is none."""
+        return
 
     def close(self) -> None:
         """Nothing to release before the process ends."""

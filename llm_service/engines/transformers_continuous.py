@@ -9,6 +9,7 @@ import torch
 from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessor
 
 from engines.base import EngineBroken, ModelLoadError, RequestEvent
+from engines.request_ids import http_request_of
 from engines.transformers_loading import LoadedModel, library
 from engines.transformers_rows import UNUSABLE, Row
 from engines.transformers_sampling import choose_tokens, unusable_rows
@@ -102,6 +103,17 @@ class ContinuousRunner:
             raise EngineBroken("the continuous batching thread has ended")
         return collected
 
+    @property
+    def batch_size(self) -> int:
+        """Rows that the manager has; it takes no more than fit a pass."""
+        return len(self._rows)
+
+    @property
+    def kv_cache_usage(self) -> float | None:
+        """Share of the blocks that are not free, 0 to 1."""
+        processor = self._manager.batch_processor
+        return None if processor is None else 1.0 - float(processor.cache.compute_free_capacity())
+
     def close(self) -> None:
         """End the thread after the pass under way."""
         self._manager.stop(hard_stop=True, timeout=CLOSE_S)
@@ -123,7 +135,8 @@ class ContinuousRunner:
         if row is None:
             return
         if output.error is not None:
-            logger.error("a request failed: %s", output.error)
+            about = {"request_id": http_request_of(row.request.id)}
+            logger.error("a request failed: %s", output.error, extra=about)
             collected.append((row, row.fail("the engine did not accept the request")))
         elif row.unusable:
             collected.append((row, row.fail(UNUSABLE)))

@@ -148,6 +148,16 @@ class TransformersGenerator:
         """Requests waiting or in a batch."""
         return len(self._rows)
 
+    @property
+    def batch_size(self) -> int:
+        """Requests that the runner carries through the model now."""
+        return self.runner.batch_size
+
+    @property
+    def kv_cache_usage(self) -> float | None:
+        """Share of the KV cache that they hold, 0 to 1."""
+        return self.runner.kv_cache_usage
+
     def close(self) -> None:
         """Cancel everything and end the runner."""
         for request_id in list(self._rows):

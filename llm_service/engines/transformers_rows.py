@@ -87,6 +87,16 @@ class Runner(Protocol):
         """
         ...
 
+    @property
+    def batch_size(self) -> int:
+        """Rows that are in the model together."""
+        ...
+
+    @property
+    def kv_cache_usage(self) -> float | None:
+        """Share of the KV cache that rows hold, 0 to 1; ``None`` where there is no fixed one."""
+        ...
+
     def close(self) -> None:
         """End the thread."""
         ...

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from engines.base import EngineBroken, RequestEvent
+from engines.request_ids import http_request_of
 from engines.transformers_batch import StaticBatch
 from engines.transformers_loading import LoadedModel
 from engines.transformers_rows import Row
@@ -37,6 +38,7 @@ class StaticRunner:
         self._waiting: deque[Row] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._batch: list[Row] = []
         self._outbox: queue.SimpleQueue[tuple[Row, RequestEvent] | EngineBroken] = queue.SimpleQueue()
         self._broken: EngineBroken | None = None
         self._thread = threading.Thread(target=self._serve, name="transformers-generate", daemon=True)
@@ -71,6 +73,16 @@ class StaticRunner:
         except queue.Empty:
             return collected
 
+    @property
+    def batch_size(self) -> int:
+        """Rows of the batch under way that have not ended."""
+        return sum(not (row.ended or row.cancelled) for row in self._batch)
+
+    @property
+    def kv_cache_usage(self) -> None:
+        """Each batch has a cache of its own size."""
+        return
+
     def close(self) -> None:
         """End the thread, which may finish the pass it computes."""
         with self._changed:
@@ -80,6 +92,7 @@ class StaticRunner:
 
     def _serve(self) -> None:
         while rows := self._next_rows():
+            self._batch = rows
             batch = StaticBatch(self._loaded, rows, emit=lambda row, event: self._outbox.put((row, event)))
             try:
                 batch.run()
@@ -90,7 +103,8 @@ class StaticRunner:
                 return
             except Exception as error:
                 # The edge of this thread: the next batch may well work.
-                logger.exception("a batch of %d requests failed", len(rows))
+                concerned = [http_request_of(row.request.id) for row in rows]
+                logger.exception("a batch of %d requests failed", len(rows), extra={"request_ids": concerned})
                 batch.fail(f"generation failed ({type(error).__name__})")
 
     def _next_rows(self) -> list[Row]:

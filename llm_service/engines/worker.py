@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from config.logs import about_request, configure_logs
 from engines.base import (
     Cancel,
     Command,
@@ -24,7 +25,6 @@ from engines.base import (
     EngineBroken,
     Failed,
     Failure,
-    Heartbeat,
     LoadFailed,
     ModelLoadError,
     Ready,
@@ -33,7 +33,9 @@ from engines.base import (
     Submit,
     WorkerSpec,
 )
+from engines.request_ids import http_request_of
 from engines.transport import FrameWriter, read_frames
+from engines.worker_notes import StepCounts, note_cancelled, note_ended, note_submitted
 
 if TYPE_CHECKING:
     from engines.model_artifacts import ModelArtifact
@@ -57,7 +59,7 @@ def main(role: str) -> int:
     # Torch's threads would otherwise spin while they wait, and take the processor from each other
     # when all cores are busy: 24 tokens in 3.6 s instead of more than 40 (docs/experiments.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    logging.basicConfig(level=spec.log_level, format=f"%(levelname)s {role}: %(message)s", stream=sys.stderr)
+    configure_logs(spec.log_level, spec.log_format, process=role)
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(frames, commands), name="commands", daemon=True).start()
     started = time.monotonic()
@@ -106,10 +108,11 @@ def _receive(frames: Iterator[Command], commands: "queue.SimpleQueue[Command]") 
 def _serve(engine: Engine, commands: "queue.SimpleQueue[Command]", send: Callable[[object], None]) -> int:
     """Feed commands to the engine and send on what it answers, until told to stop."""
     last_heartbeat = 0.0
+    counts = StepCounts()
     while True:
         now = time.monotonic()
         if now - last_heartbeat >= HEARTBEAT_EVERY_S:
-            send(Heartbeat(engine.running))
+            send(counts.heartbeat(engine))
             last_heartbeat = now
         idle = engine.running == 0
         for command in _take(commands, wait_s=HEARTBEAT_EVERY_S if idle else 0.0):
@@ -124,8 +127,10 @@ def _serve(engine: Engine, commands: "queue.SimpleQueue[Command]", send: Callabl
         except EngineBroken:
             logger.exception("the engine cannot go on; this worker ends and is replaced")
             return BROKEN_EXIT_CODE
+        counts.add(engine)
         if events:
             send(list(events))
+            note_ended(events)
 
 
 def _take(commands: "queue.SimpleQueue[Command]", wait_s: float) -> list[Command]:
@@ -141,16 +146,22 @@ def _take(commands: "queue.SimpleQueue[Command]", wait_s: float) -> list[Command
 def _apply(engine: Engine, command: Submit | Cancel, send: Callable[[object], None]) -> None:
     if isinstance(command, Cancel):
         engine.cancel(command.request_id)
+        note_cancelled(command.request_id)
         return
     request_id = command.request.id
-    try:
-        engine.submit(command.request)
-    except RequestRejected as error:
-        send([Failed(request_id, error.failure, str(error), error.details)])
-    except Exception:
-        # One request that trips the engine must not take the others along.
-        logger.exception("a request could not be submitted")
-        send([Failed(request_id, Failure.GENERATION_FAILED, "the engine could not take the request")])
+    with about_request(http_request_of(request_id)):
+        try:
+            engine.submit(command.request)
+        except RequestRejected as error:
+            # Its message is the caller's to read, and the caller's fault.
+            logger.debug("request rejected", extra={"failure": str(error.failure)})
+            send([Failed(request_id, error.failure, str(error), error.details)])
+        except Exception:
+            # One request that trips the engine must not take the others along.
+            logger.exception("a request could not be submitted")
+            send([Failed(request_id, Failure.GENERATION_FAILED, "the engine could not take the request")])
+        else:
+            note_submitted(request_id)
 
 
 def _load_generator(spec: WorkerSpec) -> Engine:

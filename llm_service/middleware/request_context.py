@@ -4,15 +4,22 @@ import logging
 import re
 import time
 import uuid
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from config.logs import about_request
+from middleware.route_names import UNMATCHED, RouteNames
+from observability.metrics import Metrics
+from observability.request_record import RequestRecord
 from routers.errors import error_response
 from routers.problem import Problem
 
 CLIENT_CLOSED = 499
-PROBES = frozenset({"/livez", "/readyz"})
+QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked every few seconds by machines."""
+SHOWN_PATH = 200
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 access_log = logging.getLogger("access")
@@ -20,12 +27,14 @@ logger = logging.getLogger(__name__)
 
 
 class RequestContext:
-    """Gives the request an id (the client's own, when it is harmless), logs the request when it is
-    over, and turns an error that nobody expected into a 500 without its text.
+    """Gives the request an id (the client's own, when it is harmless), logs and counts the request when it
+    is over, and turns an error that nobody expected into a 500 without its text.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, routes: RouteNames) -> None:
         self._app = app
+        self._metrics = metrics
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI
         if scope["type"] != "http":
@@ -33,37 +42,74 @@ class RequestContext:
             return
         sent = Headers(scope=scope).get("x-request-id", "")
         request_id = sent if _SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
-        started, status, finished, gone = time.monotonic(), 0, False, False
+        record = RequestRecord()
+        scope.setdefault("state", {}).update(request_id=request_id, record=record)
+        exchange = _Exchange(receive, send, request_id)
+        with about_request(request_id):
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            except Exception:
+                logger.exception("the request failed")
+                record.error = "internal_error"
+                if exchange.status == 0:
+                    problem = Problem(500, "internal_error", "the service failed on this request")
+                    await error_response(scope, problem)(scope, receive, exchange.send)
+            finally:
+                self._tell(scope, record, exchange.outcome)
 
-        async def watched_receive() -> Message:
-            nonlocal gone
-            message = await receive()
-            if message["type"] == "http.disconnect" and not finished:
-                gone = True
-            return message
+    def _tell(self, scope: Scope, record: RequestRecord, status: int) -> None:
+        seconds = time.monotonic() - record.arrived
+        method, route = scope["method"], self._routes.name(scope["path"])
+        self._metrics.request_over(record, route=route, method=method, status=status, seconds=seconds)
+        level = logging.DEBUG if route in QUIET else logging.INFO
+        if not access_log.isEnabledFor(level):
+            return
+        about: dict[str, Any] = {
+            "method": method,
+            "route": route,
+            # Paths that are nobody's are worth a look; the others may hold what is not ours to keep.
+            "path": scope["path"][:SHOWN_PATH] if route == UNMATCHED else None,
+            "status": status,
+            "total_ms": _ms(seconds),
+            "queue_ms": _ms(record.queue_s),
+            "ttft_ms": _ms(record.ttft_s),
+            "tokens_in": record.tokens_in,
+            "tokens_out": record.tokens_out,
+            "texts": record.texts,
+            "model": record.model,
+            "cache": record.cache,
+            "error": record.error,
+        }
+        access_log.log(level, "request", extra={name: value for name, value in about.items() if value is not None})
 
-        async def watched_send(message: Message) -> None:
-            nonlocal status, finished
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
-            elif message["type"] == "http.response.body":
-                finished = not message.get("more_body", False)
-            await send(message)
 
-        try:
-            await self._app(scope, watched_receive, watched_send)
-        except Exception:
-            logger.exception("request %s failed", request_id)
-            if status == 0:
-                problem = Problem(500, "internal_error", "the service failed on this request")
-                await error_response(scope, problem)(scope, receive, watched_send)
-        finally:
-            shown = CLIENT_CLOSED if gone and not finished else status
-            # The path comes from the client; its repr cannot break the line.
-            level = logging.DEBUG if scope["path"] in PROBES else logging.INFO
-            access_log.log(
-                level, "%s %r %d %.0fms id=%s",
-                scope["method"], scope["path"], shown, 1000 * (time.monotonic() - started), request_id,
-            )  # fmt: skip
+class _Exchange:
+    """The messages of one request, looked at as they pass."""
+
+    def __init__(self, receive: Receive, send: Send, request_id: str) -> None:
+        self.status = 0
+        self._receive, self._send, self._request_id = receive, send, request_id
+        self._finished = self._gone = False
+
+    @property
+    def outcome(self) -> int:
+        """The status that was sent, or 499 when the client left before it had everything."""
+        return CLIENT_CLOSED if self._gone and not self._finished else self.status or CLIENT_CLOSED
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self._finished:
+            self._gone = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-ID"] = self._request_id
+        elif message["type"] == "http.response.body":
+            self._finished = not message.get("more_body", False)
+        await self._send(message)
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000 * seconds, 1)

@@ -45,7 +45,7 @@ def pins_of(settings: Settings) -> ModelPins:
 
 def wanted_backends(settings: Settings) -> tuple[Backend, ...]:
     """Return the engines that the settings and this machine allow, the preferred one first."""
-    if settings.llm_backend == "fake":
+    if settings.llm_backend in ("fake", "openai"):
         return backends_in_order("auto", use_cuda=False)
     use_cuda = settings.llm_device_map != "cpu" and cuda_device_count() > 0
     return backends_in_order(settings.llm_backend, use_cuda=use_cuda)
@@ -63,6 +63,9 @@ def _generator(settings: Settings, hub: ModelHub) -> Configured:
     name = settings.llm_model
     if settings.llm_backend == "fake":
         return Configured("LLM_MODEL", name, problem="LLM_BACKEND=fake: no model is loaded")
+    if settings.llm_backend == "openai":
+        name = settings.llm_upstream_model or name
+        return Configured("LLM_MODEL", name, problem="LLM_BACKEND=openai: the server at LLM_UPSTREAM_URL has it")
     wanted = wanted_backends(settings)
     try:
         artifact = local_artifact(name) or cached_generator(name, wanted, hub)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from config.settings import Settings
+from observability.request_record import RequestRecord
 from services.llm_service import LLMService
 
 SSE_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -28,5 +29,12 @@ def get_settings(request: Request) -> Settings:
     return config
 
 
+def get_record(request: Request) -> RequestRecord:
+    """What is noted of this request."""
+    record: RequestRecord = request.state.record
+    return record
+
+
 Service = Annotated[LLMService, Depends(get_service)]
 Config = Annotated[Settings, Depends(get_settings)]
+Record = Annotated[RequestRecord, Depends(get_record)]

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from observability.request_record import RequestRecord
 from routers.openai_errors import openai_body, openai_headers, speaks_openai, validation_problem
 from routers.problem import Problem, Refusal
 from services import errors
@@ -61,6 +62,8 @@ def _named_field(error: errors.ServiceError) -> str | None:
 
 def error_response(scope: Scope, problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return the answer to a request that failed. Here, and only here, the path decides on its shape."""
+    record: RequestRecord = scope["state"]["record"]
+    record.error = problem.type
     if speaks_openai(scope["path"]):
         return JSONResponse(openai_body(problem), problem.status, {**(headers or {}), **openai_headers(problem)})
     body = error_body(

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import orjson
 
 from config.settings import Settings
 from engines.base import ChatMessage, GenerationRequest, SamplingParams, TextDelta
+from engines.request_ids import unique_id
 from routers.errors import service_error_body
 from schemas.generation import GenerateRequest, JsonSchemaFormat
 from services.decoding import choose_decoding
@@ -17,8 +17,8 @@ from services.errors import ServiceError
 from services.results import GenerationItem, GenerationResult, ReasoningDelta, Started
 
 
-def to_generation_request(body: GenerateRequest, config: Settings) -> GenerationRequest:
-    """Fill in the settings' defaults and give the request an id; raises ``InvalidRequest``."""
+def to_generation_request(body: GenerateRequest, config: Settings, request_id: str) -> GenerationRequest:
+    """Fill in the settings' defaults; ``request_id`` is the HTTP request's. Raises ``InvalidRequest``."""
     schema = None
     if isinstance(body.response_format, JsonSchemaFormat):
         schema = json.dumps(body.response_format.json_schema)
@@ -32,7 +32,7 @@ def to_generation_request(body: GenerateRequest, config: Settings) -> Generation
         json_schema=schema,
     )
     return GenerationRequest(
-        id=uuid.uuid4().hex,
+        id=unique_id(request_id),
         messages=tuple(ChatMessage(message.role, message.content) for message in body.messages),
         sampling=SamplingParams(
             max_new_tokens=config.llm_max_new_tokens if body.max_new_tokens is None else body.max_new_tokens,

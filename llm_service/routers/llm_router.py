@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from observability.request_record import followed
 from routers.cache_control import CACHE_HEADER_DOC, Caching, cache_headers
-from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Service, Timeout
+from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Record, Service, Timeout
 from routers.disconnect import ClientDisconnected, until_disconnect
 from routers.embedding_wire import embedding_body
 from routers.error_docs import responses
@@ -45,6 +46,7 @@ async def generate(
     service: Service,
     config: Config,
     caching: Caching,
+    record: Record,
     timeout_ms: Timeout = None,
 ) -> Response:
     """Continue the conversation in ``messages``.
@@ -54,12 +56,13 @@ async def generate(
     """
     request_id = str(request.state.request_id)
     try:
-        generation = to_generation_request(body, config)
+        generation = to_generation_request(body, config, request_id)
     except InvalidRequest as error:
         field, _, reason = error.message.partition(": ")
         raise RequestValidationError([{"loc": ("body", field), "msg": reason}]) from error
     timeout_s = timeout_ms / 1000 if timeout_ms else None
-    items = service.stream(generation, timeout_s, use_cache=caching.use_cache, fresh=caching.fresh)
+    answer = service.stream(generation, timeout_s, use_cache=caching.use_cache, fresh=caching.fresh)
+    items = followed(answer, record)
     try:
         if body.stream:
             # Nothing is sent before the first token, so that a refusal still has a status of its own.
@@ -90,6 +93,7 @@ async def embed(
     service: Service,
     config: Config,
     caching: Caching,
+    record: Record,
     timeout_ms: Timeout = None,
 ) -> Response:
     """Return one vector for each text, in order. Texts that were embedded before are not again."""
@@ -100,6 +104,7 @@ async def embed(
     work = service.embed(
         tuple(body.texts),
         normalize=body.normalize,
+        request_id=str(request.state.request_id),
         timeout_s=timeout_ms / 1000 if timeout_ms else None,
         # There is one vector for a text: computing it anew gives the one that is kept.
         use_cache=caching.use_cache and not caching.fresh,
@@ -108,6 +113,7 @@ async def embed(
         result = await until_disconnect(request, work)
     except ClientDisconnected:
         return Response(status_code=CLIENT_CLOSED)
+    record.embedded(result)
     return Response(embedding_body(body, result), media_type="application/json")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from config.settings import Settings
 from engines.base import ChatMessage, GenerationRequest, SamplingParams
+from engines.request_ids import unique_id
 from routers.openai_choices import ChoiceItem
 from routers.openai_errors import bad_parameter
 from schemas.openai_chat import ChatCompletionRequest, NamedSchemaFormat
@@ -18,9 +19,9 @@ from services.results import GenerationResult, Started
 MAX_SEED = 2**63
 
 
-def to_generation_requests(body: ChatCompletionRequest, config: Settings) -> list[GenerationRequest]:
-    """Return the request for each choice; raises the refusal of fields that contradict each other, or
-    ``InvalidRequest``.
+def to_generation_requests(body: ChatCompletionRequest, config: Settings, request_id: str) -> list[GenerationRequest]:
+    """Return the request for each choice; ``request_id`` is the HTTP request's. Raises the refusal of fields
+    that contradict each other, or ``InvalidRequest``.
     """
     stream = bool(body.stream)
     if body.stream_options is not None and not stream:
@@ -49,7 +50,7 @@ def to_generation_requests(body: ChatCompletionRequest, config: Settings) -> lis
     )
     return [
         GenerationRequest(
-            id=uuid.uuid4().hex,
+            id=unique_id(request_id),
             messages=messages,
             sampling=sampling if body.seed is None else replace(sampling, seed=(body.seed + index) % MAX_SEED),
             enable_thinking=decoding.enable_thinking,

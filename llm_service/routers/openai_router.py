@@ -5,8 +5,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from engines.base import GenerationRequest
+from observability.request_record import followed
 from routers.cache_control import CACHE_HEADER_DOC, Caching, cache_headers
-from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Service, Timeout
+from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Record, Service, Timeout
 from routers.disconnect import ClientDisconnected, until_disconnect
 from routers.error_docs import openai_responses
 from routers.openai_chat_stream import completion_events
@@ -49,6 +50,7 @@ async def chat_completions(
     service: Service,
     config: Config,
     caching: Caching,
+    record: Record,
     timeout_ms: Timeout = None,
 ) -> Response:
     """Continue the conversation in ``messages``, as OpenAI's chat completions do.
@@ -57,11 +59,11 @@ async def chat_completions(
     an event that holds an ``error``, and no ``[DONE]``.
     """
     chat_model(service, config).check(body.model)
-    requests = to_generation_requests(body, config)
+    request_id = str(request.state.request_id)
+    requests = to_generation_requests(body, config, request_id)
     timeout_s = timeout_ms / 1000 if timeout_ms else None
-    items = side_by_side(
-        [service.stream(each, timeout_s, use_cache=caching.use_cache, fresh=caching.fresh) for each in requests]
-    )
+    answers = (service.stream(each, timeout_s, use_cache=caching.use_cache, fresh=caching.fresh) for each in requests)
+    items = side_by_side([followed(answer, record) for answer in answers])
     try:
         if body.stream:
             # Nothing is sent before the first token, so that a refusal still has a status of its own.
@@ -95,6 +97,7 @@ async def embeddings(
     service: Service,
     config: Config,
     caching: Caching,
+    record: Record,
     timeout_ms: Timeout = None,
 ) -> Response:
     """Return one vector of length 1 for each text, in order, as OpenAI's embeddings do."""
@@ -102,11 +105,13 @@ async def embeddings(
     if len(body.input) > config.embed_max_texts:
         raise bad_parameter("input", f"at most {config.embed_max_texts} texts in one request")
     timeout_s = timeout_ms / 1000 if timeout_ms else None
-    work = service.embed(tuple(body.input), timeout_s=timeout_s, use_cache=caching.use_cache)
+    request_id = str(request.state.request_id)
+    work = service.embed(tuple(body.input), request_id=request_id, timeout_s=timeout_s, use_cache=caching.use_cache)
     try:
         result = await until_disconnect(request, work)
     except ClientDisconnected:
         return Response(status_code=CLIENT_CLOSED)
+    record.embedded(result)
     return Response(embeddings_body(body, result), media_type="application/json")
 
 

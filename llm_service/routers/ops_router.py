@@ -1,8 +1,9 @@
 """For whoever runs the service: is the process up, may traffic come, what version is this."""
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
 
+from observability.metrics import CONTENT_TYPE, Metrics
 from routers.dependencies import Config, Service
 from routers.error_docs import responses
 from schemas.ops import Liveness, Readiness, Root, Version
@@ -31,6 +32,19 @@ async def readyz(request: Request, service: Service) -> JSONResponse:
     status = "draining" if drain.draining else state.status
     ready = status in ("healthy", "degraded")
     return JSONResponse({"status": "ready" if ready else status}, 200 if ready else 503)
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    summary="Counts and times for Prometheus",
+    response_description="In Prometheus's text format",
+    responses=responses(401, 405),
+)
+async def metrics(request: Request) -> Response:
+    """What docs/operations.md lists. With a key set, Prometheus has to send it too."""
+    counts: Metrics = request.app.state.metrics
+    return Response(counts.exposition(), media_type=CONTENT_TYPE)
 
 
 @router.get("/version", summary="Name and version", response_description="Both", responses=responses(401, 405))

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 
 from engines.base import EngineInfo, GenerationRequest, TextDelta
 from services.deadline import Deadline
+from services.events import CacheAsked, Events
 from services.generation import Generation
 from services.response_cache import ResponseCache, is_deterministic, response_key
 from services.results import Clock, GenerationItem, GenerationResult, ReasoningDelta, Started
@@ -16,9 +17,10 @@ from services.single_flight import SingleFlight
 class Answers:
     """Computes no deterministic answer twice, as far as ``cache`` remembers; ``None`` shares nothing."""
 
-    def __init__(self, generation: Generation, cache: ResponseCache | None) -> None:
+    def __init__(self, generation: Generation, cache: ResponseCache | None, events: Events) -> None:
         self._generation = generation
         self._cache = cache
+        self._events = events
         self._flights: SingleFlight[GenerationItem] = SingleFlight()
 
     def stream(
@@ -34,6 +36,7 @@ class Answers:
         if fresh:
             return self._run_and_keep(request, deadline, generator, key, self._cache)
         kept = self._cache.get(key)
+        self._events.tell(CacheAsked("response", hits=int(kept is not None), misses=int(kept is None)))
         if kept is not None:
             return _replay(kept, request)
         return self._share(request, deadline, generator, key, self._cache)

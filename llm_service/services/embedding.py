@@ -1,15 +1,16 @@
 """Texts to vectors: what is known is not computed again."""
 
 import contextlib
-import uuid
 
 import numpy as np
 
 from engines.base import Embedded, EmbeddingRequest
+from engines.request_ids import unique_id
 from services.admission import Admission
 from services.deadline import Deadline
 from services.embedding_cache import EmbeddingCache, KeptVector, text_keys
 from services.errors import GenerationFailed
+from services.events import CacheAsked, Events, TextsEmbedded
 from services.results import EmbeddingResult
 from services.workers import Worker, follow
 
@@ -19,7 +20,8 @@ class Embedding:
     cache, with all.
     """
 
-    def __init__(self, worker: Worker, admission: Admission, cache: EmbeddingCache | None) -> None:
+    def __init__(self, worker: Worker, admission: Admission, cache: EmbeddingCache | None, events: Events) -> None:
+        self._events = events
         self._worker = worker
         self._admission = admission
         self._cache = cache
@@ -28,7 +30,7 @@ class Embedding:
         self, texts: tuple[str, ...], deadline: Deadline, *, normalize: bool, request_id: str | None, use_cache: bool
     ) -> EmbeddingResult:
         """Embed texts, in order; raises a ``ServiceError``."""
-        request = EmbeddingRequest(request_id or uuid.uuid4().hex, texts, normalize)
+        request = EmbeddingRequest(unique_id(request_id), texts, normalize)
         if self._cache is None or not use_cache or self._fingerprint is None:
             return self._result(await self._compute(request, deadline))
         return await self._run_cached(request, deadline, self._cache, self._fingerprint)
@@ -47,6 +49,7 @@ class Embedding:
                 missing[key] = text
             else:
                 known[key] = kept
+        self._events.tell(CacheAsked("embedding", hits=len(known), misses=len(missing)))
         if missing:
             part = EmbeddingRequest(request.id, tuple(missing.values()), request.normalize)
             event = await self._compute(part, deadline)
@@ -72,6 +75,7 @@ class Embedding:
             events = await stack.enter_async_context(contextlib.aclosing(follow(self._worker, request, deadline)))
             async for event in events:
                 if isinstance(event, Embedded):
+                    self._events.tell(TextsEmbedded(len(request.texts)))
                     return event
         raise GenerationFailed("the engine gave no vectors")
 

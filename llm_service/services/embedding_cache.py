@@ -26,6 +26,11 @@ class EmbeddingCache:
     def __init__(self, max_bytes: int) -> None:
         self._vectors: LRUCache[bytes, KeptVector] = LRUCache(max_bytes, getsizeof=size_of)
 
+    @property
+    def used_bytes(self) -> int:
+        """What is kept now takes so much."""
+        return int(self._vectors.currsize)
+
     def get(self, key: bytes) -> KeptVector | None:
         """Return the vector kept under this key."""
         return self._vectors.get(key)

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from engines.base import Finished, FirstToken, GenerationRequest, TextDelta
 from services.admission import Admission
 from services.deadline import Deadline
+from services.errors import DeadlineExceeded
+from services.events import Events, Generated, Waited
 from services.reasoning import Part, ThoughtSplitter, split_thought
 from services.results import Clock, GenerationItem, GenerationResult, ReasoningDelta, Started
 from services.workers import Worker, follow
@@ -15,16 +17,22 @@ from services.workers import Worker, follow
 class Generation:
     """Runs requests on the generator, as many at once as ``admission`` lets in."""
 
-    def __init__(self, worker: Worker, admission: Admission) -> None:
+    def __init__(self, worker: Worker, admission: Admission, events: Events) -> None:
         self.worker = worker
         self._admission = admission
+        self._events = events
 
     async def run(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GenerationItem, None]:
         """Yield ``Started``, deltas when the request wants them, the result; raises a ``ServiceError``."""
         clock = Clock()
         async with contextlib.AsyncExitStack() as stack:
-            await deadline.wait(stack.enter_async_context(self._admission.place()))
+            try:
+                await deadline.wait(stack.enter_async_context(self._admission.place()))
+            except DeadlineExceeded:
+                self._events.tell(Waited(time.monotonic() - clock.arrived))
+                raise
             clock.admitted = time.monotonic()
+            self._events.tell(Waited(clock.admitted - clock.arrived))
             events = await stack.enter_async_context(contextlib.aclosing(follow(self.worker, request, deadline)))
             inside_thought, splitter = False, None
             async for event in events:
@@ -33,18 +41,23 @@ class Generation:
                     splitter = ThoughtSplitter(inside_thought=inside_thought)
                     clock.first_token = time.monotonic()
                     yield Started()
-                if isinstance(event, TextDelta):
+                if isinstance(event, TextDelta) and event.thought:
+                    yield ReasoningDelta(event.text)
+                elif isinstance(event, TextDelta):
                     for delta in _deltas(request.id, splitter.push(event.text)):
                         yield delta
                 elif isinstance(event, Finished):
                     for delta in _deltas(request.id, splitter.finish()):
                         yield delta
+                    self._events.tell(Generated(event.prompt_tokens, event.completion_tokens))
                     yield self._result(event, clock, inside_thought=inside_thought)
 
     def _result(self, event: Finished, clock: Clock, *, inside_thought: bool) -> GenerationResult:
         info = self.worker.info
         assert info is not None
-        reasoning, answer = split_thought(event.text, inside_thought=inside_thought)
+        reasoning, answer = event.reasoning, event.text.strip()
+        if reasoning is None:
+            reasoning, answer = split_thought(event.text, inside_thought=inside_thought)
         return GenerationResult(
             answer=answer,
             model=info.model,

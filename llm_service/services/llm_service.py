@@ -17,9 +17,10 @@ from services.deadline import Deadline
 from services.embedding import Embedding
 from services.embedding_cache import EmbeddingCache
 from services.errors import GenerationFailed, InvalidRequest
+from services.events import CacheName, Events
 from services.generation import Generation
 from services.response_cache import ResponseCache
-from services.results import EmbeddingResult, GenerationItem, GenerationResult, Health, Status
+from services.results import EmbeddingResult, GenerationItem, GenerationResult, Health, Load, Status, WorkerLoad
 from services.workers import Worker
 
 EMBEDDING_CONCURRENCY = 8
@@ -28,17 +29,21 @@ MIB = 1024 * 1024
 
 
 class LLMService:
-    """Generation and embeddings for the whole process."""
+    """Generation and embeddings for the whole process; ``events`` tells what happens in it."""
 
     def __init__(self, config: Settings, generator: Worker, embedder: Worker) -> None:
         self._config = config
         self._generator = generator
         self._embedder = embedder
         self._generation = Admission(config.llm_max_batch, config.llm_max_queue)
+        self.events = Events()
         answers = ResponseCache(int(config.llm_cache_mb * MIB), config.llm_cache_ttl_s) if config.llm_cache_mb else None
-        self._answers = Answers(Generation(generator, self._generation), answers)
+        self._answers = Answers(Generation(generator, self._generation, self.events), answers, self.events)
         vectors = EmbeddingCache(int(config.embed_cache_mb * MIB)) if config.embed_cache_mb else None
-        self._embedding = Embedding(embedder, Admission(EMBEDDING_CONCURRENCY, config.embed_max_queue), vectors)
+        places = Admission(EMBEDDING_CONCURRENCY, config.embed_max_queue)
+        self._embedding = Embedding(embedder, places, vectors, self.events)
+        self._caches: dict[CacheName, ResponseCache | EmbeddingCache | None]
+        self._caches = {"response": answers, "embedding": vectors}
 
     @property
     def model_name(self) -> str:
@@ -133,14 +138,28 @@ class LLMService:
             last_error=self._generator.last_error or self._embedder.last_error,
         )
 
+    def load(self) -> Load:
+        """Say how busy everything is; never waits."""
+        return Load(
+            running=self._generation.running,
+            waiting=self._generation.waiting,
+            generator=_worker_load(self._generator),
+            embedder=_worker_load(self._embedder),
+            cache_bytes={name: cache.used_bytes if cache else 0 for name, cache in self._caches.items()},
+        )
+
     def _deadline(self, timeout_s: float | None) -> Deadline:
         limit = self._config.llm_request_timeout_s
         return Deadline(limit if timeout_s is None else min(timeout_s, limit))
 
 
+def _worker_load(worker: Worker) -> WorkerLoad:
+    return WorkerLoad(worker.state == "ready", worker.restarts, worker.batch_sizes, worker.kv_cache_usage)
+
+
 def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None = None) -> LLMService:
     """Wire a service to its two workers; ``on_fatal`` hears why a model can never be loaded."""
-    generator = WorkerSpec(
+    generator_spec = WorkerSpec(
         model=config.llm_model,
         backend=config.llm_backend,
         offline_model=config.llm_offline_model,
@@ -155,6 +174,7 @@ def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None =
         cache_dir=str(config.model_cache_dir),
         hub_environment=config.hub_environment,
         log_level=config.log_level,
+        log_format=config.log_format,
     )
     embedder = WorkerSpec(
         model=config.embedding_model,
@@ -163,13 +183,35 @@ def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None =
         cache_dir=str(config.model_cache_dir),
         hub_environment=config.hub_environment,
         log_level=config.log_level,
+        log_format=config.log_format,
     )
     timeouts = {"stall_timeout_s": config.llm_stall_timeout_s, "load_timeout_s": config.llm_load_timeout_s}
-    return LLMService(
-        config,
-        WorkerClient("generator", generator, on_fatal=on_fatal, **timeouts),
-        WorkerClient("embedder", embedder, on_fatal=on_fatal, **timeouts),
+    generator: Worker
+    if config.llm_backend == "openai":
+        generator = _upstream(config, on_fatal)
+    else:
+        generator = WorkerClient("generator", generator_spec, on_fatal=on_fatal, **timeouts)
+    return LLMService(config, generator, WorkerClient("embedder", embedder, on_fatal=on_fatal, **timeouts))
+
+
+def _upstream(config: Settings, on_fatal: Callable[[str], None] | None) -> Worker:
+    # Its HTTP client takes a tenth of a second to import, which a start without an upstream is spared.
+    from engines.openai_upstream import UpstreamClient, UpstreamSpec
+
+    assert config.llm_upstream_url is not None
+    key = config.llm_upstream_api_key
+    spec = UpstreamSpec(
+        url=config.llm_upstream_url,
+        requested_model=config.llm_model,
+        model=config.llm_upstream_model,
+        api_key=key.get_secret_value() if key else None,
+        ready_path=config.llm_upstream_ready_path,
+        template_arguments=config.llm_upstream_template_arguments,
+        max_connections=config.llm_max_batch,
+        connect_timeout_s=config.llm_upstream_connect_timeout_s,
+        stall_timeout_s=config.llm_stall_timeout_s,
     )
+    return UpstreamClient(spec, on_fatal=on_fatal)
 
 
 _llm_service: LLMService | None = None

@@ -39,6 +39,11 @@ class ResponseCache:
     def __init__(self, max_bytes: int, ttl_s: float) -> None:
         self._answers: TTLCache[bytes, GenerationResult] = TTLCache(max_bytes, ttl_s, getsizeof=size_of)
 
+    @property
+    def used_bytes(self) -> int:
+        """What is kept now takes so much."""
+        return int(self._answers.currsize)
+
     def get(self, key: bytes) -> GenerationResult | None:
         """Return the answer kept under this key."""
         return self._answers.get(key)

@@ -1,11 +1,13 @@
 """What the service answers with."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from engines.base import EngineInfo, FinishReason, FloatMatrix, TextDelta
 from engines.client import WorkerState
+from services.events import CacheName
 
 Status = Literal["healthy", "loading", "degraded", "unhealthy"]
 
@@ -82,6 +84,27 @@ class Health:
     capacity: int
     restarts: int
     last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLoad:
+    """One worker: ``restarts`` and ``batch_sizes`` since the start, ``kv_cache_usage`` now."""
+
+    ready: bool
+    restarts: int
+    batch_sizes: Mapping[int, int]
+    kv_cache_usage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy everything is, as known without asking anyone; ``cache_bytes`` by the cache's name."""
+
+    running: int
+    waiting: int
+    generator: WorkerLoad
+    embedder: WorkerLoad
+    cache_bytes: Mapping[CacheName, int]
 
 
 @dataclass(slots=True)

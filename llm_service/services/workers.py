@@ -1,6 +1,7 @@
 """What the service asks of a worker, and how it follows a request there."""
 
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from services.errors import (
     GenerationFailed,
     ModelLoading,
     ModelUnavailable,
+    Overloaded,
     ServiceError,
     Unsupported,
 )
@@ -34,6 +36,8 @@ _FAILURES: dict[Failure, type[ServiceError]] = {
     Failure.UNSUPPORTED: Unsupported,
     Failure.GENERATION_FAILED: GenerationFailed,
     Failure.ENGINE_RESTARTED: EngineRestarted,
+    Failure.OVERLOADED: Overloaded,
+    Failure.UNAVAILABLE: ModelUnavailable,
 }
 
 
@@ -43,6 +47,8 @@ class Worker(Protocol):
     state: WorkerState
     info: EngineInfo | None
     restarts: int
+    batch_sizes: Counter[int]
+    kv_cache_usage: float | None
     last_error: str | None
 
     async def start(self) -> None:
@@ -74,7 +80,8 @@ async def follow(
             while True:
                 event = await deadline.wait(anext(events))
                 if isinstance(event, Failed):
-                    raise _FAILURES[event.failure](event.message, **event.details)
+                    kind = _FAILURES[event.failure]
+                    raise kind(event.message, retry_after_s=event.retry_after_s, **event.details)
                 yield event
                 if isinstance(event, Finished | Embedded):
                     return
@@ -83,4 +90,5 @@ async def follow(
             raise Draining("the service is stopping") from error
         if error.state == "failed":
             raise ModelUnavailable("the model could not be loaded; see the service's log") from error
-        raise ModelLoading("the model is being loaded", retry_after_s=LOADING_RETRY_AFTER_S) from error
+        reason = error.reason or "the model is being loaded"
+        raise ModelLoading(reason, retry_after_s=LOADING_RETRY_AFTER_S) from error

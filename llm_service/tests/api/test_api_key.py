@@ -4,6 +4,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from middleware.api_key import ApiKey
+from observability.request_record import RequestRecord
 from tests.api.service_process import ServiceProcess, question, running_service
 
 KEY = "correct-horse"
@@ -18,7 +19,7 @@ def guarded() -> Iterator[ServiceProcess]:
 @pytest.mark.parametrize(
     "header", [None, b"Bearer wrong", f"Basic {KEY}".encode(), KEY.encode(), b"Bearer", "Bearer ñ".encode()]
 )
-@pytest.mark.parametrize("path", ["/api/llm/health", "/docs", "/openapi.json", "/version", "/"])
+@pytest.mark.parametrize("path", ["/api/llm/health", "/docs", "/openapi.json", "/metrics", "/version", "/"])
 def test_no_or_a_wrong_key_is_refused(guarded: ServiceProcess, header: bytes | None, path: str) -> None:
     response = guarded.client.get(path, headers=[(b"Authorization", header)] if header else [])
     assert response.status_code == 401
@@ -65,7 +66,7 @@ async def test_without_a_key_only_connections_to_loopback_are_served(address: st
         "path": "/api/llm/health",
         "headers": [],
         "server": (address, 8001),
-        "state": {"request_id": "x"},
+        "state": {"request_id": "x", "record": RequestRecord()},
     }
     await ApiKey(app, None)(scope, receive, send)
     assert bool(reached) is served

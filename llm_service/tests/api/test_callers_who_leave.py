@@ -31,7 +31,7 @@ def leave_during(service: ServiceProcess, *, stream: bool) -> None:
 def test_generation_stops_when_the_client_leaves(service: ServiceProcess) -> None:
     leave_during(service, stream=False)
     eventually(lambda: idle(service), "its place is free", within_s=5)
-    eventually(lambda: " 499 " in service.log(), "the log says that the client left", within_s=5)
+    eventually(lambda: '"status": 499' in service.log(), "the log says that the client left", within_s=5)
 
 
 def test_a_stream_stops_when_the_client_leaves(service: ServiceProcess) -> None:

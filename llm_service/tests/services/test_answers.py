@@ -10,6 +10,7 @@ from engines.fake import FakeGenerator
 from services.admission import Admission
 from services.answers import Answers
 from services.deadline import Deadline
+from services.events import Events
 from services.generation import Generation
 from services.response_cache import ResponseCache
 from services.results import GenerationItem, GenerationResult, Started
@@ -28,7 +29,9 @@ class Caller:
 
     def __init__(self) -> None:
         self.worker = WorkerDouble(FakeGenerator())
-        self.answers = Answers(Generation(self.worker, Admission(2, 2)), ResponseCache(100_000, ttl_s=60))
+        events = Events()
+        generation = Generation(self.worker, Admission(2, 2), events)
+        self.answers = Answers(generation, ResponseCache(100_000, ttl_s=60), events)
 
     def stream(self, asked: GenerationRequest, **how: Any) -> AsyncGenerator[GenerationItem, None]:
         return self.answers.stream(asked, Deadline(None), **({"use_cache": True, "fresh": False} | how))

@@ -13,6 +13,7 @@ from services.deadline import Deadline
 from services.embedding import Embedding
 from services.embedding_cache import EmbeddingCache, KeptVector, size_of, text_keys
 from services.errors import Overloaded
+from services.events import Events
 from services.results import EmbeddingResult
 from tests.services.worker_double import WorkerDouble
 
@@ -26,7 +27,7 @@ class Caller:
     def __init__(self, max_bytes: int = MIB, admission: Admission | None = None) -> None:
         self.worker = WorkerDouble(FakeEmbedder())
         cache = EmbeddingCache(max_bytes) if max_bytes else None
-        self.embedding = Embedding(self.worker, admission or Admission(8, 8), cache)
+        self.embedding = Embedding(self.worker, admission or Admission(8, 8), cache, Events())
 
     async def embed(self, *texts: str, normalize: bool = True, use_cache: bool = True) -> EmbeddingResult:
         return await self.embedding.run(

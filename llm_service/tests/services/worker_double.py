@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+from collections import Counter
 from collections.abc import AsyncIterator
 
 from engines.base import (
@@ -29,6 +30,8 @@ class WorkerDouble:
         self.state: WorkerState = "ready"
         self.info: EngineInfo | None = engine.info
         self.restarts = 0
+        self.batch_sizes: Counter[int] = Counter()
+        self.kv_cache_usage: float | None = None
         self.last_error: str | None = None
         self.sent: list[GenerationRequest | EmbeddingRequest] = []
         self.gate = asyncio.Event()
