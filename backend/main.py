@@ -25,7 +25,10 @@ from config.settings import settings as process_settings
 from middleware.auth import ApiKeyMiddleware
 from middleware.body_limit import BodyLimitMiddleware
 from middleware.request_context import RequestContextMiddleware
+from middleware.route_names import RouteNames
 from middleware.security_headers import SecurityHeadersMiddleware
+from observability.events import Observe
+from observability.metrics import Metrics
 from routers import api_description, ops_router, pages, rag_router
 from routers.dependencies import Services
 from routers.errors import install_error_handlers
@@ -35,6 +38,7 @@ from services.rag_service import RAGService
 from startup import StartableStore, Startup
 
 _GRACE_S = 10
+_WEB = BACKEND_ROOT / "web"
 
 
 class Closeable(LanguageModel, Embedder, Protocol):
@@ -58,12 +62,13 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
     """Return the app. Nothing is opened, started or loaded before its lifespan begins."""
     settings = settings or process_settings
     given = collaborators or Collaborators()
+    metrics = Metrics(settings.app_version)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        configure_logging(settings.log_level, settings.log_format)
+        _configure_logging(settings)
         async with contextlib.AsyncExitStack() as stack:
-            app.state.services = services = await _wire(settings, given, stack)
+            app.state.services = services = await _wire(settings, given, stack, metrics)
             task = asyncio.create_task(services.startup.run(), name="startup")
             stack.push_async_callback(_cancelled, task)
             yield
@@ -80,17 +85,25 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
         docs_url=None,
         redoc_url=None,
     )
+    app.state.metrics = metrics
     install_error_handlers(app)
-    _add_middleware(app, settings)
-    app.include_router(rag_router.router)
-    app.include_router(ops_router.router)
-    app.include_router(pages.docs_router("openapi.json"))
-    pages.mount_pages(app, BACKEND_ROOT / "web", settings.page_suggestions)
+    routers = (
+        rag_router.router,
+        ops_router.router,
+        pages.docs_router("openapi.json"),
+        pages.page_router(settings.page_suggestions),
+    )
+    for router in routers:
+        app.include_router(router)
+    pages.mount_pages(app, _WEB)
+    # The app's own list has included routers as one each, without their routes.
+    names = RouteNames([*app.routes, *(route for router in routers for route in router.routes)], pages.paths(_WEB))
+    _add_middleware(app, settings, names, metrics)
     api_description.install(app, asks_for_key=bool(secret(settings.backend_api_key)))
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, names: RouteNames, observe: Observe) -> None:
     """The last one added is the first to see a request."""
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
     app.add_middleware(ApiKeyMiddleware, api_key=secret(settings.backend_api_key))
@@ -102,10 +115,12 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         expose_headers=["X-Request-ID", "Retry-After"],
     )
     app.add_middleware(SecurityHeadersMiddleware)
-    app.add_middleware(RequestContextMiddleware)
+    app.add_middleware(RequestContextMiddleware, routes=names, observe=observe)
 
 
-async def _wire(settings: Settings, given: Collaborators, stack: contextlib.AsyncExitStack) -> "RunningServices":
+async def _wire(
+    settings: Settings, given: Collaborators, stack: contextlib.AsyncExitStack, metrics: Metrics
+) -> "RunningServices":
     """Make what is not given, and have the stack close it; the last one made is closed first."""
     service = given.llm_service or LLMServiceAdapter(service_config(settings))
     stack.push_async_callback(service.close)
@@ -116,7 +131,10 @@ async def _wire(settings: Settings, given: Collaborators, stack: contextlib.Asyn
 
     local_provider = Provider("local", local, local)
     enabled = settings.llm_service_enabled
-    chain = FallbackChain([Provider("llm_service", service, service), local_provider] if enabled else [local_provider])
+    providers = [Provider("llm_service", service, service), local_provider] if enabled else [local_provider]
+    chain = FallbackChain(providers, observe=metrics)
+    if enabled:
+        metrics.watch_circuits(service.circuits)
     # Vectors in bulk come from the first provider only: filling in can wait until it is there.
     ingestor = DocumentIngestor(store, service if enabled else local)
     sampling = SamplingOptions(
@@ -135,6 +153,7 @@ async def _wire(settings: Settings, given: Collaborators, stack: contextlib.Asyn
             sampling=sampling,
             top_k=settings.rag_top_k,
             prompt=partial(build_messages, persona=settings.rag_persona or DEFAULT_PERSONA),
+            observe=metrics,
         ),
         ingestor=ingestor,
         startup=Startup(store, ingestor, settings.sample_lexicon_path, chain.note_fingerprint),
@@ -162,12 +181,18 @@ def _make_store(settings: Settings, stack: contextlib.AsyncExitStack) -> Supabas
     )
 
 
+def _configure_logging(settings: Settings) -> None:
+    configure_logging(settings.log_level, settings.log_format, secrets=settings.secrets)
+
+
 async def _cancelled(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
 
+# Before the server writes its first line, however it was started.
+_configure_logging(process_settings)
 app = create_app()
 
 if __name__ == "__main__":

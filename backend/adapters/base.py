@@ -47,6 +47,8 @@ class Completion:
     tokens_generated: int = 0
     degraded: bool = False
     """The provider answered with a model other than the configured one, or is the fallback."""
+    cached: bool | None = None
+    """Whether the provider had the answer ready; ``None``: it does not say."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Milliseconds by phase (``queue_ms``, ``ttft_ms``, ``total_ms``) and ``tokens_per_second``."""
 

@@ -1,6 +1,7 @@
 """Providers tried in order: the next one answers only when the one before technically cannot."""
 
 import logging
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -17,13 +18,14 @@ from adapters.base import (
     TechnicalError,
     TextDelta,
 )
+from observability.events import FellBack, ModelAnswered, Observe, unobserved
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Somebody who may answer; ``name`` is for the log."""
+    """Somebody who may answer; ``name`` is for logs and metrics."""
 
     name: str
     language_model: LanguageModel
@@ -36,14 +38,20 @@ class FallbackChain:
     Moves on after a ``TechnicalError`` only: a ``LogicalError`` would be the same everywhere, a
     ``RateLimited`` caller has asked too much already, and a cancelled one wants nothing any more. Once a
     delta was handed out the answer is that provider's: its failure is the caller's to see, since two
-    halves of two answers make none.
+    halves of two answers make none. ``observe`` is told of answers, and of every step to the next provider.
     """
 
-    def __init__(self, providers: Sequence[Provider], stored_fingerprint: str | None = None) -> None:
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        stored_fingerprint: str | None = None,
+        observe: Observe = unobserved,
+    ) -> None:
         if not providers:
             raise ValueError("a chain needs a provider")
         self._providers = tuple(providers)
         self._fingerprint = stored_fingerprint
+        self._observe = observe
 
     def note_fingerprint(self, fingerprint: str | None) -> None:
         """Tell which vectors are in use: those that are stored, before the first provider has made any."""
@@ -55,6 +63,7 @@ class FallbackChain:
         """Return the first provider's answer; raise ``LogicalError``, or the last ``TechnicalError``."""
         fault: TechnicalError | None = None
         for rank, provider in enumerate(self._providers):
+            started = time.monotonic()
             try:
                 completion = await provider.language_model.complete(messages, options, request_id=request_id)
             except RateLimited:
@@ -62,6 +71,7 @@ class FallbackChain:
             except TechnicalError as error:
                 fault = self._moving_on(provider, error, request_id)
                 continue
+            self._observe(ModelAnswered(provider.name, time.monotonic() - started))
             return _ranked(completion, rank)
         raise self._nobody(fault)
 
@@ -71,13 +81,17 @@ class FallbackChain:
         """Yield one provider's answer; moves on only before its first delta."""
         fault: TechnicalError | None = None
         for rank, provider in enumerate(self._providers):
-            begun = False
+            begun, started = False, time.monotonic()
             try:
                 parts = provider.language_model.stream(messages, options, request_id=request_id)
                 async with aclosing(parts) as answer:  # type: ignore[type-var]
                     async for part in answer:
                         begun = True
-                        yield part if isinstance(part, TextDelta) else _ranked(part, rank)
+                        if isinstance(part, TextDelta):
+                            yield part
+                            continue
+                        self._observe(ModelAnswered(provider.name, time.monotonic() - started))
+                        yield _ranked(part, rank)
             except RateLimited:
                 raise
             except TechnicalError as error:
@@ -122,6 +136,8 @@ class FallbackChain:
             "provider failed",
             extra={"provider": provider.name, "reason": error.reason, "detail": str(error), "request_id": request_id},
         )
+        if provider is not self._providers[-1]:
+            self._observe(FellBack(error.reason))
         return error
 
     def _nobody(self, fault: TechnicalError | None) -> TechnicalError:

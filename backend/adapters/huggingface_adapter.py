@@ -92,10 +92,10 @@ class HuggingFaceAdapter:
         messages: Sequence[ChatMessage],
         options: SamplingOptions,
         *,
-        request_id: str | None = None,  # noqa: ARG002 - the protocol has it; nobody further on wants it
+        request_id: str | None = None,
     ) -> AsyncGenerator[TextDelta | Completion, None]:
         """Yield deltas, then one ``Completion``; closing the iterator stops the generation at the next token."""
-        async with aclosing(self._events("language", _generating(messages, options))) as events:
+        async with aclosing(self._events("language", _generating(messages, options, request_id))) as events:
             async for event in events:
                 if isinstance(event, Piece):
                     yield TextDelta(event.text)
@@ -109,9 +109,9 @@ class HuggingFaceAdapter:
             self._fingerprint = told.fingerprint
         return self._fingerprint
 
-    async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:  # noqa: ARG002
+    async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
         """Return one vector a text, in order; raise ``TechnicalError``."""
-        made = await self._last("embedding", lambda job_id: Embed(job_id, tuple(texts)), Vectors)
+        made = await self._last("embedding", lambda job_id: Embed(job_id, tuple(texts), request_id), Vectors)
         if any(len(vector) != self.config.dimension for vector in made.vectors):
             raise TechnicalError(
                 f"{self.config.embedding_model} does not give {self.config.dimension} numbers a vector",
@@ -155,8 +155,10 @@ class HuggingFaceAdapter:
         return time.monotonic() + self.config.timeout_s + loading_s
 
 
-def _generating(messages: Sequence[ChatMessage], options: SamplingOptions) -> Callable[[int], Generate]:
-    return lambda job_id: Generate(job_id, tuple(messages), options)
+def _generating(
+    messages: Sequence[ChatMessage], options: SamplingOptions, request_id: str | None = None
+) -> Callable[[int], Generate]:
+    return lambda job_id: Generate(job_id, tuple(messages), options, request_id)
 
 
 def _completion(answer: Answered) -> Completion:

@@ -8,6 +8,7 @@ from typing import Any
 
 from adapters import llm_service_wire as wire
 from adapters.base import ChatMessage, Completion, Embeddings, SamplingOptions, TechnicalError, TextDelta
+from adapters.circuit import CircuitState
 from adapters.llm_service_config import ServiceConfig
 from adapters.llm_service_endpoints import Endpoints
 from adapters.llm_service_faults import Malformed
@@ -19,6 +20,7 @@ _HEALTH_MAX_AGE_S = 30.0
 _GENERATE = "/api/llm/generate"
 _EMBED = "/api/llm/embed"
 _HEALTH = "/api/llm/health"
+_FROM_GOOD_TO_BAD: tuple[CircuitState, ...] = ("closed", "half_open", "open")
 
 
 def config_from_settings(source: Settings) -> ServiceConfig:
@@ -53,6 +55,14 @@ class LLMServiceAdapter:
     def endpoints(self) -> Endpoints:
         """The addresses, and how each one does."""
         return self._transport.endpoints
+
+    def circuits(self) -> dict[str, CircuitState]:
+        """Return how the circuit of each address is, by its URL without credentials; of two of one name, the worse."""
+        worst: dict[str, CircuitState] = {}
+        for endpoint in self.endpoints:
+            state, before = endpoint.circuit.state, worst.get(endpoint.name, "closed")
+            worst[endpoint.name] = max(state, before, key=_FROM_GOOD_TO_BAD.index)
+        return worst
 
     async def close(self) -> None:
         """Close the connections."""

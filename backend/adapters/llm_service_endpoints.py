@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from adapters.base import TechnicalError
 from adapters.circuit import Circuit, Outcome, Permit
@@ -19,6 +20,7 @@ class Endpoint:
 
     def __init__(self, url: str, circuit: Circuit, clock: Callable[[], float] = time.monotonic) -> None:
         self.url = url
+        self.name = without_credentials(url)
         self.circuit = circuit
         self.under_way = 0
         self._clock = clock
@@ -60,7 +62,7 @@ class Endpoint:
         logger.warning(
             "llm service fault",
             extra={
-                "url": self.url,
+                "url": self.name,
                 "reason": fault.reason,
                 "detail": str(fault),
                 "circuit": f"{before} to {self.circuit.state}",
@@ -75,6 +77,12 @@ class Endpoint:
             return Outcome.FAILURE
         # A trial that is told "not ready" leaves the circuit open, but no such answer ever opens one.
         return Outcome.FAILURE if permit.is_trial and fault.reason in ("loading", "draining") else Outcome.SUCCESS
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL as logs and metrics may have it: where it leads, nothing that opens a door."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 class Endpoints:

@@ -5,7 +5,9 @@ belong to somebody else, a proxy may have replaced the body.
 """
 
 import json
+import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +16,10 @@ import httpx2
 from adapters.base import ChatMessage, Completion, Embeddings, LogicalError, RateLimited, SamplingOptions
 from adapters.llm_service_faults import Again, Broken, Busy, Malformed, TimedOut
 
+logger = logging.getLogger(__name__)
 DONE = "[DONE]"
+_KIND = re.compile(r"[a-z0-9_]{1,64}")
+_MAX_WORDS = 200
 _REASONS = {"overloaded": "overloaded", "model_loading": "loading", "draining": "draining"}
 _MAX_RETRY_AFTER_S = 3600.0
 _MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -49,7 +54,7 @@ def parse_completion(body: Mapping[str, Any]) -> Completion:
     answer, model = body.get("answer"), body.get("model")
     if not isinstance(answer, str) or not isinstance(model, str):
         raise Malformed("the LLM service's answer lacks 'answer' or 'model'")
-    tokens, timings = body.get("tokens_generated", 0), body.get("timings")
+    tokens, timings, cached = body.get("tokens_generated", 0), body.get("timings"), body.get("cached")
     return Completion(
         answer=printable(answer),
         model=model,
@@ -57,6 +62,7 @@ def parse_completion(body: Mapping[str, Any]) -> Completion:
         finish_reason=str(body.get("finish_reason") or "stop"),
         tokens_generated=tokens if isinstance(tokens, int) else 0,
         degraded=body.get("degraded") is True,
+        cached=cached if isinstance(cached, bool) else None,
         timings=_numbers(timings) if isinstance(timings, dict) else {},
     )
 
@@ -109,8 +115,9 @@ def parse_event(data: str) -> dict[str, Any]:
     event = parse_object(data.encode())
     if "error" in event:
         fault = event["error"] if isinstance(event["error"], dict) else {}
-        kind = str(fault.get("type") or "error")
-        told = f"the LLM service broke off: {kind}: {str(fault.get('message') or '')[:200]}"
+        kind = _kind(fault) or "error"
+        told = f"the LLM service broke off: {kind}"
+        logger.debug(told, extra={"detail": _words(fault)})
         if kind in _REASONS:
             raise Busy(told, reason=_REASONS[kind])
         raise TimedOut(told) if kind == "deadline_exceeded" else Broken(told)
@@ -123,8 +130,10 @@ def raise_for_status(response: httpx2.Response, body: bytes) -> None:
     if status == httpx2.codes.OK:
         return
     error = _error(body)
-    error_type, retry_after_s = str(error.get("type") or ""), retry_after(response)
-    told = f"the LLM service answered {status} {error_type}: {str(error.get('message') or '')[:200]}".rstrip(": ")
+    error_type, retry_after_s = _kind(error), retry_after(response)
+    told = f"the LLM service answered {status} {error_type}".rstrip()
+    # Its own words may quote the question: they are for the caller of a refused request, and for no log.
+    logger.debug(told, extra={"detail": _words(error)})
     if status == httpx2.codes.TOO_MANY_REQUESTS:
         raise RateLimited(told, retry_after_s=retry_after_s)
     if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
@@ -139,12 +148,23 @@ def raise_for_status(response: httpx2.Response, body: bytes) -> None:
     if status < httpx2.codes.BAD_REQUEST or (status == httpx2.codes.NOT_FOUND and not error_type):
         # A redirect, or the 404 page of something that is not the LLM service.
         raise Malformed(told)
-    raise LogicalError(told, status=status, error_type=error_type or "invalid_request")
+    refusal = f"{told}: {_words(error)}".rstrip(": ")
+    raise LogicalError(refusal, status=status, error_type=error_type or "invalid_request")
 
 
 def printable(text: str) -> str:
     """Return ``text`` without lone surrogates, which JSON can carry and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _kind(error: Mapping[str, Any]) -> str:
+    """Return an error's type where it has one that looks like one."""
+    kind = error.get("type")
+    return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    return str(error.get("message") or "")[:_MAX_WORDS]
 
 
 def _error(body: bytes) -> dict[str, Any]:

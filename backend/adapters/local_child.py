@@ -5,7 +5,6 @@ come in on standard input, events leave on what was standard output; everything 
 goes to standard error, so that no library can disturb the protocol.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -101,8 +100,8 @@ def _take_over_stdout() -> BinaryIO:
 def _configure_logging(config: LocalModelConfig) -> None:
     from config.logs import configure_logging
 
-    configure_logging(config.log_level, config.log_format)
-    logging.captureWarnings(capture=True)
+    secrets = [config.hub_token] if config.hub_token else []
+    configure_logging(config.log_level, config.log_format, process="local_models", secrets=secrets)
 
 
 if __name__ == "__main__":

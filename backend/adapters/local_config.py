@@ -52,7 +52,7 @@ class LocalModelConfig:
     load_limit_s: float = 900.0
     """A model that is still not loaded then, and is not being fetched, never will be."""
     log_level: str = "INFO"
-    log_format: Literal["text", "json"] = "text"
+    log_format: Literal["auto", "text", "json"] = "auto"
 
 
 def config_from_settings(source: Settings) -> LocalModelConfig:

@@ -16,6 +16,7 @@ class Generate:
     id: int
     messages: tuple[ChatMessage, ...]
     options: SamplingOptions
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Embed:
 
     id: int
     texts: tuple[str, ...]
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

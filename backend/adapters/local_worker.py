@@ -26,6 +26,7 @@ from adapters.local_messages import (
     TellFingerprint,
     Vectors,
 )
+from config.logs import about_request
 
 M = TypeVar("M")
 logger = logging.getLogger(__name__)
@@ -142,14 +143,16 @@ class Worker:
         while True:
             job = jobs.get()
             stop = self._stops[job.id]
-            try:
-                event = self._do(job, stop)
-            except AdapterError as error:
-                event = Failed.from_error(job.id, error)
-            except Exception as error:
-                # The edge of a job: what breaks one, memory running out included, must not end the others.
-                logger.exception("local model failed")
-                event = Failed(job.id, f"local model: {error}")
+            with about_request(None if isinstance(job, TellFingerprint) else job.request_id):
+                try:
+                    event = self._do(job, stop)
+                except AdapterError as error:
+                    event = Failed.from_error(job.id, error)
+                except Exception as error:
+                    # The edge of a job: what breaks one, memory running out included, must not end the others.
+                    logger.exception("local model failed")
+                    # What the error says may quote the question.
+                    event = Failed(job.id, f"local model: {type(error).__name__}")
             self._send(event)
             del self._stops[job.id]
 

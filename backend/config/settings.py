@@ -3,10 +3,11 @@
 import ipaddress
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
@@ -16,6 +17,7 @@ PROJECT_ROOT = BACKEND_ROOT.parent
 DEFAULT_ENV_FILES = (PROJECT_ROOT / ".env", BACKEND_ROOT / ".env")
 
 MAX_PERSONA_CHARS = 1_000
+_PASSWORD = re.compile(r"password\s*=\s*('[^']*'|[^\s&]+)")
 
 _Url = Annotated[str, Field(min_length=1)]
 _Finite = Field(allow_inf_nan=False)
@@ -35,7 +37,8 @@ class Settings(BaseSettings):
     app_version: str = "0.1.0"
     debug: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["text", "json"] = "text"
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """``auto`` is text on a terminal and JSON elsewhere."""
 
     backend_host: str = "127.0.0.1"
     backend_port: int = Field(8000, ge=0, le=65535)
@@ -166,9 +169,27 @@ class Settings(BaseSettings):
         return None if self.rag_persona_file is None else _read_persona(self.rag_persona_file)
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """Everything that no log line may hold: keys, tokens, and the passwords inside addresses."""
+        keys = [secret(self.backend_api_key), secret(self.llm_service_api_key), self.hub_token]
+        addresses = [*self.llm_service_urls, secret(self.database_url) or ""]
+        return tuple(text for text in [*keys, *(word for url in addresses for word in _passwords(url))] if text)
+
+    @property
     def hub_token(self) -> str | None:
         """The model hub's token; the plan's name ``HUGGINGFACE_API_KEY`` wins over ``HF_TOKEN``."""
         return secret(self.huggingface_api_key) or secret(self.hf_token)
+
+
+def _passwords(address: str) -> Iterator[str]:
+    """Yield what in a URL or in Postgres's ``name=value`` form opens a door, as written and as meant."""
+    found = [match.strip("'") for match in _PASSWORD.findall(address)]
+    userinfo = address.partition("://")[2].rpartition("@")[0]
+    user, colon, password = userinfo.partition(":")
+    found.append(password if colon or not address.startswith("http") else user)
+    for text in found:
+        yield text
+        yield unquote(text)
 
 
 def secret(value: SecretStr | None) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from starlette.types import Scope, Send
 
+from middleware.access_record import access_record_of
 from schemas.errors import ErrorBody, ErrorDetail
 
 
@@ -23,6 +24,7 @@ async def send_error(
     scope: Scope, send: Send, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None
 ) -> None:
     """Answer the request with an error."""
+    access_record_of(scope).error = kind
     body = json.dumps(error_body(kind, message, request_id_of(scope)), ensure_ascii=False).encode()
     raw = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
     await send(

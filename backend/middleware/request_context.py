@@ -1,6 +1,5 @@
 """An id and one log line for every request; the last stop of an unforeseen error."""
 
-import asyncio
 import logging
 import re
 import time
@@ -9,22 +8,31 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from config.logs import about_request
+from middleware.access_record import access_record_of
 from middleware.errors import send_error
+from middleware.route_names import UNMATCHED, RouteNames
+from observability.events import Observe, RequestOver
 
 logger = logging.getLogger("access")
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 CLIENT_GONE = 499
-"""nginx's status for a client that left before the answer; for the log only."""
+"""nginx's status for a client that left before the answer; for log and metrics only."""
+QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked every few seconds by machines."""
+_SHOWN_PATH = 200
 
 
 class RequestContextMiddleware:
-    """Puts ``request_id`` into the request's state and on the response, and writes the access log.
+    """Puts ``request_id`` into the request's state, on its log lines and on the response; logs and counts it.
 
-    The log line has the path, never the query string or a body: questions are their asker's.
+    The log line has the route's template, never the query string or a body: questions are their asker's.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, routes: RouteNames, observe: Observe) -> None:
         self._app = app
+        self._routes = routes
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -33,28 +41,65 @@ class RequestContextMiddleware:
             return
         request_id = _request_id(Headers(scope=scope).get("x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
+        record = access_record_of(scope)
+        exchange = _Exchange(receive, send, request_id)
         started = time.monotonic()
-        status = 0
+        with about_request(request_id):
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            except Exception as error:
+                if isinstance(error, OSError) and exchange.client_left:
+                    return  # Starlette's word for a client that left a stream.
+                logger.exception("unhandled error")
+                record.error = "internal_error"
+                if exchange.status:
+                    raise  # Half an answer is out: the server closes the connection.
+                await send_with_500(scope, exchange.send)
+            finally:
+                self._tell(scope, exchange.outcome, time.monotonic() - started)
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
-            await send(message)
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        method, route = scope["method"], self._routes.name(scope["path"])
+        self._observe(RequestOver(route, method, status, seconds))
+        about: dict[str, object] = {"method": method, "route": route}
+        # A path that is nobody's is worth a look; below /api it may be an id with a character that no route takes.
+        if route == UNMATCHED and not scope["path"].startswith("/api/"):
+            about["path"] = scope["path"][:_SHOWN_PATH]
+        about |= {"status": status, "total_ms": round(seconds * 1000, 1), **access_record_of(scope).told()}
+        logger.log(logging.DEBUG if route in QUIET else logging.INFO, "request", extra=about)
 
-        try:
-            await self._app(scope, receive, send_with_id)
-        except asyncio.CancelledError:
-            status = status or CLIENT_GONE
-            raise
-        except Exception:
-            logger.exception("unhandled error", extra={"request_id": request_id})
-            if status:
-                raise  # Half an answer is out: the server closes the connection.
-            await send_with_500(scope, send_with_id)
-        finally:
-            _log(scope, status, started, request_id)
+
+class _Exchange:
+    """The messages of one request, looked at as they pass."""
+
+    def __init__(self, receive: Receive, send: Send, request_id: str) -> None:
+        self.status = 0
+        self._receive, self._send, self._request_id = receive, send, request_id
+        self._finished = self._left = False
+
+    @property
+    def client_left(self) -> bool:
+        """Whether the client left before it had everything."""
+        return self._left and not self._finished
+
+    @property
+    def outcome(self) -> int:
+        """The status that was sent, or 499."""
+        return CLIENT_GONE if self.client_left else self.status or CLIENT_GONE
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self._finished:
+            self._left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-ID"] = self._request_id
+        elif message["type"] == "http.response.body":
+            self._finished = not message.get("more_body", False)
+        await self._send(message)
 
 
 async def send_with_500(scope: Scope, send: Send) -> None:
@@ -64,17 +109,3 @@ async def send_with_500(scope: Scope, send: Send) -> None:
 
 def _request_id(sent: str | None) -> str:
     return sent if sent and _SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
-
-
-def _log(scope: Scope, status: int, started: float, request_id: str) -> None:
-    shown = scope.get("state", {}).get("log_status") or status or CLIENT_GONE
-    logger.info(
-        "request",
-        extra={
-            "method": scope["method"],
-            "path": scope["path"][:200],
-            "status": shown,
-            "ms": round((time.monotonic() - started) * 1000, 1),
-            "request_id": request_id,
-        },
-    )

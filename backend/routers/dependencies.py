@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Request
 
 from adapters.base import DocumentStore
 from config.settings import Settings
+from middleware.access_record import AccessRecord, access_record_of
 from routers.errors import ClientGone, DeadlineExceeded
 from schemas.rag import MAX_TIMEOUT_MS
 from services.ingestion import DocumentIngestor
@@ -61,6 +62,11 @@ def get_request_id(request: Request) -> str:
     return str(request.state.request_id)
 
 
+def get_access_record(request: Request) -> AccessRecord:
+    """Return what the request's log line will say."""
+    return access_record_of(request.scope)
+
+
 def get_timeout_s(
     milliseconds: Annotated[
         int | None,
@@ -73,6 +79,7 @@ def get_timeout_s(
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]
+RecordDep = Annotated[AccessRecord, Depends(get_access_record)]
 TimeoutDep = Annotated[float | None, Depends(get_timeout_s)]
 
 

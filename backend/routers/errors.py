@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from adapters.base import LogicalError, StoreUnavailable, TechnicalError
+from middleware.access_record import access_record_of
 from middleware.errors import error_body
 from services.documents import InvalidDocument
 from services.rag_service import NothingToAnswerFrom
@@ -78,6 +79,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def handle(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
+        access_record_of(request.scope).error = problem.type
         headers = dict(getattr(error, "headers", None) or {})
         if problem.status == 405:
             # The page's files know no more than these; routes have named their own.
@@ -86,8 +88,7 @@ def install_error_handlers(app: FastAPI) -> None:
             headers["Retry-After"] = str(math.ceil(problem.retry_after_s))
         return JSONResponse(body_of(problem, request.state.request_id), problem.status, headers)
 
-    async def leave(request: Request, _error: Exception) -> Response:
-        request.state.log_status = 499
+    async def leave(_request: Request, _error: Exception) -> Response:
         return Response(status_code=499)
 
     foreseen: Sequence[type[Exception]] = (

@@ -6,7 +6,8 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from adapters.base import AdapterError
+from adapters.base import AdapterError, LogicalError
+from middleware.access_record import AccessRecord
 from routers.errors import DeadlineExceeded, body_of, problem_of
 
 logger = logging.getLogger(__name__)
@@ -19,11 +20,11 @@ def encode(event: Mapping[str, Any]) -> bytes:
 
 
 async def guarded(
-    events: AsyncGenerator[Mapping[str, Any], None], request_id: str, deadline: float | None
+    events: AsyncGenerator[Mapping[str, Any], None], request_id: str, deadline: float | None, record: AccessRecord
 ) -> AsyncGenerator[bytes, None]:
     """Yield the encoded events and ``[DONE]``; a fault is told as an ``error`` event that ends the stream.
 
-    ``deadline`` is in the event loop's time.
+    ``deadline`` is in the event loop's time. ``record`` is told of a fault.
     """
     try:
         while True:
@@ -33,14 +34,22 @@ async def guarded(
             except StopAsyncIteration:
                 break
             except TimeoutError:
-                yield encode(body_of(problem_of(DeadlineExceeded()), request_id))
+                yield _fault(DeadlineExceeded(), request_id, record)
                 return
             yield encode(event)
         yield b"data: [DONE]\n\n"
     except AdapterError as error:
-        logger.warning("stream broken off", extra={"request_id": request_id, "detail": str(error)})
-        yield encode(body_of(problem_of(error), request_id))
+        # A refusal's own words may quote the question.
+        detail = f"{error.status} {error.error_type}" if isinstance(error, LogicalError) else str(error)
+        logger.warning("stream broken off", extra={"request_id": request_id, "detail": detail})
+        yield _fault(error, request_id, record)
     except Exception as error:
         # The edge of the request: headers are out, so no handler can answer any more.
         logger.exception("stream broken off", extra={"request_id": request_id})
-        yield encode(body_of(problem_of(error), request_id))
+        yield _fault(error, request_id, record)
+
+
+def _fault(error: Exception, request_id: str, record: AccessRecord) -> bytes:
+    problem = problem_of(error)
+    record.error = problem.type
+    return encode(body_of(problem, request_id))

@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter
-from starlette.responses import JSONResponse
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from adapters.base import StoreUnavailable
+from observability.metrics import CONTENT_TYPE, Metrics
 from routers.dependencies import Services, ServicesDep
 from routers.error_docs import responses
 from schemas.ops import Health, Liveness, Readiness
@@ -59,6 +60,19 @@ async def health(services: ServicesDep) -> Health:
         checks={**services.startup.checks(), "database": database},
         llm_service=llm_service,
     )
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses=responses(401, 405),
+    summary="Counts and times for Prometheus",
+    response_description="In Prometheus's text format",
+)
+async def metrics(request: Request) -> Response:
+    """What docs/operations.md lists. With a key set, Prometheus has to send it too."""
+    counts: Metrics = request.app.state.metrics
+    return Response(counts.exposition(), media_type=CONTENT_TYPE)
 
 
 async def _database_answers(services: Services) -> bool:

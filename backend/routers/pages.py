@@ -34,8 +34,8 @@ def docs_router(openapi_url: str) -> APIRouter:
     return router
 
 
-def _page_router(suggestions: Sequence[str]) -> APIRouter:
-    """Return ``/page.json``: what the page shows that is configured and no secret, the questions to start with."""
+def page_router(suggestions: Sequence[str]) -> APIRouter:
+    """Return ``/page.json``: what the page shows that is configured and no secret, the questions to begin with."""
     router = APIRouter(include_in_schema=False)
     content = {"suggestions": list(suggestions)}
 
@@ -46,12 +46,14 @@ def _page_router(suggestions: Sequence[str]) -> APIRouter:
     return router
 
 
-def mount_pages(app: FastAPI, web: Path, suggestions: Sequence[str] = ()) -> None:
-    """Serve Swagger's assets, and the page at ``/`` for what no route knows: the routes' own 405 stays.
+def paths(web: Path) -> list[str]:
+    """Return where the files of the page are."""
+    files = [f"/{file.relative_to(web).as_posix()}" for file in web.rglob("*") if file.is_file()]
+    return ["/", *files] if files else []
 
-    ``suggestions`` are the questions that the page offers to begin with.
-    """
-    app.include_router(_page_router(suggestions))
+
+def mount_pages(app: FastAPI, web: Path) -> None:
+    """Serve Swagger's assets, and the page at ``/`` for what no route knows: the routes' own 405 stays."""
     app.mount("/docs/assets", StaticFiles(directory=str(_ASSETS)), name="docs-assets")
     if (web / "index.html").is_file():
         app.frontend("/", directory=web, fallback=None)

@@ -11,8 +11,9 @@ from fastapi import Query as QueryParam
 from starlette.responses import Response, StreamingResponse
 
 from adapters.base import ChatMessage, Document, SearchHit, TextDelta
+from middleware.access_record import AccessRecord, access_record_of
 from routers import event_stream
-from routers.dependencies import RequestIdDep, Services, ServicesDep, TimeoutDep, while_client_waits
+from routers.dependencies import RecordDep, RequestIdDep, Services, ServicesDep, TimeoutDep, while_client_waits
 from routers.error_docs import responses
 from schemas.rag import (
     MAX_ID_CHARS,
@@ -52,13 +53,19 @@ router = APIRouter(prefix="/api/rag", tags=["RAG"])
     summary="Answer a question from the dictionary",
 )
 async def query(
-    body: QueryRequest, request: Request, services: ServicesDep, request_id: RequestIdDep, timeout_s: TimeoutDep
+    body: QueryRequest,
+    request: Request,
+    services: ServicesDep,
+    request_id: RequestIdDep,
+    timeout_s: TimeoutDep,
+    record: RecordDep,
 ) -> QueryResponse | Response:
     """Answer at once, or with ``stream: true`` as server-sent events."""
     if body.stream:
         return await _stream(body, request, services, request_id, timeout_s)
     work = services.rag.answer(body.query, body.top_k, _history(body), request_id=request_id)
     answer = await while_client_waits(request, work, timeout_s)
+    _note(record, answer)
     return _response(answer, request_id)
 
 
@@ -73,6 +80,7 @@ async def search(
     services: ServicesDep,
     request_id: RequestIdDep,
     timeout_s: TimeoutDep,
+    record: RecordDep,
     q: Annotated[Query, QueryParam(description="Words, or a question", examples=["perro"])],
     top_k: Annotated[int, QueryParam(ge=1, le=MAX_TOP_K, description="How many at most")] = 5,
 ) -> SearchResponse:
@@ -80,7 +88,8 @@ async def search(
     started = time.monotonic()
     work = services.rag.search(q, top_k, request_id=request_id)
     retrieval = await while_client_waits(request, work, timeout_s)
-    took_ms = round((time.monotonic() - started) * 1000, 1)
+    took_ms = record.retrieval_ms = round((time.monotonic() - started) * 1000, 1)
+    record.degraded = retrieval.degraded
     return SearchResponse(results=[_source(hit) for hit in retrieval.hits], took_ms=took_ms)
 
 
@@ -150,9 +159,10 @@ async def _stream(
     deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
     parts = services.rag.answer_stream(body.query, body.top_k, _history(body), request_id=request_id)
     first = await while_client_waits(request, _first(parts), timeout_s)
-    events = _events(first, parts, request_id)
+    record = access_record_of(request.scope)
+    events = _events(first, parts, request_id, record)
     return StreamingResponse(
-        event_stream.guarded(events, request_id, deadline),
+        event_stream.guarded(events, request_id, deadline, record),
         media_type="text/event-stream",
         headers=event_stream.HEADERS,
     )
@@ -166,11 +176,22 @@ async def _events(
     first: Sources | TextDelta | RagAnswer,
     parts: AsyncGenerator[Sources | TextDelta | RagAnswer, None],
     request_id: str,
+    record: AccessRecord,
 ) -> AsyncGenerator[Mapping[str, Any], None]:
     async with aclosing(parts) as rest:
         yield _event(first, request_id)
         async for part in rest:
+            if isinstance(part, RagAnswer):
+                _note(record, part)
             yield _event(part, request_id)
+
+
+def _note(record: AccessRecord, answer: RagAnswer) -> None:
+    """Have the request's log line say how it was answered, and nothing of what."""
+    record.note_timings(answer.timings)
+    record.model, record.tokens_out = answer.model, answer.tokens
+    record.served_by, record.answer_mode, record.degraded = answer.served_by, answer.answer_mode, answer.degraded
+    record.cache = None if answer.cached is None else "hit" if answer.cached else "miss"
 
 
 def _event(part: Sources | TextDelta | RagAnswer, request_id: str) -> Mapping[str, Any]:

@@ -106,7 +106,8 @@ class DocumentIngestor:
         try:
             fingerprint = await _fingerprint(self._embedder)
         except (TechnicalError, LogicalError) as error:
-            logger.warning("no vectors for now: %s", error)
+            told = f"{error.status} {error.error_type}" if isinstance(error, LogicalError) else error
+            logger.warning("no vectors for now: %s", told)
             return EmbedReport(pending=(await self._store.stats(None)).pending_embeddings, error=str(error))
         back_fill = BackFill(
             self._store,

@@ -19,6 +19,7 @@ from adapters.base import (
     TechnicalError,
     TextDelta,
 )
+from observability.events import Answered, FellBack, Observe, unobserved
 from services.entries import Basis, as_hit, basis_of
 from services.extractive import extractive_answer
 from services.follow_ups import basis_for, resolve
@@ -42,6 +43,10 @@ class RagAnswer:
     degraded: bool
     model: str
     timings: Mapping[str, float] = field(default_factory=dict)
+    tokens: int | None = None
+    """Tokens generated; ``None``: no model was asked."""
+    cached: bool | None = None
+    """Whether the model's answer came out of a cache; ``None``: nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class RAGService:
         sampling: how to sample; also bounds the length of an answer.
         top_k: documents a question is answered from, unless it says otherwise.
         prompt: words what the model is told.
+        observe: told of searches, of answers, and of questions that had to do without a model.
 
     Without any language model, answers are made of the entries themselves.
 
@@ -81,9 +87,11 @@ class RAGService:
         sampling: SamplingOptions | None = None,
         top_k: int = 5,
         prompt: PromptBuilder = build_messages,
+        observe: Observe = unobserved,
     ) -> None:
         self._model = language_model or huggingface_adapter
-        self._retriever = Retriever(supabase_adapter, embedder)
+        self._retriever = Retriever(supabase_adapter, embedder, observe=observe)
+        self._observe = observe
         self._sampling = sampling or SamplingOptions()
         self._top_k = top_k
         self._prompt = prompt
@@ -120,13 +128,13 @@ class RAGService:
         found = await self._retrieve(query, history, top_k, request_id, clock)
         basis = found.basis
         if not basis.hits:
-            return clock.stamp(_without_model(basis, degraded=found.degraded))
+            return self._over(clock.stamp(_without_model(basis, degraded=found.degraded)))
         try:
             completion = await self._complete(found.question, basis, history, request_id)
         except TechnicalError as error:
-            logger.warning("answering without a model", extra={"reason": error.reason, "request_id": request_id})
-            return clock.stamp(_without_model(basis, degraded=True))
-        return clock.stamp(_ground(completion, basis), completion)
+            self._do_without_model(error, request_id)
+            return self._over(clock.stamp(_without_model(basis, degraded=True)))
+        return self._over(clock.stamp(_ground(completion, basis), completion))
 
     async def answer_stream(
         self,
@@ -145,7 +153,7 @@ class RAGService:
         basis = found.basis
         yield Sources(basis.hits)
         if not basis.hits:
-            yield clock.stamp(_without_model(basis, degraded=found.degraded))
+            yield self._over(clock.stamp(_without_model(basis, degraded=found.degraded)))
             return
         begun = False
         try:
@@ -155,12 +163,20 @@ class RAGService:
                         begun = True
                         yield part
                     else:
-                        yield clock.stamp(_ground(part, basis), part)
+                        yield self._over(clock.stamp(_ground(part, basis), part))
         except TechnicalError as error:
             if begun:
                 raise
-            logger.warning("answering without a model", extra={"reason": error.reason, "request_id": request_id})
-            yield clock.stamp(_without_model(basis, degraded=True))
+            self._do_without_model(error, request_id)
+            yield self._over(clock.stamp(_without_model(basis, degraded=True)))
+
+    def _do_without_model(self, error: TechnicalError, request_id: str | None) -> None:
+        logger.warning("answering without a model", extra={"reason": error.reason, "request_id": request_id})
+        self._observe(FellBack(error.reason))
+
+    def _over(self, answer: RagAnswer) -> RagAnswer:
+        self._observe(Answered(answer.served_by, answer.answer_mode))
+        return answer
 
     async def _retrieve(
         self,
@@ -235,7 +251,14 @@ class _Clock:
 def _ground(completion: Completion, basis: Basis) -> RagAnswer:
     grounded = ground(completion.answer, basis, cut_short=completion.finish_reason == "length")
     return RagAnswer(
-        grounded.text, grounded.mode, basis.hits, completion.served_by, completion.degraded, completion.model
+        grounded.text,
+        grounded.mode,
+        basis.hits,
+        completion.served_by,
+        completion.degraded,
+        completion.model,
+        tokens=completion.tokens_generated,
+        cached=completion.cached,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.base import DocumentStore, Embedder, LogicalError, ParsedQuery, SearchHit, TechnicalError
+from observability.events import FellBack, Observe, Retrieved, unobserved
 from services.query_parser import parse_query
 
 logger = logging.getLogger(__name__)
@@ -32,15 +33,22 @@ class Retriever:
         store: where the documents are.
         embedder: makes the question's vector; ``None`` searches by words only.
         embed_timeout_s: how long a question waits for its vector, in seconds.
+        observe: told of every search, and of those that had to do without a vector.
 
     """
 
     def __init__(
-        self, store: DocumentStore, embedder: Embedder | None, *, embed_timeout_s: float = EMBED_TIMEOUT_S
+        self,
+        store: DocumentStore,
+        embedder: Embedder | None,
+        *,
+        embed_timeout_s: float = EMBED_TIMEOUT_S,
+        observe: Observe = unobserved,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._embed_timeout_s = embed_timeout_s
+        self._observe = observe
 
     async def search(self, query: str, top_k: int, *, request_id: str | None = None) -> list[SearchHit]:
         """Return the best documents. Raises ``StoreUnavailable``."""
@@ -55,6 +63,7 @@ class Retriever:
         vector, fingerprint = await self._embed(parsed.phrase, request_id)
         embedded = time.perf_counter()
         hits = await self._store.search(parsed, vector, fingerprint, top_k)
+        self._observe(Retrieved(time.perf_counter() - started))
         timings = {
             "embed_ms": round((embedded - started) * 1_000, 2),
             "search_ms": round((time.perf_counter() - embedded) * 1_000, 2),
@@ -69,8 +78,15 @@ class Retriever:
                 made = await self._embedder.embed_texts([phrase], request_id=request_id)
         except TimeoutError:
             logger.warning("searching by words only: no vector within %.1f s", self._embed_timeout_s)
+            self._observe(FellBack("timeout"))
             return None, None
-        except (TechnicalError, LogicalError) as error:
+        except TechnicalError as error:
             logger.warning("searching by words only: %s", error)
+            self._observe(FellBack(error.reason))
+            return None, None
+        except LogicalError as error:
+            # Not what it says, which may quote the question.
+            logger.warning("searching by words only: refused", extra={"status": error.status, "type": error.error_type})
+            self._observe(FellBack("refused"))
             return None, None
         return made.vectors[0], made.fingerprint

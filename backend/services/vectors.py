@@ -131,7 +131,7 @@ class BackFill:
             made = await self._embedder.embed_texts(texts)
         except LogicalError as error:
             if len(batch) == 1:
-                logger.warning("the embedder refused document %s: %s", ids[0], error)
+                logger.warning("the embedder refused a document: %s %s", error.status, error.error_type)
                 self._refused.add(ids[0])
                 return
             middle = len(batch) // 2

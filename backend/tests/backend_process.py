@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 import httpx
 
@@ -15,7 +16,7 @@ from config.settings import BACKEND_ROOT
 NOBODY = "http://127.0.0.1:9"
 
 
-def launch(port: int, **variables: str) -> "subprocess.Popen[str]":
+def launch(port: int, stderr: int | IO[str] = subprocess.PIPE, /, **variables: str) -> "subprocess.Popen[str]":
     environment = {
         **os.environ,
         "ENV_FILES": "none",
@@ -30,7 +31,7 @@ def launch(port: int, **variables: str) -> "subprocess.Popen[str]":
         [sys.executable, "main.py"],
         cwd=BACKEND_ROOT,
         env=environment,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         stdout=subprocess.DEVNULL,
         text=True,
         encoding="utf-8",

@@ -105,6 +105,8 @@ class FakeLLMService:
         fault = self._fault()
         if fault is not None:
             return fault
+        if self.mode == "quoting":
+            return JSONResponse({"error": {"type": "generation_failed", "message": str(body["messages"])}}, 500)
         if self.mode == "cut_body":
             return StreamingResponse(self._cut_body(), headers={"content-length": "5000"})
         if body.get("stream"):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from config.logs import formatter
 from main import Collaborators
 from tests.backend_server import LocalStub, running, settings_for, until_ready
 
@@ -175,24 +176,24 @@ def test_health_tells_of_the_service_that_is_away(edge: httpx.Client) -> None:
     assert health["llm_service"]["status"] == "unreachable"
 
 
-def access_lines(caplog: pytest.LogCaptureFixture, paths: set[str]) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.name == "access" and vars(record)["path"] in paths]
+def access_lines(caplog: pytest.LogCaptureFixture, routes: set[str]) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.name == "access" and vars(record)["route"] in routes]
 
 
 def test_the_access_log_has_one_line_without_the_question(edge: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
-    from config.logs import TextFormatter
-
-    paths = {"/api/rag/search", "/x\r\nINFO access forged"}
+    routes = {"/api/rag/search", "unmatched"}
     with caplog.at_level(logging.INFO, logger="access"):
         # The line is written when the answer is out: the last request's, after its client has gone on.
         edge.get("/api/rag/search", params={"q": "secreto"})
         edge.get("/x%0d%0aINFO%20access%20forged")
         give_up = time.monotonic() + 10
-        while len(access_lines(caplog, paths)) < len(paths) and time.monotonic() < give_up:
+        while len(access_lines(caplog, routes)) < len(routes) and time.monotonic() < give_up:
             edge.get("/livez")
-    shown = {vars(record)["path"]: TextFormatter().format(record) for record in access_lines(caplog, paths)}
-    assert len(access_lines(caplog, paths)) == len(shown) == len(paths)
+    as_text = formatter(as_text=True).format
+    shown = {vars(record)["route"]: as_text(record) for record in access_lines(caplog, routes)}
+    assert len(access_lines(caplog, routes)) == len(shown) == len(routes)
     assert "status=200" in shown["/api/rag/search"]
+    assert r"/x\r\nINFO access forged" in shown["unmatched"]
     for line in shown.values():
         assert not {"\n", "\r"} & set(line)
         assert "secreto" not in line
