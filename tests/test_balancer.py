@@ -1,0 +1,268 @@
+"""nginx as deploy/nginx configures it, before two real instances: what it repeats, and what it lets through."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from balancer_nginx import KEY, NGINX, Balancer, kill, start_instance, terminate
+from conftest import free_port, wait_until
+from test_end_to_end import BORA_WORD, QUESTION, AppProcess, start_backend
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(NGINX is None, reason="no nginx on this machine (Debian: apt-get install nginx)"),
+]
+CALLERS = 12
+GENERATE = "/api/llm/generate"
+
+
+def said(content: str, **fields: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": content}], "temperature": 0, **fields}
+
+
+def running(instance: AppProcess) -> int:
+    health = instance.client.get("/api/llm/health", headers={"Authorization": f"Bearer {KEY}"}).json()
+    return int(health["queue"]["running"])
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="balancer-", ignore_cleanup_errors=True) as name:
+        # nginx's workers and the embedded database give up root's rights and must still reach it.
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def ports() -> tuple[int, int]:
+    return free_port(), free_port()
+
+
+@pytest.fixture(scope="module")
+def balancer(folder: Path, ports: tuple[int, int]) -> Iterator[Balancer]:
+    nginx = Balancer(folder, ports)
+    try:
+        nginx.start()
+        yield nginx
+    finally:
+        nginx.stop()
+
+
+@pytest.fixture(scope="module")
+def both(ports: tuple[int, int]) -> Iterator[list[AppProcess]]:
+    started = [start_instance(port) for port in ports]
+    try:
+        yield started
+    finally:
+        for instance in started:
+            instance.stop()
+
+
+@pytest.fixture
+def instances(both: list[AppProcess], balancer: Balancer) -> list[AppProcess]:
+    """Both instances, ready; those that the last test ended start again."""
+    for at, instance in enumerate(both):
+        if instance._process.poll() is not None:
+            instance.stop()
+            both[at] = start_instance(instance.port)
+    for instance in both:
+        instance.wait_until_ready()
+
+    def are_asked() -> bool:
+        one_after_another = [balancer.client.post(GENERATE, json=said("hola")) for _ in range(4)]
+        return all(response.status_code == 200 for response in one_after_another)
+
+    wait_until(are_asked, "the balancer asks both")
+    return both
+
+
+@pytest.fixture(scope="module")
+def backend(folder: Path, balancer: Balancer) -> Iterator[AppProcess]:
+    # No model of its own, so that what the service leaves unanswered is seen.
+    alone = {"LLM_MODEL": "nobody/has-this", "LLM_OFFLINE_MODEL": "none", "LLM_SERVICE_API_KEY": KEY}
+    process = start_backend(balancer.port, folder / "backend", **alone)
+    try:
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+def ask(backend: AppProcess) -> str:
+    url = f"http://127.0.0.1:{backend.port}/api/rag/query"
+    response = httpx.post(url, json={"query": QUESTION}, timeout=120)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    assert BORA_WORD in answer["answer"]
+    return str(answer["served_by"])
+
+
+@contextmanager
+def kept_busy(once: Callable[[], str]) -> Iterator[list[str]]:
+    """Callers that ask again and again while the block runs; a call that fails fails the test."""
+    outcomes: list[str] = []
+    over = threading.Event()
+
+    def keep_asking() -> None:
+        is_last = False
+        while not is_last:
+            is_last = over.is_set()
+            outcomes.append(once())
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        asking = [pool.submit(keep_asking) for _ in range(CALLERS)]
+        try:
+            wait_until(lambda: len(outcomes) > CALLERS, "answers come")
+            yield outcomes
+            enough = len(outcomes) + 2 * CALLERS
+            wait_until(lambda: len(outcomes) > enough or any(each.done() for each in asking), "answers still come")
+        finally:
+            over.set()
+        for caller in asking:
+            caller.result()
+
+
+def test_an_instance_killed_under_load_fails_no_question(
+    backend: AppProcess, balancer: Balancer, instances: list[AppProcess]
+) -> None:
+    wait_until(lambda: ask(backend) == "llm_service", "the service answers")
+    with kept_busy(lambda: ask(backend)):
+        kill(instances[0])
+    wait_until(lambda: ask(backend) == "llm_service", "the other instance answers")
+
+
+def test_restarting_both_in_turn_under_load_fails_no_question(
+    backend: AppProcess, balancer: Balancer, instances: list[AppProcess]
+) -> None:
+    wait_until(lambda: ask(backend) == "llm_service", "the service answers")
+    with kept_busy(lambda: ask(backend)) as served:
+        for at, instance in enumerate(instances):
+            terminate(instance)
+            instance.stop()
+            instances[at] = start_instance(instance.port)
+            instances[at].wait_until_ready()
+    assert served.count("llm_service") > len(served) / 2
+
+
+def test_new_work_goes_past_an_instance_that_is_gone(balancer: Balancer, instances: list[AppProcess]) -> None:
+    kill(instances[0])
+    answers = [balancer.client.post(GENERATE, json=said("hola")) for _ in range(8)]
+    assert [answer.status_code for answer in answers] == [200] * 8
+
+
+def test_new_work_goes_past_an_instance_that_drains_and_its_old_work_is_finished(
+    balancer: Balancer, instances: list[AppProcess]
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        long_one = pool.submit(balancer.client.post, GENERATE, json=said("[[words:40]] [[slow:100]] uno"))
+        wait_until(lambda: any(running(instance) for instance in instances), "the long one runs")
+        draining = next(instance for instance in instances if running(instance))
+        draining.process().terminate()
+        wait_until(lambda: not draining.is_ready(), "it drains")
+        answers = [balancer.client.post(GENERATE, json=said("hola")) for _ in range(8)]
+        assert [answer.status_code for answer in answers] == [200] * 8
+        finished = long_one.result()
+    assert finished.status_code == 200
+    assert finished.json()["tokens_generated"] == 40
+    wait_until(lambda: draining._process.poll() is not None, "it has ended")
+
+
+@pytest.mark.parametrize("path", [GENERATE, "/v1/chat/completions"])
+def test_work_that_was_sent_and_lost_is_told_as_retryable_and_not_sent_again(
+    path: str, balancer: Balancer, instances: list[AppProcess]
+) -> None:
+    body = said("[[words:200]] [[slow:100]] uno", **({"model": "fake"} if path.startswith("/v1") else {}))
+    with ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(balancer.client.post, path, json=body, headers={"X-Request-ID": "the-lost-one"})
+        wait_until(lambda: any(running(instance) for instance in instances), "it runs")
+        working = next(instance for instance in instances if running(instance))
+        other = next(instance for instance in instances if instance is not working)
+        kill(working)
+        response = lost.result()
+    assert response.status_code == 503
+    assert response.headers["X-Request-ID"] == "the-lost-one"
+    assert response.headers["Retry-After"] == "1"
+    error = response.json()["error"]
+    if path.startswith("/v1"):
+        assert (error["type"], error["code"]) == ("server_error", "engine_restarted")
+    else:
+        assert error == {
+            "type": "engine_restarted",
+            "message": "the instance that had this request is gone",
+            "request_id": "the-lost-one",
+            "retryable": True,
+        }
+    assert running(other) == 0
+    assert "the-lost-one" not in other.log()
+
+
+def test_a_stream_arrives_piece_by_piece(balancer: Balancer, instances: list[AppProcess]) -> None:
+    body = said("[[words:30]] [[slow:100]] uno dos", stream=True)
+    events: list[str] = []
+    still_generating_at_first = False
+    with balancer.client.stream("POST", GENERATE, json=body) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        for line in response.iter_lines():
+            if not line.startswith("data:"):
+                continue
+            if not events:
+                still_generating_at_first = any(running(instance) for instance in instances)
+            events.append(line.removeprefix("data:").strip())
+    assert still_generating_at_first
+    assert events[-1] == "[DONE]"
+    final = json.loads(events[-2])
+    assert "".join(json.loads(event)["delta"] for event in events[:-2]) == final["answer"]
+
+
+def test_generation_stops_when_the_caller_leaves_the_balancer(balancer: Balancer, instances: list[AppProcess]) -> None:
+    body = said("[[words:250]] [[slow:100]] uno", stream=True)
+    with balancer.client.stream("POST", GENERATE, json=body) as response:
+        assert response.status_code == 200
+        lines = response.iter_lines()
+        next(lines)
+        assert any(running(instance) for instance in instances)
+    wait_until(lambda: not any(running(instance) for instance in instances), "it has stopped", 10)
+
+
+def test_key_and_request_id_reach_the_instance(balancer: Balancer, instances: list[AppProcess]) -> None:
+    answer = balancer.client.post(GENERATE, json=said("hola"), headers={"X-Request-ID": "from-the-page"})
+    assert answer.json()["request_id"] == "from-the-page"
+    forged = balancer.client.post(GENERATE, json=said("hola"), headers={"X-Request-ID": "two words"})
+    assert forged.json()["request_id"] != "two words"
+    stranger = balancer.client.post(GENERATE, json=said("hola"), headers={"Authorization": "Bearer wrong"})
+    assert (stranger.status_code, stranger.json()["error"]["type"]) == (401, "unauthorized")
+    wait_until(lambda: "from-the-page" in balancer.log(), "the balancer's log names it")
+    assert KEY not in balancer.log()
+
+
+def test_a_body_that_is_too_large_is_refused_in_the_services_own_words(
+    balancer: Balancer, instances: list[AppProcess]
+) -> None:
+    response = balancer.client.post("/api/llm/embed", content=b"x" * (8 * 1024 * 1024 + 1))
+    assert (response.status_code, response.json()["error"]["type"]) == (413, "request_too_large")
+
+
+def test_metrics_are_each_instances_own(balancer: Balancer, instances: list[AppProcess]) -> None:
+    assert balancer.client.get("/metrics").status_code == 404
+
+
+def test_readiness_is_that_of_whoever_is_ready_and_without_any_callers_are_told(
+    balancer: Balancer, instances: list[AppProcess]
+) -> None:
+    assert balancer.client.get("/readyz").status_code == 200
+    kill(instances[0])
+    assert {balancer.client.get("/readyz").status_code for _ in range(6)} == {200}
+    kill(instances[1])
+    for response in (balancer.client.get("/readyz"), balancer.client.post(GENERATE, json=said("hola"))):
+        assert response.status_code == 503
+        assert response.json()["error"]["retryable"] is True
