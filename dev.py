@@ -1,4 +1,4 @@
-"""The developer's command: `python dev.py up|setup|test|check|bench|doctor|ingest|model`.
+"""The developer's command: `python dev.py up|setup|test|check|bench|doctor|ingest|backup|restore|model`.
 
 Thin on purpose, and readable by any Python 3, so that an interpreter that is too old gets a sentence
 instead of a SyntaxError. Everything else lies in devtools/.

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from devtools import benchmarks, checking, doctor, models, testing
+from devtools import benchmarks, checking, database_copies, doctor, models, testing
 from devtools.console import Console
 from devtools.environments import Setup, ensure, is_current, why_unmade
 from devtools.errors import DevError, InterruptedByUser
@@ -83,9 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     bench = command("bench", _bench, "run the benchmarks of bench/; arguments after -- go to each")
     bench.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
     bench.add_argument("--list", action="store_true", help="only say which there are")
-    command("doctor", _doctor, "say what is wrong with this machine or the configuration, and the mend", makes=False)
+    text = "say what is wrong with this machine or the configuration, and the mend"
+    examining = command("doctor", _doctor, text, makes=False)
+    examining.formatter_class = argparse.RawDescriptionHelpFormatter
+    examining.epilog = doctor.EPILOG
     ingest = command("ingest", _ingest, "load documents into the backend's database; options go after --")
     ingest.add_argument("files", nargs="*", metavar="FILE", type=Path)
+    database_copies.add_arguments(command)
     text = "models of the LLM service: list, pull NAME, info NAME, remove NAME"
     models.add_arguments(command("model", models.run, text, makes=False))
     return parser

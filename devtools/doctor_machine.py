@@ -1,36 +1,28 @@
-"""The doctor on the machine: Python, environments, ports, disk, memory, processor."""
+"""The doctor on the machine: Python, ports, disk, memory, processor."""
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from http.client import HTTPException
 from pathlib import Path
 
 from devtools import dotenv, interpreters, ports
-from devtools.environments import GIGABYTE, NEEDED_GB_PER_APP, is_current, why_unmade
+from devtools.doctor_network import fetch
+from devtools.environments import GIGABYTE, NEEDED_GB_PER_APP, why_unmade
 from devtools.errors import DevError
 from devtools.findings import Finding, fail, ok, warn
 from devtools.layout import App, Workspace
-from devtools.processes import child_environment
 
 _LEAN_GB = 2.0
 _COMFORTABLE_GB = 6.0
 _SPEEDY_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
-_GPU_QUESTION = (
-    "import torch,json;print(json.dumps({'built': torch.version.cuda, 'usable': torch.cuda.is_available(),"
-    "'version': torch.__version__}))"
-)
 
 
 def python() -> Finding:
@@ -41,20 +33,6 @@ def python() -> Finding:
     except DevError as fault:
         return fail("Python", fault.message, fault.mend.replace("\n", " "))
     return ok("Python", f"dev.py runs on {mine}; the apps get {found}")
-
-
-def environments(workspace: Workspace) -> Iterator[Finding]:
-    """Whether both environments are complete and current."""
-    for app in workspace.apps:
-        subject = f"environment of {app.name}"
-        reason = why_unmade(app)
-        if reason:
-            yield warn(subject, f"not usable: {reason}", "dev.py setup (`dev.py up` does it, too)")
-        elif not is_current(app):
-            yield warn(subject, "its requirements have changed", "dev.py setup (`dev.py up` does it, too)")
-        else:
-            tests = "" if is_current(app, dev=True) else "; what tests need is not installed yet"
-            yield ok(subject, f"complete{tests}")
 
 
 def open_ports(workspace: Workspace) -> Iterator[Finding]:
@@ -74,19 +52,13 @@ def _port(app: App, host: str, port: int) -> Finding:
     if ports.is_free(host, port):
         return ok(subject, f"free for {app.name}")
     who = ports.holder(port) or "a program that cannot be identified"
-    if _is_live(ports.reachable_host(host), port):
+    if fetch(f"http://{_in_url(ports.reachable_host(host))}:{port}/livez").status == 200:
         return ok(subject, f"{who} answers there like a running {app.name}")
     return fail(subject, f"taken by {who}", f"stop it, or use another port: dev.py up --{app.label}-port {port + 10}")
 
 
-def _is_live(host: str, port: int) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with (
-        suppress(urllib.error.URLError, HTTPException, OSError),
-        opener.open(f"http://{host}:{port}/livez", timeout=2) as answer,
-    ):
-        return bool(answer.status == 200)
-    return False
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def disk(workspace: Workspace) -> Finding:
@@ -120,6 +92,17 @@ def total_memory_gb() -> float | None:
     return _windows_memory_gb() if sys.platform == "win32" else _posix_memory_gb()
 
 
+def available_memory_gb() -> float | None:
+    """Memory that can be taken without swapping, in GB; None where the system does not say."""
+    if sys.platform == "win32":
+        return _windows_memory_gb("free")
+    with suppress(OSError, AttributeError, ValueError):
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        match = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
+        return int(match.group(1)) * 1024 / GIGABYTE if match else None
+    return None
+
+
 def _posix_memory_gb() -> float | None:
     ask: Callable[[str], int] = getattr(os, "sysconf")  # noqa: B009 - absent on Windows, and from its types
     try:
@@ -132,7 +115,7 @@ def _posix_memory_gb() -> float | None:
     return total / GIGABYTE
 
 
-def _windows_memory_gb() -> float | None:
+def _windows_memory_gb(which: str = "total") -> float | None:
     class Status(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
             (name, ctypes.c_ulonglong) for name in ("total", "free", "tp", "fp", "tv", "fv", "ev")
@@ -141,7 +124,7 @@ def _windows_memory_gb() -> float | None:
     status = Status()
     status.length = ctypes.sizeof(Status)
     kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 - the attribute exists on Windows only
-    return float(status.total) / GIGABYTE if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else None
+    return float(getattr(status, which)) / GIGABYTE if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else None
 
 
 def processor() -> Finding:
@@ -173,30 +156,3 @@ def _cpu_features() -> set[str] | None:
             ).stdout
             return set(text.lower().split())
     return None
-
-
-def graphics(workspace: Workspace) -> Finding:
-    """Whether PyTorch is the build for this machine (one for CUDA takes 5 GB more than one without)."""
-    app = workspace.llm_service
-    if why_unmade(app):
-        return ok("PyTorch", "not installed yet")
-    try:
-        answer = subprocess.run(
-            [app.python, "-c", _GPU_QUESTION],
-            capture_output=True, text=True, timeout=120, check=True, env=child_environment(),
-        )  # fmt: skip
-        torch = json.loads(answer.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return fail("PyTorch", "cannot be imported", "dev.py setup --fresh")
-    version = torch["version"]
-    if torch["usable"]:
-        return ok("PyTorch", f"{version}, and a GPU it can use")
-    if torch["built"] and not shutil.which("nvidia-smi"):
-        return warn(
-            "PyTorch",
-            f"{version} is a build for CUDA, and there is no GPU: it works, and takes 5 GB more than needed",
-            "point PIP_EXTRA_INDEX_URL at PyTorch's CPU builds (README, Installation); then dev.py setup --fresh",
-        )
-    if torch["built"]:
-        return warn("PyTorch", f"{version} cannot use this machine's GPU", "update the NVIDIA driver (`nvidia-smi`)")
-    return ok("PyTorch", f"{version}, for the processor")

@@ -61,6 +61,9 @@ def _service(
             raise DevError(f"{app.port_variable}={text} is not a port.", "Set it to a number from 1 to 65535.")
         port = int(text)
     require_free(host, port, f"--{app.label}-port")
+    if console.interactive and "LOG_FORMAT" not in configured:
+        # The app writes into a pipe and cannot see that somebody reads along.
+        variables = {**variables, "LOG_FORMAT": "text"}
     log = workspace.logs / f"{app.label}.log"
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from devtools.console import Console
 from devtools.layout import Workspace
 
 SHOW_ARGUMENTS = "import json, os, sys; print('ARGUMENTS', json.dumps([os.getcwd(), *sys.argv[1:]]))\n"
-COMMANDS = ("up", "setup", "test", "check", "bench", "doctor", "ingest", "model")
+COMMANDS = ("up", "setup", "test", "check", "bench", "doctor", "ingest", "backup", "restore", "model")
 
 
 def lend_pytest(checkout: Checkout) -> None:
@@ -67,6 +68,20 @@ def test_times_that_are_none_are_refused(seconds: str, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         cli.parse(["up", f"--ready-timeout={seconds}"])
     assert "is not a number of seconds" in capsys.readouterr().err
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    found: set[str] = set()
+    for action in parser._actions:
+        found |= {name for name in action.option_strings if name not in ("-h", "--help")}
+        if isinstance(action, argparse._SubParsersAction):
+            found |= set().union(*map(options_of, action.choices.values()))
+    return found
+
+
+def test_every_option_has_a_test() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_dev_*.py"))
+    assert {option for option in options_of(cli._parser()) if f'"{option}' not in tests} == set()
 
 
 def test_what_follows_two_dashes_is_kept_for_the_tool() -> None:

@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from conftest import Checkout, free_port
-from devtools import doctor_configuration, doctor_machine, dotenv
+from conftest import ROOT, Checkout
+from devtools import doctor, doctor_configuration, dotenv
+from devtools.findings import Finding
 from devtools.layout import Workspace
-
-# A port nobody listens on: what cannot be reached is found out at once.
-NOWHERE = "http://127.0.0.1:9"
-
-
-def install_torch(checkout: Checkout, built_for: str = "None", *, usable: bool = False) -> None:
-    """Puts a stand-in for PyTorch into the LLM service's environment."""
-    for folder in checkout.venv("llm_service").glob("**/site-packages"):
-        (folder / "torch.py").write_text(
-            "class version: cuda = " + built_for + "\n"
-            f"class cuda: is_available = staticmethod(lambda: {usable})\n"
-            "__version__ = '2.13.0'\n"
-        )
-
-
-def findings(checkout: Checkout, **variables: str) -> tuple[int, dict[str, list[str]]]:
-    """The doctor's exit status, and its lines by verdict."""
-    install_torch(checkout)
-    return examine(checkout, **variables)
-
-
-def examine(checkout: Checkout, **variables: str) -> tuple[int, dict[str, list[str]]]:
-    """Like `findings`, with the PyTorch that is there."""
-    ports = {"LLM_SERVICE_PORT": str(free_port()), "BACKEND_PORT": str(free_port())}
-    checkout.environment.update({"HF_ENDPOINT": NOWHERE, "HF_HOME": str(checkout.root), **ports})
-    try:
-        done = checkout.dev("doctor", timeout=120, **variables)
-    finally:
-        for name in ("HF_ENDPOINT", "HF_HOME", *ports):
-            checkout.environment.pop(name)
-    lines: dict[str, list[str]] = {"ok": [], "warn": [], "fail": []}
-    for verdict, text in re.findall(r"^(ok|warn|fail) +(.*(?:\n +->.*)?)", done.stdout, re.MULTILINE):
-        lines[verdict].append(text)
-    assert "Traceback" not in done.stdout
-    return done.returncode, lines
-
-
-@pytest.mark.parametrize(
-    ("built_for", "usable", "seen"),
-    [("None", False, "for the processor"), ("'13.0'", True, "a GPU it can use"), ("'13.0'", False, "build for CUDA")],
-)
-def test_the_build_of_pytorch_is_judged(checkout: Checkout, built_for: str, usable: bool, seen: str) -> None:
-    install_torch(checkout, built_for, usable=usable)
-    status, lines = examine(checkout, LLM_MODEL="embedded", PATH=str(Path(sys.executable).parent))
-    assert status == 0
-    assert any(line.startswith("PyTorch: 2.13.0") and seen in line for line in lines["ok"] + lines["warn"])
-
-
-def test_a_pytorch_that_cannot_be_imported_is_a_fault(checkout: Checkout) -> None:
-    for folder in checkout.venv("llm_service").glob("**/site-packages"):
-        (folder / "torch.py").write_text("raise ImportError('libgomp.so.1 is missing')\n")
-    status, lines = examine(checkout, LLM_MODEL="embedded")
-    assert status == 1
-    assert any(line.startswith("PyTorch: cannot be imported") for line in lines["fail"])
+from doctor_runs import StandIn, findings, has
 
 
 def test_a_healthy_machine_has_no_fault(checkout: Checkout) -> None:
@@ -84,14 +33,6 @@ def test_every_complaint_comes_with_its_mend(bare_checkout: Checkout) -> None:
         assert "\n      -> " in line
 
 
-def test_missing_and_outdated_environments_are_told(bare_checkout: Checkout) -> None:
-    assert bare_checkout.dev("setup", "--backend-only").returncode == 0
-    bare_checkout.write("backend/requirements.txt", "# changed\n")
-    _, lines = findings(bare_checkout)
-    assert any("environment of llm_service: not usable: there is none yet" in line for line in lines["warn"])
-    assert any("environment of backend: its requirements have changed" in line for line in lines["warn"])
-
-
 def test_a_port_held_by_a_stranger_is_a_fault(checkout: Checkout) -> None:
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", 0))
@@ -100,6 +41,25 @@ def test_a_port_held_by_a_stranger_is_a_fault(checkout: Checkout) -> None:
         status, lines = findings(checkout, BACKEND_PORT=str(port), LLM_MODEL="embedded")
     assert status == 1
     assert any(line.startswith(f"port {port}: taken by") and "--backend-port" in line for line in lines["fail"])
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with StandIn() as stand_in:
+        yield stand_in
+
+
+def test_a_port_held_by_the_service_itself_is_well(checkout: Checkout, server: StandIn) -> None:
+    status, lines = findings(checkout, BACKEND_PORT=str(server.port), LLM_MODEL="embedded")
+    assert status == 0
+    assert has(lines["ok"], f"port {server.port}", "answers there like a running backend")
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_a_port_that_is_none_is_a_fault(checkout: Checkout, port: str) -> None:
+    status, lines = findings(checkout, BACKEND_PORT=port, LLM_MODEL="embedded")
+    assert status == 1
+    assert has(lines["fail"], f"port of backend: BACKEND_PORT={port}")
 
 
 def test_a_host_open_to_others_without_a_key_is_a_fault(checkout: Checkout) -> None:
@@ -121,63 +81,63 @@ def test_lines_of_env_files_that_cannot_be_understood_are_named_but_not_shown(ch
     assert "secret" not in text
 
 
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(checkout: Checkout) -> None:
+    shutil.copy(ROOT / ".env.example", checkout.root)
+    checkout.write("backend/.env", "LLM_MODLE=embedded\nSUPABASE_KEY=s3cret\nLLM_FANCY=1\nRAG_TOP_K=3\n")
+    status, lines = findings(checkout, LLM_TOPP="0.5", LLM_MODEL="embedded")
+    assert status == 0
+    assert has(lines["warn"], "backend/.env: LLM_MODLE is no setting", "is LLM_MODEL meant?")
+    assert has(lines["warn"], "backend/.env: LLM_FANCY is no setting", ".env.example lists every setting")
+    assert has(lines["warn"], "the environment: LLM_TOPP is no setting", "is LLM_TOP_P meant?")
+    assert has(lines["ok"], "4 settings; not for these apps: SUPABASE_KEY")
+    assert not has(lines["warn"], "RAG_TOP_K")
+    assert "s3cret" not in str(lines)
+
+
+@pytest.mark.parametrize(("app", "name"), [("llm_service", "LLM_TOP_P"), ("backend", "DATABASE_POOL_SIZE")])
+def test_a_bad_value_is_named_by_the_app_that_refuses_it(app: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENV_FILES", "none")
+    workspace = Workspace(ROOT)
+    assert [finding.verdict for finding in doctor_configuration.settings(workspace)] == ["ok", "ok"]
+    monkeypatch.setenv(name, "-1")
+    told = {finding.subject: finding for finding in doctor_configuration.settings(workspace)}
+    assert told[f"settings of {app}"].verdict == "fail"
+    assert name in told[f"settings of {app}"].seen
+
+
+def test_settings_that_cannot_be_imported_are_a_fault(checkout: Checkout) -> None:
+    checkout.write("backend/config/settings.py", "import a_module_nobody_has\n")
+    _, lines = findings(checkout, LLM_MODEL="embedded")
+    assert has(lines["fail"], "settings of backend", "a_module_nobody_has")
+
+
+@pytest.mark.parametrize("arguments", [["--fly"], ["everything"], ["--", "x"]])
+def test_wrong_usage_has_an_exit_status_of_its_own(bare_checkout: Checkout, arguments: list[str]) -> None:
+    done = bare_checkout.dev("doctor", *arguments)
+    assert done.returncode == 2
+    assert "usage: dev.py" in done.stdout
+
+
+def test_the_help_says_what_each_exit_status_means(bare_checkout: Checkout) -> None:
+    text = bare_checkout.dev("doctor", "--help").stdout
+    for status in ("0    all is well", "1    something must be mended", "2    wrong usage", "130  interrupted"):
+        assert status in text
+
+
+def test_what_the_doctor_may_not_look_at_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: Workspace) -> list[Finding]:
+        raise PermissionError(13, "Permission denied", "/secret")
+
+    monkeypatch.setattr(doctor, "CHECKS", (("the vault", forbidden),))
+    (finding,) = doctor.examine(Workspace(tmp_path))
+    assert (finding.verdict, finding.subject) == ("fail", "the vault")
+    assert "Permission denied" in finding.seen
+
+
 def test_an_env_file_saved_as_utf_16_is_explained(checkout: Checkout) -> None:
     (checkout.root / ".env").write_text("LLM_MODEL=embedded\n", encoding="utf-16")
     _, lines = findings(checkout)
     assert any("save it as UTF-8" in line for line in lines["fail"])
-
-
-def test_the_database_is_tried_and_its_password_never_shown(checkout: Checkout) -> None:
-    url = "postgresql://bora:hunter2@127.0.0.1:9/postgres"
-    status, lines = findings(checkout, DATABASE_URL=url)
-    assert status == 1
-    assert any("127.0.0.1:9 cannot be reached" in line for line in lines["fail"])
-    assert "hunter2" not in str(lines)
-    with socket.socket() as database:
-        database.bind(("127.0.0.1", 0))
-        database.listen()
-        port = database.getsockname()[1]
-        _, lines = findings(checkout, DATABASE_URL=f"postgresql://bora:hunter2@127.0.0.1:{port}/postgres")
-    assert any(f"127.0.0.1:{port} can be reached" in line for line in lines["ok"])
-
-
-@pytest.mark.parametrize(
-    "url", ["postgresql://user:pa]ss[word@host/x", "mysql://host/x", "postgresql://user:p@host:port/x"]
-)
-def test_a_database_address_that_is_none_is_a_fault(checkout: Checkout, url: str) -> None:
-    _, lines = findings(checkout, DATABASE_URL=url)
-    assert any("DATABASE_URL is not a" in line for line in lines["fail"])
-
-
-def test_a_model_that_cannot_be_had_is_a_warning_or_a_fault_by_configuration(checkout: Checkout) -> None:
-    status, lines = findings(checkout)
-    assert any("the small embedded model answers instead" in line for line in lines["warn"])
-    assert status == 0
-    status, lines = findings(checkout, LLM_OFFLINE_MODEL="none")
-    assert any("Qwen/Qwen3-1.7B is not cached" in line for line in lines["fail"])
-    assert status == 1
-
-
-def test_a_cached_model_is_found_under_either_name(checkout: Checkout) -> None:
-    snapshot = "hub/models--OpenVINO--Qwen3-1.7B-int4-ov/snapshots/abc"
-    checkout.write(f"{snapshot}/openvino_model.xml", "")
-    _, lines = findings(checkout)
-    assert any(line.startswith("model: Qwen/Qwen3-1.7B is in") for line in lines["ok"])
-
-
-def test_a_hub_that_never_answers_is_given_up_within_the_limit() -> None:
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        # Not listening: the connection is refused or left hanging, by system; both must end.
-        assert not doctor_configuration.connects("127.0.0.1", silent.getsockname()[1], limit_s=0.5)
-    assert not doctor_configuration.connects("name-that-does-not.exist.invalid", 443, limit_s=2)
-
-
-def test_memory_and_processor_are_found_out_on_this_machine() -> None:
-    total = doctor_machine.total_memory_gb()
-    assert total is not None
-    assert total > 0.1
-    assert "cores" in doctor_machine.processor().seen
 
 
 def test_env_values_are_read_like_the_apps_read_them(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from conftest import Checkout, wait_until
-from devtools import doctor_configuration
+from devtools import doctor_models
 
 SHOW = "import json, os, sys; print('ARGUMENTS', json.dumps([os.path.basename(os.getcwd()), *sys.argv[1:]]))\n"
 
@@ -99,4 +99,4 @@ def test_an_interruption_reaches_the_script_and_its_last_words_are_heard(checkou
     ],
 )
 def test_the_doctor_tells_names_of_the_hub_from_paths(name: str, repository: str | None) -> None:
-    assert doctor_configuration.hub_repository(name) == repository
+    assert doctor_models.hub_repository(name) == repository

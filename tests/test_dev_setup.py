@@ -8,29 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from conftest import Checkout, wait_until, wait_until_dead
+from small_wheels import make_wheel
 
 MADE = ".made.json"
 MADE_FOR_TESTS = ".made-for-tests.json"
-
-
-def make_wheel(folder: Path, name: str, version: str = "1.0") -> None:
-    """A package that pip can install from a folder."""
-    folder.mkdir(exist_ok=True)
-    info = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{name}.py", f'VERSION = "{version}"\n')
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{info}/RECORD", "")
 
 
 def version_of(checkout: Checkout, app: str, name: str) -> str:

@@ -35,7 +35,7 @@ def ask(backend: AppProcess) -> dict[str, Any]:
 
 
 def has_answered(llm: AppProcess) -> bool:
-    return "POST '/api/llm/generate' 200" in llm.log()
+    return '"route": "/api/llm/generate", "status": 200' in llm.log()
 
 
 def wait_until_all_are_asked(backend: AppProcess, instances: Sequence[AppProcess]) -> None:

@@ -1,0 +1,76 @@
+"""Looks at an environment from inside: is every pinned package there, in its version, and importable.
+
+Run by the doctor with the environment's own Python: `python -I probe_packages.py requirements.txt …`. Prints
+a JSON object a package before importing it and, when something is wrong, another one with the problem: a
+package whose import ends the process has then been named.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import re
+import sys
+import warnings
+from pathlib import Path
+
+_PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^]]*])?==([^\s;]+)", re.MULTILINE)
+
+
+def normal(name: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def modules_of(package: str) -> list[str]:
+    """The modules a package brings: the one of its own name if there is one, else all public ones."""
+    owners = importlib.metadata.packages_distributions()
+    mine = [module for module, names in owners.items() if normal(package) in map(normal, names)]
+    public = [module for module in mine if module.isidentifier() and not module.startswith("_")]
+    return [module for module in public if normal(module) == normal(package)] or public
+
+
+def tell(package: str, problem: str = "") -> None:
+    """Reports on a package, at once."""
+    sys.stdout.write(json.dumps({"package": package, "problem": problem}) + "\n")
+    sys.stdout.flush()
+
+
+def look(package: str, wanted: str, imports: bool) -> None:
+    """Reports on one package."""
+    tell(package)
+    try:
+        found = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        tell(package, "is not installed")
+        return
+    # A build is named after a plus sign (2.13.0+cpu); the pin does not care which.
+    if found.partition("+")[0] != wanted.partition("+")[0]:
+        tell(package, f"is {found}, {wanted} is pinned")
+    for module in modules_of(package) if imports else ():
+        if problem := why_not_importable(module):
+            tell(package, problem)
+
+
+def why_not_importable(module: str) -> str:
+    """What goes wrong when a module is imported; empty when nothing does."""
+    try:
+        importlib.import_module(module)
+    except Exception as fault:  # noqa: BLE001 - an import may raise anything, and telling it is the purpose
+        return f"`import {module}` fails: {type(fault).__name__}: {' '.join(str(fault).split())[:200]}"
+    return ""
+
+
+def main(files: list[str]) -> None:
+    """Looks at every pin of these files."""
+    warnings.simplefilter("ignore")
+    for path in map(Path, files):
+        # The embedded models are data in a package; what their own code would import is left out on purpose.
+        imports = path.name != "requirements-models.txt"
+        for package, wanted in _PIN.findall(path.read_text(encoding="utf-8")):
+            look(package, wanted, imports)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
