@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -125,6 +126,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "text", "json"] = "auto"
     """``auto`` is text on a terminal and JSON elsewhere."""
+    tracing: Literal["off", "otlp"] = "off"
+    """``otlp`` sends spans to where OpenTelemetry's own variables say (``otel_environment``)."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -192,6 +195,14 @@ class Settings(BaseSettings):
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
         return {name: value for name, value in values.items() if value}
+
+
+def otel_environment() -> dict[str, str]:
+    """Return OpenTelemetry's own variables as the files have them: its SDK reads the process's environment only."""
+    found: dict[str, str] = {}
+    for path in _env_files():
+        found |= {name: value for name, value in dotenv_values(path).items() if name.startswith("OTEL_") and value}
+    return found
 
 
 def load_settings() -> Settings:
