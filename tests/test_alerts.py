@@ -154,8 +154,7 @@ def test_the_dashboard_shows_the_services_and_an_alert_fires_when_one_is_killed(
         # What an alert on restarts looks at is there.
         restarts = [rule["expr"].partition("[")[0] + "[1m])" for rule in rules() if "resets(" in rule["expr"]]
         assert len(restarts) == 2
-        for expression in restarts:
-            wait_until(lambda query=expression: bool(prometheus.query(query)), "a scrape is counted")
+        wait_until(lambda: all(prometheus.query(each) for each in restarts), "a scrape of each is counted")
 
         assert "LLMServiceDown" not in prometheus.firing()
         llm.kill_everything()
