@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
     """Return the app. Nothing is opened, started or loaded before its lifespan begins."""
     settings = settings or process_settings
     given = collaborators or Collaborators()
-    metrics = Metrics(settings.app_version)
+    metrics = Metrics(settings.app_version, shared=settings.shared_metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

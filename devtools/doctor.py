@@ -11,6 +11,7 @@ from devtools import (
     doctor_machine,
     doctor_models,
     doctor_network,
+    doctor_upstream,
 )
 from devtools.console import Console
 from devtools.findings import Finding, fail
@@ -40,6 +41,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("ports", doctor_machine.open_ports),
     ("proxy", doctor_network.proxies),
     ("LLM service", doctor_network.services),
+    ("upstream", doctor_upstream.upstream),
     ("models", doctor_models.models),
     ("database", doctor_database.database),
 )

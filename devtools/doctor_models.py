@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from devtools import dotenv
+from devtools import doctor_upstream, dotenv
 from devtools.doctor_machine import available_memory_gb, total_memory_gb
 from devtools.doctor_network import connects
 from devtools.environments import GIGABYTE, why_unmade
@@ -19,7 +19,6 @@ from devtools.layout import Workspace
 from devtools.models import SCRIPT
 from devtools.processes import child_environment
 
-_DEFAULT_MODEL = "Qwen/Qwen3-1.7B"
 _DEFAULT_EMBEDDINGS = "sentence-transformers/all-MiniLM-L6-v2"
 # What the OpenVINO engine loads in place of the named model (llm_service/engines/models.py decides).
 _STAND_INS = {"Qwen/Qwen3-1.7B": "OpenVINO/Qwen3-1.7B-int4-ov"}
@@ -57,11 +56,13 @@ def hub_repository(name: str) -> str | None:
 def models(workspace: Workspace) -> Iterator[Finding]:
     """Where each model would come from, whether its files are whole, and whether the memory is enough for it."""
     configured = dotenv.configuration(workspace, workspace.llm_service)
-    model = configured.get("LLM_MODEL", _DEFAULT_MODEL)
+    model = configured.get("LLM_MODEL", doctor_upstream.DEFAULT_MODEL)
     embeddings = configured.get("EMBEDDING_MODEL", _DEFAULT_EMBEDDINGS)
     told = _ask(workspace, "list").get("configured", {})
     wanted = []
-    for setting, name in (("LLM_MODEL", model), ("EMBEDDING_MODEL", embeddings)):
+    # With an upstream the model of the answers is that server's (devtools/doctor_upstream.py).
+    mine = () if doctor_upstream.is_used(configured) else (("LLM_MODEL", model),)
+    for setting, name in (*mine, ("EMBEDDING_MODEL", embeddings)):
         behind = told.get(setting) or {}
         finding = _model(configured, name, embeddings)
         if finding is None and not behind.get("path"):

@@ -23,7 +23,8 @@ from devtools.findings import Finding, fail, ok, warn
 from devtools.layout import Workspace
 
 LIMIT_S = 3.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_LONGEST_BODY = 8 << 20  # some APIs list a thousand models
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _CLOCK_TOLERANCE_S = 300
 _DAY_S = 86400
 
@@ -44,7 +45,7 @@ def fetch(url: str, key: str = "", *, through_proxy: bool = False, limit_s: floa
     try:
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 - checked by the caller
         with urllib.request.build_opener(*handlers).open(request, timeout=limit_s) as answer:
-            return Reply(answer.status, _lower(answer.headers), _json(answer.read(65536)))
+            return Reply(answer.status, _lower(answer.headers), _json(answer.read(_LONGEST_BODY)))
     except urllib.error.HTTPError as answer:
         return Reply(answer.code, _lower(answer.headers))
     except (OSError, HTTPException, ValueError):
@@ -106,7 +107,7 @@ def _service(url: str, key: str) -> Finding:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return fail("LLM service", "LLM_SERVICE_URL is not a http:// address", "LLM_SERVICE_URL=http://HOST:8001")
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    is_local = parts.hostname in _LOOPBACK
+    is_local = parts.hostname in LOOPBACK
     live = fetch(f"{url}/livez", through_proxy=not is_local)
     if not live.status:
         if is_local:
@@ -138,7 +139,7 @@ def _service(url: str, key: str) -> Finding:
 def proxies(workspace: Workspace) -> Finding:
     """Whether a proxy would stand between the backend and a service on this machine."""
     found = urllib.request.getproxies_environment()
-    hosts = {urlsplit(url).hostname or "" for url in service_urls(workspace)} & set(_LOOPBACK)
+    hosts = {urlsplit(url).hostname or "" for url in service_urls(workspace)} & set(LOOPBACK)
     schemes = [scheme for scheme in ("http", "all") if found.get(scheme)]
     if not schemes:
         return ok("proxy", "none for http addresses")

@@ -15,13 +15,14 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from config.logs import configure_logs
-from config.settings import Settings, settings
+from config.settings import Settings, otel_environment, settings
 from middleware.api_key import ApiKey
 from middleware.body_limit import BodyLimit
 from middleware.drain import DrainGate
 from middleware.request_context import RequestContext
 from middleware.route_names import RouteNames
 from observability.metrics import Metrics
+from observability.tracing import open_tracer
 from routers import api_description, errors, llm_router, openai_router, ops_router
 from services.drain import Drain
 from services.llm_service import LLMService, get_llm_service
@@ -32,18 +33,21 @@ logger = logging.getLogger("llm_service")
 def create_app(config: Settings, service: LLMService) -> FastAPI:
     """Build the application around a service."""
     drain = Drain(config.llm_drain_grace_s, cut_off=service.stop)
+    tracer = open_tracer(config.tracing, otel_environment(), "llm-service", config.app_version)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         logger.info(
             "%s %s: loading %s and %s", config.app_name, config.app_version, config.llm_model, config.embedding_model
         )
+        tracer.start()
         with drain.signals_taken_over():
             await service.start()
             try:
                 yield
             finally:
                 await service.stop()
+                await tracer.close()
 
     # The docs pages come with their scripts and styles from the package: no internet is needed.
     app: FastAPI = FastAPIOffline(
@@ -54,6 +58,8 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         generate_unique_id_function=api_description.operation_id,
         debug=config.debug,
         lifespan=lifespan,
+        # Its own spans and logs would hold query strings and what exceptions say.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.settings = config
     app.state.llm_service = service
@@ -79,7 +85,7 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         expose_headers=["X-Request-ID", "Retry-After", "X-Cache"],
     )
     names = RouteNames([*app.routes, *(route for router in routers for route in router.routes)])
-    app.add_middleware(RequestContext, metrics=app.state.metrics, routes=names)
+    app.add_middleware(RequestContext, metrics=app.state.metrics, routes=names, tracer=tracer)
     return app
 
 

@@ -152,6 +152,31 @@ def test_nothing_is_open_to_the_internet_but_the_page(stage: Stage) -> None:
     assert "BACKEND_API_KEY=backend-api-key:latest" in commands[-1]
 
 
+def test_a_machine_that_was_made_just_now_is_waited_for(stage: Stage) -> None:
+    booting = Path(f"{stage.calls_file}.booting")
+    booting.touch()
+    refuse_once = f'[[ "$*" == *--command=true* ]] && rm "{booting}" 2>/dev/null && exit 255\n'
+    stage.stand_in("gcloud", STAND_IN.replace("\n", f"\n{refuse_once}", 1))
+    stage.stand_in("sleep", "#!/bin/bash\nexit 0\n")
+    done = stage.run("llm-vm.sh")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("--command=true") == 2
+    refuse = '[[ "$*" == *--command=true* ]] && exit 255\n'
+    stage.stand_in("gcloud", STAND_IN.replace("\n", f"\n{refuse}", 1))
+    done = stage.run("llm-vm.sh")
+    assert (done.returncode, "does not answer" in done.stderr) == (1, True)
+
+
+def test_probes_keep_to_what_cloud_run_allows(stage: Stage) -> None:
+    stage.run("backend.sh")
+    (deployment,) = [call for call in stage.calls() if call[2:5] == ["--quiet", "run", "deploy"]]
+    for option in ("--startup-probe=", "--liveness-probe="):
+        (probe,) = [word.removeprefix(option) for word in deployment if word.startswith(option)]
+        told = dict(part.split("=") for part in probe.split(","))
+        assert int(told["timeoutSeconds"]) <= int(told["periodSeconds"])
+        assert int(told["periodSeconds"]) * int(told["failureThreshold"]) <= 240
+
+
 @pytest.mark.parametrize("script", STEPS)
 def test_a_missing_setting_or_a_wrong_option_is_named(stage: Stage, script: str) -> None:
     done = stage.run(script, "--dry-run", PROJECT="")

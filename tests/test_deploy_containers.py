@@ -75,6 +75,8 @@ def test_what_is_kept_runs_without_rights_and_installs_nothing(dockerfile: Path)
     assert "USER 10001" in kept
     assert not re.search(r"pip|apt|gcc|curl", " ".join(line for line in kept if line.startswith("RUN")))
     assert any(line.startswith("HEALTHCHECK") and "/readyz" in line and '"python"' in line for line in kept)
+    # Docker before 25, Podman 4 and Buildah refuse it.
+    assert not any("--start-interval" in line for line in kept)
     # The exec form: SIGTERM reaches the service, which drains.
     assert kept[-1] == 'CMD ["python", "main.py"]'
     assert any(line.startswith("VOLUME") and "/models" in line for line in kept)
@@ -139,21 +141,71 @@ def test_files_that_compose_mounts_are_there() -> None:
     assert all((DEPLOY / build["context"] / build["dockerfile"]).is_file() for build in built)
 
 
-def test_nothing_is_open_to_the_network_and_the_apps_have_no_rights() -> None:
+def test_nothing_is_open_to_the_network_and_nobody_gains_rights() -> None:
     services = compose()["services"]
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
-    for name in ("llm-cpu", "llm-gpu", "balancer", "backend", "prometheus", "grafana"):
-        assert services[name]["cap_drop"] == ["ALL"]
+    for name, service in services.items():
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        # Its image begins as root, to own its folder, and then gives root's rights up.
+        if name != "postgres":
+            assert service["cap_drop"] == ["ALL"]
+    for name in ("llm-cpu", "llm-gpu", "balancer", "backend"):
         assert services[name]["read_only"] is True
+
+
+def neighbours(services: dict[str, Any], name: str) -> set[str]:
+    """Who shares a network with a service."""
+    own = set(services[name]["networks"])
+    return {other for other, service in services.items() if other != name and own & set(service["networks"])}
+
+
+def test_services_and_database_are_reached_by_those_alone_who_need_them() -> None:
+    loaded = compose()
+    services, networks = loaded["services"], loaded["networks"]
+    # Both profiles are never up together.
+    for absent, llm in (("llm-gpu", "llm-cpu"), ("llm-cpu", "llm-gpu")):
+        present = {name: service for name, service in services.items() if name != absent}
+        assert neighbours(present, llm) == {"balancer", "prometheus"}
+    assert neighbours(services, "postgres") == {"backend"}
+    assert neighbours(services, "grafana") == {"prometheus"}
+    assert {name for name, network in networks.items() if (network or {}).get("internal")} == {"instances", "database"}
+    for name in ("llm-cpu", "llm-gpu", "postgres"):
+        assert "ports" not in services[name]
+
+
+def test_each_container_has_a_bound_on_memory_processes_and_logs() -> None:
+    for name, service in compose()["services"].items():
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}, name
+
+
+def test_who_waits_for_whom_waits_for_health() -> None:
+    services = compose()["services"]
+    for service in services.values():
+        for waited_for, condition in service.get("depends_on", {}).items():
+            assert condition == {"condition": "service_healthy"}
+            assert services[waited_for]["healthcheck"]["test"]
+    assert set(services["backend"]["depends_on"]) == {"postgres", "balancer"}
+
+
+def test_a_secret_from_the_environment_and_a_read_only_root_are_never_together() -> None:
+    # Compose copies such a secret into the container, and refuses to start one that cannot be written to.
+    holders = {name: service for name, service in compose()["services"].items() if service.get("secrets")}
+    assert set(holders) == {"postgres", "prometheus", "grafana"}
+    assert not any(service.get("read_only") for service in holders.values())
+    # Others than root read them there.
+    for name in ("prometheus", "grafana"):
+        assert all(secret["mode"] == 0o444 for secret in holders[name]["secrets"])
 
 
 def test_one_of_each_profile_answers_to_the_name_the_balancer_asks_for() -> None:
     services = compose()["services"]
     for profile in ("cpu", "gpu"):
         (service,) = (each for each in services.values() if each.get("profiles") == [profile])
-        assert service["networks"]["inside"]["aliases"] == ["llm"]
+        assert service["networks"]["instances"]["aliases"] == ["llm"]
         assert service["environment"]["LLM_SERVICE_API_KEY"] == "secret0"
     upstream = (DEPLOY / "nginx" / "upstream.compose.conf").read_text(encoding="utf-8")
     assert "server llm:8001 resolve" in upstream

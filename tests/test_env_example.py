@@ -14,8 +14,8 @@ import pytest
 from conftest import ROOT
 
 APPS = ("llm_service", "backend")
-# Read by huggingface_hub itself; the apps need no field for them.
-LIBRARY_VARIABLES = {"HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE"}
+# Read by huggingface_hub and OpenTelemetry themselves; the apps need no field for them.
+LIBRARY_VARIABLES = {"HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 # Names and versions are the product's, not the user's.
 NOT_FOR_USERS = {"APP_NAME", "APP_VERSION"}
 # The one default in which the apps differ; the file says so.

@@ -169,6 +169,14 @@ class Settings(BaseSettings):
         return None if self.rag_persona_file is None else _read_persona(self.rag_persona_file)
 
     @property
+    def shared_metrics(self) -> Path | None:
+        """Where several processes of one port count together. prometheus-client reads the variable itself, so that
+        no ``.env`` can set it.
+        """
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        return Path(folder) if folder else None
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """Everything that no log line may hold: keys, tokens, and the passwords inside addresses."""
         keys = [secret(self.backend_api_key), secret(self.llm_service_api_key), self.hub_token]

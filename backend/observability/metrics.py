@@ -1,9 +1,11 @@
 """Events as Prometheus's counters and histograms; docs/operations.md lists them."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from observability.events import Answered, Event, FellBack, ModelAnswered, RequestOver, Retrieved
 
@@ -38,10 +40,16 @@ class Metrics:
     Args:
         version: the backend's.
         circuits: says at every scrape how the circuit of each of the LLM service's addresses is.
+        shared: the folder through which several processes of one port count together.
 
     """
 
-    def __init__(self, version: str, circuits: Callable[[], Mapping[str, str]] = dict) -> None:
+    def __init__(
+        self, version: str, circuits: Callable[[], Mapping[str, str]] = dict, shared: Path | None = None
+    ) -> None:
+        if shared is not None:
+            shared.mkdir(parents=True, exist_ok=True)
+        self._shared = shared
         self._registry = registry = CollectorRegistry()
         self._circuits = circuits
         self._requests = Counter(
@@ -73,8 +81,16 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
-        self._circuit = Gauge("backend_circuit_state", "0 closed, 1 half open, 2 open", ("url",), registry=registry)
-        Gauge("backend_build_info", "Always 1", ("version",), registry=registry).labels(version).set(1)
+        # Each process has circuits of its own: of several, the one that looked last is shown.
+        self._circuit = Gauge(
+            "backend_circuit_state",
+            "0 closed, 1 half open, 2 open",
+            ("url",),
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        build = Gauge("backend_build_info", "Always 1", ("version",), registry=registry, multiprocess_mode="mostrecent")
+        build.labels(version).set(1)
         # From the first scrape on, so that an increase from nothing can be seen.
         for reason in (*REASONS, OTHER):
             self._fallbacks.labels(reason)
@@ -105,4 +121,8 @@ class Metrics:
         """Return everything in Prometheus's text format."""
         for url, state in self._circuits().items():
             self._circuit.labels(url).set(CIRCUIT_VALUES[state])
-        return generate_latest(self._registry)
+        if self._shared is None:
+            return generate_latest(self._registry)
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody, str(self._shared))  # type: ignore[no-untyped-call]
+        return generate_latest(everybody)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from adapters.base import StoreUnavailable
 from observability.metrics import CONTENT_TYPE, Metrics
@@ -64,8 +64,9 @@ async def health(services: ServicesDep) -> Health:
 
 @router.get(
     "/metrics",
-    response_class=PlainTextResponse,
-    responses=responses(401, 405),
+    # Its own class has no media type, so that the errors keep theirs.
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 405)},
     summary="Counts and times for Prometheus",
     response_description="In Prometheus's text format",
 )

@@ -14,6 +14,7 @@ from config.settings import PROJECT_ROOT
 from main import Collaborators
 from observability.events import FellBack, RequestOver
 from observability.metrics import SECONDS, Metrics
+from tests.backend_process import wait_until
 from tests.backend_server import LocalStub, running, settings_for, until_ready
 from tests.fake_llm_service import FakeLLMService
 
@@ -111,8 +112,10 @@ def test_requests_are_counted_by_route_and_never_by_path(backend: httpx.Client) 
         backend.delete(f"/api/rag/documents/{number}")
         backend.request(f"ODD{number}", "/livez")
     backend.get("/app.js")
-    found = Scrape(backend)
     count = "backend_http_requests_total"
+    # A request is counted when it is over, which may be after its client has everything.
+    wait_until(lambda: Scrape(backend).of(count, route="page", method="GET", status="200"))
+    found = Scrape(backend)
     assert found.of(count, route="/api/rag/query", method="POST", status="200") == 1
     assert found.of(count, route="unmatched", method="GET", status="404") == 5
     assert found.of(count, route="/api/rag/documents/{document_id:path}", method="DELETE", status="404") == 5

@@ -28,14 +28,15 @@ secrets=(
     "DATABASE_URL=$DATABASE_SECRET:latest"
 )
 # The processor stays on between questions: vectors are made in the background. The key keeps strangers out, so that
-# Cloud Run itself lets everybody come to the page. The new revision gets traffic once its start-up probe succeeds.
+# Cloud Run itself lets everybody come to the page. The new revision gets traffic once its start-up probe succeeds,
+# for which Cloud Run allows 240 seconds.
 cloud run deploy "$BACKEND_NAME" --image="$image" --region="$REGION" --port=8000 \
     --service-account="$BACKEND_NAME@$PROJECT.iam.gserviceaccount.com" \
     --memory="$BACKEND_MEMORY" --cpu="$BACKEND_CPU" --no-cpu-throttling --cpu-boost \
     --min-instances=1 --max-instances="$BACKEND_MAX_INSTANCES" --concurrency=80 --timeout=300 \
     --network="$NETWORK" --subnet="$SUBNET" --vpc-egress=private-ranges-only \
-    --startup-probe=httpGet.path=/readyz,periodSeconds=5,failureThreshold=60 \
-    --liveness-probe=httpGet.path=/livez,periodSeconds=15,failureThreshold=3 \
+    --startup-probe=httpGet.path=/readyz,periodSeconds=5,timeoutSeconds=4,failureThreshold=48 \
+    --liveness-probe=httpGet.path=/livez,periodSeconds=15,timeoutSeconds=4,failureThreshold=3 \
     --set-env-vars="$(IFS=,; printf '%s' "${variables[*]}")" \
     --set-secrets="$(IFS=,; printf '%s' "${secrets[*]}")" \
     --allow-unauthenticated

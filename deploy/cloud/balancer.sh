@@ -20,7 +20,7 @@ fi
 cloud compute instance-groups unmanaged set-named-ports llm --zone="$ZONE" --named-ports="llm:$LLM_PORT"
 
 # /readyz needs no key, and says no while the models load and while the service drains.
-create compute health-checks llm-ready -- "${in_region[@]}" --type=http --port="$LLM_PORT" --request-path=/readyz \
+KIND=http create compute health-checks llm-ready -- "${in_region[@]}" --port="$LLM_PORT" --request-path=/readyz \
     --check-interval=5s --timeout=3s --healthy-threshold=1 --unhealthy-threshold=2
 # Streams may last as long as the service lets a request last (LLM_REQUEST_TIMEOUT_S, 300 s), and a little more.
 create compute backend-services llm -- "${in_region[@]}" --load-balancing-scheme=INTERNAL_MANAGED --protocol=HTTP \

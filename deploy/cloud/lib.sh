@@ -79,7 +79,7 @@ cloud() {
 }
 
 # create WHAT… NAME -- OPTIONS…: creates what does not exist yet, so that a script can be run again.
-# A dry run asks nothing and shows the creation.
+# A dry run asks nothing and shows the creation. KIND, where gcloud wants one, stands between "create" and the name.
 create() {
     local what=() scope=()
     while [[ "$1" != -- ]]; do
@@ -98,5 +98,5 @@ create() {
         printf '= %s %s is there\n' "${what[*]}" "$name"
         return 0
     fi
-    cloud "${what[@]}" create "$name" "$@"
+    cloud "${what[@]}" create ${KIND:+"$KIND"} "$name" "$@"
 }

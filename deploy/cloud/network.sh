@@ -7,7 +7,7 @@ need PROJECT REGION BACKEND_NAME
 need_programs gcloud openssl
 
 cloud services enable compute.googleapis.com run.googleapis.com secretmanager.googleapis.com \
-    artifactregistry.googleapis.com dns.googleapis.com
+    artifactregistry.googleapis.com dns.googleapis.com iam.googleapis.com iap.googleapis.com
 
 create compute networks "$NETWORK" -- --subnet-mode=custom
 create compute networks subnets "$SUBNET" -- --region="$REGION" --network="$NETWORK" --range="$SUBNET_RANGE" \

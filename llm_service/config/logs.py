@@ -8,6 +8,7 @@ sends can look like a line of ours.
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -42,9 +43,11 @@ def configure_logs(level: str, log_format: LogFormat = "auto", *, process: str =
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def about_request(request_id: str) -> AbstractContextManager[None]:
-    """Let every line that is logged inside the block, and in tasks started there, carry the request's id."""
-    return structlog.contextvars.bound_contextvars(request_id=request_id)
+def about_request(request_id: str, trace: Mapping[str, str] | None = None) -> AbstractContextManager[None]:
+    """Let every line that is logged inside the block, and in tasks started there, carry the request's id, and
+    those of its ``trace``.
+    """
+    return structlog.contextvars.bound_contextvars(request_id=request_id, **(trace or {}))
 
 
 def formatter(*, as_text: bool, process: str, everything: bool = False) -> logging.Formatter:

@@ -8,10 +8,12 @@ Environment variables win over files; of the files, later ones win: the reposito
 import ipaddress
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -67,7 +69,7 @@ class Settings(BaseSettings):
 
     llm_upstream_url: str | None = None
     """Where an OpenAI-compatible API is; ``/v1`` is added to an address that names only a server."""
-    llm_upstream_api_key: Annotated[SecretStr, Field(pattern=r"^[!-~]+$")] | None = None
+    llm_upstream_api_key: SecretStr | None = None
     llm_upstream_model: str | None = None
     """Its own name for the model; without one ``LLM_MODEL``, or else the only one it has."""
     llm_upstream_ready_path: str | None = Field(default=None, pattern=r"^/[!-~]*$")
@@ -124,6 +126,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "text", "json"] = "auto"
     """``auto`` is text on a terminal and JSON elsewhere."""
+    tracing: Literal["off", "otlp"] = "off"
+    """``otlp`` sends spans to where OpenTelemetry's own variables say (``otel_environment``)."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -144,6 +148,13 @@ class Settings(BaseSettings):
             raise ValueError("must be an address like http://host:8000 or https://host/v1")
         if parts.username is not None or parts.password is not None:
             raise ValueError("must hold no user or password: addresses are logged; set LLM_UPSTREAM_API_KEY")
+        return value
+
+    @field_validator("llm_upstream_api_key")
+    @classmethod
+    def _fit_for_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("must be ASCII characters without spaces")
         return value
 
     @model_validator(mode="after")
@@ -184,6 +195,14 @@ class Settings(BaseSettings):
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
         return {name: value for name, value in values.items() if value}
+
+
+def otel_environment() -> dict[str, str]:
+    """Return OpenTelemetry's own variables as the files have them: its SDK reads the process's environment only."""
+    found: dict[str, str] = {}
+    for path in _env_files():
+        found |= {name: value for name, value in dotenv_values(path).items() if name.startswith("OTEL_") and value}
+    return found
 
 
 def load_settings() -> Settings:

@@ -63,7 +63,7 @@ class SamplingParams:
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One conversation to continue. ``stream`` says whether deltas are wanted on the way. For ids see
-    ``engines.request_ids``.
+    ``engines.request_ids``. ``trace_headers`` are for whoever sends it on over HTTP; no part of what is asked.
     """
 
     id: str
@@ -71,6 +71,7 @@ class GenerationRequest:
     sampling: SamplingParams
     enable_thinking: bool = False
     stream: bool = False
+    trace_headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

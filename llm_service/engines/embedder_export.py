@@ -4,9 +4,9 @@ Runs as a process of its own (``python -m engines.embedder_export SOURCE TARGET.
 embedder worker never holds torch in its memory.
 """
 
-import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 from engines.base import ModelLoadError
@@ -36,7 +36,8 @@ def export(source: Path, target: Path) -> None:
     names = ("input_ids", "attention_mask", "token_type_ids")
     example = {name: torch.ones((2, 8), dtype=torch.int64) for name in names}
     converted = openvino.convert_model(model, example_input=example)
-    partial = target.with_name(f"{target.stem}.{os.getpid()}.xml")
+    # Not by process id: containers that share the folder may have the same ones.
+    partial = target.with_name(f"{target.stem}.{uuid.uuid4().hex}.xml")
     openvino.save_model(converted, partial, compress_to_fp16=False)
     partial.with_suffix(".bin").replace(target.with_suffix(".bin"))
     partial.replace(target)

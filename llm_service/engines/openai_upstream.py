@@ -133,7 +133,8 @@ class UpstreamClient:
             raise UpstreamFault(Failure.UNSUPPORTED, "enable_thinking: this upstream cannot be told to think")
         assert self.info is not None
         body = completion_body(request, self.info.model, template_arguments=spec.template_arguments)
-        message = client.build_request("POST", f"{self._root}/chat/completions", json=body)
+        headers = dict(request.trace_headers)
+        message = client.build_request("POST", f"{self._root}/chat/completions", json=body, headers=headers)
         response = await self._told(client.send(message, stream=True))
         try:
             await self._check(response, "text/event-stream")

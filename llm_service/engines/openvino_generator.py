@@ -18,6 +18,7 @@ from engines.base import (
     RequestRejected,
 )
 from engines.control_tokens import ControlTokens
+from engines.gguf_file import openable
 from engines.hardware import memory_bytes
 from engines.kv_cache import BLOCK_TOKENS, KV_BYTES_PER_ELEMENT, cache_blocks, read_shape
 from engines.model_fingerprint import model_fingerprint
@@ -44,9 +45,9 @@ MODEL_IN_MEMORY = 3
 class OpenVinoGenerator:
     """An ``Engine`` for generation requests.
 
-    ``cache_dir`` is where the measured step size is kept between starts; ``max_batched_tokens`` sets
-    it instead. ``reproducible``, ``prompt_lookup`` and ``stream_interval_s`` are LLM_REPRODUCIBLE,
-    LLM_PROMPT_LOOKUP and LLM_STREAM_INTERVAL_MS, in seconds.
+    ``cache_dir`` is where the measured step size is kept between starts, and a copy of a file that can only be read;
+    ``max_batched_tokens`` sets the step size instead. ``reproducible``, ``prompt_lookup`` and ``stream_interval_s``
+    are LLM_REPRODUCIBLE, LLM_PROMPT_LOOKUP and LLM_STREAM_INTERVAL_MS, in seconds.
     """
 
     def __init__(
@@ -64,12 +65,13 @@ class OpenVinoGenerator:
     ) -> None:
         shape = read_shape(artifact)
         self._properties, self._stream_interval_s = properties(dtype), stream_interval_s
-        self._path, self._max_batch = artifact.path, max_batch
+        self._max_batch = max_batch
         self.batch_size = 0
         self._blocks = cache_blocks(shape, kv_cache_gb, memory_bytes())
         # One block stays free for the token that is being generated.
         context_length = min(shape.context_length, (self._blocks - 1) * BLOCK_TOKENS)
         fingerprint = model_fingerprint(artifact.path)
+        self._path = openable(artifact.path, fingerprint, cache_dir)
         self._step_sizes = step_size.StepSizes(cache_dir)
         self._step_key = "/".join((fingerprint, openvino.__version__, *self._properties.values()))
         self._measure_step = not max_batched_tokens

@@ -8,9 +8,9 @@ that the next start begins with the right size; when it is off, the pipeline is 
 
 import json
 import logging
-import os
 import random
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -79,7 +79,7 @@ class StepSizes:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._path.with_suffix(f".{os.getpid()}.partial")
+            partial = self._path.with_suffix(f".{uuid.uuid4().hex}.partial")
             partial.write_text(json.dumps(self._read() | {key: tokens}, indent=1), encoding="utf-8")
             partial.replace(self._path)
         except OSError as error:

@@ -11,14 +11,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.logs import about_request
 from middleware.route_names import UNMATCHED, RouteNames
-from observability.metrics import Metrics
+from observability.metrics import METHODS, Metrics
 from observability.request_record import RequestRecord
+from observability.tracing import NO_SPAN, Span, Tracer, inside
 from routers.errors import error_response
 from routers.problem import Problem
 
 CLIENT_CLOSED = 499
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by machines."""
+UNTRACED = "/api/llm/health"
+TRACED = ("/api/", "/v1/")
+"""Routes that work for somebody; the others are for machines and for reading about the service."""
 SHOWN_PATH = 200
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -31,10 +35,11 @@ class RequestContext:
     is over, and turns an error that nobody expected into a 500 without its text.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, routes: RouteNames) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, routes: RouteNames, tracer: Tracer) -> None:
         self._app = app
         self._metrics = metrics
         self._routes = routes
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI
         if scope["type"] != "http":
@@ -45,7 +50,9 @@ class RequestContext:
         record = RequestRecord()
         scope.setdefault("state", {}).update(request_id=request_id, record=record)
         exchange = _Exchange(receive, send, request_id)
-        with about_request(request_id):
+        route = self._routes.name(scope["path"])
+        span = self._begin(scope, route, request_id)
+        with about_request(request_id, span.log_fields), inside(span):
             try:
                 await self._app(scope, exchange.receive, exchange.send)
             except Exception:
@@ -55,11 +62,24 @@ class RequestContext:
                     problem = Problem(500, "internal_error", "the service failed on this request")
                     await error_response(scope, problem)(scope, receive, exchange.send)
             finally:
-                self._tell(scope, record, exchange.outcome)
+                self._tell(scope, route, record, exchange.outcome)
+                _end(span, record, exchange.outcome)
 
-    def _tell(self, scope: Scope, record: RequestRecord, status: int) -> None:
+    def _begin(self, scope: Scope, route: str, request_id: str) -> Span:
+        if route == UNTRACED or not route.startswith(TRACED):
+            return NO_SPAN
+        method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+        span = self._tracer.request(f"{method} {route}", Headers(scope=scope))
+        if span.recording:
+            # Neither query nor path, unless that is its own template: they may hold what is not ours to keep.
+            path = None if "{" in route else route
+            span.set({"http.request.method": method, "http.route": route, "url.path": path})
+            span.set({"url.scheme": scope.get("scheme", "http"), "app.request_id": request_id})
+        return span
+
+    def _tell(self, scope: Scope, route: str, record: RequestRecord, status: int) -> None:
         seconds = time.monotonic() - record.arrived
-        method, route = scope["method"], self._routes.name(scope["path"])
+        method = scope["method"]
         self._metrics.request_over(record, route=route, method=method, status=status, seconds=seconds)
         level = logging.DEBUG if route in QUIET else logging.INFO
         if not access_log.isEnabledFor(level):
@@ -109,6 +129,15 @@ class _Exchange:
         elif message["type"] == "http.response.body":
             self._finished = not message.get("more_body", False)
         await self._send(message)
+
+
+def _end(span: Span, record: RequestRecord, status: int) -> None:
+    span.set({"http.response.status_code": status})
+    if status >= 500 or (status < 400 and record.error is not None):
+        span.fail(record.error or str(status))
+    else:
+        span.set({"error.type": record.error})
+    span.end()
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -1,13 +1,18 @@
 """What is known of one HTTP request when it is over: for its line in the log and for the metrics."""
 
 import contextlib
+import dataclasses
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engines.base import TextDelta
+from config.settings import Settings
+from engines.base import GenerationRequest, TextDelta
+from observability.tracing import ended
+from observability.tracing_genai import ChatSpan, error_type
 from services.errors import ServiceError
+from services.llm_service import LLMService
 from services.results import EmbeddingResult, GenerationItem, GenerationResult, ReasoningDelta, Started
 
 
@@ -51,28 +56,35 @@ class RequestRecord:
             self.first_token_s = time.monotonic() - self.arrived
 
 
+Ask = Callable[[GenerationRequest], AsyncGenerator[GenerationItem, None]]
+
+
 async def followed(
-    items: AsyncGenerator[GenerationItem, None], record: RequestRecord
+    ask: Ask, request: GenerationRequest, record: RequestRecord, service: LLMService, config: Settings
 ) -> AsyncGenerator[GenerationItem, None]:
-    """Yield what an answer yields and note it. What is asked for when the caller has taken the last piece is
-    timed as the caller sees it.
+    """Ask ``service`` and yield what the answer yields, noted in the record and as a span. What is asked for
+    when the caller has taken the last piece is timed as the caller sees it.
     """
     last_piece: float | None = None
-    async with contextlib.aclosing(items):
-        try:
-            async for item in items:
-                if isinstance(item, TextDelta | ReasoningDelta):
-                    now = time.monotonic()
-                    if last_piece is not None:
-                        record.gaps.append(now - last_piece)
-                    elif record.first_piece_s is None:
-                        record.first_piece_s = now - record.arrived
-                    last_piece = now
-                elif isinstance(item, GenerationResult):
-                    record.answered(item)
-                else:
-                    record.started(item)
-                yield item
-        except ServiceError as error:
-            record.error = error.type
-            raise
+    chat = ChatSpan(request, service, config)
+    items = ask(dataclasses.replace(request, trace_headers=chat.span.headers()))
+    with ended(chat.span, error_type):
+        async with contextlib.aclosing(items):
+            try:
+                async for item in items:
+                    chat.noted(item)
+                    if isinstance(item, TextDelta | ReasoningDelta):
+                        now = time.monotonic()
+                        if last_piece is not None:
+                            record.gaps.append(now - last_piece)
+                        elif record.first_piece_s is None:
+                            record.first_piece_s = now - record.arrived
+                        last_piece = now
+                    elif isinstance(item, GenerationResult):
+                        record.answered(item)
+                    else:
+                        record.started(item)
+                    yield item
+            except ServiceError as error:
+                record.error = error.type
+                raise

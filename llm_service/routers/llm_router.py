@@ -1,6 +1,7 @@
 """``/api/llm/*``: generation, embeddings, health."""
 
 import time
+from functools import partial
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -8,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from observability.request_record import followed
+from observability.tracing_genai import embedded
 from routers.cache_control import CACHE_HEADER_DOC, Caching, cache_headers
 from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Record, Service, Timeout
 from routers.disconnect import ClientDisconnected, until_disconnect
@@ -61,8 +63,8 @@ async def generate(
         field, _, reason = error.message.partition(": ")
         raise RequestValidationError([{"loc": ("body", field), "msg": reason}]) from error
     timeout_s = timeout_ms / 1000 if timeout_ms else None
-    answer = service.stream(generation, timeout_s, use_cache=caching.use_cache, fresh=caching.fresh)
-    items = followed(answer, record)
+    ask = partial(service.stream, timeout_s=timeout_s, use_cache=caching.use_cache, fresh=caching.fresh)
+    items = followed(ask, generation, record, service, config)
     try:
         if body.stream:
             # Nothing is sent before the first token, so that a refusal still has a status of its own.
@@ -101,7 +103,8 @@ async def embed(
         raise InvalidRequest("texts: must not be empty")
     if len(body.texts) > config.embed_max_texts:
         raise InvalidRequest(f"texts: at most {config.embed_max_texts} in one request")
-    work = service.embed(
+    work = partial(
+        service.embed,
         tuple(body.texts),
         normalize=body.normalize,
         request_id=str(request.state.request_id),
@@ -110,7 +113,7 @@ async def embed(
         use_cache=caching.use_cache and not caching.fresh,
     )
     try:
-        result = await until_disconnect(request, work)
+        result = await until_disconnect(request, embedded(work, service))
     except ClientDisconnected:
         return Response(status_code=CLIENT_CLOSED)
     record.embedded(result)

@@ -1,11 +1,14 @@
 """``/v1/*``: what OpenAI's clients speak."""
 
+from functools import partial
+
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from engines.base import GenerationRequest
 from observability.request_record import followed
+from observability.tracing_genai import embedded
 from routers.cache_control import CACHE_HEADER_DOC, Caching, cache_headers
 from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Record, Service, Timeout
 from routers.disconnect import ClientDisconnected, until_disconnect
@@ -62,8 +65,8 @@ async def chat_completions(
     request_id = str(request.state.request_id)
     requests = to_generation_requests(body, config, request_id)
     timeout_s = timeout_ms / 1000 if timeout_ms else None
-    answers = (service.stream(each, timeout_s, use_cache=caching.use_cache, fresh=caching.fresh) for each in requests)
-    items = side_by_side([followed(answer, record) for answer in answers])
+    ask = partial(service.stream, timeout_s=timeout_s, use_cache=caching.use_cache, fresh=caching.fresh)
+    items = side_by_side([followed(ask, each, record, service, config) for each in requests])
     try:
         if body.stream:
             # Nothing is sent before the first token, so that a refusal still has a status of its own.
@@ -106,9 +109,10 @@ async def embeddings(
         raise bad_parameter("input", f"at most {config.embed_max_texts} texts in one request")
     timeout_s = timeout_ms / 1000 if timeout_ms else None
     request_id = str(request.state.request_id)
-    work = service.embed(tuple(body.input), request_id=request_id, timeout_s=timeout_s, use_cache=caching.use_cache)
+    texts = tuple(body.input)
+    work = partial(service.embed, texts, request_id=request_id, timeout_s=timeout_s, use_cache=caching.use_cache)
     try:
-        result = await until_disconnect(request, work)
+        result = await until_disconnect(request, embedded(work, service))
     except ClientDisconnected:
         return Response(status_code=CLIENT_CLOSED)
     record.embedded(result)

@@ -1,7 +1,7 @@
 """For whoever runs the service: is the process up, may traffic come, what version is this."""
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 
 from observability.metrics import CONTENT_TYPE, Metrics
 from routers.dependencies import Config, Service
@@ -36,10 +36,11 @@ async def readyz(request: Request, service: Service) -> JSONResponse:
 
 @router.get(
     "/metrics",
-    response_class=PlainTextResponse,
+    # Its own class has no media type, so that the errors keep theirs.
+    response_class=Response,
     summary="Counts and times for Prometheus",
     response_description="In Prometheus's text format",
-    responses=responses(401, 405),
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 405)},
 )
 async def metrics(request: Request) -> Response:
     """What docs/operations.md lists. With a key set, Prometheus has to send it too."""

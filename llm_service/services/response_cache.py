@@ -25,9 +25,9 @@ def response_key(request: GenerationRequest, generator: EngineInfo) -> bytes:
     """Return what stands for this request on this generator: the sha256 of an unambiguous rendering.
 
     The ``repr`` of a dataclass names, quotes and escapes every field, those added later included, so
-    no two requests render alike. Left out are the id and whether the answer is streamed.
+    no two requests render alike. Left out are the id, whether the answer is streamed and who traces it.
     """
-    asked = dataclasses.replace(request, id="", stream=False)
+    asked = dataclasses.replace(request, id="", stream=False, trace_headers={})
     return hashlib.sha256(repr((generator, asked)).encode()).digest()
 
 

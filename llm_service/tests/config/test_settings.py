@@ -47,6 +47,10 @@ def test_an_empty_key_opens_nothing_to_others() -> None:
     assert "LLM_SERVICE_API_KEY" in answer.stderr
 
 
+def test_an_upstreams_key_is_taken_and_not_shown() -> None:
+    assert values(LLM_UPSTREAM_API_KEY="sk-1")["llm_upstream_api_key"] == "**********"
+
+
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
@@ -54,6 +58,7 @@ def test_an_empty_key_opens_nothing_to_others() -> None:
         ({"LLM_CACHE_MB": "-1"}, "LLM_CACHE_MB"),
         ({"LLM_CACHE_TTL_S": "0"}, "LLM_CACHE_TTL_S"),
         ({"EMBED_CACHE_MB": "nan"}, "EMBED_CACHE_MB"),
+        ({"LLM_UPSTREAM_API_KEY": "two words"}, "LLM_UPSTREAM_API_KEY"),
     ],
 )
 def test_what_cannot_work_stops_the_start_with_one_line(variables: dict[str, str], named: str) -> None:

@@ -45,7 +45,7 @@ OTHER_GENERATOR: dict[str, list[Any]] = {
     "fingerprint": ["f2", None],
     "dimension": [384],
 }
-NOT_ASKED = {"id", "stream", "sampling"}
+NOT_ASKED = {"id", "stream", "sampling", "trace_headers"}
 
 
 def answer(text: str = "hola", **changes: Any) -> GenerationResult:
