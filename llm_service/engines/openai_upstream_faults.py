@@ -23,6 +23,9 @@ _LOST_CODES = frozenset({"engine_restarted", "deadline_exceeded"})
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 # vLLM and SGLang give such a refusal no code of its own: only their words tell.
 _CONTEXT_WORDS = re.compile(r"(maximum|model's|available) context (length|size)", re.IGNORECASE)
+_AT_LEAST = re.compile(r"at least \d+ input tokens", re.IGNORECASE)
+# What vLLM answers with 500 once the process that computes is gone; it ends itself some seconds later.
+_ENGINE_GONE = re.compile(r"EngineCore encountered an issue|EngineDeadError")
 _CONTEXT_LENGTH = re.compile(r"context length(?: is| of)?(?: only)? \(?(\d+)|this model reads (\d+)", re.IGNORECASE)
 _PROMPT_TOKENS = re.compile(
     r"(\d+) (?:input tokens|in the messages)|(?:at least|resulted in|conversation has|input \() ?(\d+)", re.IGNORECASE
@@ -138,7 +141,7 @@ def _fault(status: int, error: Mapping[str, Any], patience_s: float | None) -> U
             status=status,
             retry_after_s=patience_s or USUAL_PATIENCE_S,
         )
-    if status in (502, 504):
+    if status in (502, 504) or (status == 500 and _ENGINE_GONE.search(_words(error))):
         return UpstreamFault(Failure.ENGINE_RESTARTED, "the upstream could not finish; try again", status=status)
     if status >= 500:
         return UpstreamFault(Failure.GENERATION_FAILED, "the upstream failed while it answered", status=status)
@@ -152,7 +155,7 @@ def _fault(status: int, error: Mapping[str, Any], patience_s: float | None) -> U
 
 
 def _refusal(status: int, error: Mapping[str, Any]) -> UpstreamFault:
-    words = " ".join(str(error.get("message") or "it gave no reason").split())
+    words = _words(error) or "it gave no reason"
     if not (_named(error, _CONTEXT_CODES) or _CONTEXT_WORDS.search(words)):
         quote = words[:LONGEST_QUOTE]
         return UpstreamFault(Failure.UNSUPPORTED, f"the upstream refuses this request: {quote}", status=status)
@@ -160,10 +163,15 @@ def _refusal(status: int, error: Mapping[str, Any]) -> UpstreamFault:
     counts = {name: number for name, pattern in patterns if (number := _number(pattern, words)) is not None}
     return UpstreamFault(
         Failure.CONTEXT_LENGTH_EXCEEDED,
-        "the conversation and the longest answer asked for are more than the upstream's model can read",
+        "the conversation and the longest answer asked for are more than the upstream's model can read"
+        + ("; it stopped counting at this number of tokens" if _AT_LEAST.search(words) else ""),
         status=status,
         **counts,
     )
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    return " ".join(str(error.get("message") or "").split())
 
 
 def _number(pattern: re.Pattern[str], words: str) -> int | None:

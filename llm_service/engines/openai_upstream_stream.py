@@ -83,7 +83,7 @@ class AnswerReader:
             reason,
             usage.prompt_tokens,
             usage.completion_tokens,
-            reasoning="".join(self._thought) or None,
+            reasoning="".join(self._thought).strip() or None,
         )
 
     def _add(self, text: str, to: list[str], *, is_thought: bool) -> Iterator[RequestEvent]:

@@ -45,10 +45,11 @@ def pins_of(settings: Settings) -> ModelPins:
 
 def wanted_backends(settings: Settings) -> tuple[Backend, ...]:
     """Return the engines that the settings and this machine allow, the preferred one first."""
-    if settings.llm_backend in ("fake", "openai"):
+    backend = settings.llm_backend
+    if backend == "fake" or backend == "openai":  # noqa: PLR1714 - the type checker follows no tuple
         return backends_in_order("auto", use_cuda=False)
     use_cuda = settings.llm_device_map != "cpu" and cuda_device_count() > 0
-    return backends_in_order(settings.llm_backend, use_cuda=use_cuda)
+    return backends_in_order(backend, use_cuda=use_cuda)
 
 
 def configured_models(settings: Settings) -> tuple[Configured, Configured]:

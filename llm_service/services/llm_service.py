@@ -196,7 +196,8 @@ def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None =
 
 def _upstream(config: Settings, on_fatal: Callable[[str], None] | None) -> Worker:
     # Its HTTP client takes a tenth of a second to import, which a start without an upstream is spared.
-    from engines.openai_upstream import UpstreamClient, UpstreamSpec
+    from engines.openai_upstream import UpstreamClient
+    from engines.openai_upstream_http import UpstreamSpec
 
     assert config.llm_upstream_url is not None
     key = config.llm_upstream_api_key

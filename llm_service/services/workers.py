@@ -44,12 +44,35 @@ _FAILURES: dict[Failure, type[ServiceError]] = {
 class Worker(Protocol):
     """What the service asks of a ``WorkerClient``."""
 
-    state: WorkerState
-    info: EngineInfo | None
-    restarts: int
-    batch_sizes: Counter[int]
-    kv_cache_usage: float | None
-    last_error: str | None
+    @property
+    def state(self) -> WorkerState:
+        """Whether it can be asked."""
+        ...
+
+    @property
+    def info(self) -> EngineInfo | None:
+        """What it has loaded, once it has."""
+        ...
+
+    @property
+    def restarts(self) -> int:
+        """How often it was replaced or lost."""
+        ...
+
+    @property
+    def batch_sizes(self) -> Counter[int]:
+        """How many steps computed so many requests together."""
+        ...
+
+    @property
+    def kv_cache_usage(self) -> float | None:
+        """Share of the KV cache that is held, 0 to 1; ``None`` when it does not say."""
+        ...
+
+    @property
+    def last_error(self) -> str | None:
+        """Why it is not ready, in words for callers."""
+        ...
 
     async def start(self) -> None:
         """Start the process; return at once."""

@@ -31,7 +31,7 @@ class ServiceProcess:
     """A running LLM service, its log, and a client for it."""
 
     def __init__(self, **settings: str) -> None:
-        self.port = free_port()
+        self.port = int(settings.get("LLM_SERVICE_PORT") or free_port())
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
         environment |= {

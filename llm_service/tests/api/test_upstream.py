@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 
-from tests.api.service_process import ServiceProcess, eventually, free_port, question, running_service
+from tests.api.service_process import ServiceProcess, eventually, question, running_service
 
 KEY = "sk-between-the-two"
 _numbers = itertools.count()
@@ -22,7 +22,7 @@ def upstream() -> Iterator[ServiceProcess]:
         yield process
 
 
-def upstream_settings(upstream: ServiceProcess, **settings: str) -> dict[str, str]:
+def upstream_settings(upstream: ServiceProcess, **settings: str) -> dict[str, Any]:
     url = f"http://127.0.0.1:{upstream.port}"
     return {"LLM_BACKEND": "openai", "LLM_UPSTREAM_URL": url, "LLM_UPSTREAM_API_KEY": KEY} | settings
 
@@ -97,11 +97,14 @@ def front_fingerprint(front: ServiceProcess) -> str:
     return fingerprint
 
 
-def test_a_thought_stays_apart(front: ServiceProcess) -> None:
+def test_a_thought_stays_apart(front: ServiceProcess, upstream: ServiceProcess) -> None:
     words = f"[[in-thought]] pienso </think> digo {next(_numbers)}"
-    body = front.generate(words, temperature=0).json()
-    assert body["reasoning_content"] == "pienso"
+    body, bare = (service.generate(words, temperature=0).json() for service in (front, upstream))
+    assert body["reasoning_content"].strip() == "pienso"
     assert body["answer"].startswith("digo")
+    assert [body[name] for name in ("answer", "reasoning_content")] == [
+        bare[name] for name in ("answer", "reasoning_content")
+    ]
     with front.client.stream(
         "POST", "/api/llm/generate", json=question(f"{words} sí", stream=True, temperature=0)
     ) as response:
@@ -113,13 +116,13 @@ def test_a_thought_stays_apart(front: ServiceProcess) -> None:
 def test_an_answer_is_kept_here(front: ServiceProcess) -> None:
     words = new_words()
     first, second = (front.generate(words, temperature=0) for _ in range(2))
-    assert (first.headers["X-Cache"], second.headers["X-Cache"]) == ("MISS", "HIT")
+    assert (first.headers["X-Cache"], second.headers["X-Cache"]) == ("miss", "hit")
     assert first.json()["answer"] == second.json()["answer"]
 
 
 def test_a_conversation_that_is_too_long_is_the_callers_to_mend(front: ServiceProcess) -> None:
     error = check_error(front.generate("palabra " * 2100), 400, "context_length_exceeded", retryable=False)
-    assert (error["prompt_tokens"], error["context_length"]) == (2100, 2048)
+    assert (error["prompt_tokens"], error["context_length"]) == (2100, 2047)
 
 
 def test_what_the_upstream_cannot_do_is_refused_with_its_reason(front: ServiceProcess) -> None:
@@ -152,7 +155,8 @@ def slow_question() -> dict[str, Any]:
 
 def test_a_caller_who_leaves_frees_the_upstream(front: ServiceProcess, upstream: ServiceProcess) -> None:
     with front.client.stream("POST", "/api/llm/generate", json=slow_question()) as response:
-        assert next(response.iter_lines()).startswith("data: ")
+        lines = response.iter_lines()  # kept: a reader that is thrown away hangs up
+        assert next(lines).startswith("data: ")
         assert upstream.health()["queue"]["running"] == 1
     eventually(lambda: upstream.health()["queue"]["running"] == 0, "the upstream was told")
     eventually(lambda: front.health()["queue"]["running"] == 0, "the place here is free")
@@ -166,11 +170,10 @@ def test_the_deadline_holds_here_and_frees_the_upstream(front: ServiceProcess, u
 
 
 def test_an_upstream_killed_in_the_middle_is_missed_and_found_again() -> None:
-    port = free_port()
-    with running_service(LLM_SERVICE_PORT=str(port)) as first, running_service(
-        LLM_BACKEND="openai", LLM_UPSTREAM_URL=f"http://127.0.0.1:{port}"
-    ) as front:
-        first.port = port
+    with (
+        running_service() as first,
+        running_service(LLM_BACKEND="openai", LLM_UPSTREAM_URL=f"http://127.0.0.1:{first.port}") as front,
+    ):
         with front.client.stream("POST", "/api/llm/generate", json=slow_question()) as response:
             lines = response.iter_lines()
             assert next(lines).startswith("data: ")
@@ -183,9 +186,9 @@ def test_an_upstream_killed_in_the_middle_is_missed_and_found_again() -> None:
         refused = front.generate(new_words())
         check_error(refused, 503, "model_loading", retryable=True)
         assert "Retry-After" in refused.headers
-        with running_service(ready=False, LLM_SERVICE_PORT=str(port)):
+        with running_service(LLM_SERVICE_PORT=str(first.port)):
             eventually(lambda: front.client.get("/readyz").status_code == 200, "it was found again", within_s=60)
-            eventually(lambda: front.generate(new_words()).status_code == 200, "its engine is loaded", within_s=60)
+            assert front.generate(new_words()).status_code == 200
 
 
 def test_a_wrong_key_ends_the_start_and_is_not_logged(upstream: ServiceProcess) -> None:

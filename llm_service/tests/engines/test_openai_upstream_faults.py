@@ -25,6 +25,18 @@ def refused(message: str, **fields: Any) -> bytes:
             {"context_length": 2048, "prompt_tokens": 3000},
         ),
         (
+            # vLLM 0.32 reads no further than it must.
+            refused(
+                "This model's maximum context length is 2048 tokens. However, your prompt contains at least 2049 input "
+                "tokens, which exceeds this limit even without any output tokens. Please reduce the length of the "
+                "input prompt. (parameter=input_tokens, value=2049)",
+                type="BadRequestError",
+                param="input_tokens",
+                code=400,
+            ),
+            {"context_length": 2048, "prompt_tokens": 2049},
+        ),
+        (
             refused(
                 "This model's maximum context length is 4097 tokens. However, your messages resulted in 5000 tokens.",
                 type="invalid_request_error",
@@ -61,6 +73,13 @@ def test_other_refusals_are_told_in_the_upstreams_words() -> None:
     assert fault.failure is Failure.UNSUPPORTED
     assert str(fault).startswith("the upstream refuses this request: temperature must be lower xxx")
     assert len(str(fault)) < 400
+
+
+def test_an_engine_that_is_gone_is_worth_another_try_and_one_that_failed_is_not() -> None:
+    gone = refused("EngineCore encountered an issue. See stack trace (above) for the root cause.", code=500)
+    assert from_answer(500, {}, gone).failure is Failure.ENGINE_RESTARTED
+    assert from_event(json.loads(gone)["error"]).failure is Failure.ENGINE_RESTARTED
+    assert from_answer(500, {}, refused("out of cheese", code=500)).failure is Failure.GENERATION_FAILED
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b"[" * 100_000, b'{"error": null}', b"\xff"])
