@@ -20,7 +20,7 @@ from adapters.llm_service_adapter import config_from_settings as service_config
 from adapters.local_config import config_from_settings as local_config
 from adapters.supabase_adapter import SupabaseAdapter
 from config.logs import configure_logging
-from config.settings import BACKEND_ROOT, Settings, secret
+from config.settings import BACKEND_ROOT, Settings, otel_environment, secret
 from config.settings import settings as process_settings
 from middleware.auth import ApiKeyMiddleware
 from middleware.body_limit import BodyLimitMiddleware
@@ -29,6 +29,8 @@ from middleware.route_names import RouteNames
 from middleware.security_headers import SecurityHeadersMiddleware
 from observability.events import Observe
 from observability.metrics import Metrics
+from observability.tracing import Tracer, open_tracer
+from observability.tracing_events import noting
 from routers import api_description, ops_router, pages, rag_router
 from routers.dependencies import Services
 from routers.errors import install_error_handlers
@@ -63,11 +65,14 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
     settings = settings or process_settings
     given = collaborators or Collaborators()
     metrics = Metrics(settings.app_version, shared=settings.shared_metrics)
+    tracer = open_tracer(settings.tracing, otel_environment(), "backend", settings.app_version)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _configure_logging(settings)
         async with contextlib.AsyncExitStack() as stack:
+            tracer.start()
+            stack.push_async_callback(tracer.close)
             app.state.services = services = await _wire(settings, given, stack, metrics)
             task = asyncio.create_task(services.startup.run(), name="startup")
             stack.push_async_callback(_cancelled, task)
@@ -84,6 +89,8 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
+        # Its own spans and logs would hold query strings, which are questions, and what exceptions say.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.metrics = metrics
     install_error_handlers(app)
@@ -98,12 +105,12 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
     pages.mount_pages(app, _WEB)
     # The app's own list has included routers as one each, without their routes.
     names = RouteNames([*app.routes, *(route for router in routers for route in router.routes)], pages.paths(_WEB))
-    _add_middleware(app, settings, names, metrics)
+    _add_middleware(app, settings, names, metrics, tracer)
     api_description.install(app, asks_for_key=bool(secret(settings.backend_api_key)))
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, names: RouteNames, observe: Observe) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, names: RouteNames, observe: Observe, tracer: Tracer) -> None:
     """The last one added is the first to see a request."""
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
     app.add_middleware(ApiKeyMiddleware, api_key=secret(settings.backend_api_key))
@@ -115,7 +122,7 @@ def _add_middleware(app: FastAPI, settings: Settings, names: RouteNames, observe
         expose_headers=["X-Request-ID", "Retry-After"],
     )
     app.add_middleware(SecurityHeadersMiddleware)
-    app.add_middleware(RequestContextMiddleware, routes=names, observe=observe)
+    app.add_middleware(RequestContextMiddleware, routes=names, observe=observe, tracer=tracer)
 
 
 async def _wire(
@@ -132,7 +139,8 @@ async def _wire(
     local_provider = Provider("local", local, local)
     enabled = settings.llm_service_enabled
     providers = [Provider("llm_service", service, service), local_provider] if enabled else [local_provider]
-    chain = FallbackChain(providers, observe=metrics)
+    observe = noting(metrics)
+    chain = FallbackChain(providers, observe=observe)
     if enabled:
         metrics.watch_circuits(service.circuits)
     # Vectors in bulk come from the first provider only: filling in can wait until it is there.
@@ -153,7 +161,7 @@ async def _wire(
             sampling=sampling,
             top_k=settings.rag_top_k,
             prompt=partial(build_messages, persona=settings.rag_persona or DEFAULT_PERSONA),
-            observe=metrics,
+            observe=observe,
         ),
         ingestor=ingestor,
         startup=Startup(store, ingestor, settings.sample_lexicon_path, chain.note_fingerprint),

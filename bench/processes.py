@@ -223,7 +223,8 @@ def _busy_seconds() -> float:
 
 def _configures(name: str) -> bool:
     """Whether a variable would configure the service in another way than the measurement wants."""
-    return name.upper().startswith(("LLM_", "EMBED", "HF_", "HUGGINGFACE_", "LOG_LEVEL", "DEBUG", "CORS_", "MAX_BODY"))
+    names = ("LLM_", "EMBED", "HF_", "HUGGINGFACE_", "LOG_LEVEL", "DEBUG", "CORS_", "MAX_BODY", "TRACING", "OTEL_")
+    return name.upper().startswith(names)
 
 
 def _memory(process: psutil.Process) -> ProcessMemory:

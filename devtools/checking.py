@@ -60,6 +60,12 @@ def checks(workspace: Workspace, fix: bool = False) -> list[Check]:
     command = (*mypy, "--cache-dir", cache / "root", *own)
     # Tests import their neighbours by bare name, as pytest lets them.
     found.append(Check(f"types of {', '.join(own)}", backend, root, command, (("MYPYPATH", "tests"),)))
+    ray, service = root / "deploy" / "ray", workspace.llm_service
+    if _has_python(ray):
+        # Its files import each other by bare name, and the service's when they run inside it.
+        path = os.pathsep.join((str(ray), str(service.folder)))
+        command = (*mypy, "--cache-dir", cache / "ray", *sorted(ray.glob("*.py")))
+        found.append(Check("types of deploy/ray", service, root, command, (("MYPYPATH", path),)))
     for app in workspace.apps:
         # Benchmarks may import the app in whose environment they run, and bench's own files.
         files = [path for path in sorted((root / "bench").rglob("*.py")) if app_of(workspace, path) == app]

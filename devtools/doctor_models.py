@@ -37,9 +37,10 @@ def hub_cache(configured: Mapping[str, str]) -> Path:
 
 
 def is_cached(cache: Path, model: str) -> bool:
-    """Whether the hub's cache holds a complete-looking snapshot of a model."""
+    """Whether the hub's cache holds a complete-looking snapshot of a model: files, and no link to one that is away."""
     snapshots = cache / f"models--{model.replace('/', '--')}" / "snapshots"
-    return snapshots.is_dir() and any(folder.is_dir() and any(folder.iterdir()) for folder in snapshots.iterdir())
+    found = [list(folder.rglob("*")) for folder in snapshots.glob("*/")]
+    return any(paths and all(path.exists() for path in paths) for paths in found)
 
 
 def hub_repository(name: str) -> str | None:

@@ -60,7 +60,10 @@ class Workspace:
     def llm_service(self) -> App:
         """The LLM service on port 8001."""
         folder = self.root / "llm_service"
-        return App("llm_service", "llm", folder, folder / "venv_llm", "LLM_SERVICE_HOST", "LLM_SERVICE_PORT", 8001)
+        # Ray Serve is one way to run it; `dev.py up` does without.
+        extra = (self.root / "deploy" / "ray" / "requirements.txt",)
+        variables = ("LLM_SERVICE_HOST", "LLM_SERVICE_PORT")
+        return App("llm_service", "llm", folder, folder / "venv_llm", *variables, 8001, extra)
 
     @property
     def backend(self) -> App:

@@ -20,7 +20,7 @@ from test_end_to_end import WORKSPACE, AppProcess
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 CONFIGURATION = ROOT / "deploy" / "nginx"
 KEY = "the instances' key"
-LISTEN = "listen 8080;"
+LISTEN = "listen 127.0.0.1:8080;"
 SERVERS = (
     "    server 127.0.0.1:8001 max_fails=1 fail_timeout=1s;\n    server 127.0.0.1:8002 max_fails=1 fail_timeout=1s;\n"
 )
@@ -54,12 +54,14 @@ class Balancer:
     def __init__(self, folder: Path, instances: Sequence[int]) -> None:
         self.port = free_port()
         self._folder = folder
-        configuration, upstream = ((CONFIGURATION / name).read_text() for name in ("nginx.conf", "upstream.conf"))
-        assert LISTEN in configuration
+        names = ("nginx.conf", "listen.conf", "upstream.conf")
+        configuration, listen, upstream = ((CONFIGURATION / name).read_text() for name in names)
+        assert LISTEN in listen
         assert SERVERS in upstream
         servers = "".join(f"    server 127.0.0.1:{port} max_fails=1 fail_timeout=1s;\n" for port in instances)
         self._path = folder / "nginx.conf"
-        self._path.write_text(configuration.replace(LISTEN, f"listen 127.0.0.1:{self.port};"))
+        self._path.write_text(configuration)
+        (folder / "listen.conf").write_text(listen.replace(LISTEN, f"listen 127.0.0.1:{self.port};"))
         (folder / "upstream.conf").write_text(upstream.replace(SERVERS, servers))
         self._process: subprocess.Popen[bytes] | None = None
         headers = {"Authorization": f"Bearer {KEY}"}

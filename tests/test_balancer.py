@@ -219,6 +219,8 @@ def test_a_stream_arrives_piece_by_piece(balancer: Balancer, instances: list[App
                 still_generating_at_first = any(running(instance) for instance in instances)
             events.append(line.removeprefix("data:").strip())
     assert still_generating_at_first
+    # A piece for each of the thirty words, the whole, the end.
+    assert len(events) == 32
     assert events[-1] == "[DONE]"
     final = json.loads(events[-2])
     assert "".join(json.loads(event)["delta"] for event in events[:-2]) == final["answer"]

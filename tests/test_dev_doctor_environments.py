@@ -72,7 +72,7 @@ def test_missing_and_outdated_environments_are_told(bare_checkout: Checkout) -> 
 def with_a_package(bare_checkout: Checkout) -> tuple[Checkout, Path]:
     """A checkout whose backend has one package, and the folder it is installed in."""
     make_wheel(bare_checkout.root / "wheels", "sturdy")
-    bare_checkout.environment["PIP_FIND_LINKS"] = str(bare_checkout.root / "wheels")
+    bare_checkout.environment["PIP_FIND_LINKS"] = (bare_checkout.root / "wheels").as_uri()
     bare_checkout.write("backend/requirements.txt", "sturdy==1.0\n")
     done = bare_checkout.dev("setup", "--backend-only")
     assert done.returncode == 0, done.stdout

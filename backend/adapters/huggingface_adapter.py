@@ -33,9 +33,11 @@ from adapters.local_messages import (
 from adapters.local_process import COMMAND
 from adapters.local_supervisor import LocalSupervisor
 from config.settings import settings
+from observability.tracing_genai import ModelCall
 
 T = TypeVar("T")
 _CLOSE_S = 5.0
+_PROVIDER = "local"
 
 
 class HuggingFaceAdapter:
@@ -95,12 +97,17 @@ class HuggingFaceAdapter:
         request_id: str | None = None,
     ) -> AsyncGenerator[TextDelta | Completion, None]:
         """Yield deltas, then one ``Completion``; closing the iterator stops the generation at the next token."""
-        async with aclosing(self._events("language", _generating(messages, options, request_id))) as events:
-            async for event in events:
-                if isinstance(event, Piece):
-                    yield TextDelta(event.text)
-                elif isinstance(event, Answered):
-                    yield _completion(event)
+        call = ModelCall("chat", self.config.model, _PROVIDER)
+        call.sampled(options, stream=True)
+        with call.lasting():
+            async with aclosing(self._events("language", _generating(messages, options, request_id))) as events:
+                async for event in events:
+                    if isinstance(event, Piece):
+                        call.came()
+                        yield TextDelta(event.text)
+                    elif isinstance(event, Answered):
+                        call.answered(event.model, event.finish_reason, event.tokens, {})
+                        yield _completion(event)
 
     async def tell_fingerprint(self) -> str:
         """Return the fingerprint of the local vectors without loading the model."""
@@ -111,7 +118,10 @@ class HuggingFaceAdapter:
 
     async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
         """Return one vector a text, in order; raise ``TechnicalError``."""
-        made = await self._last("embedding", lambda job_id: Embed(job_id, tuple(texts), request_id), Vectors)
+        call = ModelCall("embeddings", self.config.embedding_model, _PROVIDER)
+        with call.lasting():
+            made = await self._last("embedding", lambda job_id: Embed(job_id, tuple(texts), request_id), Vectors)
+            call.embedded(self.config.embedding_model, self.config.dimension, len(texts))
         if any(len(vector) != self.config.dimension for vector in made.vectors):
             raise TechnicalError(
                 f"{self.config.embedding_model} does not give {self.config.dimension} numbers a vector",

@@ -39,6 +39,8 @@ def config_from_settings(source: Settings) -> ServiceConfig:
         reset_s=source.llm_service_breaker_reset,
         api_key=secret(source.llm_service_api_key),
         dimension=source.embedding_dimension,
+        language_model=source.llm_model,
+        embedding_model=source.embedding_model,
     )
 
 

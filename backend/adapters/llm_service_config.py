@@ -28,5 +28,8 @@ class ServiceConfig:
     """A longer ``Retry-After`` is not waited for: somebody else may answer sooner."""
     api_key: str | None = None
     dimension: int = 384
+    language_model: str = "unknown"
+    embedding_model: str = "unknown"
+    """What the service is thought to have loaded; for traces."""
     failure_threshold: int = 3
     reset_s: float = 3.0

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
+from adapters import llm_service_tracing as tracing
 from adapters import llm_service_wire as wire
 from adapters.base import TechnicalError
 from adapters.circuit import Circuit, Permit
@@ -16,6 +17,7 @@ from adapters.llm_service_endpoints import Endpoint, Endpoints
 from adapters.llm_service_faults import Busy, Disabled, HungUp, Malformed, PoolExhausted, TimedOut, Unreachable
 from adapters.llm_service_retries import Attempts
 from adapters.retry_budget import RetryBudget
+from observability.tracing import Span
 
 T = TypeVar("T")
 _READY = "/readyz"
@@ -69,9 +71,14 @@ class ServiceTransport:
         call, attempts = _Call(path, payload, request_id), self._attempts(path)
         while True:
             endpoint, permit = attempts.next()
+            traced = tracing.begin(self.config, payload, endpoint.url)
             try:
-                async with self._open(call, endpoint, permit, attempts.deadline) as response:
-                    return parse(wire.parse_object(await _told(response.aread(), attempts.deadline)))
+                with traced.lasting() as span:
+                    async with self._open(call, endpoint, permit, attempts.deadline, span) as response:
+                        body = wire.parse_object(await _told(response.aread(), attempts.deadline))
+                        result = parse(body)
+                        tracing.note(traced, body)
+                        return result
             except TechnicalError as fault:
                 await attempts.after(fault, endpoint)
 
@@ -83,19 +90,22 @@ class ServiceTransport:
         begun = False
         while True:
             endpoint, permit = attempts.next()
+            traced = tracing.begin(self.config, payload, endpoint.url)
             try:
-                async with self._open(call, endpoint, permit, attempts.deadline) as response:
-                    parser, chunks = _event_parser(response), response.aiter_bytes()
-                    while (chunk := await _told(anext(chunks, None), attempts.deadline)) is not None:
-                        for data in parser.feed(chunk):
-                            if data == wire.DONE:
-                                return
-                            event = wire.parse_event(data)
-                            begun = True
-                            # The first words of a trial are proof enough: others need not wait for its last.
-                            permit.settle_trial()
-                            yield event
-                    raise HungUp("its stream was cut short")
+                with traced.lasting() as span:
+                    async with self._open(call, endpoint, permit, attempts.deadline, span) as response:
+                        parser, chunks = _event_parser(response), response.aiter_bytes()
+                        while (chunk := await _told(anext(chunks, None), attempts.deadline)) is not None:
+                            for data in parser.feed(chunk):
+                                if data == wire.DONE:
+                                    return
+                                event = wire.parse_event(data)
+                                begun = True
+                                # The first words of a trial are proof enough: others need not wait for its last.
+                                permit.settle_trial()
+                                tracing.note(traced, event)
+                                yield event
+                        raise HungUp("its stream was cut short")
             except TechnicalError as fault:
                 if begun:
                     raise
@@ -108,14 +118,14 @@ class ServiceTransport:
 
     @asynccontextmanager
     async def _open(
-        self, call: _Call, endpoint: Endpoint, permit: Permit, deadline: Deadline
+        self, call: _Call, endpoint: Endpoint, permit: Permit, deadline: Deadline, span: Span
     ) -> AsyncIterator[httpx2.Response]:
         """Send, and hand over a 200 whose body is still to come; whatever happens, the connection is given back."""
         with endpoint.call(permit):
             if permit.is_trial:
                 await self._check_ready(endpoint, deadline)
             client = self._clients[endpoint.url]
-            headers = {"X-Request-Timeout-Ms": str(max(1, int(deadline.remaining_s * 1000)))}
+            headers = span.headers() | {"X-Request-Timeout-Ms": str(max(1, int(deadline.remaining_s * 1000)))}
             if call.request_id:
                 headers["X-Request-ID"] = call.request_id
             request = client.build_request("POST", endpoint.url + call.path, json=dict(call.payload), headers=headers)

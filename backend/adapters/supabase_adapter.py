@@ -35,9 +35,15 @@ from adapters.document_sql import (
 from adapters.migrations import MigrationError, NewerSchema, SchemaInfo, migrate
 from adapters.search_sql import search_parameters, search_statement, vector_literal
 from lexical.ranking import Candidate, rank
+from observability.tracing import current, ended
 
 logger = logging.getLogger(__name__)
 _ANALYZE_ROWS, _ANALYZE_SHARE = 500, 0.2
+_SEARCH_SPAN = {
+    "db.system.name": "postgresql",
+    "db.operation.name": "SELECT",
+    "db.collection.name": "documents",
+}
 _START_S = 180.0
 """For connecting and for migrations, which may rewrite a large table."""
 
@@ -112,7 +118,11 @@ class SupabaseAdapter:
         """Hybrid search, best first, in one round trip. A vector of another dimension than the
         store's is left aside. Raises ``StoreUnavailable``.
         """
-        return await self._database.run(self._search(query, vector, fingerprint, top_k))
+        with ended(current().child("SELECT documents", "client")) as span:
+            span.set(_SEARCH_SPAN)
+            hits = await self._database.run(self._search(query, vector, fingerprint, top_k))
+            span.set({"db.response.returned_rows": len(hits)})
+            return hits
 
     async def upsert(self, documents: Sequence[Document]) -> UpsertReport:
         """Insert or replace by id, all or nothing; of two with one id the last counts."""

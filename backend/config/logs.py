@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -67,9 +67,12 @@ def configure_logging(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def about_request(request_id: str | None) -> AbstractContextManager[None]:
-    """Let every line that is logged inside the block, and in tasks started there, carry the request's id."""
-    return structlog.contextvars.bound_contextvars(**({} if request_id is None else {"request_id": request_id}))
+def about_request(request_id: str | None, trace: Mapping[str, str] | None = None) -> AbstractContextManager[None]:
+    """Let every line that is logged inside the block, and in tasks started there, carry the request's id, and
+    those of its ``trace``.
+    """
+    about = {} if request_id is None else {"request_id": request_id}
+    return structlog.contextvars.bound_contextvars(**about, **(trace or {}))
 
 
 def formatter(

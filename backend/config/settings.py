@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
@@ -39,6 +40,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "text", "json"] = "auto"
     """``auto`` is text on a terminal and JSON elsewhere."""
+    tracing: Literal["off", "otlp"] = "off"
+    """``otlp`` sends spans to where OpenTelemetry's own variables say (``otel_environment``)."""
 
     backend_host: str = "127.0.0.1"
     backend_port: int = Field(8000, ge=0, le=65535)
@@ -235,6 +238,15 @@ def env_files() -> tuple[Path, ...]:
     if override.strip().lower() == "none":
         return ()
     return tuple(Path(part) for part in override.split(os.pathsep) if part)
+
+
+def otel_environment() -> dict[str, str]:
+    """Return OpenTelemetry's own variables as the files have them: its SDK reads the process's environment only."""
+    found: dict[str, str] = {}
+    for path in env_files():
+        values = dotenv_values(path, encoding="utf-8-sig")
+        found |= {name: value for name, value in values.items() if name.startswith("OTEL_") and value}
+    return found
 
 
 def load_settings(files: Sequence[Path] | None = None) -> Settings:

@@ -30,7 +30,7 @@ class AccessRecord:
         self.queue_ms = timings.get("queue_ms")
         self.ttft_ms = timings.get("ttft_ms")
 
-    def told(self) -> dict[str, object]:
+    def told(self) -> dict[str, str | bool | int | float]:
         """Return what is known."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}

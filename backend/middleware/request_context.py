@@ -9,10 +9,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.logs import about_request
-from middleware.access_record import access_record_of
+from middleware.access_record import AccessRecord, access_record_of
 from middleware.errors import send_error
 from middleware.route_names import UNMATCHED, RouteNames
 from observability.events import Observe, RequestOver
+from observability.tracing import NO_SPAN, Span, Tracer, inside
 
 logger = logging.getLogger("access")
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -20,6 +21,9 @@ CLIENT_GONE = 499
 """nginx's status for a client that left before the answer; for log and metrics only."""
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by machines."""
+TRACED = "/api/"
+"""Routes that work for somebody; the others are the page's files and what machines ask."""
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SHOWN_PATH = 200
 
 
@@ -29,10 +33,11 @@ class RequestContextMiddleware:
     The log line has the route's template, never the query string or a body: questions are their asker's.
     """
 
-    def __init__(self, app: ASGIApp, routes: RouteNames, observe: Observe) -> None:
+    def __init__(self, app: ASGIApp, routes: RouteNames, observe: Observe, tracer: Tracer) -> None:
         self._app = app
         self._routes = routes
         self._observe = observe
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -44,7 +49,9 @@ class RequestContextMiddleware:
         record = access_record_of(scope)
         exchange = _Exchange(receive, send, request_id)
         started = time.monotonic()
-        with about_request(request_id):
+        route = self._routes.name(scope["path"])
+        span = self._begin(scope, route, request_id)
+        with about_request(request_id, span.log_fields), inside(span):
             try:
                 await self._app(scope, exchange.receive, exchange.send)
             except Exception as error:
@@ -56,10 +63,23 @@ class RequestContextMiddleware:
                     raise  # Half an answer is out: the server closes the connection.
                 await send_with_500(scope, exchange.send)
             finally:
-                self._tell(scope, exchange.outcome, time.monotonic() - started)
+                self._tell(scope, route, exchange.outcome, time.monotonic() - started)
+                _end(span, record, exchange.outcome)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        method, route = scope["method"], self._routes.name(scope["path"])
+    def _begin(self, scope: Scope, route: str, request_id: str) -> Span:
+        if not route.startswith(TRACED):
+            return NO_SPAN
+        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        span = self._tracer.request(f"{method} {route}", Headers(scope=scope))
+        if span.recording:
+            # Neither query nor path, unless that is its own template: they hold questions and ids.
+            path = None if "{" in route else route
+            span.set({"http.request.method": method, "http.route": route, "url.path": path})
+            span.set({"url.scheme": scope.get("scheme", "http"), "app.request_id": request_id})
+        return span
+
+    def _tell(self, scope: Scope, route: str, status: int, seconds: float) -> None:
+        method = scope["method"]
         self._observe(RequestOver(route, method, status, seconds))
         about: dict[str, object] = {"method": method, "route": route}
         # A path that is nobody's is worth a look; below /api it may be an id with a character that no route takes.
@@ -67,6 +87,17 @@ class RequestContextMiddleware:
             about["path"] = scope["path"][:_SHOWN_PATH]
         about |= {"status": status, "total_ms": round(seconds * 1000, 1), **access_record_of(scope).told()}
         logger.log(logging.DEBUG if route in QUIET else logging.INFO, "request", extra=about)
+
+
+def _end(span: Span, record: AccessRecord, status: int) -> None:
+    if span.recording:
+        about = {f"app.{name}": value for name, value in record.told().items() if name != "error"}
+        span.set({"http.response.status_code": status, **about})
+        if status >= 500 or (status < 400 and record.error is not None):
+            span.fail(record.error or str(status))
+        else:
+            span.set({"error.type": record.error})
+    span.end()
 
 
 class _Exchange:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from adapters.base import DocumentStore, Embedder, LogicalError, ParsedQuery, SearchHit, TechnicalError
 from observability.events import FellBack, Observe, Retrieved, unobserved
+from observability.tracing import current, ended, inside
 from services.query_parser import parse_query
 
 logger = logging.getLogger(__name__)
@@ -60,9 +61,13 @@ class Retriever:
         parsed = parse_query(query)
         if not parsed.phrase:
             return Retrieval([], parsed, degraded=False, timings_ms={"embed_ms": 0.0, "search_ms": 0.0})
-        vector, fingerprint = await self._embed(parsed.phrase, request_id)
-        embedded = time.perf_counter()
-        hits = await self._store.search(parsed, vector, fingerprint, top_k)
+        with ended(current().child("retrieval")) as span, inside(span):
+            span.set({"gen_ai.operation.name": "retrieval"})
+            vector, fingerprint = await self._embed(parsed.phrase, request_id)
+            embedded = time.perf_counter()
+            hits = await self._store.search(parsed, vector, fingerprint, top_k)
+            mode = "words" if vector is None else "words_and_meaning"
+            span.set({"app.retrieval.mode": mode, "app.retrieval.results": len(hits)})
         self._observe(Retrieved(time.perf_counter() - started))
         timings = {
             "embed_ms": round((embedded - started) * 1_000, 2),

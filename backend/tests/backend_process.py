@@ -48,14 +48,15 @@ def free_port() -> int:
 def backend_process(**variables: str) -> Iterator[httpx.Client]:
     """Start the backend, wait until it is ready, and yield a client of it."""
     port = free_port()
-    process = launch(port, **variables)
+    # Not a pipe: nobody reads it meanwhile, and a full one would hold the backend up.
+    process = launch(port, subprocess.DEVNULL, **variables)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             wait_until(lambda: answers(client, "/readyz", 200), process)
             yield client
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.wait(60)
 
 
 def answers(client: httpx.Client, path: str, status: int) -> bool:

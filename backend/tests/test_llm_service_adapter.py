@@ -124,7 +124,7 @@ async def test_a_retryable_503_is_tried_again_and_not_for_ever(
 
 async def test_a_slow_answer_is_a_timeout_and_the_service_sees_the_caller_leave(service: FakeLLMService) -> None:
     service.delay_s = 30
-    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=0.2))
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=1.0))
     with pytest.raises(TechnicalError) as caught:
         await adapter.generate(MESSAGES)
     await adapter.close()

@@ -35,7 +35,7 @@ class ChatSpan:
         if not self.span.recording:
             return
         if isinstance(item, Started):
-            self.span.set({"app.cache": item.cache, "app.ttft_s": self._seconds()})
+            self.span.set({"app.cache": item.cache, "app.ttft_ms": round(1000 * self._seconds(), 3)})
         elif isinstance(item, TextDelta | ReasoningDelta):
             if not self._seen_text:
                 self._seen_text = True
@@ -95,7 +95,7 @@ def _answered(result: GenerationResult) -> Attributes:
         "gen_ai.response.finish_reasons": [result.finish_reason],
         "gen_ai.usage.input_tokens": result.prompt_tokens,
         "gen_ai.usage.output_tokens": result.completion_tokens,
-        "app.queue_s": result.timings.queue_ms / 1000,
+        "app.queue_ms": result.timings.queue_ms,
     }
 
 

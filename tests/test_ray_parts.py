@@ -1,0 +1,204 @@
+"""What deploy/ray adds to the service, without Ray: when a replica is well, and what the proxy says by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from conftest import ROOT
+from test_end_to_end import WORKSPACE
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def part(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Imports a file of deploy/ray, where they find each other by bare name as under Ray."""
+    monkeypatch.syspath_prepend(str(ROOT / "deploy" / "ray"))
+    return importlib.import_module
+
+
+class Service:
+    """A service whose health and clock the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.generator = "loading"
+
+    def health(self) -> SimpleNamespace:
+        status = {"ready": "healthy", "loading": "loading"}.get(self.generator, "unhealthy")
+        return SimpleNamespace(status=status, generator=self.generator, embedder="ready", last_error="no such model")
+
+
+def watch(part: Any, service: Service, **how: float) -> Any:
+    return part("health_watch").HealthWatch(service.health, 60.0, clock=lambda: service.now, **how)
+
+
+async def test_the_first_check_returns_when_the_models_are_loaded(part: Any) -> None:
+    service = Service()
+    check = asyncio.create_task(watch(part, service).check())
+    await asyncio.sleep(0.3)
+    assert not check.done()
+    service.generator = "ready"
+    await asyncio.wait_for(check, 10)
+
+
+@pytest.mark.parametrize("patience_s", [None, 5.0])
+async def test_a_worker_that_is_away_has_as_long_as_three_loads_or_as_configured(
+    part: Any, patience_s: float | None
+) -> None:
+    service = Service()
+    well = watch(part, service, **({} if patience_s is None else {"patience_s": patience_s}))
+    check = asyncio.create_task(well.check())
+    await asyncio.sleep(0)
+    service.now, service.generator = 20.0, "ready"
+    await check
+    service.generator = "restarting"
+    await well.check()
+    allowed = patience_s or 3 * 20.0
+    service.now += allowed
+    await well.check()
+    service.now += 1
+    with pytest.raises(part("health_watch").NotWell, match="away"):
+        await well.check()
+    service.generator = "ready"
+    await well.check()
+    service.generator = "restarting"
+    await well.check()
+
+
+@pytest.mark.parametrize("was_ready", [True, False])
+async def test_a_model_that_cannot_be_loaded_is_told_at_once_and_with_its_reason(part: Any, was_ready: bool) -> None:
+    service = Service()
+    well = watch(part, service)
+    if was_ready:
+        service.generator = "ready"
+        await well.check()
+    service.generator = "failed"
+    with pytest.raises(part("health_watch").NotWell, match="no such model"):
+        await well.check()
+
+
+async def test_a_load_without_end_is_given_up(part: Any) -> None:
+    service = Service()
+    check = asyncio.create_task(watch(part, service).check())
+    await asyncio.sleep(0)
+    service.now = 61.0
+    with pytest.raises(part("health_watch").NotWell, match="not loaded within 60 s"):
+        await check
+
+
+async def through_the_proxy(part: Any, path: str, messages: list[dict[str, Any]]) -> httpx.Response:
+    """What a caller gets when Serve's proxy sends these messages."""
+
+    async def proxy(_scope: Any, _receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+
+    (middleware,) = part("serve_errors").middlewares()
+    transport = httpx.ASGITransport(middleware.cls(proxy, *middleware.args, **middleware.kwargs))
+    async with httpx.AsyncClient(transport=transport, base_url="http://serve") as client:
+        return await client.post(path, headers={"X-Request-ID": "mine"})
+
+
+def plain(status: int, text: bytes, *headers: tuple[bytes, bytes]) -> list[dict[str, Any]]:
+    start = {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain"), *headers]}
+    return [start, {"type": "http.response.body", "body": text}]
+
+
+@pytest.mark.parametrize(
+    ("messages", "status", "kind"),
+    [
+        (plain(503, b"Request dropped due to backpressure"), 503, "overloaded"),
+        (plain(408, b"Request x timed out"), 504, "deadline_exceeded"),
+        (plain(404, b"Path not found"), 503, "model_loading"),
+        ([], 503, "engine_restarted"),
+    ],
+)
+async def test_what_no_replica_said_becomes_an_error_of_the_contract(
+    part: Any, messages: list[dict[str, Any]], status: int, kind: str
+) -> None:
+    answer = await through_the_proxy(part, "/api/llm/generate", messages)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"], error["retryable"], error["request_id"]) == (status, kind, True, "mine")
+    assert int(answer.headers["Retry-After"]) >= 1
+    openai = await through_the_proxy(part, "/v1/chat/completions", messages)
+    assert (openai.status_code, openai.json()["error"]["code"]) == (status, kind)
+
+
+async def test_whoever_asks_for_readiness_is_not_kept_waiting_for_the_first_replica(part: Any) -> None:
+    async def waits_for_a_replica(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    transport = httpx.ASGITransport(part("serve_errors").ServeErrors(waits_for_a_replica))
+    async with httpx.AsyncClient(transport=transport, base_url="http://serve") as client:
+        answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "model_loading")
+
+
+async def test_what_a_replica_said_stays_as_it_is_but_for_the_second_id(part: Any) -> None:
+    own = ((b"x-replica", b"r1"), (b"x-request-id", b"mine"), (b"x-request-id", b"mine"))
+    answer = await through_the_proxy(part, "/api/llm/generate", plain(503, b"its own words", *own))
+    assert (answer.status_code, answer.text, answer.headers["X-Request-ID"]) == (503, "its own words", "mine")
+
+
+async def test_serves_own_pages_stay_and_metrics_are_each_replicas(part: Any) -> None:
+    healthy = await through_the_proxy(part, "/-/healthz", plain(503, b"unhealthy"))
+    assert (healthy.status_code, healthy.text) == (503, "unhealthy")
+    metrics = await through_the_proxy(part, "/metrics", plain(200, b"of one of them"))
+    assert (metrics.status_code, metrics.json()["error"]["type"]) == (404, "not_found")
+
+
+async def test_a_stream_that_ends_too_early_ends_with_an_error(part: Any) -> None:
+    headers = [(b"content-type", b"text/event-stream"), (b"x-replica", b"r1")]
+    start = {"type": "http.response.start", "status": 200, "headers": headers}
+    first = {"type": "http.response.body", "body": b'data: {"delta": "uno"}\n\n', "more_body": True}
+    answer = await through_the_proxy(part, "/api/llm/generate", [start, first])
+    *_, event, data = [line for line in answer.text.splitlines() if line]
+    assert event == "event: error"
+    assert json.loads(data.removeprefix("data: "))["error"]["type"] == "engine_restarted"
+
+
+async def test_the_door_is_for_looking_only(part: Any) -> None:
+    door = part("replica_door")
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        for message in plain(200, b"seen"):
+            await send(message)
+
+    transport = httpx.ASGITransport(door.OnlyLooking(door.NamesReplica(app, "r1")))
+    async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
+        looked, worked = await client.get("/metrics"), await client.post("/api/llm/generate")
+    assert (looked.status_code, looked.text, looked.headers["X-Replica"]) == (200, "seen", "r1")
+    assert worked.status_code == 405
+
+
+async def test_a_door_whose_port_is_taken_is_the_next_one(part: Any) -> None:
+    door = part("replica_door")
+    with door.first_free("127.0.0.1", 29401) as first, door.first_free("127.0.0.1", 29401) as second:
+        assert first.getsockname()[1] < second.getsockname()[1]
+
+
+@pytest.mark.parametrize("opened", ["http_options: {host: 0.0.0.0}", "applications: [{args: {door_host: 10.0.0.1}}]"])
+def test_nothing_is_opened_to_others_without_a_key(opened: str, tmp_path: Path) -> None:
+    file = tmp_path / "serve.yaml"
+    file.write_text(opened)
+    done = subprocess.run(
+        [WORKSPACE.llm_service.python, ROOT / "deploy" / "ray" / "cluster.py", "deploy", file],
+        env={**os.environ, "ENV_FILES": "none", "LLM_SERVICE_API_KEY": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "LLM_SERVICE_API_KEY" in done.stderr
