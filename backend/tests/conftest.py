@@ -12,11 +12,20 @@ import pytest
 
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
+from tests.fake_llm_service import FakeLLMService
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def service() -> Iterator[FakeLLMService]:
+    """A stand-in for the LLM service, on a port of its own."""
+    fake = FakeLLMService().start()
+    yield fake
+    fake.stop()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -15,13 +15,6 @@ from tests.fake_llm_service import FakeLLMService
 
 pytestmark = pytest.mark.anyio
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice perro?"}]
-
-
-@pytest.fixture
-def service() -> Iterator[FakeLLMService]:
-    fake = FakeLLMService().start()
-    yield fake
-    fake.stop()
 
 
 @pytest.fixture

@@ -23,13 +23,6 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @pytest.fixture
-def service() -> Iterator[FakeLLMService]:
-    fake = FakeLLMService().start()
-    yield fake
-    fake.stop()
-
-
-@pytest.fixture
 def local() -> LocalStub:
     return LocalStub()
 

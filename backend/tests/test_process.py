@@ -22,13 +22,6 @@ DOG = {"query": "¿Cómo se dice perro en bora?"}
 
 
 @pytest.fixture
-def service() -> Iterator[FakeLLMService]:
-    fake = FakeLLMService().start()
-    yield fake
-    fake.stop()
-
-
-@pytest.fixture
 def data_dir() -> Iterator[Path]:
     """Not pytest's folder: the server's own user may not enter that one."""
     folder = Path(tempfile.mkdtemp(prefix="bora-"))

@@ -23,13 +23,6 @@ HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 
 @pytest.fixture
-def service() -> Iterator[FakeLLMService]:
-    fake = FakeLLMService().start()
-    yield fake
-    fake.stop()
-
-
-@pytest.fixture
 def variables(service: FakeLLMService, database_url: str) -> dict[str, str]:
     return {
         "DATABASE_URL": database_url,

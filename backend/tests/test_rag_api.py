@@ -21,13 +21,6 @@ WORD = "oohííbye"
 
 
 @pytest.fixture
-def service() -> Iterator[FakeLLMService]:
-    fake = FakeLLMService().start()
-    yield fake
-    fake.stop()
-
-
-@pytest.fixture
 def local() -> LocalStub:
     return LocalStub()
 

@@ -27,13 +27,6 @@ LONGEST_S = 300
 
 
 @pytest.fixture
-def service() -> Iterator[FakeLLMService]:
-    fake = FakeLLMService().start()
-    yield fake
-    fake.stop()
-
-
-@pytest.fixture
 def backend(database_url: str, service: FakeLLMService) -> Iterator[httpx.Client]:
     settings = settings_for(database_url=database_url, llm_service_url=service.url)
     with running(settings, Collaborators(local=LocalStub())) as client:

@@ -9,7 +9,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -37,13 +37,6 @@ QUESTION: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice perr
 GREEDY = SamplingOptions(max_new_tokens=9, temperature=0.0)
 STAND_IN = (sys.executable, "-m", "tests.local_stand_in")
 PARENT = {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"}
-
-
-@pytest.fixture
-def service() -> Iterator[FakeLLMService]:
-    fake = FakeLLMService().start()
-    yield fake
-    fake.stop()
 
 
 @pytest.fixture
