@@ -154,7 +154,9 @@ def test_a_refused_request_is_no_fault_of_the_service(traced: Traced) -> None:
 
 
 def test_the_spans_of_a_caller_that_leaves_end_with_499(traced: Traced) -> None:
-    trace_id, body = secrets.token_hex(16), json.dumps(words(stream=True, max_new_tokens=4096) | {"seed": 1})
+    # Longer than it takes anybody to leave.
+    endless = question("uno [[words:1500]] [[slow:50]]", stream=True, max_new_tokens=1500)
+    trace_id, body = secrets.token_hex(16), json.dumps(endless)
     with socket.create_connection(("127.0.0.1", traced.service.port)) as caller:
         head = f"POST /api/llm/generate HTTP/1.1\r\nHost: x\r\ntraceparent: 00-{trace_id}-{traced.span_id}-01\r\n"
         head += f"Authorization: Bearer {KEY}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
