@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 import threading
@@ -24,6 +25,7 @@ pytestmark = [
 ]
 CALLERS = 12
 GENERATE = "/api/llm/generate"
+_numbers = itertools.count()
 
 
 def said(content: str, **fields: Any) -> dict[str, Any]:
@@ -79,8 +81,10 @@ def instances(both: list[AppProcess], balancer: Balancer) -> list[AppProcess]:
         instance.wait_until_ready()
 
     def are_asked() -> bool:
-        one_after_another = [balancer.client.post(GENERATE, json=said("hola")) for _ in range(4)]
-        return all(response.status_code == 200 for response in one_after_another)
+        # nginx leaves an instance alone for a second after it was away: both must have seen one of these.
+        headers = {"X-Request-ID": f"asked-{next(_numbers)}"}
+        told = [balancer.client.post(GENERATE, json=said("hola"), headers=headers).status_code for _ in range(4)]
+        return set(told) == {200} and all(headers["X-Request-ID"] in instance.log() for instance in both)
 
     wait_until(are_asked, "the balancer asks both")
     return both

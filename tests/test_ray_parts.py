@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import json
 import os
 import subprocess
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +20,16 @@ import pytest
 from conftest import ROOT
 from test_end_to_end import WORKSPACE
 
-pytestmark = pytest.mark.anyio
+
+def in_a_thread(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on a loop in a thread: this one's is taken while the tests of the page have a browser."""
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, test(*arguments, **named)).result()
+
+    return run
 
 
 @pytest.fixture
@@ -43,6 +55,7 @@ def watch(part: Any, service: Service, **how: float) -> Any:
     return part("health_watch").HealthWatch(service.health, 60.0, clock=lambda: service.now, **how)
 
 
+@in_a_thread
 async def test_the_first_check_returns_when_the_models_are_loaded(part: Any) -> None:
     service = Service()
     check = asyncio.create_task(watch(part, service).check())
@@ -53,6 +66,7 @@ async def test_the_first_check_returns_when_the_models_are_loaded(part: Any) -> 
 
 
 @pytest.mark.parametrize("patience_s", [None, 5.0])
+@in_a_thread
 async def test_a_worker_that_is_away_has_as_long_as_three_loads_or_as_configured(
     part: Any, patience_s: float | None
 ) -> None:
@@ -77,6 +91,7 @@ async def test_a_worker_that_is_away_has_as_long_as_three_loads_or_as_configured
 
 
 @pytest.mark.parametrize("was_ready", [True, False])
+@in_a_thread
 async def test_a_model_that_cannot_be_loaded_is_told_at_once_and_with_its_reason(part: Any, was_ready: bool) -> None:
     service = Service()
     well = watch(part, service)
@@ -88,6 +103,7 @@ async def test_a_model_that_cannot_be_loaded_is_told_at_once_and_with_its_reason
         await well.check()
 
 
+@in_a_thread
 async def test_a_load_without_end_is_given_up(part: Any) -> None:
     service = Service()
     check = asyncio.create_task(watch(part, service).check())
@@ -124,6 +140,7 @@ def plain(status: int, text: bytes, *headers: tuple[bytes, bytes]) -> list[dict[
         ([], 503, "engine_restarted"),
     ],
 )
+@in_a_thread
 async def test_what_no_replica_said_becomes_an_error_of_the_contract(
     part: Any, messages: list[dict[str, Any]], status: int, kind: str
 ) -> None:
@@ -135,6 +152,7 @@ async def test_what_no_replica_said_becomes_an_error_of_the_contract(
     assert (openai.status_code, openai.json()["error"]["code"]) == (status, kind)
 
 
+@in_a_thread
 async def test_whoever_asks_for_readiness_is_not_kept_waiting_for_the_first_replica(part: Any) -> None:
     async def waits_for_a_replica(*_: Any) -> None:
         await asyncio.Event().wait()
@@ -145,12 +163,14 @@ async def test_whoever_asks_for_readiness_is_not_kept_waiting_for_the_first_repl
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "model_loading")
 
 
+@in_a_thread
 async def test_what_a_replica_said_stays_as_it_is_but_for_the_second_id(part: Any) -> None:
     own = ((b"x-replica", b"r1"), (b"x-request-id", b"mine"), (b"x-request-id", b"mine"))
     answer = await through_the_proxy(part, "/api/llm/generate", plain(503, b"its own words", *own))
     assert (answer.status_code, answer.text, answer.headers["X-Request-ID"]) == (503, "its own words", "mine")
 
 
+@in_a_thread
 async def test_serves_own_pages_stay_and_metrics_are_each_replicas(part: Any) -> None:
     healthy = await through_the_proxy(part, "/-/healthz", plain(503, b"unhealthy"))
     assert (healthy.status_code, healthy.text) == (503, "unhealthy")
@@ -158,6 +178,7 @@ async def test_serves_own_pages_stay_and_metrics_are_each_replicas(part: Any) ->
     assert (metrics.status_code, metrics.json()["error"]["type"]) == (404, "not_found")
 
 
+@in_a_thread
 async def test_a_stream_that_ends_too_early_ends_with_an_error(part: Any) -> None:
     headers = [(b"content-type", b"text/event-stream"), (b"x-replica", b"r1")]
     start = {"type": "http.response.start", "status": 200, "headers": headers}
@@ -168,6 +189,7 @@ async def test_a_stream_that_ends_too_early_ends_with_an_error(part: Any) -> Non
     assert json.loads(data.removeprefix("data: "))["error"]["type"] == "engine_restarted"
 
 
+@in_a_thread
 async def test_the_door_is_for_looking_only(part: Any) -> None:
     door = part("replica_door")
 
@@ -182,6 +204,7 @@ async def test_the_door_is_for_looking_only(part: Any) -> None:
     assert worked.status_code == 405
 
 
+@in_a_thread
 async def test_a_door_whose_port_is_taken_is_the_next_one(part: Any) -> None:
     door = part("replica_door")
     with door.first_free("127.0.0.1", 29401) as first, door.first_free("127.0.0.1", 29401) as second:
