@@ -1,4 +1,7 @@
-"""What a request needs of the app: its collaborators, its id, its time, and word of a client that left."""
+"""What a request needs of the app: its collaborators, its id, its time, and word of a client that left.
+
+Coroutines, since FastAPI takes each dependency that is a plain function to a thread.
+"""
 
 import asyncio
 from collections.abc import Coroutine
@@ -51,23 +54,23 @@ class Services:
     llm_service: ServiceHealth | None
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
     """Return the app's collaborators."""
     services: Services = request.app.state.services
     return services
 
 
-def get_request_id(request: Request) -> str:
+async def get_request_id(request: Request) -> str:
     """Return the request's id."""
     return str(request.state.request_id)
 
 
-def get_access_record(request: Request) -> AccessRecord:
+async def get_access_record(request: Request) -> AccessRecord:
     """Return what the request's log line will say."""
     return access_record_of(request.scope)
 
 
-def get_timeout_s(
+async def get_timeout_s(
     milliseconds: Annotated[
         int | None,
         Header(alias="X-Request-Timeout-Ms", ge=1, le=MAX_TIMEOUT_MS, description="Milliseconds this request may take"),

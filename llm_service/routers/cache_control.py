@@ -16,7 +16,7 @@ class CacheUse(NamedTuple):
     fresh: bool = False
 
 
-def cache_use(
+async def cache_use(
     cache_control: Annotated[
         str | None,
         Header(description="no-store: the cache is neither read nor written; no-cache: it is only written"),

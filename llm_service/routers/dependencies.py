@@ -1,4 +1,4 @@
-"""What every endpoint asks the application for."""
+"""What every endpoint asks the application for: coroutines, since FastAPI takes plain functions to a thread each."""
 
 from typing import Annotated
 
@@ -17,19 +17,19 @@ Timeout = Annotated[
 ]
 
 
-def get_service(request: Request) -> LLMService:
+async def get_service(request: Request) -> LLMService:
     """The service the application was made with."""
     service: LLMService = request.app.state.llm_service
     return service
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     """The settings the application was made with."""
     config: Settings = request.app.state.settings
     return config
 
 
-def get_record(request: Request) -> RequestRecord:
+async def get_record(request: Request) -> RequestRecord:
     """What is noted of this request."""
     record: RequestRecord = request.state.record
     return record
