@@ -167,17 +167,19 @@ def test_new_work_goes_past_an_instance_that_is_gone(balancer: Balancer, instanc
 def test_new_work_goes_past_an_instance_that_drains_and_its_old_work_is_finished(
     balancer: Balancer, instances: list[AppProcess]
 ) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        long_one = pool.submit(balancer.client.post, GENERATE, json=said("[[words:40]] [[slow:100]] uno"))
-        wait_until(lambda: any(running(instance) for instance in instances), "the long one runs")
-        draining = next(instance for instance in instances if running(instance))
+    with ThreadPoolExecutor(3) as pool:
+        body = said("[[words:40]] [[slow:100]] uno")
+        long_ones = [pool.submit(balancer.client.post, GENERATE, json=body) for _ in range(3)]
+        wait_until(lambda: sorted(map(running, instances)) == [1, 2], "the long ones run")
+        # The one with less to do: new work comes to it first, is refused and has to go on.
+        draining = min(instances, key=running)
         draining.process().terminate()
         wait_until(lambda: not draining.is_ready(), "it drains")
         answers = [balancer.client.post(GENERATE, json=said("hola")) for _ in range(8)]
         assert [answer.status_code for answer in answers] == [200] * 8
-        finished = long_one.result()
-    assert finished.status_code == 200
-    assert finished.json()["tokens_generated"] == 40
+        assert '"error": "draining"' in draining.log()
+        finished = [long_one.result() for long_one in long_ones]
+    assert [(each.status_code, each.json()["tokens_generated"]) for each in finished] == [(200, 40)] * 3
     wait_until(lambda: draining._process.poll() is not None, "it has ended")
 
 

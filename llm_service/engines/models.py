@@ -164,6 +164,9 @@ def _package_folder(package: str) -> Path | None:
 
 
 def first_that_serves(artifact: ModelArtifact, wanted: Sequence[Backend]) -> ResolvedModel:
+    """Return the artifact with the first of the wanted engines that reads it; raise ``ModelLoadError`` with every
+    obstacle when none does.
+    """
     obstacles = {backend: find_obstacle(artifact, backend) for backend in wanted}
     able = [backend for backend, obstacle in obstacles.items() if obstacle is None]
     if not able:
