@@ -5,7 +5,6 @@
 
 import contextlib
 import logging
-import os
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -13,17 +12,27 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
+from service_kit.access import ApiKeys
+from service_kit.bodies import BodyLimit, RestOfBody
+from service_kit.head import HeadAsGet
+from service_kit.hosts import TrustedHosts, trusted_names
+from service_kit.keys import KeyRing
+from service_kit.logs import configure_logging
+from service_kit.openapi import operation_id
+from service_kit.request_context import RequestContext
+from service_kit.route_names import RouteNames
+from service_kit.settings import otel_environment
+from service_kit.tracing import Tracing, open_tracing
 
-from config.logs import configure_logs
-from config.settings import Settings, otel_environment, settings
-from middleware.api_key import ApiKey
-from middleware.body_limit import BodyLimit
+from config.settings import Settings, env_files, settings
+from middleware.access import needed_scope
 from middleware.drain import DrainGate
-from middleware.request_context import RequestContext
-from middleware.route_names import RouteNames
+from middleware.page import FOLDER, PageAtRoot, page_files
 from observability.metrics import Metrics
-from observability.tracing import open_tracer
-from routers import api_description, errors, llm_router, openai_router, ops_router
+from observability.request_record import RequestRecord
+from routers import api_description, errors, llm_router, ops_router
+from routers.openai import router as openai_router
+from routers.ranking import router as ranking_router
 from services.drain import Drain
 from services.llm_service import LLMService, get_llm_service
 
@@ -33,30 +42,31 @@ logger = logging.getLogger("llm_service")
 def create_app(config: Settings, service: LLMService) -> FastAPI:
     """Build the application around a service."""
     drain = Drain(config.llm_drain_grace_s, cut_off=service.stop)
-    tracer = open_tracer(config.tracing, otel_environment(), "llm-service", config.app_version)
+    traces = open_tracing(config.tracing, otel_environment(env_files()), "llm-service", config.app_version)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         logger.info(
             "%s %s: loading %s and %s", config.app_name, config.app_version, config.llm_model, config.embedding_model
         )
-        tracer.start()
+        for warning in config.ignored:
+            logger.warning(warning)
+        traces.start()
         with drain.signals_taken_over():
             await service.start()
             try:
                 yield
             finally:
                 await service.stop()
-                await tracer.close()
+                await traces.close()
 
     # The docs pages come with their scripts and styles from the package: no internet is needed.
     app: FastAPI = FastAPIOffline(
         title=config.app_name,
         version=config.app_version,
-        description="Text generation and sentence embeddings, each model loaded once.",
+        description="Text generation, sentence embeddings and ranking, each model loaded once.",
         openapi_tags=api_description.TAGS,
-        generate_unique_id_function=api_description.operation_id,
-        debug=config.debug,
+        generate_unique_id_function=operation_id,
         lifespan=lifespan,
         # Its own spans and logs would hold query strings and what exceptions say.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -67,16 +77,27 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
     app.state.metrics = Metrics(service, config)
     app.state.started = time.monotonic()
     app.state.started_at = int(time.time())
-    routers = (llm_router.router, openai_router.router, ops_router.router)
+    routers = (llm_router.router, *openai_router.ROUTERS, ranking_router.router, ops_router.router)
     for router in routers:
         app.include_router(router)
+    app.mount(FOLDER.rstrip("/"), page_files(), name="page")
     errors.install(app)
+    api_description.install(app, needs_key=config.has_keys)
+    names = RouteNames([*app.routes, *(route for router in routers for route in router.routes)])
+    _add_middleware(app, config, drain, names, traces)
+    return app
+
+
+def _add_middleware(app: FastAPI, config: Settings, drain: Drain, names: RouteNames, traces: Tracing) -> None:
+    """The last one added is the first to see a request."""
+    respond = errors.error_response
     key = config.llm_service_api_key.get_secret_value() if config.llm_service_api_key else None
-    api_description.install(app, asks_for_key=key is not None)
-    # The last one added is the outermost.
+    keys = KeyRing(key, config.llm_service_keys_file)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(DrainGate, drain=drain)
-    app.add_middleware(ApiKey, key=key)
-    app.add_middleware(BodyLimit, max_bytes=config.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=config.max_body_bytes, respond=respond)
+    app.add_middleware(ApiKeys, keys=keys, policy=needed_scope, respond=respond)
+    app.add_middleware(PageAtRoot)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=config.cors_origins,
@@ -84,23 +105,44 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         allow_headers=["*"],
         expose_headers=["X-Request-ID", "Retry-After", "X-Cache"],
     )
-    names = RouteNames([*app.routes, *(route for router in routers for route in router.routes)])
-    app.add_middleware(RequestContext, metrics=app.state.metrics, routes=names, tracer=tracer)
-    return app
+    app.add_middleware(
+        TrustedHosts,
+        names=trusted_names(config.trusted_hosts, config.llm_service_host, has_keys=config.has_keys),
+        origins=config.cors_origins,
+        respond=respond,
+    )
+    app.add_middleware(
+        RequestContext,
+        routes=names,
+        traces=traces,
+        traced=("/api/", "/v1/", "/rerank"),
+        untraced=("/api/llm/health",),
+        new_record=RequestRecord,
+        on_end=app.state.metrics.count,
+        respond=respond,
+    )
+    app.add_middleware(RestOfBody)
 
 
 def _stop_for(reason: str) -> None:
-    """End the process because a model can never be loaded with these settings."""
+    """End the process: a model can never be loaded with these settings."""
     logger.critical("cannot start: %s", reason)
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)  # os.kill would be TerminateProcess on Windows
 
 
-configure_logs(settings.log_level, settings.log_format)
+configure_logging(settings.log_level, settings.log_format, secrets=settings.secrets, quote_errors=True)
 app = create_app(settings, get_llm_service(on_fatal=_stop_for))
 
 
 if __name__ == "__main__":
     import uvicorn
 
-    # log_config: its lines go where ours go.
-    uvicorn.run(app, host=settings.llm_service_host, port=settings.llm_service_port, access_log=False, log_config=None)
+    uvicorn.run(
+        app,
+        host=settings.llm_service_host,
+        port=settings.llm_service_port,
+        http="h11",
+        ws="none",
+        access_log=False,
+        log_config=None,  # uvicorn's lines go through ours
+    )

@@ -102,7 +102,7 @@ def main() -> int:
         "--key", default=os.environ.get("LLM_SERVICE_API_KEY"), help="the service's API key, if it has one"
     )
     arguments = parser.parse_args()
-    headers = {"Authorization": f"Bearer {arguments.key}"} if arguments.key else {}
+    headers = [(b"Authorization", f"Bearer {arguments.key}".encode())] if arguments.key else []
     failed = 0
     with httpx.Client(base_url=arguments.url, headers=headers, timeout=120) as client:
         for name, check in CHECKS.items():

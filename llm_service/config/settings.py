@@ -1,39 +1,27 @@
 """Settings of the LLM service, from the environment and the shared ``.env`` files.
 
-Environment variables win over files; of the files, later ones win: the repository's ``.env``,
-``backend/.env`` (which both apps share), ``llm_service/.env``. ``ENV_FILES`` replaces that list
-(paths joined by the platform's path separator, or ``none``): containers and tests use it.
+Environment variables override files, and later files override earlier ones: the repository's ``.env``,
+``backend/.env`` (shared by both apps), ``llm_service/.env``. ``ENV_FILES`` replaces this list (paths
+joined by the platform's path separator, or ``none``); containers and tests use it.
 """
 
-import ipaddress
-import json
 import os
 import re
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from service_kit.keys import check_keys_file
+from service_kit.settings import is_loopback, split_list
 
 APP_DIR = Path(__file__).resolve().parent.parent
 ROOT_DIR = APP_DIR.parent
 
 
-@lru_cache(maxsize=64)
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _env_files() -> tuple[Path, ...]:
+def env_files() -> tuple[Path, ...]:
+    """Return the ``.env`` files to read; later ones take precedence."""
     override = os.environ.get("ENV_FILES", "")
     if override == "none":
         return ()
@@ -42,8 +30,11 @@ def _env_files() -> tuple[Path, ...]:
     return (ROOT_DIR / ".env", ROOT_DIR / "backend" / ".env", APP_DIR / ".env")
 
 
+EncoderBackend = Literal["auto", "openvino", "sentence_transformers", "fake"]
+
+
 class Settings(BaseSettings):
-    """Everything that can be configured; names in the environment are the upper-case field names."""
+    """All settings; environment variables are the field names in upper case."""
 
     model_config = SettingsConfigDict(
         env_file_encoding="utf-8",
@@ -51,15 +42,14 @@ class Settings(BaseSettings):
         extra="ignore",
         validate_default=True,
         allow_inf_nan=False,
-        env_ignore_empty=True,  # ``LLM_MODEL=`` in a file is a line to fill in, not a model without a name
+        env_ignore_empty=True,  # ``LLM_MODEL=`` in a file is a placeholder, not an empty name
     )
 
     app_name: str = "LLM Microservice"
     app_version: str = "1.0.0"
-    debug: bool = False
 
-    llm_backend: Literal["auto", "openvino", "transformers", "openai", "fake"] = "auto"
-    """``openai``: the server at ``LLM_UPSTREAM_URL`` generates, this one keeps the embeddings and all the rest."""
+    llm_backend: Literal["auto", "llamacpp", "openvino", "transformers", "openai", "fake"] = "auto"
+    """``openai``: the server at ``LLM_UPSTREAM_URL`` generates; everything else, such as embeddings, stays here."""
     llm_model: str = Field(default="Qwen/Qwen3-1.7B", min_length=1)
     llm_offline_model: Literal["embedded", "none"] = "embedded"
     llm_device_map: Literal["auto", "cpu", "cuda"] = "auto"
@@ -68,21 +58,26 @@ class Settings(BaseSettings):
     llm_temperature: float = Field(default=0.35, ge=0.0, le=2.0)
     llm_top_p: float = Field(default=0.9, gt=0.0, le=1.0)
     llm_enable_thinking: bool = False
+    llm_strict_fields: bool = False
 
     llm_upstream_url: str | None = None
-    """Where an OpenAI-compatible API is; ``/v1`` is added to an address that names only a server."""
+    """Address of an OpenAI-compatible API; ``/v1`` is appended to an address without a path."""
     llm_upstream_api_key: SecretStr | None = None
     llm_upstream_model: str | None = None
-    """Its own name for the model; without one ``LLM_MODEL``, or else the only one it has."""
+    """The upstream's name of the model; defaults to ``LLM_MODEL``, then to the upstream's only model."""
     llm_upstream_ready_path: str | None = Field(default=None, pattern=r"^/[!-~]*$")
-    """What is asked whether it is ready, from the server's root, in place of its list of models."""
+    """Path of the upstream's readiness check, from the server's root; default is its list of models."""
     llm_upstream_template_arguments: bool = True
-    """Send ``chat_template_kwargs``; off for APIs that refuse fields they don't know."""
+    """Send ``chat_template_kwargs``; disable for APIs that reject unknown fields."""
     llm_upstream_connect_timeout_s: float = Field(default=5.0, gt=0, le=60)
 
     embedding_model: str = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
-    embedding_backend: Literal["auto", "openvino", "sentence_transformers", "fake"] = "auto"
+    embedding_backend: EncoderBackend = "auto"
     embedding_dimension: int = Field(default=384, ge=1, le=16384)
+
+    rerank_model: str | None = Field(default=None, min_length=1)
+    """Cross-encoder behind ``/v1/rerank``; none is loaded by default."""
+    rerank_backend: EncoderBackend = "auto"
 
     huggingface_api_key: SecretStr | None = None
     hf_token: SecretStr | None = None
@@ -94,51 +89,68 @@ class Settings(BaseSettings):
     llm_service_host: str = "127.0.0.1"
     llm_service_port: int = Field(default=8001, ge=1, le=65535)
     llm_service_api_key: SecretStr | None = None
+    """Key with the scope ``admin``."""
+    llm_service_keys_file: Path | None = None
+    """File of named keys, one ``name:scope:key`` per line; re-read on change."""
+    trusted_hosts: Annotated[list[str], NoDecode] = []
+    """Host names accepted besides loopback and ``LLM_SERVICE_HOST``; if empty and a key is set, any name."""
 
     llm_max_batch: int = Field(default=16, ge=1, le=256)
-    """Requests generated at the same time."""
+    """Maximum number of concurrent generation requests."""
     llm_max_queue: int = Field(default=64, ge=0, le=10000)
-    """Requests that may wait for a place; one more is refused."""
+    """Maximum number of queued requests; more are refused."""
+    llm_memory_gb: float = Field(default=0.0, ge=0.0, le=1024.0)
+    """Memory of the generator in addition to its weights, in GB: KV cache, prefix cache, compiled kernels; 0 uses a
+    share of the machine's memory."""
     llm_kv_cache_gb: float = Field(default=0.0, ge=0.0, le=1024.0)
-    """Memory for the KV cache in GB; 0 sizes it from the model and the machine."""
+    """Old name of ``LLM_MEMORY_GB``, accepted until the next release."""
     llm_max_batched_tokens: int = Field(default=0, ge=0, le=65536)
-    """Prompt tokens read in one step; 0 measures at start how many take a quarter of a second."""
-    llm_reproducible: bool = True
-    """Answer requests with a seed one at a time, so that the same one always gives the same text."""
-    llm_prompt_lookup: Literal["auto", "off"] = "auto"
-    """Copy what answers repeat from their sources, where answers of that kind have done so."""
+    """Prompt tokens per step; 0: measured at start so that a step takes 0.25 s."""
+    llm_reproducible: bool = False
+    """Ignored; accepted until the next release."""
+    llm_prompt_lookup: Literal["auto", "off"] = "off"
+    """Ignored; accepted until the next release."""
     llm_stream_interval_ms: float = Field(default=40.0, ge=0.0, le=1000.0)
-    """Milliseconds from one piece of a stream to the next, at least; the first word comes at once (OpenVINO)."""
+    """Minimum interval between pieces of a stream after the first, in milliseconds (OpenVINO)."""
     llm_request_timeout_s: float = Field(default=300.0, gt=0, le=86400)
     llm_stall_timeout_s: float = Field(default=60.0, gt=0, le=3600)
-    """A worker whose loop has not turned for so long is replaced."""
+    """Seconds without a heartbeat of its event loop after which a worker is replaced."""
     llm_load_timeout_s: float = Field(default=3600.0, gt=0, le=86400)
     llm_drain_grace_s: float = Field(default=30.0, ge=0, le=3600)
     llm_cache_mb: float = Field(default=64.0, ge=0.0, le=1024.0 * 1024.0)
-    """Memory for answers to greedy and seeded requests in MiB; with 0 nothing is kept or shared."""
+    """Size of the cache of answers to greedy and seeded requests, in MiB; 0 disables caching and sharing."""
     llm_cache_ttl_s: float = Field(default=3600.0, gt=0, le=365 * 86400)
     embed_cache_mb: float = Field(default=32.0, ge=0.0, le=1024.0 * 1024.0)
-    """Memory for vectors of texts that were embedded before in MiB; 0 keeps none."""
+    """Size of the embedding cache in MiB; 0 disables it."""
     embed_max_texts: int = Field(default=2048, ge=1, le=100000)
+    """Maximum number of texts to embed, or documents to rank, in one request."""
     embed_max_queue: int = Field(default=64, ge=0, le=10000)
     max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=1024**3)
     model_cache_dir: Path = ROOT_DIR / ".data" / "models"
-    """Where converted models are kept; downloads stay in the Hugging Face cache."""
+    """Folder of converted models; downloads stay in the Hugging Face cache."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "text", "json"] = "auto"
     """``auto`` is text on a terminal and JSON elsewhere."""
     tracing: Literal["off", "otlp"] = "off"
-    """``otlp`` sends spans to where OpenTelemetry's own variables say (``otel_environment``)."""
+    """``otlp`` exports spans as configured by OpenTelemetry's own variables (``otel_environment``)."""
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_hosts", mode="before")
     @classmethod
     def _comma_separated_or_json(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value.lstrip().startswith("["):
-            return json.loads(value)
-        return [origin.strip() for origin in value.split(",") if origin.strip()]
+        return split_list(value)
+
+    @field_validator("llm_service_api_key")
+    @classmethod
+    def _not_blank(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().strip():
+            raise ValueError("must not be blank")
+        return value
+
+    @field_validator("llm_service_keys_file")
+    @classmethod
+    def _readable_keys(cls, value: Path | None) -> Path | None:
+        return None if value is None else check_keys_file(value)
 
     @field_validator("llm_upstream_url")
     @classmethod
@@ -167,9 +179,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _listening_beyond_loopback_needs_a_key(self) -> Self:
-        if not is_loopback(self.llm_service_host) and self.llm_service_api_key is None:
+        if not is_loopback(self.llm_service_host) and not self.has_keys:
             raise ValueError(
-                f"LLM_SERVICE_HOST is {self.llm_service_host}, which others can reach: set LLM_SERVICE_API_KEY too"
+                f"LLM_SERVICE_HOST is {self.llm_service_host}, which other machines can reach: set LLM_SERVICE_API_KEY "
+                "or LLM_SERVICE_KEYS_FILE"
             )
         return self
 
@@ -183,9 +196,39 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def has_keys(self) -> bool:
+        """Whether requests need an API key."""
+        return self.llm_service_api_key is not None or self.llm_service_keys_file is not None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Keys and tokens to mask in logs."""
+        held = (self.llm_service_api_key, self.llm_upstream_api_key, self.huggingface_api_key, self.hf_token)
+        return tuple(secret.get_secret_value() for secret in held if secret is not None)
+
+    @model_validator(mode="after")
+    def _the_old_name_of_the_memory_counts(self) -> Self:
+        if not self.llm_memory_gb:
+            self.llm_memory_gb = self.llm_kv_cache_gb
+        return self
+
+    @property
+    def ignored(self) -> list[str]:
+        """Warnings about deprecated settings in use."""
+        warnings = []
+        if "llm_kv_cache_gb" in self.model_fields_set:
+            warnings.append("LLM_KV_CACHE_GB is now LLM_MEMORY_GB; the old name will go")
+        warnings += [
+            f"{name.upper()} is ignored and will go"
+            for name in ("llm_reproducible", "llm_prompt_lookup")
+            if name in self.model_fields_set
+        ]
+        return warnings
+
+    @property
     def hub_environment(self) -> dict[str, str]:
-        """What the Hugging Face library reads from the environment, also when it was set in a file.
-        The plan's name for the token wins over the library's.
+        """Environment variables of the Hugging Face library, including values set in a file.
+        ``HUGGINGFACE_API_KEY`` takes precedence over the library's own name of the token.
         """
         token = self.huggingface_api_key or self.hf_token
         values = {
@@ -193,28 +236,20 @@ class Settings(BaseSettings):
             "HF_HOME": str(self.hf_home or ""),
             "HF_ENDPOINT": self.hf_endpoint or "",
             "HF_HUB_OFFLINE": "1" if self.hf_hub_offline else "",
-            # Otherwise its first request tells which programs run here.
+            # Without it the library's first request reports which programs run here.
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
         return {name: value for name, value in values.items() if value}
 
 
-def otel_environment() -> dict[str, str]:
-    """Return OpenTelemetry's own variables as the files have them: its SDK reads the process's environment only."""
-    found: dict[str, str] = {}
-    for path in _env_files():
-        found |= {name: value for name, value in dotenv_values(path).items() if name.startswith("OTEL_") and value}
-    return found
-
-
 def load_settings() -> Settings:
-    """Build the settings; a bad value ends the start with one line that names the variable."""
+    """Build the settings; exit with one line that names the variable if a value is invalid."""
     try:
-        return Settings(_env_file=_env_files())  # type: ignore[call-arg]
+        return Settings(_env_file=env_files())  # type: ignore[call-arg]
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SystemExit(f"Configuration error: {name}: {first['msg']}") from None
+        raise SystemExit(f"configuration error: {name}: {str(first['msg']).removeprefix('Value error, ')}") from None
 
 
 settings = load_settings()

@@ -1,8 +1,9 @@
-"""Deterministic engines without weights, so that everything around an engine is tested in seconds.
+"""A deterministic generator without weights, so that everything around an engine is tested in seconds.
 
 A token is a word. The answer repeats the last user message, in order at temperature 0 and otherwise
-in one that the seed decides. Instructions inside the last user message (where marked *, inside any
-text to embed too) cause what tests need and are not part of the answer:
+in one that the seed decides. No grammar binds it: a message that is JSON, or a call of a tool, comes
+back as such. Instructions inside the last user message (where marked *, inside any text to embed or rank too)
+cause what tests need and are not part of the answer:
 
 =====================  ===========================================================================
 ``[[words:N]]``        the answer has N words, the message's over and over; without it as many as
@@ -18,7 +19,6 @@ text to embed too) cause what tests need and are not part of the answer:
 =====================  ===========================================================================
 """
 
-import hashlib
 import itertools
 import os
 import random
@@ -28,46 +28,45 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from engines.base import (
-    Embedded,
-    EmbeddingRequest,
+    Detokenized,
+    DetokenizeRequest,
     EngineBroken,
     EngineInfo,
     Failed,
-    Failure,
     Finished,
     FinishReason,
     FirstToken,
-    FloatMatrix,
     GenerationRequest,
+    Request,
     RequestEvent,
-    RequestRejected,
     TextDelta,
+    Tokenized,
+    TokenizeRequest,
 )
+from engines.errors import GenerationFailed, Unsupported, context_exceeded, unknown_token
 from engines.text_assembly import TextAssembler
 
 CRASH_STATUS = 13
 CONTEXT_WORDS = 2048
-EMBEDDING_WORDS = 256
-DIMENSION = 384
+BYTES = 256
 FINGERPRINT = "fake"
 _INSTRUCTION = re.compile(r"\[\[([a-z-]+)(?::(\d+))?\]\]")
 
 
-def _instructions(text: str) -> dict[str, int]:
+def instructions_in(text: str) -> dict[str, int]:
+    """Return the instructions in a text with their numbers."""
     return {name: int(number or 0) for name, number in _INSTRUCTION.findall(text)}
 
 
-def _obey(instructions: dict[str, int]) -> None:
+def obey(instructions: dict[str, int]) -> None:
     """Do to the step what the instructions say."""
     if "crash" in instructions:
         os._exit(CRASH_STATUS)
     if "hang" in instructions:
         threading.Event().wait()
     if "broken" in instructions:
-        raise EngineBroken("the fake engine was told to break")
+        raise EngineBroken("the fake engine breaks on request")
     time.sleep(instructions.get("slow", 0) / 1000)
 
 
@@ -108,24 +107,19 @@ class FakeGenerator:
     def warm_up(self) -> None:
         """Nothing to warm up."""
 
-    def submit(self, request: GenerationRequest | EmbeddingRequest) -> None:
+    def submit(self, request: Request) -> None:
         """Take a request on, or refuse it as a real engine would or as it says."""
         assert isinstance(request, GenerationRequest)
         message = next((turn.content for turn in reversed(request.messages) if turn.role == "user"), "")
-        instructions = _instructions(message)
+        instructions = instructions_in(message)
         prompt_tokens = sum(len(turn.content.split()) for turn in request.messages)
         if "reject" in instructions:
-            raise RequestRejected(Failure.UNSUPPORTED, "the fake engine does not support this request")
-        if request.sampling.json_schema is not None:
-            raise RequestRejected(Failure.UNSUPPORTED, "response_format: the fake engine follows no JSON schema")
+            raise Unsupported("the fake engine does not support this request")
+        if request.sampling.logprobs is not None:
+            raise Unsupported("the fake engine knows no probabilities", field="logprobs")
         room = self.info.context_length - prompt_tokens
         if room < 1 or "reject-length" in instructions:
-            raise RequestRejected(
-                Failure.CONTEXT_LENGTH_EXCEEDED,
-                f"the conversation has {prompt_tokens} tokens; this model reads {self.info.context_length - 1}",
-                prompt_tokens=prompt_tokens,
-                context_length=self.info.context_length,
-            )
+            raise context_exceeded(prompt_tokens, self.info.context_length)
         vocabulary: list[str] = []
         self._answers[request.id] = _Answer(
             request=request,
@@ -137,6 +131,19 @@ class FakeGenerator:
             max_new_tokens=min(request.sampling.max_new_tokens, room),
         )
 
+    def tokenize(self, request: TokenizeRequest) -> Tokenized:
+        """Return the bytes of a text, or of a conversation's texts."""
+        turns = () if request.conversation is None else request.conversation.messages
+        text = request.text if request.conversation is None else "\n".join(turn.content for turn in turns)
+        return Tokenized(request.id, tuple(text.encode()))
+
+    def detokenize(self, request: DetokenizeRequest) -> Detokenized:
+        """Return the text of bytes."""
+        for token in request.tokens:
+            if token >= BYTES:
+                raise unknown_token(token)
+        return Detokenized(request.id, bytes(request.tokens).decode("utf-8", "replace"))
+
     def cancel(self, request_id: str) -> None:
         """Drop a request."""
         self._answers.pop(request_id, None)
@@ -147,7 +154,7 @@ class FakeGenerator:
         self.batch_size = len(self._answers)
         events: list[RequestEvent] = []
         for answer in list(self._answers.values()):
-            _obey(answer.instructions)
+            obey(answer.instructions)
             events.extend(self._advance(answer))
         return events
 
@@ -175,7 +182,7 @@ class FakeGenerator:
                 yield FirstToken(request.id, inside_thought="in-thought" in answer.instructions)
             if "fail" in answer.instructions:
                 del self._answers[request.id]
-                yield Failed(request.id, Failure.GENERATION_FAILED, "the fake engine was told to fail")
+                yield Failed(request.id, GenerationFailed("the fake engine fails on request"))
                 return
             answer.vocabulary.append(word)
             delta = text.push([len(answer.vocabulary) - 1])
@@ -196,82 +203,8 @@ class FakeGenerator:
 
 def _answer_words(request: GenerationRequest, message: str, instructions: dict[str, int]) -> Iterator[str]:
     words = _INSTRUCTION.sub("", message).split() or ["fake"]
-    if request.sampling.temperature > 0:
+    if not request.sampling.greedy:
         random.Random(request.sampling.seed).shuffle(words)  # noqa: S311 - repeatable, not secret
     count = instructions.get("words", len(words))
     endless = itertools.cycle(words)
     return (word if at == 0 else f" {word}" for at, word in enumerate(itertools.islice(endless, count)))
-
-
-class FakeEmbedder:
-    """An ``Engine`` for embedding requests: unit vectors drawn from each text's hash, a request a step."""
-
-    def __init__(self, *, step_delay_s: float = 0.0) -> None:
-        self._step_delay_s = step_delay_s
-        self._requests: dict[str, EmbeddingRequest] = {}
-        self.batch_size = 0
-        self.info = EngineInfo(
-            backend="fake",
-            model="fake",
-            requested_model="fake",
-            artifact="none",
-            device="cpu",
-            context_length=EMBEDDING_WORDS,
-            fingerprint=FINGERPRINT,
-            dimension=DIMENSION,
-        )
-
-    def warm_up(self) -> None:
-        """Nothing to warm up."""
-
-    def submit(self, request: GenerationRequest | EmbeddingRequest) -> None:
-        """Queue a request."""
-        assert isinstance(request, EmbeddingRequest)
-        self._requests[request.id] = request
-
-    def cancel(self, request_id: str) -> None:
-        """Drop a request."""
-        self._requests.pop(request_id, None)
-
-    def step(self) -> Sequence[RequestEvent]:
-        """Embed the texts of the oldest request."""
-        time.sleep(self._step_delay_s)
-        if not self._requests:
-            self.batch_size = 0
-            return []
-        request = next(iter(self._requests.values()))
-        self.batch_size = len(request.texts)
-        instructions = _instructions(" ".join(request.texts))
-        _obey(instructions)
-        del self._requests[request.id]
-        if "fail" in instructions:
-            return [Failed(request.id, Failure.GENERATION_FAILED, "the fake engine was told to fail")]
-        counts = [len(text.split()) for text in request.texts]
-        return [
-            Embedded(
-                request_id=request.id,
-                vectors=np.stack([_vector(text, normalize=request.normalize) for text in request.texts]),
-                tokens=tuple(min(count, EMBEDDING_WORDS) for count in counts),
-                truncated=tuple(count > EMBEDDING_WORDS for count in counts),
-            )
-        ]
-
-    @property
-    def running(self) -> int:
-        """Requests not embedded."""
-        return len(self._requests)
-
-    @property
-    def kv_cache_usage(self) -> None:
-        """There is none."""
-        return
-
-    def close(self) -> None:
-        """Drop everything."""
-        self._requests.clear()
-
-
-def _vector(text: str, *, normalize: bool) -> FloatMatrix:
-    seed = int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "big")
-    vector: FloatMatrix = np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
-    return vector / np.float32(np.linalg.norm(vector)) if normalize else vector

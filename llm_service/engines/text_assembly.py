@@ -1,4 +1,4 @@
-"""From token ids to text, a few tokens at a time."""
+"""Incremental detokenization with stop strings."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,7 +19,7 @@ class TextAssembler:
     ) -> None:
         self._decode = decode
         self._stop = tuple(text for text in stop if text)
-        # Where nobody reads along and nothing can stop the text, decoding can wait for its end.
+        # Without a reader and without stop strings, decoding can wait for the end.
         self._incremental = incremental or bool(self._stop)
         self._ids: list[int] = []
         self._window_start = 0
@@ -76,7 +76,7 @@ class TextAssembler:
             return ""
         known = self._decode(self._ids[self._window_start : self._window_read])
         extended = self._decode(self._ids[self._window_start :])
-        # A budget can end inside a character; half a character is none.
+        # A budget can end inside a character, which is then dropped.
         return self._emit(extended[len(known) :].rstrip(REPLACEMENT), final=True)
 
     def _emit(self, fresh: str, *, final: bool) -> str:

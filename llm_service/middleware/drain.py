@@ -1,12 +1,10 @@
-"""While the service is leaving, new model requests are sent elsewhere."""
+"""Refuses new model requests while the service drains."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from routers.errors import error_response, problem_of
 from services.drain import Drain
 from services.errors import Draining
-
-WORK_PATHS = ("/api/llm/generate", "/api/llm/embed", "/v1/chat/completions", "/v1/embeddings")
 
 
 class DrainGate:
@@ -16,8 +14,10 @@ class DrainGate:
         self._app = app
         self._drain = drain
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI
-        if scope["type"] != "http" or scope["path"] not in WORK_PATHS:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        # Whatever needs a model is posted.
+        if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
         elif self._drain.draining:
             error = Draining("the service is stopping")

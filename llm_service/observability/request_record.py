@@ -1,4 +1,4 @@
-"""What is known of one HTTP request when it is over: for its line in the log and for the metrics."""
+"""Record of a request, the source of its access line, metrics and span."""
 
 import contextlib
 import dataclasses
@@ -8,21 +8,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from config.settings import Settings
-from engines.base import GenerationRequest, TextDelta
-from observability.tracing import ended
+from engines.base import FirstToken, GenerationRequest, TextDelta, ToolCallDelta
 from observability.tracing_genai import ChatSpan, error_type
+from service_kit import records, tracing
 from services.errors import ServiceError
 from services.llm_service import LLMService
-from services.results import EmbeddingResult, GenerationItem, GenerationResult, ReasoningDelta, Started
+from services.results import EmbeddingResult, GenerationItem, GenerationResult, RankingResult, ReasoningDelta
 
 
 @dataclass(slots=True)
-class RequestRecord:
-    """Filled while the request is answered. Times in seconds from its arrival; ``gaps`` are those between
-    the pieces of its streams.
+class RequestRecord(records.RequestRecord):
+    """Filled while the request is answered. Times are in seconds since its arrival; ``gaps`` are the times between
+    streamed pieces.
     """
 
-    arrived: float = field(default_factory=time.monotonic)
     queue_s: float | None = None
     first_token_s: float | None = None
     first_piece_s: float | None = None
@@ -32,26 +31,41 @@ class RequestRecord:
     texts: int | None = None
     model: str | None = None
     cache: Literal["hit", "miss"] | None = None
-    error: str | None = None
 
     @property
     def ttft_s(self) -> float | None:
-        """When the caller had something to read: a stream's first text; else, the first token was there."""
+        """Time to the first text sent for streams, to the first token for others."""
         return self.first_token_s if self.first_piece_s is None else self.first_piece_s
 
+    def facts(self) -> dict[str, str | bool | int | float | None]:
+        """Return the fields of the access line and the span."""
+        return {
+            "queue_ms": _ms(self.queue_s),
+            "ttft_ms": _ms(self.ttft_s),
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "texts": self.texts,
+            "model": self.model,
+            "cache": self.cache,
+        }
+
     def embedded(self, result: EmbeddingResult) -> None:
-        """Note the vectors that answer the request."""
+        """Record the vectors of the answer."""
+        self.model, self.tokens_in, self.texts = result.model, sum(result.tokens), len(result.tokens)
+
+    def ranked(self, result: RankingResult) -> None:
+        """Record the scores of the answer."""
         self.model, self.tokens_in, self.texts = result.model, sum(result.tokens), len(result.tokens)
 
     def answered(self, result: GenerationResult) -> None:
-        """Note an answer; a request may want several, to one prompt."""
+        """Record an answer; a request with several choices has one prompt and several answers."""
         self.model, self.tokens_in = result.model, result.prompt_tokens
         self.tokens_out = (self.tokens_out or 0) + result.completion_tokens
         self.queue_s = max(self.queue_s or 0.0, result.timings.queue_ms / 1000)
+        self.first_token()  # of an answer without text
 
-    def started(self, item: Started) -> None:
-        """Note that the first token is there."""
-        self.cache = item.cache
+    def first_token(self) -> None:
+        """Record the time of the first token; later calls have no effect."""
         if self.first_token_s is None:
             self.first_token_s = time.monotonic() - self.arrived
 
@@ -62,18 +76,19 @@ Ask = Callable[[GenerationRequest], AsyncGenerator[GenerationItem, None]]
 async def followed(
     ask: Ask, request: GenerationRequest, record: RequestRecord, service: LLMService, config: Settings
 ) -> AsyncGenerator[GenerationItem, None]:
-    """Ask ``service`` and yield what the answer yields, noted in the record and as a span. What is asked for
-    when the caller has taken the last piece is timed as the caller sees it.
+    """Yield the items of an answer, recording them on the record and on a span.
+
+    A piece is timed when the caller requests the next one, so gaps are measured as seen by the caller.
     """
     last_piece: float | None = None
     chat = ChatSpan(request, service, config)
-    items = ask(dataclasses.replace(request, trace_headers=chat.span.headers()))
-    with ended(chat.span, error_type):
+    items = ask(dataclasses.replace(request, trace_headers=tracing.propagation_headers(chat.span)))
+    with tracing.ending(chat.span, error_type):
         async with contextlib.aclosing(items):
             try:
                 async for item in items:
-                    chat.noted(item)
-                    if isinstance(item, TextDelta | ReasoningDelta):
+                    chat.note(item)
+                    if isinstance(item, TextDelta | ReasoningDelta | ToolCallDelta):
                         now = time.monotonic()
                         if last_piece is not None:
                             record.gaps.append(now - last_piece)
@@ -82,9 +97,15 @@ async def followed(
                         last_piece = now
                     elif isinstance(item, GenerationResult):
                         record.answered(item)
+                    elif isinstance(item, FirstToken):
+                        record.first_token()
                     else:
-                        record.started(item)
+                        record.cache = item.cache
                     yield item
             except ServiceError as error:
                 record.error = error.type
                 raise
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000 * seconds, 1)

@@ -1,4 +1,4 @@
-"""Numbers that the service has anyway, read when somebody asks for metrics."""
+"""Metrics read from the service at each scrape."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ class StateCollector(Collector):
         self._config = config
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the metrics as they stand."""
+        """Yield the current metrics."""
         load = self._service.load()
         yield GaugeMetricFamily("llm_requests_running", "Generation requests with a place", load.running)
         yield GaugeMetricFamily("llm_requests_waiting", "Generation requests that wait for one", load.waiting)
@@ -45,25 +45,32 @@ class StateCollector(Collector):
 def _workers(load: Load) -> Iterator[Metric]:
     restarts = CounterMetricFamily("llm_worker_restarts", "Times a worker was replaced", labels=["worker"])
     ready = GaugeMetricFamily("llm_worker_ready", "Whether a worker's model is loaded", labels=["worker"])
-    for name, worker in (("generator", load.generator), ("embedder", load.embedder)):
+    for name, worker in load.workers.items():
         restarts.add_metric([name], worker.restarts)
         ready.add_metric([name], int(worker.ready))
     yield restarts
     yield ready
+    generator, embedder = load.workers["generator"], load.workers["embedder"]
     yield _histogram(
-        "llm_batch_size", "Requests that one step computed together", load.generator.batch_sizes, REQUEST_COUNTS
+        "llm_batch_size",
+        "Requests that one step computed together",
+        generator.batch_sizes,
+        REQUEST_COUNTS,
     )
     yield _histogram(
-        "llm_embedding_batch_texts", "Texts that one step embedded together", load.embedder.batch_sizes, TEXT_COUNTS
+        "llm_embedding_batch_texts",
+        "Texts that one step embedded together",
+        embedder.batch_sizes,
+        TEXT_COUNTS,
     )
     usage = GaugeMetricFamily("llm_kv_cache_usage_ratio", "Share of the KV cache that requests hold, 0 to 1")
-    if load.generator.kv_cache_usage is not None:
-        usage.add_metric([], load.generator.kv_cache_usage)
+    if generator.kv_cache_usage is not None:
+        usage.add_metric([], generator.kv_cache_usage)
     yield usage
 
 
 def _histogram(name: str, what: str, counts: Mapping[int, int], bounds: tuple[int, ...]) -> Metric:
-    """Return a histogram of values that each occurred so many times."""
+    """Return a histogram of ``counts``: how often each value occurred."""
     within = (sum(count for value, count in counts.items() if low < value <= high) for low, high in _ranges(bounds))
     cumulative = itertools.accumulate(within)
     names = [*(f"{bound}.0" for bound in bounds), "+Inf"]

@@ -1,4 +1,4 @@
-"""Attributes of spans by OpenTelemetry's conventions for generative AI, and what the spans are called.
+"""Spans of answers and embeddings, by OpenTelemetry's conventions for generative AI.
 
 https://github.com/open-telemetry/semantic-conventions-genai
 """
@@ -8,68 +8,75 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
+from opentelemetry.trace import SpanKind
+from service_kit.tracing import Attributes
+
 from config.settings import Settings
-from engines.base import GenerationRequest, TextDelta
-from observability.tracing import Attributes, current, ended
+from engines.base import FirstToken, GenerationRequest, TextDelta, ToolCallDelta
+from service_kit import tracing
 from services.errors import ServiceError
 from services.llm_service import LLMService
 from services.results import EmbeddingResult, GenerationItem, GenerationResult, ReasoningDelta, Started
 
 
 class ChatSpan:
-    """The span of one answer: ``chat MODEL``, in the trace of the request that wants it."""
+    """The span of one answer, ``chat MODEL``: a child of its request's span."""
 
     def __init__(self, request: GenerationRequest, service: LLMService, config: Settings) -> None:
         upstream = config.llm_backend == "openai"
-        self.span = current().child(f"chat {service.model_name}", "client" if upstream else "internal")
+        self.span = tracing.start_span(f"chat {service.model_name}", SpanKind.CLIENT if upstream else SpanKind.INTERNAL)
         self._begun = time.monotonic()
         self._streamed = request.stream
         self._seen_text = False
-        if self.span.recording:
-            self.span.set(_asked(request, service))
+        if self.span.is_recording():
+            tracing.annotate(self.span, _asked(request, service))
             if upstream:
-                self.span.set(_address(config.llm_upstream_url or ""))
+                tracing.annotate(self.span, _address(config.llm_upstream_url or ""))
 
-    def noted(self, item: GenerationItem) -> None:
-        """Note what the answer has come to; with its result it is over."""
-        if not self.span.recording:
+    def note(self, item: GenerationItem) -> None:
+        """Record an item of the answer; the result ends the span."""
+        if not self.span.is_recording():
             return
         if isinstance(item, Started):
-            self.span.set({"app.cache": item.cache, "app.ttft_ms": round(1000 * self._seconds(), 3)})
-        elif isinstance(item, TextDelta | ReasoningDelta):
+            tracing.annotate(self.span, {"app.cache": item.cache})
+        elif isinstance(item, FirstToken):
+            tracing.annotate(self.span, {"app.ttft_ms": round(1000 * self._seconds(), 3)})
+        elif isinstance(item, TextDelta | ReasoningDelta | ToolCallDelta):
             if not self._seen_text:
                 self._seen_text = True
-                self.span.set({"gen_ai.response.time_to_first_chunk": self._seconds()})
+                tracing.annotate(self.span, {"gen_ai.response.time_to_first_chunk": self._seconds()})
         elif isinstance(item, GenerationResult):
-            self.span.set(_answered(item))
-            self.span.end()
+            tracing.annotate(self.span, _answered(item))
+            tracing.end(self.span)
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._begun, 6)
 
 
 async def embedded(work: Callable[[], Coroutine[Any, Any, EmbeddingResult]], service: LLMService) -> EmbeddingResult:
-    """Return the vectors that ``work`` makes, as the span ``embeddings MODEL``."""
+    """Run ``work`` inside the span ``embeddings MODEL``; return its vectors."""
     info = service.health().embedder_info
-    with ended(current().child(f"embeddings {info.model if info else 'unknown'}"), error_type) as span:
-        span.set({"gen_ai.operation.name": "embeddings"})
+    span = tracing.start_span(f"embeddings {info.model if info else 'unknown'}")
+    with tracing.ending(span, error_type):
+        tracing.annotate(span, {"gen_ai.operation.name": "embeddings"})
         if info is not None:
-            span.set({"gen_ai.provider.name": info.backend, "gen_ai.request.model": info.requested_model})
+            tracing.annotate(span, {"gen_ai.provider.name": info.backend, "gen_ai.request.model": info.requested_model})
         result = await work()
-        if span.recording:
-            span.set(
+        if span.is_recording():
+            tracing.annotate(
+                span,
                 {
                     "gen_ai.response.model": result.model,
                     "gen_ai.usage.input_tokens": sum(result.tokens),
                     "gen_ai.embeddings.dimension.count": int(result.vectors.shape[1]),
                     "app.texts": len(result.tokens),
-                }
+                },
             )
         return result
 
 
 def error_type(error: BaseException) -> str:
-    """Return an error's name as answers and logs have it."""
+    """Return an error's type as used in responses and logs."""
     return error.type if isinstance(error, ServiceError) else type(error).__qualname__
 
 
@@ -85,7 +92,7 @@ def _asked(request: GenerationRequest, service: LLMService) -> Attributes:
         "gen_ai.request.top_p": sampling.top_p,
         "gen_ai.request.seed": sampling.seed,
         "gen_ai.request.stream": request.stream,
-        "gen_ai.output.type": "text" if sampling.json_schema is None else "json",
+        "gen_ai.output.type": "json" if request.output is not None and request.output.kind == "json" else "text",
     }
 
 

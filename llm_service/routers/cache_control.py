@@ -1,4 +1,4 @@
-"""What a caller says about caching, and what the answer says back."""
+"""Request and response headers for caching."""
 
 from typing import Annotated, NamedTuple
 
@@ -8,8 +8,8 @@ from services.results import GenerationItem, Started
 
 
 class CacheUse(NamedTuple):
-    """Whether an answer may come from the cache and go into it (``use_cache``), and whether it has to be
-    computed anew (``fresh``): the keyword arguments of ``LLMService.stream``.
+    """Keyword arguments of ``LLMService.stream``: whether the cache may be used (``use_cache``), and whether
+    the answer must be recomputed (``fresh``).
     """
 
     use_cache: bool = True
@@ -22,7 +22,7 @@ async def cache_use(
         Header(description="no-store: the cache is neither read nor written; no-cache: it is only written"),
     ] = None,
 ) -> CacheUse:
-    """Read the request's ``Cache-Control``; directives other than these two change nothing."""
+    """Read the request's ``Cache-Control``; ignores directives other than ``no-cache`` and ``no-store``."""
     directives = {part.partition("=")[0].strip().lower() for part in (cache_control or "").split(",")}
     return CacheUse(use_cache="no-store" not in directives, fresh="no-cache" in directives)
 
@@ -31,7 +31,7 @@ Caching = Annotated[CacheUse, Depends(cache_use)]
 
 
 def cache_headers(first: GenerationItem) -> dict[str, str]:
-    """Return ``X-Cache`` for an answer that begins with this item; nothing for one that is not kept."""
+    """Return ``X-Cache`` for an answer that begins with ``first``; no header for one that is not cached."""
     if isinstance(first, Started) and first.cache is not None:
         return {"X-Cache": first.cache}
     return {}

@@ -1,4 +1,4 @@
-"""What every endpoint asks the application for: coroutines, since FastAPI takes plain functions to a thread each."""
+"""Dependencies of every endpoint; coroutines, because FastAPI runs plain functions in a thread each."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ from fastapi import Depends, Header, Request
 
 from config.settings import Settings
 from observability.request_record import RequestRecord
+from service_kit import sse
 from services.llm_service import LLMService
 
-SSE_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-CLIENT_CLOSED = 499
+SSE_HEADERS = sse.HEADERS
 
 Timeout = Annotated[
     int | None,
@@ -18,19 +18,19 @@ Timeout = Annotated[
 
 
 async def get_service(request: Request) -> LLMService:
-    """The service the application was made with."""
+    """Return the application's service."""
     service: LLMService = request.app.state.llm_service
     return service
 
 
 async def get_settings(request: Request) -> Settings:
-    """The settings the application was made with."""
+    """Return the application's settings."""
     config: Settings = request.app.state.settings
     return config
 
 
 async def get_record(request: Request) -> RequestRecord:
-    """What is noted of this request."""
+    """Return the record of this request."""
     record: RequestRecord = request.state.record
     return record
 

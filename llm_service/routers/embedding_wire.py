@@ -1,4 +1,4 @@
-"""Between the wire models of embeddings and the service's own types; both APIs encode vectors here."""
+"""Translation between the wire models of embeddings and the service's types; encodes vectors for both APIs."""
 
 from binascii import b2a_base64
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from services.quantization import Codes, Scales, quantize
 from services.results import EmbeddingResult
 
 UNNORMALISED = "-raw"
-"""What the fingerprint of vectors that were not scaled to length 1 ends with."""
+"""Fingerprint suffix of vectors that are not scaled to length 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class WireVectors:
-    """Vectors as a response holds them.
+    """Vectors in the encoding of a response.
 
-    ``values`` can be given to ``orjson`` with ``OPT_SERIALIZE_NUMPY``: a matrix with a row of numbers,
-    or a list with a base64 string, for each text. ``scales``: a number for each int8 or uint8 vector.
+    ``values`` is serialisable by ``orjson`` with ``OPT_SERIALIZE_NUMPY``: a matrix with one row of numbers
+    per text, or a list with one base64 string per text. ``scales``: one number per int8 or uint8 vector.
     """
 
     values: FloatMatrix | Codes | list[str]
@@ -32,9 +32,9 @@ class WireVectors:
 def wire_vectors(
     vectors: FloatMatrix, output_dtype: OutputDtype = "float32", encoding_format: EncodingFormat = "float"
 ) -> WireVectors:
-    """Return ``vectors``, float32 of shape (texts, dimension), in the type and encoding asked for.
+    """Return ``vectors``, float32 of shape (texts, dimension), in the requested type and encoding.
 
-    Raises ``GenerationFailed`` when a number is infinite or not a number.
+    Raises ``GenerationFailed`` if a value is infinite or NaN.
     """
     if not np.isfinite(vectors).all():
         raise GenerationFailed("the model gave a vector with numbers that are not finite")
@@ -46,14 +46,14 @@ def wire_vectors(
 
 
 def wire_fingerprint(fingerprint: str, *, normalized: bool) -> str:
-    """Return what an answer's vectors carry. ``fingerprint`` is the embedder's own, which stands for
+    """Return the fingerprint of an answer's vectors. ``fingerprint`` is the embedder's, which applies to
     vectors of length 1.
     """
     return fingerprint if normalized else fingerprint + UNNORMALISED
 
 
 def check_dimensions(requested: int | None, dimension: int, model: str) -> None:
-    """Raise ``RequestValidationError`` when vectors of another length than the model's are asked for."""
+    """Raise ``RequestValidationError`` if the requested dimension differs from the model's."""
     if requested is None or requested == dimension:
         return
     reason = f"this model's vectors cannot be shortened: {model} is not a Matryoshka model"

@@ -1,17 +1,21 @@
-"""Errors to HTTP: the one place where they meet."""
+"""Mapping of exceptions to HTTP statuses, error types and the two body formats."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from service_kit.bodies import unreadable_body
+from service_kit.disconnect import CLIENT_CLOSED, ClientDisconnected
+from service_kit.errors import HTTP_TYPES, Problem, Refusal
+from service_kit.records import record_of
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from observability.request_record import RequestRecord
-from routers.openai_errors import openai_body, openai_headers, speaks_openai, validation_problem
-from routers.problem import Problem, Refusal
+from routers.openai.errors import openai_body, openai_headers, path_not_found, speaks_openai, validation_problem
+from service_kit import errors as kit
 from services import errors
 
 STATUS: dict[type[errors.ServiceError], int] = {
@@ -24,92 +28,80 @@ STATUS: dict[type[errors.ServiceError], int] = {
     errors.GenerationFailed: 500,
     errors.ContextLengthExceeded: 400,
     errors.Unsupported: 400,
-    errors.InvalidRequest: 400,
+    errors.NotConfigured: 501,
+    errors.InvalidRequest: 422,
+    errors.UnknownField: 422,
+    errors.InvalidTexts: 400,
 }
-HTTP_TYPES = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
-
-
-def error_body(type_: str, message: str, request_id: str, *, retryable: bool = False, **details: int) -> dict[str, Any]:
-    """Return the body of every error."""
-    error = {"type": type_, "message": message, "request_id": request_id, "retryable": retryable, **details}
-    return {"error": error}
 
 
 def service_error_body(error: errors.ServiceError, request_id: str) -> dict[str, Any]:
-    """Return the body of a ``ServiceError``."""
-    return error_body(error.type, error.message, request_id, retryable=error.retryable, **error.details)
+    """Return the body of a ``ServiceError`` in the format of ``/api/*``."""
+    return kit.error_body(problem_of(error), request_id)
 
 
 def problem_of(error: errors.ServiceError) -> Problem:
-    """Return what a ``ServiceError`` means on HTTP."""
+    """Return the HTTP form of a ``ServiceError``."""
     return Problem(
         STATUS[type(error)],
         error.type,
-        error.message,
+        f"{error.field}: {error.message}" if error.field else error.message,
         retryable=error.retryable,
-        param=_named_field(error),
+        retry_after_s=error.retry_after_s,
+        param=error.field,
         details=dict(error.details),
     )
 
 
-def _named_field(error: errors.ServiceError) -> str | None:
-    # Messages about one field begin with its name, for readers and for this.
-    if isinstance(error, errors.InvalidRequest | errors.Unsupported):
-        name, colon, _ = error.message.partition(": ")
-        return name if colon and name.isidentifier() else None
-    return None
-
-
-def error_response(scope: Scope, problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return the answer to a request that failed. Here, and only here, the path decides on its shape."""
-    record: RequestRecord = scope["state"]["record"]
-    record.error = problem.type
-    if speaks_openai(scope["path"]):
-        return JSONResponse(openai_body(problem), problem.status, {**(headers or {}), **openai_headers(problem)})
-    body = error_body(
-        problem.type,
-        problem.message,
-        str(scope["state"]["request_id"]),
-        retryable=problem.retryable,
-        **problem.details,
-    )
-    return JSONResponse(body, problem.status, headers)
+def error_response(scope: Scope, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the response to a failed request, in OpenAI's format on ``/v1/*``; add the error to its record."""
+    if not speaks_openai(scope["path"]):
+        return kit.error_response(scope, problem, headers)
+    record_of(scope).error = problem.type
+    if problem.status == 422:
+        problem = dataclasses.replace(problem, status=400)  # OpenAI's status for a malformed request
+    all_headers = kit.error_headers(problem, headers) | openai_headers(problem)
+    return JSONResponse(openai_body(problem), problem.status, all_headers)
 
 
 def install(app: FastAPI) -> None:
     """Register the handlers."""
 
     @app.exception_handler(errors.ServiceError)
-    async def service_error(request: Request, error: errors.ServiceError) -> JSONResponse:
-        headers = {}
-        if error.retry_after_s is not None:
-            headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-        return error_response(request.scope, problem_of(error), headers)
+    async def service_error(request: Request, error: errors.ServiceError) -> Response:
+        return error_response(request.scope, problem_of(error))
 
     @app.exception_handler(Refusal)
-    async def refusal(request: Request, error: Refusal) -> JSONResponse:
+    async def refusal(request: Request, error: Refusal) -> Response:
         return error_response(request.scope, error.problem)
 
+    @app.exception_handler(ClientDisconnected)
+    async def left(_request: Request, _error: ClientDisconnected) -> Response:
+        return Response(status_code=CLIENT_CLOSED)
+
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        if speaks_openai(request.scope["path"]):
-            problem = validation_problem(first)
-        else:
-            problem = Problem(422, "invalid_request", f"{_field(first['loc'])}: {first['msg']}")
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        problem = unreadable_body(request.headers, error)
+        if problem is None:
+            first = error.errors()[0]
+            if speaks_openai(request.scope["path"]):
+                problem = validation_problem(first)
+            else:
+                problem = Problem(422, "invalid_request", f"{_field(first['loc'])}: {first['msg']}")
         return error_response(request.scope, problem)
 
     @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> Response:
         status = error.status_code
-        if status == 400 and not speaks_openai(request.scope["path"]):
-            # FastAPI answers 400 to a body that it cannot read; to the client that is a malformed one.
-            status = 422
-        problem = Problem(status, HTTP_TYPES.get(status, "invalid_request"), str(error.detail))
+        problem = unreadable_body(request.headers, error) or Problem(
+            status, HTTP_TYPES.get(status, "invalid_request"), str(error.detail)
+        )
+        if status == 404 and speaks_openai(request.scope["path"]):
+            problem = path_not_found(request.scope["path"])
         return error_response(request.scope, problem, error.headers)
 
 
 def _field(location: Sequence[int | str]) -> str:
-    """Name the field at fault as the client wrote it: messages.0.role."""
+    """Return the path of a field in the client's notation: ``messages.0.role``."""
     parts = [str(part) for part in location if part != "body"]
     return ".".join(parts) or "body"

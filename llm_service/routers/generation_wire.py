@@ -1,57 +1,206 @@
-"""Between the wire models of generation and the service's own types."""
+"""Translation between the wire models of generation and the service's types."""
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Protocol
 
 import orjson
 
 from config.settings import Settings
-from engines.base import ChatMessage, GenerationRequest, SamplingParams, TextDelta
+from engines.base import (
+    ChatMessage,
+    GenerationRequest,
+    OutputFormat,
+    SamplingParams,
+    TextDelta,
+    TokenLogprob,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    Tools,
+)
 from engines.request_ids import unique_id
+from routers.choices import ChoiceItem
 from routers.errors import service_error_body
-from schemas.generation import GenerateRequest, JsonSchemaFormat
+from schemas.generation import GenerationFields
+from schemas.tools import AllowedTools, EarlierCall, JsonSchemaFormat, NamedTool
 from services.decoding import choose_decoding
-from services.errors import ServiceError
-from services.results import GenerationItem, GenerationResult, ReasoningDelta, Started
+from services.errors import InvalidRequest, ServiceError
+from services.results import GenerationResult, ReasoningDelta
+
+EFFORT_TOKENS = {"minimal": 128, "low": 512, "medium": 2048, "high": 8192}
+"""Tokens of a thought by ``reasoning_effort``; the largest effort has no budget."""
+ANY_OBJECT = '{"type": "object"}'
 
 
-def to_generation_request(body: GenerateRequest, config: Settings, request_id: str) -> GenerationRequest:
-    """Fill in the settings' defaults; ``request_id`` is the HTTP request's. Raises ``InvalidRequest``."""
-    schema = None
-    if isinstance(body.response_format, JsonSchemaFormat):
-        schema = json.dumps(body.response_format.json_schema)
-    elif body.response_format is not None and body.response_format.type == "json_object":
-        schema = '{"type": "object"}'
+class Turn(Protocol):
+    """A turn as the routes receive it."""
+
+    role: Any
+    name: str | None
+    tool_calls: list[EarlierCall] | None
+    tool_call_id: str | None
+
+    @property
+    def text(self) -> str | None:
+        """What was said."""
+        ...
+
+
+def to_generation_request(
+    body: GenerationFields,
+    turns: Sequence[Turn],
+    config: Settings,
+    request_id: str,
+    max_new_tokens: int | None,
+) -> GenerationRequest:
+    """Translate a request, with defaults from the settings. Raises ``InvalidRequest``."""
+    tools, output = _tools(body), _output(body)
+    thinking, budget = _thinking(body)
     decoding = choose_decoding(
         config,
         temperature=body.temperature,
         top_p=body.top_p,
-        enable_thinking=body.enable_thinking,
-        json_schema=schema,
+        enable_thinking=thinking,
+        constrained=output is not None
+        or (tools is not None and tools.choice == "required")
+        or turns[-1].role == "assistant",
     )
     return GenerationRequest(
         id=unique_id(request_id),
-        messages=tuple(ChatMessage(message.role, message.content) for message in body.messages),
+        messages=tuple(_message(at, turn) for at, turn in enumerate(turns)),
         sampling=SamplingParams(
-            max_new_tokens=config.llm_max_new_tokens if body.max_new_tokens is None else body.max_new_tokens,
+            max_new_tokens=max_new_tokens or config.llm_max_new_tokens,
             temperature=decoding.temperature,
             top_p=decoding.top_p,
             stop=tuple(body.stop or ()),
             seed=body.seed,
-            json_schema=schema,
+            top_k=None if body.top_k is None else max(body.top_k, 0),
+            min_p=body.min_p,
+            presence_penalty=body.presence_penalty or 0.0,
+            frequency_penalty=body.frequency_penalty or 0.0,
+            repetition_penalty=body.repetition_penalty,
+            logprobs=_logprobs(body),
         ),
         enable_thinking=decoding.enable_thinking,
-        stream=body.stream,
+        thinking_budget=budget if decoding.enable_thinking else None,
+        reasoning_effort=body.reasoning_effort,
+        tools=tools,
+        output=output,
+        stream=bool(body.stream),
     )
 
 
+def _message(at: int, turn: Turn) -> ChatMessage:
+    if turn.tool_calls and turn.role != "assistant":
+        raise InvalidRequest("only in a message of the role assistant", field=f"messages[{at}].tool_calls")
+    calls = tuple(
+        ToolCall(call.id or f"call_{at}_{number}", call.function.name, call.function.arguments)
+        for number, call in enumerate(turn.tool_calls or ())
+    )
+    role = "system" if turn.role == "developer" else str(turn.role)
+    return ChatMessage(role, turn.text or "", calls, turn.tool_call_id, turn.name)
+
+
+def _tools(body: GenerationFields) -> Tools | None:
+    """Return the tools of a request; ``None`` without any."""
+    choice = body.tool_choice
+    if not body.tools:
+        if choice not in (None, "none", "auto"):
+            raise InvalidRequest("only together with tools", field="tool_choice")
+        return None
+    offered = tuple(
+        Tool(
+            tool.function.name,
+            tool.function.description,
+            json.dumps(tool.function.parameters or {"type": "object", "properties": {}}, ensure_ascii=False),
+            tool.function.strict,
+        )
+        for tool in body.tools
+    )
+    names = [tool.name for tool in offered]
+    if len(set(names)) < len(names):
+        raise InvalidRequest("two tools have the same name", field="tools")
+    if isinstance(choice, NamedTool):
+        if choice.function.name not in names:
+            raise InvalidRequest("no such tool in tools", field="tool_choice.function.name")
+        return Tools(offered, "required", choice.function.name, body.parallel_tool_calls)
+    if isinstance(choice, AllowedTools):
+        allowed = {tool.function.name for tool in choice.allowed_tools.tools}
+        if not allowed <= set(names):
+            raise InvalidRequest("names a tool that is not in tools", field="tool_choice.allowed_tools.tools")
+        offered = tuple(tool for tool in offered if tool.name in allowed)
+        return Tools(offered, choice.allowed_tools.mode, None, body.parallel_tool_calls)
+    return Tools(offered, choice or "auto", None, body.parallel_tool_calls)
+
+
+def _thinking(body: GenerationFields) -> tuple[bool | None, int | None]:
+    """Return whether to think, if the request says so, and the budget of a thought."""
+    template, effort = body.chat_template_kwargs, body.reasoning_effort
+    wishes: dict[str, bool | None] = {
+        "enable_thinking": body.enable_thinking,
+        "chat_template_kwargs.enable_thinking": template.enable_thinking if template else None,
+        "reasoning_effort": effort != "none" if effort else None,
+        "thinking_budget": True if body.thinking_budget else None,
+    }
+    said = {field: wish for field, wish in wishes.items() if wish is not None}
+    if len(set(said.values())) > 1:
+        first, *others = said
+        raise InvalidRequest(f"contradicts {', '.join(others)}; send one of them", field=first)
+    budget = EFFORT_TOKENS.get(effort or "") if body.thinking_budget is None else body.thinking_budget
+    return next(iter(said.values()), None), budget
+
+
+def _output(body: GenerationFields) -> OutputFormat | None:
+    wanted = body.structured_outputs
+    if wanted is not None and wanted.model_fields_set:
+        return _structured(body)
+    if isinstance(body.response_format, JsonSchemaFormat):
+        schema = json.dumps(body.response_format.json_schema.schema_, ensure_ascii=False)
+        return OutputFormat("json", schema, "response_format.json_schema.schema")
+    if body.response_format is not None and body.response_format.type == "json_object":
+        return OutputFormat("json", ANY_OBJECT)
+    return None
+
+
+def _structured(body: GenerationFields) -> OutputFormat:
+    wanted, field = body.structured_outputs, "structured_outputs"
+    assert wanted is not None
+    if body.response_format is not None and body.response_format.type != "text":
+        raise InvalidRequest("contradicts response_format; send one of them", field=field)
+    formats: list[OutputFormat] = []
+    if wanted.json_ is not None:
+        schema = wanted.json_ if isinstance(wanted.json_, str) else json.dumps(wanted.json_, ensure_ascii=False)
+        formats.append(OutputFormat("json", schema, f"{field}.json"))
+    if wanted.json_object:
+        formats.append(OutputFormat("json", ANY_OBJECT))
+    if wanted.regex is not None:
+        formats.append(OutputFormat("regex", wanted.regex, f"{field}.regex"))
+    if wanted.choice is not None:
+        formats.append(OutputFormat("choice", json.dumps(wanted.choice, ensure_ascii=False), f"{field}.choice"))
+    if wanted.grammar is not None:
+        formats.append(OutputFormat("grammar", wanted.grammar, f"{field}.grammar"))
+    if len(formats) != 1:
+        raise InvalidRequest("exactly one of json, json_object, regex, choice, grammar", field=field)
+    return formats[0]
+
+
+def _logprobs(body: GenerationFields) -> int | None:
+    if not body.logprobs:
+        if body.top_logprobs:
+            raise InvalidRequest("only together with logprobs: true", field="top_logprobs")
+        return None
+    return body.top_logprobs or 0
+
+
 def to_body(result: GenerationResult, request_id: str) -> dict[str, Any]:
-    """Return the response body of a whole answer."""
+    """Return the response body of a complete answer."""
     return {
         "answer": result.answer,
         "reasoning_content": result.reasoning,
+        "tool_calls": tool_calls_body(result.tool_calls) or None,
+        "logprobs": logprobs_body(result.logprobs),
         "model": result.model,
         "tokens_generated": result.completion_tokens,
         "device": result.device,
@@ -68,39 +217,56 @@ def to_body(result: GenerationResult, request_id: str) -> dict[str, Any]:
             "tokens_per_second": result.timings.tokens_per_second,
         },
         "cached": result.cached,
+        "degraded": result.degraded,
         "request_id": request_id,
     }
 
 
-async def whole_answer(items: AsyncGenerator[GenerationItem, None]) -> tuple[Started, GenerationResult]:
-    """Follow an answer to its end; return how it started and what it is."""
-    started = Started()
+def tool_calls_body(calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+    """Return whole calls, as OpenAI has them."""
+    return [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in calls
+    ]
+
+
+def tool_call_piece(delta: ToolCallDelta) -> dict[str, Any]:
+    """Return a piece of a call, as OpenAI streams it."""
+    if delta.name is None:
+        return {"index": delta.index, "function": {"arguments": delta.arguments}}
+    function = {"name": delta.name, "arguments": delta.arguments}
+    return {"index": delta.index, "id": delta.id, "type": "function", "function": function}
+
+
+def logprobs_body(logprobs: Sequence[TokenLogprob]) -> dict[str, Any] | None:
+    """Return log probabilities, as OpenAI has them; ``None`` where none were asked for."""
+    if not logprobs:
+        return None
+    return {
+        "content": [
+            {**_token(each.token, each.logprob), "top_logprobs": [_token(*other) for other in each.top]}
+            for each in logprobs
+        ]
+    }
+
+
+def _token(token: str, logprob: float) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
+
+
+async def server_sent_events(items: AsyncGenerator[ChoiceItem, None], request_id: str) -> AsyncGenerator[bytes, None]:
+    """Yield the items after ``Started`` as server-sent events, ending with ``[DONE]`` or an ``error`` event."""
     async with contextlib.aclosing(items):
-        async for item in items:
-            if isinstance(item, Started):
-                started = item
-            elif isinstance(item, GenerationResult):
-                return started, item
-    raise AssertionError("a stream ends with its result or an error")
-
-
-async def server_sent_events(
-    first: GenerationItem,
-    rest: AsyncGenerator[GenerationItem, None],
-    request_id: str,
-) -> AsyncIterator[bytes]:
-    """Return an answer as server-sent events, ending with ``[DONE]`` or an ``error`` event."""
-    async with contextlib.aclosing(rest):
         try:
-            item: GenerationItem | None = first
-            while item is not None:
+            async for _, item in items:
                 if isinstance(item, TextDelta):
                     yield _event({"delta": item.text})
                 elif isinstance(item, ReasoningDelta):
                     yield _event({"reasoning_delta": item.text})
+                elif isinstance(item, ToolCallDelta):
+                    yield _event({"tool_call_delta": tool_call_piece(item)})
                 elif isinstance(item, GenerationResult):
                     yield _event(to_body(item, request_id))
-                item = await anext(rest, None)
             yield b"data: [DONE]\n\n"
         except ServiceError as error:
             yield b"event: error\n" + _event(service_error_body(error, request_id))

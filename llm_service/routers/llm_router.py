@@ -1,25 +1,25 @@
 """``/api/llm/*``: generation, embeddings, health."""
 
-import time
 from functools import partial
 
-import orjson
 from fastapi import APIRouter, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
+from service_kit.disconnect import until_disconnect
 
-from observability.request_record import followed
 from observability.tracing_genai import embedded
-from routers.cache_control import CACHE_HEADER_DOC, Caching, cache_headers
-from routers.dependencies import CLIENT_CLOSED, SSE_HEADERS, Config, Record, Service, Timeout
-from routers.disconnect import ClientDisconnected, until_disconnect
+from routers.answering import AnswersHere
+from routers.cache_control import CACHE_HEADER_DOC, Caching
+from routers.dependencies import Config, Record, Service, Timeout
 from routers.embedding_wire import embedding_body
 from routers.error_docs import responses
-from routers.generation_wire import server_sent_events, to_body, to_generation_request, whole_answer
+from routers.generation_wire import server_sent_events, to_body, to_generation_request
+from routers.state_wire import health_body, status_body
+from routers.unknown_fields import HEADER_DOC, ignored_fields
 from schemas.embedding import EmbedRequest, EmbedResponse
 from schemas.generation import GenerateRequest, GenerateResponse
 from schemas.health import HealthResponse
-from services.errors import InvalidRequest
+from schemas.status import StatusResponse
+from services.errors import InvalidTexts
 
 STREAM_EXAMPLE = (
     'data: {"delta": "The capital"}\n\ndata: {"delta": " of Peru is Lima."}\n\n'
@@ -35,50 +35,26 @@ router = APIRouter(prefix="/api/llm", tags=["LLM"])
     responses={
         200: {
             "content": {"text/event-stream": {"example": STREAM_EXAMPLE}},
-            "headers": CACHE_HEADER_DOC,
+            "headers": CACHE_HEADER_DOC | HEADER_DOC,
             "description": "The answer; with stream, server-sent events",
         },
         **responses(400, 401, 405, 413, 422, 500, 503, 504),
     },
     summary="Answer a conversation",
 )
-async def generate(
-    body: GenerateRequest,
-    request: Request,
-    service: Service,
-    config: Config,
-    caching: Caching,
-    record: Record,
-    timeout_ms: Timeout = None,
-) -> Response:
+async def generate(body: GenerateRequest, here: AnswersHere) -> Response:
     """Continue the conversation in ``messages``.
 
-    With ``stream: true`` the answer comes as server-sent events: ``{"delta": "…"}`` for each piece,
-    then the whole response object, then ``[DONE]``. An ``error`` event ends a stream that broke.
+    With ``stream: true`` the answer is sent as server-sent events: ``{"delta": "…"}`` for each piece,
+    then the complete response object, then ``[DONE]``. A failed stream ends with an ``error`` event.
     """
-    request_id = str(request.state.request_id)
-    try:
-        generation = to_generation_request(body, config, request_id)
-    except InvalidRequest as error:
-        field, _, reason = error.message.partition(": ")
-        raise RequestValidationError([{"loc": ("body", field), "msg": reason}]) from error
-    timeout_s = timeout_ms / 1000 if timeout_ms else None
-    ask = partial(service.stream, timeout_s=timeout_s, use_cache=caching.use_cache, fresh=caching.fresh)
-    items = followed(ask, generation, record, service, config)
-    try:
-        if body.stream:
-            # Nothing is sent before the first token, so that a refusal still has a status of its own.
-            first = await until_disconnect(request, anext(items))
-            return StreamingResponse(
-                server_sent_events(first, items, request_id),
-                media_type="text/event-stream",
-                headers=SSE_HEADERS | cache_headers(first),
-            )
-        started, result = await until_disconnect(request, whole_answer(items))
-    except ClientDisconnected:
-        return Response(status_code=CLIENT_CLOSED)
-    return Response(
-        orjson.dumps(to_body(result, request_id)), media_type="application/json", headers=cache_headers(started)
+    headers = ignored_fields(body, here.config)
+    asked = to_generation_request(body, body.messages, here.config, here.request_id, body.max_new_tokens)
+    return await here.respond(
+        [asked],
+        headers,
+        body=lambda results: to_body(results[0], here.request_id),
+        events=partial(server_sent_events, request_id=here.request_id),
     )
 
 
@@ -98,26 +74,25 @@ async def embed(
     record: Record,
     timeout_ms: Timeout = None,
 ) -> Response:
-    """Return one vector for each text, in order. Texts that were embedded before are not again."""
+    """Return one vector per text, in order. Vectors of known texts come from a cache."""
     if not body.texts:
-        raise InvalidRequest("texts: must not be empty")
+        raise InvalidTexts("must not be empty", field="texts")
     if len(body.texts) > config.embed_max_texts:
-        raise InvalidRequest(f"texts: at most {config.embed_max_texts} in one request")
+        raise InvalidTexts(f"at most {config.embed_max_texts} in one request", field="texts")
+    headers = ignored_fields(body, config)
     work = partial(
         service.embed,
         tuple(body.texts),
         normalize=body.normalize,
+        input_type=body.input_type,
         request_id=str(request.state.request_id),
         timeout_s=timeout_ms / 1000 if timeout_ms else None,
-        # There is one vector for a text: computing it anew gives the one that is kept.
+        # Vectors are deterministic: a recomputed one equals the cached one, so ``fresh`` need not store it.
         use_cache=caching.use_cache and not caching.fresh,
     )
-    try:
-        result = await until_disconnect(request, embedded(work, service))
-    except ClientDisconnected:
-        return Response(status_code=CLIENT_CLOSED)
+    result = await until_disconnect(request, embedded(work, service))
     record.embedded(result)
-    return Response(embedding_body(body, result), media_type="application/json")
+    return Response(embedding_body(body, result), media_type="application/json", headers=headers)
 
 
 @router.get(
@@ -131,24 +106,22 @@ async def embed(
     summary="State of the service",
 )
 async def health(request: Request, service: Service, config: Config) -> JSONResponse:
-    """Answer at once with what is known; never loads a model, never waits for one."""
+    """Return the current health at once; never loads a model, never waits for one."""
     state = service.health()
-    info, embedder = state.generator_info, state.embedder_info
-    body = {
-        "status": state.status,
-        "model": service.model_name,
-        "device": service.device,
-        "embedding_model": embedder.model if embedder else config.embedding_model,
-        "backend": info.backend if info else None,
-        "artifact": info.artifact if info else None,
-        "requested_model": config.llm_model,
-        "degraded": bool(info and info.degraded),
-        "fingerprint": embedder.fingerprint if embedder else None,
-        "queue": {"running": state.running, "waiting": state.waiting, "capacity": state.capacity},
-        "workers": {"generator": state.generator, "embedder": state.embedder},
-        "restarts": state.restarts,
-        "error": state.last_error,
-        "uptime_s": round(time.monotonic() - request.app.state.started, 1),
-        "version": config.app_version,
-    }
+    body = health_body(state, request, service, config)
     return JSONResponse(body, 503 if state.status in ("unhealthy", "loading") else 200)
+
+
+@router.get(
+    "/status",
+    response_model=StatusResponse,
+    response_description="The state, whatever it is",
+    responses=responses(401, 405),
+    summary="State of the service for people",
+)
+async def status(request: Request, service: Service, config: Config) -> JSONResponse:
+    """Return health with each model, memory by process, the speed of the last answers, and the last error.
+
+    What the page at ``/`` shows; 200 in every state. Loads nothing and asks no model.
+    """
+    return JSONResponse(await status_body(request, service, config))

@@ -1,9 +1,10 @@
-"""For whoever runs the service: is the process up, may traffic come, what version is this."""
+"""Liveness, readiness, metrics, version."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from service_kit.metrics import CONTENT_TYPE
 
-from observability.metrics import CONTENT_TYPE, Metrics
+from observability.metrics import Metrics
 from routers.dependencies import Config, Service
 from routers.error_docs import responses
 from schemas.ops import Liveness, Readiness, Root, Version
@@ -14,7 +15,7 @@ router = APIRouter(tags=["Operations"])
 
 @router.get("/livez", summary="The process answers", response_description="It does", responses=responses(405))
 async def livez() -> Liveness:
-    """Always 200; says nothing about the models."""
+    """Always 200, regardless of the models' state."""
     return Liveness(status="alive")
 
 
@@ -36,14 +37,14 @@ async def readyz(request: Request, service: Service) -> JSONResponse:
 
 @router.get(
     "/metrics",
-    # Its own class has no media type, so that the errors keep theirs.
+    # ``Response`` has no media type of its own, so the documented errors keep theirs.
     response_class=Response,
     summary="Counts and times for Prometheus",
     response_description="In Prometheus's text format",
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 405)},
 )
 async def metrics(request: Request) -> Response:
-    """What docs/operations.md lists. With a key set, Prometheus has to send it too."""
+    """The metrics listed in docs/operations.md. If an API key is set, Prometheus must send it."""
     counts: Metrics = request.app.state.metrics
     return Response(counts.exposition(), media_type=CONTENT_TYPE)
 
@@ -58,5 +59,5 @@ async def version(config: Config) -> Version:
     "/", summary="What this is", response_description="Name, version, documentation", responses=responses(401, 405)
 )
 async def root(config: Config) -> Root:
-    """Name, version, and where the documentation is."""
+    """Name, version, and location of the documentation."""
     return Root(service=config.app_name, version=config.app_version, status="running", docs="/docs")

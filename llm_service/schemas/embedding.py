@@ -4,19 +4,24 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from schemas.common import WHOLE, Text, WireModel
+from schemas.common import WHOLE, RequestModel, Text, WireModel
 
 OutputDtype = Literal["float32", "int8", "uint8", "binary"]
 EncodingFormat = Literal["float", "base64"]
+InputType = Literal["query", "document"]
+INPUT_TYPE = (
+    "What the texts are in a search: models with a prompt for it put it before each text. Queries and documents have "
+    "the same fingerprint, which differs from that of texts without a type where the model has such prompts"
+)
 Dimensions = Annotated[int, Field(ge=1), WHOLE]
 
 
-class EmbedRequest(WireModel):
+class EmbedRequest(RequestModel):
     """Texts to turn into vectors."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["Hola mundo", "Buenos días"]}]})
 
-    # An empty list is no malformed request to the plan, but one with status 400: the router refuses it.
+    # An empty list is valid here and rejected by the router, since its status is 400 instead of 422.
     texts: list[Text] = Field(
         description="Texts, in the order in which their vectors are wanted", json_schema_extra={"minItems": 1}
     )
@@ -35,6 +40,7 @@ class EmbedRequest(WireModel):
         default=True,
         description="Scale every vector to length 1. Without it, the fingerprint is another one",
     )
+    input_type: InputType | None = Field(default=None, description=INPUT_TYPE)
     dimensions: Dimensions | None = Field(
         default=None,
         description="Refused unless it is the model's own dimension: its vectors cannot be shortened",

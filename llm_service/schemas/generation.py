@@ -2,9 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
-from schemas.common import WHOLE, Text, WireModel
+from schemas.common import WHOLE, RequestModel, Text, WireModel
+from schemas.tools import (
+    MAX_TOOLS,
+    EarlierCall,
+    Logprobs,
+    ResponseFormat,
+    StructuredOutputs,
+    ToolCall,
+    ToolCallPiece,
+    ToolChoice,
+    Tools,
+)
 
 MAX_MESSAGES = 1024
 MAX_STOPS = 8
@@ -23,28 +35,103 @@ StopTexts = Annotated[list[StopText], Field(max_length=MAX_STOPS)] | None
 Stop = Annotated[StopTexts, BeforeValidator(_as_list, json_schema_input_type=StopText | StopTexts)]
 
 
-class Message(WireModel):
+class Turn(RequestModel):
+    """What all turns of a conversation have in common; accepts answers of this service unchanged."""
+
+    name: Annotated[Text, Field(max_length=256)] | None = Field(
+        default=None, description="Of a participant; only an upstream is shown it"
+    )
+    tool_calls: Annotated[list[EarlierCall], Field(max_length=MAX_TOOLS)] | None = Field(
+        default=None, description="Calls that an earlier answer asked for"
+    )
+    tool_call_id: Annotated[Text, Field(max_length=256)] | None = Field(
+        default=None, description="The call that a turn of the role tool answers"
+    )
+    reasoning_content: Text | None = Field(
+        default=None, description="What an earlier answer was preceded by; models are not shown it again"
+    )
+
+    @field_validator("content", check_fields=False)
+    @classmethod
+    def _says_something(cls, content: Any, turn: ValidationInfo) -> Any:
+        if content is None and not turn.data.get("tool_calls"):
+            raise PydanticCustomError("missing", "Field required, except beside tool_calls")
+        return content
+
+
+class Message(Turn):
     """One turn of the conversation."""
 
-    role: Literal["system", "user", "assistant"] = Field(description="system, user or assistant")
-    content: Annotated[Text, Field(min_length=1)] = Field(description="What was said")
+    role: Literal["system", "developer", "user", "assistant", "tool"] = Field(
+        description="system, user, assistant or tool; developer is another word for system"
+    )
+    content: Annotated[Text, Field(min_length=1)] | None = Field(
+        default=None, validate_default=True, description="What was said; may be left out beside tool_calls"
+    )
+
+    @property
+    def text(self) -> str | None:
+        """What was said."""
+        return self.content
 
 
-class JsonSchemaFormat(WireModel):
-    """An answer that follows a JSON schema."""
+class TemplateArguments(RequestModel):
+    """Arguments of the model's chat template."""
 
-    type: Literal["json_schema"]
-    json_schema: dict[str, Any] = Field(description="The JSON schema the answer must follow")
-
-
-class PlainFormat(WireModel):
-    """Free text, or any JSON object."""
-
-    type: Literal["text", "json_object"]
+    enable_thinking: bool | None = None
 
 
-class GenerateRequest(WireModel):
-    """A conversation to continue. Fields left out take the service's settings."""
+class GenerationFields(RequestModel):
+    """Fields that mean the same to every route. Omitted ones default to the service's settings."""
+
+    temperature: float | None = Field(
+        default=None, ge=0.0, le=2.0, description="0 is greedy: always the likeliest token"
+    )
+    top_p: float | None = Field(default=None, ge=0.0, le=1.0, description="Nucleus sampling")
+    top_k: Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None = Field(
+        default=None, description="Candidates for each token; 0 or -1 for all"
+    )
+    min_p: float | None = Field(default=None, ge=0.0, le=1.0, description="Least share of the likeliest token's chance")
+    presence_penalty: float | None = Field(default=None, ge=-2.0, le=2.0)
+    frequency_penalty: float | None = Field(default=None, ge=-2.0, le=2.0)
+    repetition_penalty: float | None = Field(default=None, gt=0.0, le=10.0, description="1 changes nothing")
+    stop: Stop = Field(default=None, description="The answer ends before any of these")
+    seed: Seed | None = Field(
+        default=None, description="Repeatable sampling, best effort in a batch; the response cache repeats the answer"
+    )
+    stream: bool | None = Field(default=None, description="Answer as server-sent events")
+    logprobs: bool | None = Field(default=None, description="Report the log probability of each token of the answer")
+    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = Field(
+        default=None, description="Likeliest tokens in the place of each; only with logprobs"
+    )
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = Field(default=None, description="As vLLM has it")
+    tools: Tools | None = Field(default=None, description="Functions that the model may call")
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = Field(default=None, description="Whether one answer may make several calls")
+    enable_thinking: bool | None = Field(default=None, description="Let a model that can think first")
+    chat_template_kwargs: TemplateArguments | None = Field(default=None, description="enable_thinking, as vLLM has it")
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        default=None, description="none: no thinking; else thinking, closed after a number of tokens"
+    )
+    thinking_budget: Annotated[int, Field(ge=1, le=32768), WHOLE] | None = Field(
+        default=None, description="Tokens after which a thought is closed"
+    )
+
+    # Without effect on the answer.
+    user: Text | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    service_tier: Text | None = None
+    safety_identifier: Text | None = None
+    prompt_cache_key: Text | None = None
+    prompt_cache_retention: Text | None = None
+    prediction: dict[str, Any] | None = None
+    keep_alive: float | Text | None = None
+
+
+class GenerateRequest(GenerationFields):
+    """A conversation to continue."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -60,17 +147,6 @@ class GenerateRequest(WireModel):
 
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_new_tokens: TokenLimit | None = Field(default=None, description="Tokens to generate at most")
-    temperature: float | None = Field(
-        default=None, ge=0.0, le=2.0, description="0 is greedy: always the likeliest token"
-    )
-    top_p: float | None = Field(default=None, ge=0.0, le=1.0, description="Nucleus sampling")
-    stop: Stop = Field(default=None, description="The answer ends before any of these")
-    seed: Seed | None = Field(
-        default=None, description="The same request and seed, the same text; such requests run one at a time"
-    )
-    stream: bool = Field(default=False, description="Answer as server-sent events")
-    response_format: Annotated[JsonSchemaFormat | PlainFormat, Field(discriminator="type")] | None = None
-    enable_thinking: bool | None = Field(default=None, description="Let a Qwen3 model think first")
 
 
 class Usage(WireModel):
@@ -82,7 +158,7 @@ class Usage(WireModel):
 
 
 class TimingsBody(WireModel):
-    """Milliseconds from the request's arrival; tokens a second once it was running."""
+    """Milliseconds since the request's arrival; tokens per second after admission."""
 
     queue_ms: float
     ttft_ms: float
@@ -91,7 +167,7 @@ class TimingsBody(WireModel):
 
 
 class GenerateResponse(WireModel):
-    """The answer, and how it came about."""
+    """The answer with its usage and timings."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -106,6 +182,7 @@ class GenerateResponse(WireModel):
                     "usage": {"prompt_tokens": 37, "completion_tokens": 8, "total_tokens": 45},
                     "timings": {"queue_ms": 0.1, "ttft_ms": 51.1, "total_ms": 128.0, "tokens_per_second": 62.5},
                     "cached": False,
+                    "degraded": False,
                     "request_id": "27b427597d5047b994d25cc1718e1ec9",
                 }
             ]
@@ -113,24 +190,33 @@ class GenerateResponse(WireModel):
     )
 
     answer: str
-    reasoning_content: str | None = Field(description="What the model thought before it answered, if it was to think")
+    reasoning_content: str | None = Field(description="The thought before the answer, where there was one")
     model: str
     tokens_generated: int
     device: str
-    finish_reason: Literal["stop", "length", "cancelled"]
+    tool_calls: list[ToolCall] | None = Field(default=None, description="Calls that the model asks for")
+    logprobs: Logprobs | None = None
+    finish_reason: Literal["stop", "length", "tool_calls"]
     usage: Usage
     timings: TimingsBody
     cached: bool = Field(description="Whether the answer came from the response cache")
+    degraded: bool = Field(description="Whether a model other than the configured one answered")
     request_id: str
 
 
 class TextPiece(WireModel):
-    """An event of a stream: what the answer goes on with."""
+    """Event of a stream: the next part of the answer."""
 
     delta: str
 
 
 class ThoughtPiece(WireModel):
-    """An event of a stream: what the thought goes on with."""
+    """Event of a stream: the next part of the thought."""
 
     reasoning_delta: str
+
+
+class ToolCallEvent(WireModel):
+    """Event of a stream: the next part of a call."""
+
+    tool_call_delta: ToolCallPiece

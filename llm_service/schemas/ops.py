@@ -1,4 +1,4 @@
-"""Wire models of what whoever runs the service asks."""
+"""Wire models of the operations endpoints."""
 
 from typing import Literal
 
@@ -8,26 +8,26 @@ from schemas.common import WireModel
 
 
 class Liveness(WireModel):
-    """The process answers."""
+    """The process is up."""
 
     status: Literal["alive"]
 
 
 class Readiness(WireModel):
-    """Whether requests are served, or why not."""
+    """Whether requests are served, and the reason if not."""
 
     status: Literal["ready", "loading", "unhealthy", "draining"]
 
 
 class Version(WireModel):
-    """Which service this is."""
+    """Name and version of the service."""
 
     service: str = Field(examples=["LLM Microservice"])
     version: str = Field(examples=["1.0.0"])
 
 
 class Root(Version):
-    """Which service this is, and where to read on."""
+    """Name, version and documentation of the service."""
 
     status: Literal["running"]
     docs: str = Field(examples=["/docs"])

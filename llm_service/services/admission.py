@@ -1,4 +1,4 @@
-"""Who may use the engine now, who waits, and who is sent away."""
+"""Bounded concurrency with a bounded FIFO queue."""
 
 import asyncio
 import contextlib
@@ -13,10 +13,9 @@ FIRST_GUESS_S = 2.0
 
 
 class Admission:
-    """A bounded number of requests at once, a bounded number waiting in order, no more.
+    """Admits at most ``max_running`` requests to the engine and ``max_waiting`` to the queue.
 
-    Waiting happens here, before the engine knows of a request, so that one whose caller leaves or
-    whose deadline passes costs no computation.
+    Requests wait here instead of in the engine, so that a cancelled or expired one costs no computation.
     """
 
     def __init__(self, max_running: int, max_waiting: int) -> None:
@@ -29,12 +28,12 @@ class Admission:
 
     @property
     def capacity(self) -> int:
-        """Requests that can be inside, running and waiting together."""
+        """Maximum number of requests, running and waiting together."""
         return self.max_running + self.max_waiting
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Hold one of the places; raise ``Overloaded`` when the queue is full."""
+        """Hold a place in the engine; raise ``Overloaded`` when the queue is full."""
         if self._places.locked() and self.waiting >= self.max_waiting:
             raise Overloaded("the service is at its limit; try again later", retry_after_s=self.retry_after_s)
         self.waiting += 1
@@ -53,6 +52,6 @@ class Admission:
 
     @property
     def retry_after_s(self) -> float:
-        """Seconds after which a place is likely to be free: the queue, at the recent pace."""
+        """Estimated seconds until a place is free, from the queue length and the recent pace."""
         rounds = (self.waiting + 1) / self.max_running
         return float(min(60, max(1, math.ceil(rounds * self._typical_s))))

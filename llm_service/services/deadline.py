@@ -1,4 +1,4 @@
-"""The time one request may take."""
+"""Time limit of one request."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -10,11 +10,10 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """Bounds every wait of one request by the same moment.
+    """Common deadline of all waits of one request.
 
-    Each wait is bounded by itself, since a streamed answer is produced by more than one task and
-    ``asyncio.timeout`` belongs to the task that entered it. ``None`` is no limit: for work whose
-    callers have limits of their own.
+    Each wait has its own timeout, since several tasks produce a streamed answer and ``asyncio.timeout``
+    applies only to the task that entered it. ``None``: no limit, for work whose callers have their own.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -22,7 +21,7 @@ class Deadline:
         self._at = None if seconds is None else asyncio.get_running_loop().time() + seconds
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
-        """Await; raise ``DeadlineExceeded`` when the moment comes first."""
+        """Await; raise ``DeadlineExceeded`` at the deadline."""
         if self._at is None:
             return await awaitable
         try:

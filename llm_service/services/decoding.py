@@ -1,16 +1,20 @@
-"""How a request is decoded when some of its wishes are left to the settings."""
+"""Sampling parameters of a request, with defaults from the settings."""
 
 from typing import NamedTuple
 
 from config.settings import Settings
+from engines.base import is_greedy
 from services.errors import InvalidRequest
 
 THINKING_TEMPERATURE, THINKING_TOP_P = 0.6, 0.95
-"""What Qwen3's model card recommends for thinking; greedy decoding, it says, repeats without end."""
+"""Recommended for thinking by Qwen3's model card, which warns of endless repetition under greedy decoding."""
+
+
+_GREEDY_THOUGHT = "greedy decoding, but thinking needs sampling: leave it out or raise it"
 
 
 class Decoding(NamedTuple):
-    """What is sent to the engine."""
+    """Parameters for the engine."""
 
     temperature: float
     top_p: float
@@ -23,18 +27,18 @@ def choose_decoding(
     temperature: float | None,
     top_p: float | None,
     enable_thinking: bool | None,
-    json_schema: str | None,
+    constrained: bool,
 ) -> Decoding:
-    """Fill in what a request left out (``None``); every API goes through here.
+    """Return the parameters of a request, with defaults for omitted ones (``None``).
 
-    A model must not think while it decodes greedily, and cannot while a schema binds its text. Asking
-    for both at once raises ``InvalidRequest``, its message beginning with the field at fault; where
-    only the settings want the thought, it is left out.
+    Thinking is incompatible with greedy decoding and with a text that is ``constrained`` from its first word on. Raises
+    ``InvalidRequest``, naming the field, if the request asks for both; if only the settings enable thinking, it is
+    disabled.
     """
     if enable_thinking:
-        _check_thinking(temperature, top_p, json_schema)
-    greedy = temperature == 0 or top_p == 0
-    thinking = config.llm_enable_thinking and not greedy and json_schema is None
+        _check_thinking(temperature, top_p, constrained=constrained)
+    greedy = is_greedy(1.0 if temperature is None else temperature, 1.0 if top_p is None else top_p)
+    thinking = config.llm_enable_thinking and not greedy and not constrained
     if enable_thinking is not None:
         thinking = enable_thinking
     default_temperature, default_top_p = config.llm_temperature, config.llm_top_p
@@ -47,11 +51,13 @@ def choose_decoding(
     )
 
 
-def _check_thinking(temperature: float | None, top_p: float | None, json_schema: str | None) -> None:
-    for name, value in (("temperature", temperature), ("top_p", top_p)):
-        if value == 0:
-            raise InvalidRequest(f"{name}: 0 is greedy, but thinking needs sampling: leave it out or raise it")
-    if json_schema is not None:
+def _check_thinking(temperature: float | None, top_p: float | None, *, constrained: bool) -> None:
+    if temperature is not None and is_greedy(temperature, 1.0):
+        raise InvalidRequest(_GREEDY_THOUGHT, field="temperature")
+    if top_p is not None and is_greedy(1.0, top_p):
+        raise InvalidRequest(_GREEDY_THOUGHT, field="top_p")
+    if constrained:
         raise InvalidRequest(
-            "enable_thinking: a response_format binds the text from its first word on, a thought has no room in it"
+            "a response_format, a required tool or an answer to continue leaves no room for a thought",
+            field="enable_thinking",
         )

@@ -1,9 +1,8 @@
-"""Leaving without cutting anyone off.
+"""Graceful shutdown.
 
-On SIGTERM or Ctrl-C the server keeps its socket open for a while: requests under way finish, new
-ones are told to go elsewhere, ``/readyz`` says so to load balancers. When the grace is over, or at
-a second signal, those still under way are cut off with an error. Then the server's own handler
-ends it.
+On SIGTERM or Ctrl-C the server keeps its socket open for a grace period: running requests finish, new ones and
+``/readyz`` get 503. After the grace period, or at a second signal, the remaining requests end with an error. Then the
+server's own signal handler runs.
 """
 
 import asyncio
@@ -14,13 +13,15 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 
+from workers.supervision import start_task
+
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
 
 logger = logging.getLogger(__name__)
 
 
 class Drain:
-    """Counts the requests under way and takes over the server's stop signals."""
+    """Counts running requests and handles the server's stop signals."""
 
     def __init__(self, grace_s: float, cut_off: Callable[[], Awaitable[None]]) -> None:
         self.draining = False
@@ -33,7 +34,7 @@ class Drain:
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
-        """Count a request for as long as it is under way."""
+        """Count a request while it runs."""
         self._under_way += 1
         try:
             yield
@@ -69,9 +70,10 @@ class Drain:
                 signal.signal(number, handler)
 
     def _begin(self, number: int, frame: FrameType | None) -> None:
-        self._task = asyncio.ensure_future(self._finish(number, frame))
+        # The server must end even if draining fails.
+        self._task = start_task(self._finish(), "drain", lambda _: self._hand_over(number, frame))
 
-    async def _finish(self, number: int, frame: FrameType | None) -> None:
+    async def _finish(self) -> None:
         logger.info("stopping: %d requests under way, new ones are refused", self._under_way)
         if not self._under_way:
             self._over.set()
@@ -80,7 +82,6 @@ class Drain:
         if self._under_way:
             logger.warning("%d requests are cut off", self._under_way)
             await self._cut_off()
-        self._hand_over(number, frame)
 
     def _hand_over(self, number: int, frame: FrameType | None) -> None:
         previous = self._previous.get(number)

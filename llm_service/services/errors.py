@@ -1,82 +1,54 @@
-"""What can go wrong with a request, as classes with meaning; ``routers.errors`` maps them to HTTP.
+"""Errors of the service itself, in addition to those of engines and workers."""
 
-Messages are written for the client: no internals, no paths.
-"""
+from engines.errors import (
+    ContextLengthExceeded,
+    Draining,
+    EngineRestarted,
+    GenerationFailed,
+    ModelLoading,
+    ModelUnavailable,
+    NotConfigured,
+    Overloaded,
+    ServiceError,
+    Unsupported,
+)
 
-
-class ServiceError(Exception):
-    """A request that was not answered. ``retryable``: the same request may succeed later."""
-
-    type = "internal_error"
-    retryable = False
-
-    def __init__(self, message: str, *, retry_after_s: float | None = None, **details: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.retry_after_s = retry_after_s
-        self.details = details
-
-
-class ModelLoading(ServiceError):
-    """The model is not in memory yet."""
-
-    type = "model_loading"
-    retryable = True
-
-
-class ModelUnavailable(ServiceError):
-    """The model could not be loaded."""
-
-    type = "model_unavailable"
-
-
-class Overloaded(ServiceError):
-    """As many requests wait as may."""
-
-    type = "overloaded"
-    retryable = True
-
-
-class Draining(ServiceError):
-    """The service is about to stop and takes no new work."""
-
-    type = "draining"
-    retryable = True
+__all__ = [
+    "ContextLengthExceeded",
+    "DeadlineExceeded",
+    "Draining",
+    "EngineRestarted",
+    "GenerationFailed",
+    "InvalidRequest",
+    "InvalidTexts",
+    "ModelLoading",
+    "ModelUnavailable",
+    "NotConfigured",
+    "Overloaded",
+    "ServiceError",
+    "UnknownField",
+    "Unsupported",
+]
 
 
 class DeadlineExceeded(ServiceError):
-    """The time the request was given has passed."""
+    """The request's time limit has passed."""
 
     type = "deadline_exceeded"
     retryable = True
 
 
-class EngineRestarted(ServiceError):
-    """The worker died or stalled while it had the request."""
-
-    type = "engine_restarted"
-    retryable = True
-
-
-class GenerationFailed(ServiceError):
-    """The request broke in the engine."""
-
-    type = "generation_failed"
-
-
-class ContextLengthExceeded(ServiceError):
-    """The conversation is longer than the model can read."""
-
-    type = "context_length_exceeded"
-
-
-class Unsupported(ServiceError):
-    """The engine in use cannot honour a field of the request."""
-
-    type = "unsupported"
-
-
 class InvalidRequest(ServiceError):
-    """The request is malformed in a way that its schema does not show."""
+    """The request is contradictory in a way that its schema cannot express."""
 
     type = "invalid_request"
+
+
+class UnknownField(ServiceError):
+    """A field that this service does not know, with ``LLM_STRICT_FIELDS``."""
+
+    type = "unknown_parameter"
+
+
+class InvalidTexts(InvalidRequest):
+    """No texts to embed, or too many."""

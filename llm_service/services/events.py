@@ -1,4 +1,4 @@
-"""What happens in the service, for whoever counts it; the service itself knows no metrics."""
+"""Events of the service, for its metrics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ CacheName = Literal["response", "embedding"]
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """A generation request has left the queue, to the engine or because its time was over."""
+    """A generation request has left the queue, for the engine or at its deadline."""
 
     seconds: float
 
@@ -24,7 +24,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class CacheAsked:
-    """A cache was asked for answers, or for the vectors of a request's texts."""
+    """A cache was queried for answers, or for the vectors of a request's texts."""
 
     cache: CacheName
     hits: int
@@ -33,26 +33,38 @@ class CacheAsked:
 
 @dataclass(frozen=True, slots=True)
 class TextsEmbedded:
-    """The engine has computed vectors for so many texts."""
+    """The engine has computed vectors for ``count`` texts."""
 
     count: int
 
 
-Event = Waited | Generated | CacheAsked | TextsEmbedded
+@dataclass(frozen=True, slots=True)
+class DocumentsRanked:
+    """The engine has scored ``count`` documents."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRejected:
+    """An answer that ended by itself does not follow its format, or a call its tool's parameters."""
+
+
+Event = Waited | Generated | CacheAsked | TextsEmbedded | DocumentsRanked | AnswerRejected
 Listener = Callable[[Event], None]
 
 
 class Events:
-    """Passes events on to those who have subscribed, in the order in which they did."""
+    """Passes events to subscribers, in order of subscription."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
 
     def subscribe(self, listener: Listener) -> None:
-        """Call ``listener`` with every event from now on; it must be quick and must not raise."""
+        """Call ``listener`` with every future event; it must be fast and must not raise."""
         self._listeners.append(listener)
 
     def tell(self, event: Event) -> None:
-        """Pass an event on."""
+        """Pass an event to all subscribers."""
         for listener in self._listeners:
             listener(event)

@@ -1,67 +1,98 @@
-"""The service itself: one language model, one embedding model, whoever asks.
+"""The service: one language model, one embedding model, perhaps one that ranks.
 
-Knows neither HTTP nor tensors. A request is answered from a cache, or admitted, handed to its worker,
-and followed until it ends, its deadline passes or its caller leaves.
+Independent of HTTP and tensors. A request is answered from a cache, or admitted, passed to its worker and followed
+until it ends, its deadline passes or its caller cancels.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 from config.settings import Settings, settings
-from engines.base import GenerationRequest, WorkerSpec
-from engines.client import WorkerClient
+from engines.base import (
+    Detokenized,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    GenerationRequest,
+    InputType,
+    Ranked,
+    RankingRequest,
+    Tokenized,
+    TokenizeRequest,
+)
+from engines.request_ids import unique_id
 from services.admission import Admission
-from services.answers import Answers
+from services.answering.answers import Answers
+from services.answering.response_cache import ResponseCache
 from services.deadline import Deadline
-from services.embedding import Embedding
-from services.embedding_cache import EmbeddingCache
-from services.errors import GenerationFailed, InvalidRequest
-from services.events import CacheName, Events
-from services.generation import Generation
-from services.response_cache import ResponseCache
-from services.results import EmbeddingResult, GenerationItem, GenerationResult, Health, Load, Status, WorkerLoad
+from services.errors import GenerationFailed, InvalidTexts, NotConfigured
+from services.events import CacheName, DocumentsRanked, Events
+from services.exchanges import Exchanges
+from services.results import (
+    EmbeddingResult,
+    GenerationItem,
+    GenerationResult,
+    Health,
+    Load,
+    RankingResult,
+    Status,
+    WorkerLoad,
+)
+from services.vectors.embedding import Embedding
+from services.vectors.embedding_cache import EmbeddingCache
 from services.workers import Worker
+from workers.parent import Role, WorkerClient
 
-EMBEDDING_CONCURRENCY = 8
-"""Embedding requests inside the worker together; their texts share batches."""
+ENCODER_CONCURRENCY = 8
+"""Concurrent requests in an encoder's worker; their texts share batches."""
 MIB = 1024 * 1024
 
 
 class LLMService:
-    """Generation and embeddings for the whole process; ``events`` tells what happens in it."""
+    """Generation, embeddings and ranking for the whole process; ``events`` are for its metrics."""
 
-    def __init__(self, config: Settings, generator: Worker, embedder: Worker) -> None:
+    def __init__(self, config: Settings, generator: Worker, embedder: Worker, reranker: Worker | None = None) -> None:
         self._config = config
         self._generator = generator
         self._embedder = embedder
+        self._reranker = reranker
+        self._workers: dict[Role, Worker] = {"generator": generator, "embedder": embedder}
+        if reranker is not None:
+            self._workers["reranker"] = reranker
         self._generation = Admission(config.llm_max_batch, config.llm_max_queue)
         self.events = Events()
         answers = ResponseCache(int(config.llm_cache_mb * MIB), config.llm_cache_ttl_s) if config.llm_cache_mb else None
-        self._answers = Answers(Generation(generator, self._generation, self.events), answers, self.events)
+        self._answers = Answers(
+            generator, self._generation, answers, self.events, upstream=config.llm_backend == "openai"
+        )
         vectors = EmbeddingCache(int(config.embed_cache_mb * MIB)) if config.embed_cache_mb else None
-        places = Admission(EMBEDDING_CONCURRENCY, config.embed_max_queue)
+        places = Admission(ENCODER_CONCURRENCY, config.embed_max_queue)
         self._embedding = Embedding(embedder, places, vectors, self.events)
+        self._texts = Exchanges(generator, Admission(ENCODER_CONCURRENCY, config.embed_max_queue))
+        self._ranking = None
+        if reranker is not None:
+            self._ranking = Exchanges(reranker, Admission(ENCODER_CONCURRENCY, config.embed_max_queue))
         self._caches: dict[CacheName, ResponseCache | EmbeddingCache | None]
         self._caches = {"response": answers, "embedding": vectors}
 
     @property
     def model_name(self) -> str:
-        """The model that answers, or the one that will."""
+        """The loaded model, or the one that is being loaded."""
         return self._generator.info.model if self._generator.info else self._config.llm_model
 
     @property
     def device(self) -> str:
-        """Where it runs: cpu, cuda:0, or the configured wish until it is loaded."""
+        """Device of the model (cpu, cuda:0); the configured one until the model is loaded."""
         return self._generator.info.device if self._generator.info else self._config.llm_device_map
 
     async def start(self) -> None:
-        """Start loading both models; returns at once."""
-        await asyncio.gather(self._generator.start(), self._embedder.start())
+        """Start loading the models; returns at once."""
+        await asyncio.gather(*(worker.start() for worker in self._workers.values()))
 
     async def stop(self) -> None:
-        """End both workers."""
-        await asyncio.gather(self._generator.stop(), self._embedder.stop())
+        """End the workers."""
+        await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
 
     async def generate(
         self,
@@ -86,11 +117,11 @@ class LLMService:
         use_cache: bool = True,
         fresh: bool = False,
     ) -> AsyncGenerator[GenerationItem, None]:
-        """Yield ``Started``, deltas when the request wants them, then the whole result.
+        """Yield ``Started``, ``FirstToken``, deltas when the request wants them, then the whole result.
 
         A deterministic request (greedy or seeded) is answered from the response cache, or joins an
-        identical one under way. ``use_cache=False`` keeps it out of both; ``fresh`` has it computed
-        anew and its answer kept. Raises a ``ServiceError``, once ``Started`` has come only for faults.
+        identical running one. ``use_cache=False`` disables both; ``fresh`` recomputes the answer and
+        caches it. Raises a ``ServiceError``; after ``Started`` only for faults, not for refusals.
         """
         return self._answers.stream(request, self._deadline(timeout_s), use_cache=use_cache, fresh=fresh)
 
@@ -99,22 +130,58 @@ class LLMService:
         texts: tuple[str, ...],
         *,
         normalize: bool = True,
+        input_type: InputType | None = None,
         request_id: str | None = None,
         timeout_s: float | None = None,
         use_cache: bool = True,
     ) -> EmbeddingResult:
-        """Embed texts, in order; raises a ``ServiceError``. Vectors of texts that were embedded before
-        come from the embedding cache, unless ``use_cache`` is false.
+        """Embed texts, in order; raises a ``ServiceError``. Uses the embedding cache unless ``use_cache``
+        is false.
         """
         if not texts:
-            raise InvalidRequest("texts must not be empty")
+            raise InvalidTexts("must not be empty", field="texts")
         return await self._embedding.run(
-            texts, self._deadline(timeout_s), normalize=normalize, request_id=request_id, use_cache=use_cache
+            EmbeddingRequest(unique_id(request_id), texts, normalize, input_type),
+            self._deadline(timeout_s),
+            use_cache=use_cache,
         )
 
+    async def rank(
+        self,
+        query: str,
+        documents: tuple[str, ...],
+        *,
+        raw: bool = False,
+        request_id: str | None = None,
+        timeout_s: float | None = None,
+    ) -> RankingResult:
+        """Score documents against a query, in order; raises a ``ServiceError``. ``raw``: without the model's
+        activation function.
+        """
+        if self._ranking is None:
+            raise NotConfigured("no model ranks here: set RERANK_MODEL to a cross-encoder and restart the service")
+        request = RankingRequest(unique_id(request_id), query, documents, raw)
+        event = await self._ranking.ask(request, self._deadline(timeout_s))
+        if not isinstance(event, Ranked) or self._ranking.info is None:
+            raise GenerationFailed("the engine gave no scores")
+        self.events.tell(DocumentsRanked(len(documents)))
+        return RankingResult(event.scores, self._ranking.info.model, event.tokens, event.truncated)
+
+    async def tokenize(self, request: TokenizeRequest, timeout_s: float | None = None) -> tuple[int, ...]:
+        """Return token ids of the language model; raises a ``ServiceError``."""
+        event = await self._texts.ask(request, self._deadline(timeout_s))
+        assert isinstance(event, Tokenized)
+        return event.tokens
+
+    async def detokenize(self, request: DetokenizeRequest, timeout_s: float | None = None) -> str:
+        """Return the text of token ids; raises a ``ServiceError``."""
+        event = await self._texts.ask(request, self._deadline(timeout_s))
+        assert isinstance(event, Detokenized)
+        return event.text
+
     def health(self) -> Health:
-        """Say how everything is; never waits, never loads."""
-        states = (self._generator.state, self._embedder.state)
+        """Return the current health; never waits, never loads."""
+        states = [worker.state for worker in self._workers.values()]
         info = self._generator.info
         status: Status
         if "failed" in states or "stopped" in states:
@@ -129,22 +196,23 @@ class LLMService:
             status=status,
             generator=self._generator.state,
             embedder=self._embedder.state,
+            reranker=self._reranker.state if self._reranker else None,
             generator_info=info,
             embedder_info=self._embedder.info,
+            reranker_info=self._reranker.info if self._reranker else None,
             running=self._generation.running,
             waiting=self._generation.waiting,
             capacity=self._generation.capacity,
-            restarts=self._generator.restarts + self._embedder.restarts,
-            last_error=self._generator.last_error or self._embedder.last_error,
+            restarts=sum(worker.restarts for worker in self._workers.values()),
+            last_error=next((worker.last_error for worker in self._workers.values() if worker.last_error), None),
         )
 
     def load(self) -> Load:
-        """Say how busy everything is; never waits."""
+        """Return the current load; never waits."""
         return Load(
             running=self._generation.running,
             waiting=self._generation.waiting,
-            generator=_worker_load(self._generator),
-            embedder=_worker_load(self._embedder),
+            workers={role: _worker_load(worker) for role, worker in self._workers.items()},
             cache_bytes={name: cache.used_bytes if cache else 0 for name, cache in self._caches.items()},
         )
 
@@ -154,74 +222,41 @@ class LLMService:
 
 
 def _worker_load(worker: Worker) -> WorkerLoad:
-    return WorkerLoad(worker.state == "ready", worker.restarts, worker.batch_sizes, worker.kv_cache_usage)
+    return WorkerLoad(
+        state=worker.state,
+        info=worker.info,
+        pid=worker.pid,
+        restarts=worker.restarts,
+        batch_sizes=worker.batch_sizes,
+        kv_cache_usage=worker.kv_cache_usage,
+        last_fault=worker.last_fault,
+    )
 
 
 def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None = None) -> LLMService:
-    """Wire a service to its two workers; ``on_fatal`` hears why a model can never be loaded."""
-    generator_spec = WorkerSpec(
-        model=config.llm_model,
-        backend=config.llm_backend,
-        offline_model=config.llm_offline_model,
-        device_map=config.llm_device_map,
-        dtype=config.llm_dtype,
-        max_batch=config.llm_max_batch,
-        kv_cache_gb=config.llm_kv_cache_gb,
-        max_batched_tokens=config.llm_max_batched_tokens,
-        reproducible=config.llm_reproducible,
-        prompt_lookup=config.llm_prompt_lookup == "auto",
-        stream_interval_s=config.llm_stream_interval_ms / 1000,
-        cache_dir=str(config.model_cache_dir),
-        hub_environment=config.hub_environment,
-        log_level=config.log_level,
-        log_format=config.log_format,
-    )
-    embedder = WorkerSpec(
-        model=config.embedding_model,
-        backend=config.embedding_backend,
-        device_map=config.llm_device_map,
-        cache_dir=str(config.model_cache_dir),
-        hub_environment=config.hub_environment,
-        log_level=config.log_level,
-        log_format=config.log_format,
-    )
-    timeouts = {"stall_timeout_s": config.llm_stall_timeout_s, "load_timeout_s": config.llm_load_timeout_s}
+    """Create a service with its workers; ``on_fatal`` is called with the reason if a model cannot be loaded."""
+    timeouts: dict[str, Any] = {
+        "stall_timeout_s": config.llm_stall_timeout_s,
+        "load_timeout_s": config.llm_load_timeout_s,
+    }
     generator: Worker
     if config.llm_backend == "openai":
-        generator = _upstream(config, on_fatal)
+        # Imported here: importing its HTTP client takes 0.1 s, which a start without an upstream should not pay.
+        from workers.upstream import UpstreamClient
+
+        generator = UpstreamClient(config, on_fatal=on_fatal)
     else:
-        generator = WorkerClient("generator", generator_spec, on_fatal=on_fatal, **timeouts)
-    return LLMService(config, generator, WorkerClient("embedder", embedder, on_fatal=on_fatal, **timeouts))
-
-
-def _upstream(config: Settings, on_fatal: Callable[[str], None] | None) -> Worker:
-    # Its HTTP client takes a tenth of a second to import, which a start without an upstream is spared.
-    from engines.openai_upstream import UpstreamClient
-    from engines.openai_upstream_http import UpstreamSpec
-
-    assert config.llm_upstream_url is not None
-    key = config.llm_upstream_api_key
-    spec = UpstreamSpec(
-        url=config.llm_upstream_url,
-        requested_model=config.llm_model,
-        model=config.llm_upstream_model,
-        api_key=key.get_secret_value() if key else None,
-        ready_path=config.llm_upstream_ready_path,
-        template_arguments=config.llm_upstream_template_arguments,
-        max_connections=config.llm_max_batch,
-        connect_timeout_s=config.llm_upstream_connect_timeout_s,
-        stall_timeout_s=config.llm_stall_timeout_s,
-    )
-    return UpstreamClient(spec, on_fatal=on_fatal)
+        generator = WorkerClient("generator", config, on_fatal=on_fatal, **timeouts)
+    embedder = WorkerClient("embedder", config, on_fatal=on_fatal, **timeouts)
+    reranker = WorkerClient("reranker", config, on_fatal=on_fatal, **timeouts) if config.rerank_model else None
+    return LLMService(config, generator, embedder, reranker)
 
 
 _llm_service: LLMService | None = None
 
 
 def get_llm_service(on_fatal: Callable[[str], None] | None = None) -> LLMService:
-    """Return the process's one service. Its models load when ``start`` is called, which the
-    application does at start-up.
-    """
+    """Return the process's service. The application loads its models at start-up by calling ``start``."""
     global _llm_service  # noqa: PLW0603 - the plan's singleton
     if _llm_service is None:
         _llm_service = build_llm_service(settings, on_fatal)

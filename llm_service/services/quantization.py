@@ -1,5 +1,5 @@
-"""Float32 vectors to fewer bytes. Each vector by itself: nothing is calibrated, so what a text
-becomes does not depend on the texts it came with.
+"""Quantization of float32 vectors. Each vector is quantized by itself, without calibration, so the
+result for a text does not depend on the other texts of its request.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from engines.base import FloatMatrix
 from schemas.embedding import OutputDtype
 
 INT8_MAX = 127
-"""Symmetric: -128 is not used, so that a vector and its opposite have the same numbers."""
+"""Symmetric range: -128 is unused, so that opposite vectors have opposite codes."""
 UINT8_ZERO_POINT = 128
-"""The uint8 that stands for 0."""
+"""The uint8 code of 0."""
 
 Codes = npt.NDArray[np.int8] | npt.NDArray[np.uint8]
 ByteMatrix = npt.NDArray[np.uint8]
@@ -22,12 +22,11 @@ Scales = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """Vectors of another type.
+    """Quantized vectors.
 
-    ``values`` has the shape (texts, dimension); packed bits (texts, bytes), eight dimensions to a
-    byte. Its rows lie one after the other in memory. ``scales``, shape (texts,), is there for int8
-    and uint8: ``(value - zero point) * scale`` is the float32 number again, off by at most half a
-    scale.
+    ``values`` is C-contiguous, of shape (texts, dimension), or (texts, bytes) for packed bits, with eight
+    dimensions per byte. ``scales``, of shape (texts,), is set for int8 and uint8:
+    ``(value - zero point) * scale`` restores the float32 number with an error of at most half a scale.
     """
 
     values: FloatMatrix | Codes
@@ -35,7 +34,7 @@ class Quantized:
 
 
 def quantize(vectors: FloatMatrix, output_dtype: OutputDtype) -> Quantized:
-    """Return ``vectors``, finite float32 of shape (texts, dimension), as another type."""
+    """Quantize ``vectors``, finite float32 of shape (texts, dimension)."""
     if output_dtype == "float32":
         return Quantized(np.ascontiguousarray(vectors))
     if output_dtype == "binary":
@@ -43,25 +42,25 @@ def quantize(vectors: FloatMatrix, output_dtype: OutputDtype) -> Quantized:
     codes, scales = _int8(vectors)
     if output_dtype == "int8":
         return Quantized(codes, scales)
-    # Adding 128 modulo 256 is flipping the highest bit.
+    # Flipping the highest bit adds 128 modulo 256.
     return Quantized(codes.view(np.uint8) ^ np.uint8(UINT8_ZERO_POINT), scales)
 
 
 def pack_signs(vectors: FloatMatrix) -> ByteMatrix:
-    """Return one bit for each number, 1 where it is above 0: the first dimension is the highest bit
-    of the first byte. That is ``ubinary`` of sentence-transformers and the bit string that pgvector's
-    ``binary_quantize`` makes. A dimension that is no multiple of 8 is filled up with zero bits.
+    """Return one bit per number, 1 if it is above 0; the first dimension is the highest bit of the first
+    byte. Same format as ``ubinary`` of sentence-transformers and ``binary_quantize`` of pgvector. Pads a
+    dimension that is not a multiple of 8 with zero bits.
     """
     return np.packbits(vectors > 0, axis=1, bitorder="big")
 
 
 def _int8(vectors: FloatMatrix) -> tuple[npt.NDArray[np.int8], Scales]:
-    """Scale each vector so that its largest number becomes ±127. Every vector uses the whole range,
-    whatever its length, and its direction stays: the cosine of codes is that of the vectors
-    (docs/embedding-compression.md has the schemes this was compared with).
+    """Scale each vector so that its largest number becomes ±127. Every vector uses the whole range, and
+    scaling keeps its direction, so the cosine of codes approximates that of the vectors
+    (docs/embedding-compression.md compares alternatives).
     """
     largest = np.abs(vectors).max(axis=1, keepdims=True)
-    # Dividing first: the inverse of a very small number would overflow. A vector of zeros stays one.
+    # Divide first: the inverse of a very small number would overflow. A vector of zeros stays zero.
     shares = vectors / np.where(largest > 0, largest, np.float32(1))
     shares *= INT8_MAX
     codes = np.rint(shares, out=shares).astype(np.int8)

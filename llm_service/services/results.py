@@ -1,20 +1,31 @@
-"""What the service answers with."""
+"""Results of the service."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engines.base import EngineInfo, FinishReason, FloatMatrix, TextDelta
-from engines.client import WorkerState
+from engines.base import (
+    EngineInfo,
+    FinishReason,
+    FirstToken,
+    FloatMatrix,
+    FloatVector,
+    TextDelta,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+)
 from services.events import CacheName
+from workers.faults import Fault
+from workers.parent import Role, WorkerState
 
 Status = Literal["healthy", "loading", "degraded", "unhealthy"]
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where a request's time went, in milliseconds, and tokens a second once it was running."""
+    """Times of a request in milliseconds, and its tokens per second after admission."""
 
     queue_ms: float
     ttft_ms: float
@@ -24,10 +35,10 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The first item of every answer: from here on nothing is refused any more.
+    """First item of every answer: the engine has accepted the request; later errors are faults, not refusals.
 
-    ``cache`` says where the answer comes from: ``hit`` when it was in the response cache, ``miss``
-    when it will be, ``None`` for a request whose answers are not kept.
+    ``cache``: ``hit`` for an answer from the response cache, ``miss`` for one that will be cached, ``None`` for one
+    that is not cached.
     """
 
     cache: Literal["hit", "miss"] | None = None
@@ -35,33 +46,38 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """A piece of what the model thinks before it answers; never part of the answer."""
+    """Part of the thought; not part of the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationResult:
-    """A whole answer. ``reasoning`` is what the model thought before it, when it was allowed to."""
+    """A complete answer. ``reasoning`` is the thought before it, if any; ``tool_calls`` are whole calls, each with
+    arguments that follow its tool's parameters; ``degraded``: by a model other than the configured one.
+    """
 
     answer: str
     model: str
     device: str
-    finish_reason: FinishReason
+    finish_reason: FinishReason | Literal["tool_calls"]
     prompt_tokens: int
     completion_tokens: int
     timings: Timings
     reasoning: str | None = None
     cached: bool = False
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    degraded: bool = False
 
 
-GenerationItem = Started | ReasoningDelta | TextDelta | GenerationResult
-"""What following an answer yields: ``Started``, deltas when the request wants them, the result."""
+GenerationItem = Started | FirstToken | ReasoningDelta | TextDelta | ToolCallDelta | GenerationResult
+"""Items of an answer, in this order; deltas only for streamed requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingResult:
-    """Vectors, shape (texts, dimension), and how each text was read."""
+    """Vectors, shape (texts, dimension), with tokens read and truncation per text."""
 
     vectors: FloatMatrix
     model: str
@@ -71,14 +87,26 @@ class EmbeddingResult:
 
 
 @dataclass(frozen=True, slots=True)
+class RankingResult:
+    """Scores, shape (documents,), with tokens read and truncation per document."""
+
+    scores: FloatVector
+    model: str
+    tokens: tuple[int, ...]
+    truncated: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """The state of everything, as known without asking anyone."""
+    """Current state of the service; ``reranker`` is ``None`` where none is configured."""
 
     status: Status
     generator: WorkerState
     embedder: WorkerState
+    reranker: WorkerState | None
     generator_info: EngineInfo | None
     embedder_info: EngineInfo | None
+    reranker_info: EngineInfo | None
     running: int
     waiting: int
     capacity: int
@@ -88,35 +116,42 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLoad:
-    """One worker: ``restarts`` and ``batch_sizes`` since the start, ``kv_cache_usage`` now."""
+    """One worker: ``restarts``, ``batch_sizes`` and ``last_fault`` since the start, ``kv_cache_usage`` now."""
 
-    ready: bool
+    state: WorkerState
+    info: EngineInfo | None
+    pid: int | None
     restarts: int
     batch_sizes: Mapping[int, int]
     kv_cache_usage: float | None
+    last_fault: Fault | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes requests."""
+        return self.state == "ready"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy everything is, as known without asking anyone; ``cache_bytes`` by the cache's name."""
+    """Current load of the service; ``cache_bytes`` by cache name."""
 
     running: int
     waiting: int
-    generator: WorkerLoad
-    embedder: WorkerLoad
+    workers: Mapping[Role, WorkerLoad]
     cache_bytes: Mapping[CacheName, int]
 
 
 @dataclass(slots=True)
 class Clock:
-    """The moments of one request, in seconds of the monotonic clock."""
+    """Timestamps of one request, in seconds of the monotonic clock."""
 
     arrived: float = field(default_factory=time.monotonic)
     admitted: float = 0.0
     first_token: float = 0.0
 
     def timings(self, tokens: int) -> Timings:
-        """Sum up a request that ends now with so many tokens."""
+        """Return the timings of a request that ends now with ``tokens`` tokens."""
         now = time.monotonic()
         running = max(now - self.admitted, 1e-9)
         return Timings(

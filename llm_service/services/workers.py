@@ -1,117 +1,74 @@
-"""What the service asks of a worker, and how it follows a request there."""
+"""Worker protocol: a supervised model, in a process (``WorkerClient``) or behind an address (``UpstreamClient``)."""
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from engines.base import (
-    Embedded,
-    EmbeddingRequest,
     EngineInfo,
-    Failed,
-    Failure,
-    Finished,
-    GenerationRequest,
+    Request,
     RequestEvent,
 )
-from engines.client import WorkerNotReady, WorkerState
-from services.deadline import Deadline
-from services.errors import (
-    ContextLengthExceeded,
-    Draining,
-    EngineRestarted,
-    GenerationFailed,
-    ModelLoading,
-    ModelUnavailable,
-    Overloaded,
-    ServiceError,
-    Unsupported,
-)
-
-LOADING_RETRY_AFTER_S = 2.0
-
-_FAILURES: dict[Failure, type[ServiceError]] = {
-    Failure.CONTEXT_LENGTH_EXCEEDED: ContextLengthExceeded,
-    Failure.UNSUPPORTED: Unsupported,
-    Failure.GENERATION_FAILED: GenerationFailed,
-    Failure.ENGINE_RESTARTED: EngineRestarted,
-    Failure.OVERLOADED: Overloaded,
-    Failure.UNAVAILABLE: ModelUnavailable,
-}
+from workers.faults import Fault
+from workers.parent import WorkerState
 
 
 class Worker(Protocol):
-    """What the service asks of a ``WorkerClient``."""
+    """Interface of a worker to the service."""
 
     @property
     def state(self) -> WorkerState:
-        """Whether it can be asked."""
+        """Current state; only a ``ready`` worker accepts requests."""
         ...
 
     @property
     def info(self) -> EngineInfo | None:
-        """What it has loaded, once it has."""
+        """The loaded model, or ``None`` before it is loaded."""
         ...
 
     @property
     def restarts(self) -> int:
-        """How often it was replaced or lost."""
+        """Number of times the worker was replaced or lost."""
         ...
 
     @property
     def batch_sizes(self) -> Counter[int]:
-        """How many steps computed so many requests together."""
+        """Number of steps by batch size."""
         ...
 
     @property
     def kv_cache_usage(self) -> float | None:
-        """Share of the KV cache that is held, 0 to 1; ``None`` when it does not say."""
+        """Share of the KV cache in use, 0 to 1; ``None`` when unknown."""
         ...
 
     @property
     def last_error(self) -> str | None:
-        """Why it is not ready, in words for callers."""
+        """Reason why the worker is not ready; safe to show to clients."""
+        ...
+
+    @property
+    def last_fault(self) -> Fault | None:
+        """The last failure since the start; safe to show to clients."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; ``None`` for a model elsewhere."""
         ...
 
     async def start(self) -> None:
-        """Start the process; return at once."""
+        """Start the worker; returns at once."""
         ...
 
     async def stop(self) -> None:
-        """End the process; requests under way fail."""
+        """Stop the worker; running requests fail."""
         ...
 
-    async def wait_ready(self) -> None:
-        """Wait while the worker is being replaced; raise ``WorkerNotReady`` otherwise."""
+    def open(self, request: Request) -> contextlib.AbstractAsyncContextManager[AsyncIterator[RequestEvent]]:
+        """Submit a request and yield its events up to the last one; exiting early cancels it.
+
+        Waits while a worker that was ready is being replaced. Both the context manager and the events raise
+        ``ServiceError``.
+        """
         ...
-
-    def open(
-        self, request: GenerationRequest | EmbeddingRequest
-    ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[RequestEvent]]:
-        """Submit a request and give its events; leaving early cancels it."""
-        ...
-
-
-async def follow(
-    worker: Worker, request: GenerationRequest | EmbeddingRequest, deadline: Deadline
-) -> AsyncGenerator[RequestEvent, None]:
-    """Submit a request and yield its events up to the last; raises a ``ServiceError``."""
-    try:
-        await deadline.wait(worker.wait_ready())
-        async with worker.open(request) as events:
-            while True:
-                event = await deadline.wait(anext(events))
-                if isinstance(event, Failed):
-                    kind = _FAILURES[event.failure]
-                    raise kind(event.message, retry_after_s=event.retry_after_s, **event.details)
-                yield event
-                if isinstance(event, Finished | Embedded):
-                    return
-    except WorkerNotReady as error:
-        if error.state == "stopped":
-            raise Draining("the service is stopping") from error
-        if error.state == "failed":
-            raise ModelUnavailable("the model could not be loaded; see the service's log") from error
-        reason = error.reason or "the model is being loaded"
-        raise ModelLoading(reason, retry_after_s=LOADING_RETRY_AFTER_S) from error

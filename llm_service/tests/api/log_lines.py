@@ -22,7 +22,7 @@ def access_lines(service: ServiceProcess, request_id: str, *, count: int = 1) ->
             line for line in json_lines(service) if line["logger"] == "access" and line.get("request_id") == request_id
         ]
 
-    eventually(lambda: len(lines()) >= count, f"the access line of {request_id}", within_s=10)
+    eventually(lambda: len(lines()) >= count, f"the access line of {request_id}")
     assert len(lines()) == count
     return lines()
 

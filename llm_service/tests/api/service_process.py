@@ -1,6 +1,7 @@
 """The service as users have it: a process of its own, spoken to over a socket."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,16 +16,11 @@ from typing import Any
 import httpx
 import psutil
 
+from free_ports import free_port
+
 APP_DIR = Path(__file__).resolve().parents[2]
 KEPT = ("PATH", "HOME", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "HF_HOME", "TMPDIR")
-WAIT_S = 120.0
-
-
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+WAIT_S = 300.0
 
 
 class ServiceProcess:
@@ -32,7 +28,8 @@ class ServiceProcess:
 
     def __init__(self, **settings: str) -> None:
         self.port = int(settings.get("LLM_SERVICE_PORT") or free_port())
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._log = Path(self._folder.name) / "service.log"
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
         environment |= {
             "ENV_FILES": "none",
@@ -41,19 +38,15 @@ class ServiceProcess:
             "EMBEDDING_BACKEND": "fake",
             "PYTHONUNBUFFERED": "1",
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "main.py"],
-            cwd=APP_DIR,
-            env=environment | settings,
-            stdout=self._log,
-            stderr=self._log,
-        )
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "main.py"], cwd=APP_DIR, env=environment | settings, stdout=log, stderr=log
+            )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
     def log(self) -> str:
-        """Return what it has printed."""
-        self._log.seek(0)
-        return self._log.read()
+        """Return what it has printed. Read through a handle of its own: a shared one would move where it writes."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
 
     def wait_for(self, path: str) -> None:
         """Wait until ``path`` answers 200."""
@@ -73,7 +66,7 @@ class ServiceProcess:
         for child in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 line = child.cmdline()
-                if "engines.worker" in line:
+                if "workers.child" in line:
                     found[line[-1]] = child
         return found
 
@@ -96,12 +89,25 @@ class ServiceProcess:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._log.close()
+        self._folder.cleanup()
 
 
 def question(content: str, **fields: Any) -> dict[str, Any]:
     """Return the body of a generate request with one user message."""
     return {"messages": [{"role": "user", "content": content}], **fields}
+
+
+def leave_when_it_runs(
+    service: ServiceProcess, path: str, body: dict[str, Any], request_id: str = "left", *, waiting: int = 0
+) -> None:
+    """Ask, and hang up when the one request more is computed, or waits."""
+    before = service.health()["queue"]
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: {request_id}\r\nContent-Type: application/json"
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        connection.sendall(f"{head}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
+        which = "waiting" if waiting else "running"
+        eventually(lambda: service.health()["queue"][which] == before[which] + 1, f"{path} has the request")
 
 
 @contextlib.contextmanager
@@ -115,7 +121,7 @@ def running_service(*, ready: bool = True, **settings: str) -> Iterator[ServiceP
         service.stop()
 
 
-def eventually(condition: Any, what: str, within_s: float = 30.0) -> None:
+def eventually(condition: Any, what: str, within_s: float = 60.0) -> None:
     """Wait until ``condition()`` holds."""
     give_up = time.monotonic() + within_s
     while not condition():

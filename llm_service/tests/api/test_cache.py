@@ -14,8 +14,14 @@ from tests.api.service_process import ServiceProcess, eventually, question, runn
 from tests.api.test_generate import events_of
 
 URL = "/api/llm/generate"
-SLOW = "[[words:30]] [[slow:40]]"
-"""An answer that takes more than a second."""
+SLOW = "[[words:25]] [[slow:75]]"
+"""An answer that takes about two seconds."""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[ServiceProcess]:
+    with running_service() as process:
+        yield process
 
 
 def ask(service: ServiceProcess, content: str, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
@@ -34,7 +40,7 @@ def queue_of(service: ServiceProcess) -> tuple[int, int]:
 
 
 def runs(service: ServiceProcess, running: int, waiting: int = 0) -> None:
-    eventually(lambda: queue_of(service) == (running, waiting), f"{running} run and {waiting} wait", within_s=10)
+    eventually(lambda: queue_of(service) == (running, waiting), f"{running} run and {waiting} wait")
 
 
 @contextlib.contextmanager
@@ -138,7 +144,7 @@ def test_a_failure_is_not_kept(service: ServiceProcess) -> None:
 def test_an_answer_grows_old() -> None:
     with running_service(LLM_CACHE_TTL_S="0.3") as service:
         assert cache_of(ask(service, "uno")) == "miss"
-        eventually(lambda: cache_of(ask(service, "uno")) == "miss", "it is computed again", within_s=10)
+        eventually(lambda: cache_of(ask(service, "uno")) == "miss", "it is computed again")
 
 
 def test_the_memory_for_answers_is_bounded() -> None:
@@ -198,7 +204,6 @@ def test_identical_requests_are_computed_once(service: ServiceProcess, stream: b
             assert (whole["cached"], whole["request_id"], done) == (False, answer.headers["X-Request-ID"], "[DONE]")
     else:
         assert len({answer.json()["answer"] for answer in answers}) == 1
-        assert answers[1].json()["timings"]["total_ms"] <= answers[0].json()["timings"]["total_ms"]
 
 
 def test_only_one_of_them_is_generated(service: ServiceProcess) -> None:
@@ -291,7 +296,7 @@ def test_all_who_share_a_stream_hear_that_the_service_stops() -> None:
             service.process.send_signal(signal.SIGTERM)
             ends = [json.loads(listener.rest()[-1]) for listener in (first, second)]
         assert [end["error"]["type"] for end in ends] == ["engine_restarted"] * 2
-        service.process.wait(30)
+        service.process.wait(60)
         assert "never retrieved" not in service.log()
         assert "Traceback" not in service.log()
 

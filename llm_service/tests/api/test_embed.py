@@ -119,16 +119,20 @@ def test_vectors_are_not_shortened(service: ServiceProcess) -> None:
     assert answer(service, ["hola"], dimensions=384)["dim"] == 384
 
 
+def test_unknown_fields_are_named_and_null_is_left_out(service: ServiceProcess) -> None:
+    response = post(service, ["hola"], dimension=384, output_dtype=None)
+    assert response.status_code == 200
+    assert response.headers["X-Ignored-Fields"] == "dimension"
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("output_dtype", "int4"),
         ("output_dtype", "ubinary"),
-        ("output_dtype", None),
         ("encoding_format", "hex"),
         ("encoding_format", ["base64"]),
         ("normalize", "perhaps"),
-        ("dimension", 384),
     ],
 )
 def test_a_field_that_cannot_be_honoured_is_refused_by_name(service: ServiceProcess, field: str, value: object) -> None:
@@ -148,3 +152,13 @@ def test_the_description_has_a_schema_for_each_type(service: ServiceProcess) -> 
         "uint8": {"type": "integer", "minimum": 1, "maximum": 255},
         "binary": {"type": "integer", "minimum": 0, "maximum": 255},
     }
+
+
+def test_the_type_of_a_text_in_a_search_is_told(service: ServiceProcess) -> None:
+    query, document = (answer(service, ["hola"], input_type=kind) for kind in ("query", "document"))
+    plain = answer(service, ["hola"])
+    assert query["fingerprint"] == document["fingerprint"] != plain["fingerprint"]
+    assert query["embeddings"] != document["embeddings"] != plain["embeddings"]
+    assert refusal(post(service, ["hola"], input_type="question")).startswith("input_type")
+    shared = {"model": "default", "input": "hola", "input_type": "query"}
+    assert service.client.post("/v1/embeddings", json=shared).json()["fingerprint"] == query["fingerprint"]

@@ -1,16 +1,13 @@
-"""docs/embedding-compression.md says what is true: its Python runs, its SQL is what the bench runs."""
+"""The Python of docs/embedding-compression.md runs."""
 
 import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.api.service_process import APP_DIR, ServiceProcess
 
 ROOT = APP_DIR.parent
 PAGE = ROOT / "docs" / "embedding-compression.md"
-BENCH = ROOT / "bench" / "pgvector_compression.py"
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -25,8 +22,3 @@ def test_the_python_of_the_page_reads_real_answers(service: ServiceProcess) -> N
         exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
     assert names["packed"].shape == (3, 48)
     assert names["from_int8"].shape == (3, 384)
-
-
-@pytest.mark.parametrize("statement", blocks(PAGE, "sql"))
-def test_the_sql_of_the_page_is_what_the_bench_measures(statement: str) -> None:
-    assert statement.strip() in BENCH.read_text(encoding="utf-8")

@@ -1,13 +1,12 @@
 """Types of vectors and the token limit, with the embedded model behind HTTP."""
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.api.service_process import ServiceProcess, running_service
+from tests.api.service_process import ServiceProcess
 
 pytestmark = pytest.mark.model
 
@@ -17,13 +16,6 @@ WORD = "water"
 """One token of this model."""
 
 
-@pytest.fixture(scope="module")
-def embedding_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    cache = tmp_path_factory.mktemp("cache")
-    with running_service(EMBEDDING_BACKEND="auto", MODEL_CACHE_DIR=str(cache), HF_HUB_OFFLINE="1") as service:
-        yield service
-
-
 def embed(service: ServiceProcess, texts: list[str], **fields: Any) -> dict[str, Any]:
     response = service.client.post("/api/llm/embed", json={"texts": texts, **fields})
     assert response.status_code == 200, response.text
@@ -31,10 +23,10 @@ def embed(service: ServiceProcess, texts: list[str], **fields: Any) -> dict[str,
     return body
 
 
-def test_the_border_of_the_token_limit_is_exact(embedding_service: ServiceProcess) -> None:
+def test_the_border_of_the_token_limit_is_exact(real: ServiceProcess) -> None:
     fits = LIMIT - SPECIAL_TOKENS
     texts = [" ".join([WORD] * words) for words in (fits - 1, fits, fits + 1, 4 * LIMIT)]
-    body = embed(embedding_service, [*texts, ""])
+    body = embed(real, [*texts, ""])
     assert body["tokens"] == [LIMIT - 1, LIMIT, LIMIT, LIMIT, SPECIAL_TOKENS]
     assert body["truncated"] == [False, False, True, True, False]
     just_fits, one_over, far_over = np.array(body["embeddings"])[1:4]
@@ -42,17 +34,17 @@ def test_the_border_of_the_token_limit_is_exact(embedding_service: ServiceProces
     assert just_fits @ far_over > 0.9999
 
 
-def test_meaning_survives_every_type(embedding_service: ServiceProcess) -> None:
+def test_meaning_survives_every_type(real: ServiceProcess) -> None:
     texts = ["a dog runs", "a puppy is running", "the engine needs oil"]
-    exact = np.array(embed(embedding_service, texts)["embeddings"])
-    codes = np.array(embed(embedding_service, texts, output_dtype="int8")["embeddings"], dtype=np.float64)
+    exact = np.array(embed(real, texts)["embeddings"])
+    codes = np.array(embed(real, texts, output_dtype="int8")["embeddings"], dtype=np.float64)
     unit = codes / np.linalg.norm(codes, axis=1, keepdims=True)
     assert np.abs(unit @ unit.T - exact @ exact.T).max() < 0.01
-    packed = embed(embedding_service, texts, output_dtype="binary", encoding_format="base64")["embeddings"]
+    packed = embed(real, texts, output_dtype="binary", encoding_format="base64")["embeddings"]
     dog, puppy, engine = (np.frombuffer(base64.b64decode(bits), np.uint8) for bits in packed)
     assert np.bitwise_count(dog ^ puppy).sum() + 20 < np.bitwise_count(dog ^ engine).sum()
 
 
-def test_the_fingerprint_names_the_embedded_models_vectors(embedding_service: ServiceProcess) -> None:
-    assert embed(embedding_service, ["x"])["fingerprint"] == "23202422d3773d12"
-    assert embed(embedding_service, ["x"], normalize=False)["fingerprint"] == "23202422d3773d12-raw"
+def test_the_fingerprint_names_the_embedded_models_vectors(real: ServiceProcess) -> None:
+    assert embed(real, ["x"])["fingerprint"] == "23202422d3773d12"
+    assert embed(real, ["x"], normalize=False)["fingerprint"] == "23202422d3773d12-raw"

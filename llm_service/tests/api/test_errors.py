@@ -30,7 +30,7 @@ def check_error(response: Any, status: int, type_: str, *, retryable: bool = Fal
         ({"messages": []}, "messages"),
         ({}, "messages"),
         ({"messages": "hola"}, "messages"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": ""}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": "a\x00b"}]}, "messages.0.content"),
         ({"messages": [{"role": "user"}]}, "messages.0.content"),
@@ -47,7 +47,7 @@ def check_error(response: Any, status: int, type_: str, *, retryable: bool = Fal
         ({"messages": [USER], "stop": [""]}, "stop.0"),
         ({"messages": [USER], "seed": -1}, "seed"),
         ({"messages": [USER], "response_format": {"type": "yaml"}}, "response_format"),
-        ({"messages": [USER], "temprature": 0.5}, "temprature"),
+        ({"messages": [USER], "tools": [{"type": "function"}]}, "tools.0.function"),
     ],
 )
 def test_a_bad_field_is_named(service: ServiceProcess, body: dict[str, Any], field: str) -> None:
@@ -152,7 +152,7 @@ def test_a_request_id_is_echoed_unless_it_could_do_harm(service: ServiceProcess)
 def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
     with running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="1") as service:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            slow = question("uno [[words:150]] [[slow:20]]", max_new_tokens=150)
+            slow = question("uno [[words:100]] [[slow:50]]", max_new_tokens=100)
             inside = [pool.submit(service.client.post, "/api/llm/generate", json=slow) for _ in range(2)]
             eventually(lambda: service.health()["queue"] == {"running": 1, "waiting": 1, "capacity": 2}, "full")
             refused = service.generate("hola")
@@ -164,7 +164,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
 
 def test_a_request_whose_deadline_passes_in_the_queue_costs_no_token() -> None:
     with running_service(LLM_MAX_BATCH="1") as service, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        slow = question("uno [[words:60]] [[slow:20]]")
+        slow = question("uno [[words:60]] [[slow:60]]")
         first = pool.submit(service.client.post, "/api/llm/generate", json=slow)
         eventually(lambda: service.health()["queue"]["running"] == 1, "the first one runs")
         response = service.client.post(

@@ -13,12 +13,19 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from free_ports import free_port
 from tests.api.log_lines import access_line, json_lines, send_raw
-from tests.api.service_process import APP_DIR, ServiceProcess, eventually, free_port, question, running_service
+from tests.api.service_process import APP_DIR, ServiceProcess, eventually, leave_when_it_runs, question, running_service
 
 SECRET = "pomelo-azul-y-tapir"
 FORGED = "INFO http access: request status=200 forged=yes"
 KEY = "correct-horse"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[ServiceProcess]:
+    with running_service() as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +90,10 @@ def test_the_route_is_the_template_whatever_the_path(service: ServiceProcess) ->
 
 
 def test_who_left_is_told_as_499(service: ServiceProcess) -> None:
-    with pytest.raises(httpx.ReadTimeout):
-        service.client.post(
-            "/api/llm/generate",
-            json=question("uno [[words:500]] [[slow:50]]", max_new_tokens=500),
-            headers={"X-Request-ID": "left"},
-            timeout=0.5,
-        )
+    body = question("uno [[words:5000]] [[slow:50]]", max_new_tokens=2000)
+    leave_when_it_runs(service, "/api/llm/generate", body, "left")
     assert access_line(service, "left")["status"] == 499
-    body = question("uno [[words:500]] [[slow:50]]", max_new_tokens=500, stream=True)
+    body["stream"] = True
     headers = {"X-Request-ID": "left-stream"}
     with service.client.stream("POST", "/api/llm/generate", json=body, headers=headers) as response:
         next(response.iter_lines())
@@ -115,7 +117,7 @@ def test_the_workers_lines_carry_the_id_that_the_caller_sent(service: ServicePro
         lines = [line for line in json_lines(service) if line.get("request_id") == "to-the-worker"]
         return [(line["event"], line["failure"]) for line in lines if line["process"] == "generator"]
 
-    eventually(told, "the worker's line", within_s=10)
+    eventually(told, "the worker's line")
     assert told() == [("request failed", "generation_failed")]
 
 
@@ -159,16 +161,18 @@ def test_neither_questions_answers_texts_nor_keys_are_in_the_log() -> None:
 
 
 HOSTILE = [
-    pytest.param(b"GET /x%0d%0a" + FORGED.replace(" ", "%20").encode() + b" HTTP/1.1\r\nHost: x\r\n", id="path"),
-    pytest.param(b"GET /x%1b[2K%c2%85%e2%80%a8" + b"forged=yes HTTP/1.1\r\nHost: x\r\n", id="terminal"),
+    pytest.param(b"GET /x%0d%0a" + FORGED.replace(" ", "%20").encode() + b" HTTP/1.1\r\nHost: [::1]\r\n", id="path"),
+    pytest.param(b"GET /x%1b[2K%c2%85%e2%80%a8" + b"forged=yes HTTP/1.1\r\nHost: [::1]\r\n", id="terminal"),
     pytest.param(
-        b"GET /version HTTP/1.1\r\nHost: x\r\nX-Request-ID: a\x85\x0b" + FORGED.encode() + b"\r\n", id="request-id"
+        b"GET /version HTTP/1.1\r\nHost: [::1]\r\nX-Request-ID: a\x85\x0b" + FORGED.encode() + b"\r\n",
+        id="request-id",
     ),
     pytest.param(
-        b"GET /version HTTP/1.1\r\nHost: x\r\nUser-Agent: a\x1b[2K\x85" + FORGED.encode() + b"\r\n", id="user-agent"
+        b"GET /version HTTP/1.1\r\nHost: [::1]\r\nUser-Agent: a\x1b[2K\x85" + FORGED.encode() + b"\r\n",
+        id="user-agent",
     ),
-    pytest.param(b"GET /x\x0b\x0c\x1c" + FORGED.encode() + b" HTTP/1.1\r\nHost: x\r\n", id="malformed"),
-    pytest.param(b"FORGED\x0b" + FORGED.encode() + b" / HTTP/1.1\r\nHost: x\r\n", id="method"),
+    pytest.param(b"GET /x\x0b\x0c\x1c" + FORGED.encode() + b" HTTP/1.1\r\nHost: [::1]\r\n", id="malformed"),
+    pytest.param(b"FORGED\x0b" + FORGED.encode() + b" / HTTP/1.1\r\nHost: [::1]\r\n", id="method"),
 ]
 
 
@@ -206,7 +210,7 @@ def test_on_a_terminal_lines_are_for_people() -> None:
             written += os.read(primary, 65536)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
         os.close(primary)
     assert re.match(rb"\d{4}-\d\d-\d\dT\S+ INFO +http ", written), written
     with pytest.raises(json.JSONDecodeError):
@@ -235,7 +239,7 @@ def test_uvicorn_as_a_command_writes_the_same_form() -> None:
             eventually(answers, "it answers")
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
         log.seek(0)
         lines = [json.loads(line) for line in log.read().splitlines()]
     assert {"uvicorn.error", "access", "llm_service"} <= {line["logger"] for line in lines}

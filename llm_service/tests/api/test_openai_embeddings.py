@@ -73,7 +73,6 @@ def test_small_types_come_with_what_scales_them_back(service: ServiceProcess) ->
         ({"input": "a", "dimensions": 128}, "dimensions"),
         ({"input": "a", "encoding_format": "hex"}, "encoding_format"),
         ({"input": "a", "output_dtype": "int4"}, "output_dtype"),
-        ({"input": "a", "truncate": "none"}, "truncate"),
     ],
 )
 def test_what_cannot_be_embedded_is_refused_by_name(

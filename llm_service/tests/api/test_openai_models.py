@@ -38,7 +38,7 @@ def described(service: ServiceProcess) -> dict[str, Any]:
 def test_the_description_promises_no_422_under_v1(service: ServiceProcess) -> None:
     paths = described(service)["paths"]
     chat = paths["/v1/chat/completions"]["post"]["responses"]
-    assert set(chat) == {"200", "400", "401", "404", "405", "413", "500", "503", "504"}
+    assert set(chat) == {"200", "400", "401", "403", "404", "405", "413", "415", "500", "503", "504"}
     assert not [
         path for path in paths if path.startswith("/v1") for way in paths[path].values() if "422" in way["responses"]
     ]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.api.log_lines import access_line, json_lines
 from tests.api.service_process import ServiceProcess, eventually, question, running_service
-from tests.api.trace_collector import Collector, Span, running_collector
+from trace_collector import Collector, Span, running_collector
 
 KEY = "a-key-for-nobody"
 SAID = ("acantilado", "buganvilla", "cormorán")
@@ -65,7 +66,8 @@ def test_an_answer_is_a_server_span_in_the_callers_trace_with_a_chat_span(traced
     response, (server, chat) = traced.post("/api/llm/generate", body, **{"X-Request-ID": "pregunta-1"})
     assert server.name == "POST /api/llm/generate"
     assert server.parent_id == traced.span_id
-    assert server.attributes == {**SERVER, "app.request_id": "pregunta-1"}
+    assert server.attributes.items() >= {**SERVER, "app.request_id": "pregunta-1", "app.key": "default"}.items()
+    assert server.attributes["app.tokens_out"] == response.json()["usage"]["completion_tokens"]
     assert (chat.name, chat.kind, chat.parent_id, chat.failed) == ("chat fake", "internal", server.id, False)
     answer = response.json()
     assert chat.attributes.pop("app.queue_ms") >= 0
@@ -201,7 +203,8 @@ def test_what_machines_ask_all_day_is_not_traced(traced: Traced, collector: Coll
 def test_log_lines_carry_the_trace(traced: Traced) -> None:
     response, (server, _) = traced.post("/api/llm/generate", words())
     request_id = response.headers["X-Request-ID"]
-    lines = [json.loads(line) for line in traced.service.log().splitlines() if request_id in line]
+    access_line(traced.service, request_id)
+    lines = [line for line in json_lines(traced.service) if line.get("request_id") == request_id]
     http = [line for line in lines if line["process"] == "http"]
     assert http
     assert {(line["trace_id"], line["span_id"]) for line in http} == {(server.trace_id, server.id)}

@@ -1,13 +1,16 @@
 """The transformers engine behind the whole HTTP path: what it cannot do is said, what it can is done."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from tests.api.dialect.raw_text import check_raw_text
 from tests.api.service_process import ServiceProcess, running_service
 from tests.engines.tiny_model import CONTEXT, save_tiny_model
 
-SCHEMA = {"type": "json_schema", "json_schema": {"type": "object", "properties": {"word": {"type": "string"}}}}
+WORD = {"type": "object", "properties": {"word": {"enum": ["sí", "no"]}}, "required": ["word"]}
+SCHEMA = {"type": "json_schema", "json_schema": WORD}
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +26,15 @@ def test_it_answers(service: ServiceProcess) -> None:
     assert service.health()["backend"] == "transformers"
 
 
-def test_a_json_schema_is_refused_as_unsupported(service: ServiceProcess) -> None:
-    response = service.generate("hola", max_new_tokens=5, response_format=SCHEMA)
-    assert response.status_code == 400
-    error = response.json()["error"]
-    assert (error["type"], error["retryable"]) == ("unsupported", False)
-    assert "JSON schema" in error["message"]
+def test_an_answer_follows_its_schema(service: ServiceProcess) -> None:
+    response = service.generate("hola", max_new_tokens=40, response_format=SCHEMA)
+    body = response.json()
+    assert (response.status_code, body["finish_reason"]) == (200, "stop"), body
+    assert json.loads(body["answer"]) in ({"word": "sí"}, {"word": "no"})
+
+
+def test_texts_without_a_template(service: ServiceProcess) -> None:
+    check_raw_text(service)
 
 
 def test_a_conversation_longer_than_the_context_is_refused_with_both_counts(service: ServiceProcess) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from config.settings import Settings
+
 APP_DIR = Path(__file__).resolve().parents[2]
 PRINT = (
     "import json; from config.settings import settings; "
@@ -66,3 +68,17 @@ def test_what_cannot_work_stops_the_start_with_one_line(variables: dict[str, str
     assert answer.returncode != 0
     assert len(answer.stderr.strip().splitlines()) == 1
     assert named in answer.stderr
+
+
+def test_the_old_name_of_the_memory_counts_and_is_named() -> None:
+    old = Settings(_env_file=None, llm_kv_cache_gb=1.5)  # type: ignore[call-arg]
+    assert old.llm_memory_gb == 1.5
+    assert [warning.partition(" ")[0] for warning in old.ignored] == ["LLM_KV_CACHE_GB"]
+    both = Settings(_env_file=None, llm_kv_cache_gb=1.5, llm_memory_gb=2)  # type: ignore[call-arg]
+    assert both.llm_memory_gb == 2
+
+
+def test_settings_without_meaning_are_accepted_and_named() -> None:
+    config = Settings(_env_file=None, llm_reproducible=True, llm_prompt_lookup="auto")  # type: ignore[call-arg]
+    assert [warning.partition(" ")[0] for warning in config.ignored] == ["LLM_REPRODUCIBLE", "LLM_PROMPT_LOOKUP"]
+    assert Settings(_env_file=None).ignored == []  # type: ignore[call-arg]

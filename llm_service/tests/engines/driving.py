@@ -2,21 +2,27 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engines.base import (
+    Accepted,
     ChatMessage,
     Embedded,
-    EmbeddingRequest,
     Engine,
     Failed,
     Finished,
     FirstToken,
     GenerationRequest,
+    LastEvent,
+    OutputFormat,
+    Ranked,
+    Request,
     RequestEvent,
     SamplingParams,
     TextDelta,
+    ToolCallDelta,
 )
+from services.structure.requests import constrained
 
 PATIENCE_S = 120.0
 """When a test gives up on an engine that hangs."""
@@ -28,7 +34,7 @@ class Outcome:
 
     first_tokens: int = 0
     deltas: list[str] = field(default_factory=list)
-    end: Finished | Embedded | Failed | None = None
+    end: LastEvent | None = None
 
     @property
     def finished(self) -> Finished:
@@ -48,9 +54,17 @@ class Outcome:
         assert isinstance(self.end, Embedded), self.end
         return self.end
 
+    @property
+    def ranked(self) -> Ranked:
+        """The end, which must be scores."""
+        assert isinstance(self.end, Ranked), self.end
+        return self.end
+
     def take(self, event: RequestEvent) -> None:
         """Note one event; the order of events is part of the protocol."""
         assert self.end is None, f"{event} after the end"
+        if isinstance(event, Accepted):
+            return
         if isinstance(event, FirstToken):
             assert not self.deltas, "text before the first token"
             self.first_tokens += 1
@@ -59,6 +73,7 @@ class Outcome:
             assert event.text, "an empty delta"
             self.deltas.append(event.text)
         else:
+            assert not isinstance(event, ToolCallDelta), "engines here write calls as text"
             self.end = event
 
 
@@ -72,14 +87,18 @@ def chat(
     stop: tuple[str, ...] = (),
     seed: int | None = None,
     json_schema: str | None = None,
+    grammar: str | None = None,
     stream: bool = True,
 ) -> GenerationRequest:
     """Build a request of one user message."""
-    sampling = SamplingParams(max_new_tokens, temperature, top_p, stop, seed, json_schema)
-    return GenerationRequest(request_id, (ChatMessage("user", text),), sampling, stream=stream)
+    sampling = SamplingParams(max_new_tokens, temperature, top_p, stop, seed)
+    request = GenerationRequest(request_id, (ChatMessage("user", text),), sampling, grammar=grammar, stream=stream)
+    if json_schema is None:
+        return request
+    return constrained(replace(request, output=OutputFormat("json", json_schema)), upstream=False)
 
 
-def run(engine: Engine, *requests: GenerationRequest | EmbeddingRequest) -> dict[str, Outcome]:
+def run(engine: Engine, *requests: Request) -> dict[str, Outcome]:
     """Submit the requests together and step until each has ended."""
     outcomes = {request.id: Outcome() for request in requests}
     for request in requests:

@@ -1,12 +1,10 @@
 """What is quoted in a message stays text, whatever the tokenizer makes of it elsewhere."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from engines.base import ChatMessage, Engine, GenerationRequest, SamplingParams
-from engines.control_tokens import ControlTokens
+from engines.base import ChatMessage, GenerationRequest, SamplingParams
+from engines.prompts.control_tokens import ControlTokens
+from tests.engines.conftest import GeneratorCase
 from tests.engines.driving import generate
 
 VOCABULARY = {"hola": 0, "<|im_start|>": 1, "<|im_end|>": 2, "[INST]": 3, "<b>": 4, "<>": 5}
@@ -42,39 +40,16 @@ def test_a_tokenizer_without_control_tokens_changes_nothing() -> None:
     assert ControlTokens([], lambda _: []).as_text(QUOTED) == QUOTED
 
 
-@pytest.fixture(scope="module", params=["openvino", "transformers"])
-def engine(request: pytest.FixtureRequest, language_model_file: Path) -> Iterator[Engine]:
-    made: Engine
-    if request.param == "openvino":
-        from engines.models import ModelArtifact
-        from engines.openvino_generator import OpenVinoGenerator
-
-        made = OpenVinoGenerator(ModelArtifact(language_model_file, "gguf", "SmolLM2", "embedded"), max_batch=1)
-    else:
-        from engines.transformers_generator import TransformersGenerator
-
-        made = TransformersGenerator(
-            model_path=language_model_file,
-            requested_model="embedded",
-            model_name="SmolLM2",
-            degraded=False,
-            device_map="cpu",
-            dtype="auto",
-            max_batch=1,
-        )
-    yield made
-    made.close()
-
-
 @pytest.mark.model
+@pytest.mark.parametrize("loaded_case", ["openvino", "transformers"], indirect=True)
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])
-def test_a_quoted_turn_opens_no_turn_on_a_real_model(engine: Engine, role: str) -> None:
+def test_a_quoted_turn_opens_no_turn_on_a_real_model(case: GeneratorCase, role: str) -> None:
     def prompt_of(content: str) -> list[int]:
         sampling = SamplingParams(max_new_tokens=1, temperature=0.0, top_p=1.0)
         messages = (ChatMessage(role, content), ChatMessage("user", "hola"))
         request = GenerationRequest("one", messages, sampling)
-        ids: list[int] = engine._tokenize(request)  # type: ignore[attr-defined]
-        assert generate(engine, request).prompt_tokens == len(ids)
+        ids: list[int] = case.engine._tokenize(request)  # type: ignore[attr-defined]
+        assert generate(case.engine, request).prompt_tokens == len(ids)
         return ids
 
     begin, end = 1, 2  # <|im_start|> and <|im_end|> in this model's vocabulary.

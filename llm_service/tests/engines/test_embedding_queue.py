@@ -1,21 +1,23 @@
 import numpy as np
 
-from engines.embedding_queue import BatchItem, EmbeddingQueue
+from engines.base import EmbeddingRequest
+from engines.encoders.queue import BatchItem, Encoding, EncodingQueue
 
 
 def padded(batch: list[BatchItem]) -> int:
-    return len(batch) * max(len(item.token_ids) for item in batch)
+    return len(batch) * max(item.length for item in batch)
 
 
-def queue_of(*requests: list[int], budget: int = 256) -> EmbeddingQueue:
+def queue_of(*requests: list[int], budget: int = 256) -> EncodingQueue[EmbeddingRequest]:
     """A queue with one request for each list of text lengths."""
-    queue = EmbeddingQueue(2, budget)
+    queue: EncodingQueue[EmbeddingRequest] = EncodingQueue(2, budget)
     for number, lengths in enumerate(requests):
-        queue.add(str(number), [[7] * length for length in lengths], [False] * len(lengths), normalize=False)
+        request = EmbeddingRequest(str(number), ("text",) * len(lengths), normalize=False)
+        queue.add(request, [Encoding(("", "text"), [7] * length) for length in lengths])
     return queue
 
 
-def drain(queue: EmbeddingQueue, streams: int) -> list[list[list[BatchItem]]]:
+def drain(queue: EncodingQueue[EmbeddingRequest], streams: int) -> list[list[list[BatchItem]]]:
     steps = []
     while len(queue):
         batches = queue.next_batches(streams)
@@ -62,5 +64,5 @@ def test_a_cancelled_request_is_forgotten_also_in_the_batch_under_way() -> None:
     (batch,) = queue.next_batches(1)
     queue.cancel("0")
     done = queue.complete(batch, np.ones((2, 2), dtype=np.float32))
-    assert [event.request_id for event in done] == ["1"]
+    assert [job.request.id for job in done] == ["1"]
     assert len(queue) == 0

@@ -1,186 +1,265 @@
-"""What the OpenVINO engine does beyond the common suite, on the embedded model."""
+"""The OpenVINO engine beyond the common suite, on the embedded model."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import openvino
 import pytest
 
-from engines.base import ChatMessage, Finished, GenerationRequest, RequestEvent, SamplingParams, TextDelta
-from engines.models import ModelArtifact
-from engines.openvino_generator import OpenVinoGenerator
-from engines.openvino_lane import Lane
-from tests.engines.driving import Outcome, chat, generate, run
+from engines.base import ChatMessage, Finished, FirstToken, RequestEvent, TextDelta
+from engines.errors import ContextLengthExceeded, GenerationFailed, Unsupported
+from engines.openvino.generator import OpenVinoGenerator
+from engines.openvino.options import properties
+from models.artifacts import ModelArtifact
+from tests.engines.conftest import settings_with
+from tests.engines.driving import Outcome, chat, generate, run, step_until
 
 pytestmark = pytest.mark.model
 
-PASSAGE = "one two three one two three one two three one two three one two three"
+STEP = 128
 
 
-def load(model_file: Path, **options: object) -> OpenVinoGenerator:
-    artifact = ModelArtifact(model_file, "gguf", "SmolLM2-135M-Instruct", "embedded")
-    return OpenVinoGenerator(artifact, **({"max_batch": 8} | options))  # type: ignore[arg-type]
+def load(folder: Path, **options: Any) -> OpenVinoGenerator:
+    artifact = ModelArtifact(folder, "openvino", "SmolLM2-135M-Instruct", "embedded")
+    usual = {"llm_max_batch": 8, "llm_max_batched_tokens": STEP, "model_cache_dir": folder / "no-such-folder"}
+    return OpenVinoGenerator(artifact, settings_with(**(usual | options)))
 
 
 @pytest.fixture(scope="module")
-def engine(language_model_file: Path) -> Iterator[OpenVinoGenerator]:
-    engine = load(language_model_file)
+def engine(openvino_model_folder: Path) -> Iterator[OpenVinoGenerator]:
+    engine = load(openvino_model_folder)
     yield engine
     engine.close()
 
 
-def quoting(request_id: str, *, temperature: float = 0.0) -> GenerationRequest:
-    """A request whose answer is repetition, as its system message asks."""
-    sampling = SamplingParams(48, temperature, 1.0)
-    messages = (ChatMessage("system", "Continue the pattern."), ChatMessage("user", PASSAGE))
-    return GenerationRequest(request_id, messages, sampling)
+def test_nothing_is_rounded_that_the_model_does_not_round(openvino_model_folder: Path) -> None:
+    """Fidelity rests on both; a change of one moves too few of the 40 answers of test_fidelity."""
+    copy = openvino.Core().compile_model(openvino_model_folder / "openvino_model.xml", "CPU", properties("auto", 256))
+    assert copy.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE") == 0
+    assert copy.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
 
 
-def steps_of(engine: OpenVinoGenerator, request: GenerationRequest) -> tuple[str, int, int]:
-    """Run a request alone; return its text, its tokens and the steps it took."""
-    engine.submit(request)
-    outcomes, steps = {request.id: Outcome()}, 0
-    while engine.running:
-        steps += 1
-        for event in engine.step():
-            outcomes[request.id].take(event)
-    finished = outcomes[request.id].finished
-    return finished.text, finished.completion_tokens, steps
-
-
-@pytest.mark.parametrize("temperature", [0.0, 0.9])
-def test_with_a_seed_the_text_is_the_same_whatever_else_is_generated(
-    engine: OpenVinoGenerator, temperature: float
-) -> None:
-    facts = " ".join(f"River {number} is {number * 7 % 23} km long." for number in range(60))
-
-    def ask(request_id: str, text: str) -> GenerationRequest:
-        return chat(request_id, text, max_new_tokens=48, temperature=temperature, top_p=0.95, seed=11, stream=False)
-
-    for text in ("Write about a fox and a river.", f"{facts} Which river is the longest?"):
-        alone = generate(engine, ask("alone", text)).text
-        others = [chat(f"other {n}", f"Tell me about animal {n}.", max_new_tokens=20 + n) for n in range(5)]
-        outcomes = run(engine, *others, ask("first", text), ask("second", text))
-        assert outcomes["first"].finished.text == outcomes["second"].finished.text == alone
-
-
-def test_a_request_with_a_seed_can_be_cancelled_while_it_waits(engine: OpenVinoGenerator) -> None:
-    for request_id in ("first", "second"):
-        engine.submit(chat(request_id, "Tell me about the sea.", max_new_tokens=64, seed=1))
-    engine.cancel("second")
-    engine.step()
-    engine.cancel("first")
-    assert engine.running == 0
-
-
-def test_without_the_memory_requests_with_a_seed_go_with_the_others(
-    language_model_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engines.openvino_second_lane.available_memory_bytes", lambda: 10**8)
-    engine = load(language_model_file)
-    assert generate(engine, chat("seeded", "Say hello.", max_new_tokens=4, seed=1)).completion_tokens
-    assert engine.solo is not None
-    assert engine.solo.second.unavailable
-    assert generate(engine, chat("seeded again", "Say hello.", max_new_tokens=4, seed=1)).completion_tokens
-
-
-def test_a_stream_is_told_of_its_first_word_at_once_and_of_the_rest_by_the_interval(language_model_file: Path) -> None:
-    engine = load(language_model_file, stream_interval_s=60.0)
-    engine.submit(chat("streamed", "Tell me about the sea.", max_new_tokens=24))
+def test_a_stream_reports_its_first_word_at_once_and_the_rest_by_the_interval(openvino_model_folder: Path) -> None:
+    engine = load(openvino_model_folder, llm_stream_interval_ms=1000.0)
+    engine.submit(chat("streamed", "Tell me about the sea.", max_new_tokens=8))
     events: list[RequestEvent] = []
     while engine.running:
         events += engine.step()
     deltas = [event.text for event in events if isinstance(event, TextDelta)]
     (finished,) = (event for event in events if isinstance(event, Finished))
-    assert len(deltas) == 2
+    assert len(deltas) < 8
     assert finished.text.startswith(deltas[0])
     assert "".join(deltas) == finished.text
-    assert finished.completion_tokens == 24
+    stopped = generate(engine, chat("stopped", "Count: one two three", max_new_tokens=64, stop=(" ",)))
+    assert stopped.completion_tokens < 10
 
 
-def test_a_stop_string_ends_an_answer_before_the_interval_does(language_model_file: Path) -> None:
-    engine = load(language_model_file, stream_interval_s=60.0)
-    outcome = generate(engine, chat("stopped", "Count: one two three", max_new_tokens=64, stop=(" ",)))
-    assert outcome.finish_reason == "stop"
-    assert outcome.completion_tokens < 10
+# --- parts of long prompts ----------------------------------------------------------------------
 
 
-def open_lookup(engine: OpenVinoGenerator) -> Lane:
-    """Let the engine see that answers are repetition, and wait until it is prepared for more."""
-    for request_id in ("first", "second"):
-        generate(engine, quoting(request_id))
-    assert engine.prompt_lookup is not None
-    engine.prompt_lookup.second.wait()
-    assert engine.prompt_lookup.second.lane is not None
-    return engine.prompt_lookup.second.lane
+def facts(tokens: int) -> str:
+    """Return a text of about ``tokens`` tokens that no other test's prompt begins like."""
+    return " ".join(f"River {number} is {number * 7 % 23} km long." for number in range(tokens // 10))
 
 
-def test_answers_that_are_repetition_are_generated_in_fewer_steps(engine: OpenVinoGenerator) -> None:
-    text, tokens, steps = steps_of(engine, quoting("plain"))
-    assert steps >= tokens
-    open_lookup(engine)
-    quick_text, quick_tokens, quick_steps = steps_of(engine, quoting("quick"))
-    assert (quick_text, quick_tokens) == (text, tokens)
-    assert quick_steps * 2 <= quick_tokens
-
-
-def test_an_answer_in_the_second_pipeline_can_be_cancelled(engine: OpenVinoGenerator) -> None:
-    lane = open_lookup(engine)
-    engine.submit(quoting("third"))
-    assert "third" in lane
+def test_a_short_prompt_is_read_between_the_parts_of_a_long_one(engine: OpenVinoGenerator) -> None:
+    outcomes = {"long": Outcome(), "short": Outcome()}
+    engine.submit(chat("long", f"{facts(1500)} Which is the longest?", max_new_tokens=4))
     engine.step()
-    engine.cancel("third")
+    engine.submit(chat("short", "Say hello.", max_new_tokens=4))
+    steps = 0
+    while not outcomes["short"].first_tokens:
+        steps += 1
+        for event in engine.step():
+            outcomes[event.request_id].take(event)
+    assert steps <= 2
+    assert not outcomes["long"].first_tokens
+    step_until(engine, lambda: all(outcome.end for outcome in outcomes.values()), outcomes)
+    assert outcomes["long"].finished.prompt_tokens > 1000
+
+
+def test_a_prompt_that_begins_has_a_step_without_a_part_but_never_two_in_a_row(engine: OpenVinoGenerator) -> None:
+    engine.submit(chat("long", f"Further {facts(1500)}", max_new_tokens=4))
+    engine.step()
+    engine.submit(chat("short", "Say hello.", max_new_tokens=8))
+    engine.step()
+    assert engine.batch_size == 1
+    engine.submit(chat("other", "Say goodbye.", max_new_tokens=8))
+    engine.step()
+    assert engine.batch_size == 3
+    for name in ("long", "short", "other"):
+        engine.cancel(name)
+
+
+def test_a_prompt_read_in_parts_is_answered_as_one_read_at_once(
+    engine: OpenVinoGenerator, openvino_model_folder: Path
+) -> None:
+    question = f"{facts(600)} Write about the first river."
+    whole = load(openvino_model_folder, llm_max_batched_tokens=2048)
+    assert (
+        generate(engine, chat("parts", question, max_new_tokens=12)).text
+        == generate(whole, chat("whole", question, max_new_tokens=12)).text
+    )
+
+
+def test_a_prompt_can_be_cancelled_between_its_parts(engine: OpenVinoGenerator) -> None:
+    engine.submit(chat("long", f"Other {facts(1200)}", max_new_tokens=4))
+    for _ in range(3):
+        engine.step()
+    engine.cancel("long")
     assert engine.running == 0
-    assert generate(engine, quoting("fourth")).text
+    assert generate(engine, chat("next", "Say hello.", max_new_tokens=3)).completion_tokens == 3
 
 
-def test_a_request_that_comes_beside_others_goes_with_them(engine: OpenVinoGenerator) -> None:
-    lane = open_lookup(engine)
-    engine.submit(chat("other", "Tell me about the sea.", max_new_tokens=64))
-    engine.submit(quoting("beside"))
-    assert "beside" not in lane
-    engine.close()
+def test_what_cannot_fit_is_refused_before_it_is_tokenized(
+    engine: OpenVinoGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_tokenizing(_text: str) -> list[int]:
+        raise AssertionError("tokenized")
+
+    monkeypatch.setattr(engine._pipeline, "encode", no_tokenizing)
+    with pytest.raises(ContextLengthExceeded) as refusal:
+        engine.submit(chat("huge", "palabra " * 1_000_000))
+    assert refusal.value.details["prompt_tokens"] > refusal.value.details["context_length"]
 
 
-def test_answers_that_repeat_nothing_open_no_second_pipeline(language_model_file: Path) -> None:
-    engine = load(language_model_file)
-    for number in range(3):
-        generate(engine, chat(f"{number}", f"Tell me story {number}.", max_new_tokens=32, temperature=1.0))
-    assert engine.prompt_lookup is not None
-    engine.prompt_lookup.second.wait(0)
-    assert engine.prompt_lookup.second.lane is None
+def test_blank_space_is_not_counted_against_a_prompt(engine: OpenVinoGenerator) -> None:
+    engine.submit(chat("blank", f"hello{' ' * 20_000}there", max_new_tokens=1))
+    engine.cancel("blank")
 
 
-def test_prompt_lookup_can_be_switched_off(language_model_file: Path) -> None:
-    engine = load(language_model_file, prompt_lookup=False)
-    assert engine.prompt_lookup is None
-    _, tokens, steps = steps_of(engine, quoting("first"))
-    assert steps >= tokens
-    engine.close()
+# --- what one request causes --------------------------------------------------------------------
+
+INNOCENT = {
+    "greedy": chat("greedy", "Tell me about the sea.", max_new_tokens=10),
+    "seeded": chat("seeded", "Tell me about the moon.", max_new_tokens=10, temperature=0.8, seed=3),
+    "schema": chat("schema", "Name a fish.", max_new_tokens=10, json_schema='{"type": "object"}'),
+}
 
 
-def test_the_step_is_measured_and_kept_for_the_next_start(language_model_file: Path, tmp_path: Path) -> None:
-    engine = load(language_model_file, cache_dir=tmp_path)
+@pytest.fixture(scope="module")
+def alone(engine: OpenVinoGenerator) -> dict[str, str]:
+    """The texts of the innocent requests, each generated alone."""
+    return {name: generate(engine, request).text for name, request in INNOCENT.items()}
+
+
+class Sabotage:
+    """Makes the pipeline's step raise while a request with ``text`` in its prompt is in the batch."""
+
+    def __init__(self, engine: OpenVinoGenerator, text: str, after_tokens: int) -> None:
+        self._pipeline = engine._pipeline
+        self._genai = engine._pipeline._pipeline
+        self._text = text
+        self._after_tokens = after_tokens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._genai, name)
+
+    def step(self) -> None:
+        for answer in self._pipeline._in_batch:
+            guilty = self._text in answer.request.messages[0].content
+            if guilty and answer.text.token_count >= self._after_tokens:
+                raise RuntimeError("numbers that are not finite")
+        self._genai.step()
+
+
+@pytest.mark.parametrize("after_tokens", [0, 4])
+def test_a_step_that_raises_fails_its_cause_alone(
+    engine: OpenVinoGenerator, alone: dict[str, str], monkeypatch: pytest.MonkeyPatch, after_tokens: int
+) -> None:
+    monkeypatch.setattr(engine._pipeline, "_pipeline", Sabotage(engine, "guilty", after_tokens))
+    outcomes = run(engine, *INNOCENT.values(), chat("guilty", "I am guilty.", max_new_tokens=10))
+    assert isinstance(outcomes["guilty"].failed.error, GenerationFailed)
+    assert not outcomes["guilty"].failed.error.retryable
+    assert {name: outcomes[name].finished.text for name in INNOCENT} == alone
+
+
+def failing_decode(decode: Callable[[list[list[int]]], list[str]], poison: int) -> Any:
+    def fail(sequences: list[list[int]]) -> list[str]:
+        if any(poison in ids for ids in sequences):
+            raise RuntimeError("no such token")
+        return decode(sequences)
+
+    return fail
+
+
+def test_tokens_that_are_no_text_fail_their_request_alone(
+    engine: OpenVinoGenerator, alone: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison = 10**9
+    monkeypatch.setattr(engine._pipeline, "decode", failing_decode(engine._pipeline.decode, poison))
+    guilty = chat("guilty", "Count to ten.", max_new_tokens=10)
+    outcomes = {name: Outcome() for name in (*INNOCENT, "guilty")}
+    for request in (*INNOCENT.values(), guilty):
+        engine.submit(request)
+
+    def poisoned(events: Sequence[RequestEvent]) -> None:
+        for event in events:
+            if isinstance(event, FirstToken) and event.request_id == "guilty":
+                engine._pipeline._answers["guilty"].text.add([poison])
+            outcomes[event.request_id].take(event)
+
+    while any(outcome.end is None for outcome in outcomes.values()):
+        poisoned(engine.step())
+    assert isinstance(outcomes["guilty"].failed.error, GenerationFailed)
+    # A seed is best effort in a batch; greedy and bound texts are short enough not to depend on it.
+    for name in ("greedy", "schema"):
+        assert outcomes[name].finished.text == alone[name]
+    assert outcomes["seeded"].finished.completion_tokens == 10
+
+
+# --- step size and memory -----------------------------------------------------------------------
+
+
+def test_the_step_is_measured_and_kept_for_the_next_start(openvino_model_folder: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"model_cache_dir": tmp_path, "llm_max_batched_tokens": 0}
+    engine = load(openvino_model_folder, **options)
     engine.warm_up()
     (kept,) = json.loads((tmp_path / "step-sizes.json").read_text(encoding="utf-8")).values()
     assert kept == engine.step_tokens
-    assert load(language_model_file, cache_dir=tmp_path).step_tokens == kept
+    assert load(openvino_model_folder, **options).step_tokens == kept
     assert generate(engine, chat("after", "Say hello.", max_new_tokens=4)).completion_tokens
 
 
 def test_a_step_that_takes_too_long_is_made_shorter(
-    language_model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    openvino_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engines.step_size.measure", lambda _read, _tokens: 1.0)
-    engine = load(language_model_file, cache_dir=tmp_path)
+    monkeypatch.setattr("engines.openvino.step_size.measure", lambda _read, _tokens: 1.0)
+    engine = load(openvino_model_folder, model_cache_dir=tmp_path, llm_max_batched_tokens=0)
     before = engine.step_tokens
     engine.warm_up()
     assert engine.step_tokens == before // 5 // 32 * 32
     assert generate(engine, chat("after", "Say hello.", max_new_tokens=4)).completion_tokens
 
 
-def test_a_configured_step_is_left_alone(language_model_file: Path, tmp_path: Path) -> None:
-    engine = load(language_model_file, max_batched_tokens=64, cache_dir=tmp_path)
-    engine.warm_up()
-    assert engine.step_tokens == 64
-    assert not (tmp_path / "step-sizes.json").exists()
+def test_a_thought_is_closed_at_its_budget_and_the_answer_goes_on(
+    engine: OpenVinoGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.openvino.generator.begins_inside_thought", lambda *_: True)
+    request = chat("thought", "Count to a hundred.", max_new_tokens=40)
+    request = replace(request, enable_thinking=True, thinking_budget=6)
+    outcome = run(engine, request)["thought"]
+    thought, _, answer = outcome.finished.text.partition("</think>")
+    assert len(thought.split()) <= 8
+    assert answer.strip()
+    assert "".join(outcome.deltas) == outcome.finished.text
+    assert outcome.finished.completion_tokens <= 40
+
+
+def test_the_chosen_tokens_probabilities_are_reported(engine: OpenVinoGenerator) -> None:
+    request = chat("logprobs", "Name a fish.", max_new_tokens=6)
+    finished = generate(engine, replace(request, sampling=replace(request.sampling, logprobs=0)))
+    assert "".join(each.token for each in finished.logprobs) == finished.text
+    assert all(each.logprob <= 0 for each in finished.logprobs)
+    with pytest.raises(Unsupported):
+        engine.submit(replace(request, sampling=replace(request.sampling, logprobs=2)))
+
+
+def test_an_answer_is_continued(engine: OpenVinoGenerator) -> None:
+    request = chat("continued", "What is the capital of Peru?", max_new_tokens=8)
+    begun = replace(request, messages=(*request.messages, ChatMessage("assistant", "The capital of Peru is")))
+    assert generate(engine, begun).prompt_tokens > generate(engine, request).prompt_tokens
+    assert not generate(engine, begun).text.startswith("The capital")

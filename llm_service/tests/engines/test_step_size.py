@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engines import step_size
-from engines.step_size import (
+from engines.openvino import step_size
+from engines.openvino.step_size import (
     AIM_S,
     GRAIN,
     LARGEST,
@@ -49,7 +49,7 @@ def test_what_is_measured_is_a_step_with_tokens_that_no_cache_knows() -> None:
 
 def test_the_quickest_measurement_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 10.0, 11.0, 20.0, 20.2])  # compiling, then two measurements
-    monkeypatch.setattr("engines.step_size.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("engines.openvino.step_size.time.perf_counter", lambda: next(clock))
     assert step_size.measure(lambda _: None, 64) == pytest.approx(0.2)
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from engines import transformers_loading
 from engines.base import ModelLoadError
+from engines.transformers import loading as transformers_loading
+from engines.transformers.generator import TransformersGenerator
+from models.artifacts import ModelArtifact
+from tests.engines.conftest import settings_with
 from tests.engines.tiny_engine import LoadTiny
 from tests.engines.tiny_model import save_tiny_model
 
@@ -64,13 +67,10 @@ def test_a_damaged_file_is_refused(load_tiny: LoadTiny, tmp_path: Path) -> None:
     assert str(tmp_path) not in str(refusal.value)
 
 
-@pytest.mark.parametrize("content", [b"GGUF no", b"not at all", b""])
-def test_a_damaged_gguf_file_is_refused(load_tiny: LoadTiny, tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "model.gguf"
-    path.write_bytes(content)
-    with pytest.raises(ModelLoadError) as refusal:
-        load_tiny(path)
-    assert str(tmp_path) not in str(refusal.value)
+def test_a_gguf_file_is_refused_by_name(tmp_path: Path) -> None:
+    artifact = ModelArtifact(tmp_path / "model.gguf", "gguf", "some model", "some model")
+    with pytest.raises(ModelLoadError, match="some model is gguf"):
+        TransformersGenerator(artifact, settings_with(llm_device_map="cpu"))
 
 
 def test_pickled_weights_are_not_read(load_tiny: LoadTiny, tmp_path: Path) -> None:

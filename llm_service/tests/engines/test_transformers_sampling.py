@@ -1,19 +1,32 @@
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from transformers import TopPLogitsWarper
 
-from engines import transformers_sampling
-from engines.base import SamplingParams
-from engines.transformers_sampling import RowSampler, choose_tokens, unusable_rows
+from engines.base import GenerationRequest, SamplingParams
+from engines.text_assembly import TextAssembler
+from engines.transformers import sampling as transformers_sampling
+from engines.transformers.rows import Row
+from engines.transformers.sampling import NextTokens, UnusableLogits, random_sequence
 
 
-def sampler(temperature: float = 1.0, top_p: float = 1.0, *, seed: int | None = 0) -> RowSampler:
-    return RowSampler(SamplingParams(8, temperature, top_p, seed=seed))
+def sampler(temperature: float = 1.0, top_p: float = 1.0, *, seed: int | None = 0) -> Row:
+    """A row after the prompt of one token, 0."""
+    request = GenerationRequest("one", (), SamplingParams(8, temperature, top_p, seed=seed))
+    text = TextAssembler(lambda _ids: "")
+    return Row(request, [0], deque(), 8, text, random_sequence(seed), begins_inside_thought=False)
 
 
-def draws(scores: torch.Tensor, chosen: RowSampler, count: int, *, top_k: int = 0) -> list[int]:
+def next_tokens(scores: torch.Tensor, rows: list[Row], *, top_k: int = 0, penalty: float = 1.0) -> NextTokens:
+    return NextTokens(scores, rows, top_k=top_k, repetition_penalty=penalty)
+
+
+def draws(scores: torch.Tensor, row: Row, count: int, *, top_k: int = 0) -> list[int]:
     """The tokens of one row, one after another, were its scores always the same."""
-    return [int(choose_tokens(scores.unsqueeze(0), [chosen], top_k=top_k)) for _ in range(count)]
+    return [next_tokens(scores.unsqueeze(0), [row], top_k=top_k).choose(0, row) for _ in range(count)]
 
 
 def logits(vocabulary: int = 2000, spread: float = 3.0) -> torch.Tensor:
@@ -58,15 +71,15 @@ def test_the_model_s_top_k_bounds_the_choice() -> None:
 
 @pytest.mark.parametrize("top_k", [0, 50])
 @pytest.mark.parametrize("top_p", [0.3, 0.99, 1.0])
-def test_a_seed_gives_the_same_tokens_wherever_it_sits_and_whoever_shares_the_batch(top_p: float, top_k: int) -> None:
+def test_a_seed_gives_the_same_tokens_at_any_place_of_any_batch(top_p: float, top_k: int) -> None:
     scores = logits()
     alone = draws(scores, sampler(1.5, top_p, seed=42), 20, top_k=top_k)
-    others = [sampler(0.7, 0.8, seed=1), None, sampler(0.0), sampler(3.0, 1.0, seed=2)]
+    others = [sampler(0.7, 0.8, seed=1), sampler(0.0), sampler(3.0, 1.0, seed=2)]
     for place in range(len(others) + 1):
-        batch: list[RowSampler | None] = [*others]
-        batch.insert(place, sampler(1.5, top_p, seed=42))
+        row = sampler(1.5, top_p, seed=42)
+        batch = [*others[:place], row, *others[place:]]
         together = scores.repeat(len(batch), 1)
-        assert [int(choose_tokens(together, batch, top_k=top_k)[place]) for _ in range(20)] == alone
+        assert [next_tokens(together, batch, top_k=top_k).choose(place, row) for _ in range(20)] == alone
     assert draws(scores, sampler(1.5, top_p, seed=43), 20, top_k=top_k) != alone
 
 
@@ -87,12 +100,47 @@ def test_without_a_seed_two_samplers_differ() -> None:
     assert draws(scores, sampler(2.0, seed=None), 20) != draws(scores, sampler(2.0, seed=None), 20)
 
 
-def test_rows_that_cannot_be_sampled_are_found() -> None:
-    fine = torch.tensor([0.0, -torch.inf, 1.0])
-    rows = [
-        fine,
-        torch.tensor([0.0, torch.nan, 1.0]),
-        torch.tensor([0.0, torch.inf, 1.0]),
-        torch.full((3,), -torch.inf),
-    ]
-    assert unusable_rows(torch.stack(rows)) == [False, True, True, True]
+@pytest.mark.parametrize("bad", [[0.0, torch.nan], [0.0, torch.inf], [-torch.inf, -torch.inf]])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_row_that_cannot_be_sampled_harms_no_other(bad: list[float], temperature: float) -> None:
+    rows = [sampler(temperature), sampler(temperature)]
+    chosen = next_tokens(torch.tensor([bad, [-torch.inf, 1.0]]), rows)
+    assert chosen.choose(1, rows[1]) == 1
+    with pytest.raises(UnusableLogits):
+        chosen.choose(0, rows[0])
+
+
+def test_the_model_s_own_repetition_penalty_is_applied() -> None:
+    row = sampler(0.0)
+    scores = torch.tensor([[2.0, 1.5]])
+    assert next_tokens(scores, [row]).choose(0, row) == 0
+    assert next_tokens(scores, [row], penalty=2.0).choose(0, row) == 1
+
+
+def settle(row: Row, **changes: Any) -> Row:
+    """Return the row with other sampling."""
+    row.request = replace(row.request, sampling=replace(row.request.sampling, **changes))
+    return row
+
+
+def test_a_row_s_own_top_k_and_min_p_beat_the_model_s() -> None:
+    scores = torch.tensor([3.0, 2.0, 1.0, 0.0])
+    assert set(draws(scores, settle(sampler(), top_k=1), 50, top_k=3)) == {0}
+    assert set(draws(scores, settle(sampler(), top_k=0), 400, top_k=1)) == {0, 1, 2, 3}
+    assert set(draws(scores, settle(sampler(), min_p=0.3), 400)) == {0, 1}
+
+
+def test_presence_and_frequency_count_the_answer_s_tokens_alone() -> None:
+    row = settle(sampler(temperature=0.0), presence_penalty=0.5, frequency_penalty=0.5)
+    scores = torch.tensor([[1.0, 0.9, 0.0]])
+    assert next_tokens(scores, [row]).choose(0, row) == 0  # the prompt's token is free
+    row.text.add([0])
+    assert next_tokens(scores, [row]).choose(0, row) == 1
+    row.text.add([1, 1])
+    assert next_tokens(scores, [row]).choose(0, row) == 0
+
+
+def test_the_log_probability_is_the_model_s_before_all_settings() -> None:
+    scores = torch.tensor([[1.0, 2.0, 3.0]])
+    row = settle(sampler(0.1), repetition_penalty=2.0)
+    assert next_tokens(scores, [row]).logprob(0, 2) == pytest.approx(float(scores[0].log_softmax(-1)[2]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from engines.transformers_generator import TransformersGenerator
+from engines.transformers.generator import TransformersGenerator
 
 LoadTiny = Callable[..., TransformersGenerator]
 """Loads an engine: a folder (default: the tiny model) and the engine's own arguments by name."""

@@ -2,11 +2,6 @@
 
 from pathlib import Path
 
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-
-from engines.transformers_loading import library
-
 TEMPLATE = (
     "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system messages') }}{% endif %}"
     "<{{ m.role }}>{{ m.content }}{% endfor %}{% if enable_thinking %}<think>{% endif %}"
@@ -19,6 +14,11 @@ def save_tiny_model(
 ) -> Path:
     """Write a folder as the hub has them: config.json, model.safetensors, tokenizer files. Token ids
     below 256 are bytes, 256 and 257 are special."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    from engines.transformers.loading import library
+
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {character: at for at, character in enumerate(alphabet)}
     tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token=None))

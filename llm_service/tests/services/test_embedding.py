@@ -6,15 +6,16 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from engines.base import Embedded, EmbeddingRequest
-from engines.fake import DIMENSION, FakeEmbedder
+from engines.base import Embedded, EmbeddingRequest, InputType
+from engines.fake_encoders import DIMENSION, FakeEmbedder
+from engines.request_ids import unique_id
 from services.admission import Admission
 from services.deadline import Deadline
-from services.embedding import Embedding
-from services.embedding_cache import EmbeddingCache, KeptVector, size_of, text_keys
 from services.errors import Overloaded
 from services.events import Events
 from services.results import EmbeddingResult
+from services.vectors.embedding import Embedding
+from services.vectors.embedding_cache import EmbeddingCache, KeptVector, size_of, text_keys
 from tests.services.worker_double import WorkerDouble
 
 pytestmark = pytest.mark.anyio
@@ -29,10 +30,11 @@ class Caller:
         cache = EmbeddingCache(max_bytes) if max_bytes else None
         self.embedding = Embedding(self.worker, admission or Admission(8, 8), cache, Events())
 
-    async def embed(self, *texts: str, normalize: bool = True, use_cache: bool = True) -> EmbeddingResult:
-        return await self.embedding.run(
-            texts, Deadline(None), normalize=normalize, request_id=None, use_cache=use_cache
-        )
+    async def embed(
+        self, *texts: str, normalize: bool = True, input_type: InputType | None = None, use_cache: bool = True
+    ) -> EmbeddingResult:
+        request = EmbeddingRequest(unique_id(None), texts, normalize, input_type)
+        return await self.embedding.run(request, Deadline(None), use_cache=use_cache)
 
 
 def computed(*texts: str, normalize: bool = True) -> Embedded:
@@ -167,12 +169,24 @@ def test_the_size_told_is_the_memory_taken() -> None:
 
 
 def test_keys_tell_texts_models_and_normalisation_apart() -> None:
-    texts = ["", "a", "a ", "A", "\u00e1", "a\u0301", "\ud800", "0a", "1a", "\x00a"]
+    texts = ("", "a", "a ", "A", "\u00e1", "a\u0301", "\ud800", "0a", "1a", "\x00a")
+    types: tuple[InputType | None, ...] = (None, "query", "document")
     keys = [
         key
         for fingerprint in ("f", "f0", "")
         for normalize in (True, False)
-        for key in text_keys(texts, fingerprint, normalize=normalize)
+        for input_type in types
+        for key in text_keys(EmbeddingRequest("id", texts, normalize, input_type), fingerprint)
     ]
     assert len(set(keys)) == len(keys)
-    assert text_keys(["a", "a"], "f", normalize=True) == [keys[1]] * 2
+    assert text_keys(EmbeddingRequest("other", ("a", "a")), "f") == [keys[1]] * 2
+
+
+async def test_a_text_of_each_input_type_has_a_vector_of_its_own() -> None:
+    caller = Caller()
+    plain, query = await caller.embed("a"), await caller.embed("a", input_type="query")
+    document = await caller.embed("a", input_type="document")
+    assert len({result.vectors.tobytes() for result in (plain, query, document)}) == 3
+    assert query.fingerprint == document.fingerprint != plain.fingerprint
+    assert (await caller.embed("a", input_type="query")).vectors.tobytes() == query.vectors.tobytes()
+    assert len(caller.worker.texts_sent) == 3

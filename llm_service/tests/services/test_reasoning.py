@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from services.reasoning import ThoughtSplitter, split_thought
+from services.answering.reasoning import ThoughtSplitter, split_thought
 
 THOUGHT_THEN_ANSWER = "<think>\nes un <b>perro</b>\n</think>\n\nUn perro: oohííbye"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from engines.base import ChatMessage, EngineInfo, GenerationRequest, SamplingParams
-from services.response_cache import ResponseCache, is_deterministic, response_key, size_of
+from engines.base import ChatMessage, EngineInfo, GenerationRequest, OutputFormat, SamplingParams, Tool, Tools
+from services.answering.response_cache import ResponseCache, is_deterministic, response_key, size_of
 from services.results import GenerationResult, Timings
 
 GENERATOR = EngineInfo("fake", "fake", "fake", "none", "cpu", 2048, fingerprint="f1")
@@ -20,7 +20,12 @@ OTHER_SAMPLING: dict[str, list[Any]] = {
     "top_p": [0.8],
     "stop": [("a",), ("b",), ("a", "b"), ("ab",), ("a,b",), ("a', 'b",)],
     "seed": [0, 1],
-    "json_schema": ["{}", '{"type": "object"}', "None"],
+    "top_k": [0, 1],
+    "min_p": [0.1],
+    "presence_penalty": [0.5],
+    "frequency_penalty": [0.5],
+    "repetition_penalty": [1.0, 1.1],
+    "logprobs": [0, 2],
 }
 OTHER_REQUEST: dict[str, list[Any]] = {
     "messages": [
@@ -32,7 +37,13 @@ OTHER_REQUEST: dict[str, list[Any]] = {
         (ChatMessage("user", "ñandú \\xf1 \\ud800"),),
         (ChatMessage("user", "\xf1and\xfa \xf1 \ud800"),),
     ],
+    "raw": [True],
     "enable_thinking": [True],
+    "thinking_budget": [5],
+    "reasoning_effort": ["low"],
+    "tools": [Tools((Tool("a", None, "{}"),)), Tools((Tool("a", None, "{}"),), "none"), Tools((Tool("a", "x", "{}"),))],
+    "output": [OutputFormat("json", "{}"), OutputFormat("regex", "{}"), OutputFormat("json", "None")],
+    "grammar": ["root ::= [a]", "None"],
 }
 OTHER_GENERATOR: dict[str, list[Any]] = {
     "backend": ["openvino"],
@@ -44,6 +55,7 @@ OTHER_GENERATOR: dict[str, list[Any]] = {
     "degraded": [True],
     "fingerprint": ["f2", None],
     "dimension": [384],
+    "search_fingerprint": ["s2"],
 }
 NOT_ASKED = {"id", "stream", "sampling", "trace_headers"}
 

@@ -13,10 +13,11 @@ from engines.base import (
     EngineInfo,
     Failed,
     Finished,
-    GenerationRequest,
+    Request,
     RequestEvent,
 )
-from engines.client import WorkerState
+from workers.faults import Fault
+from workers.parent import WorkerState
 
 
 class WorkerDouble:
@@ -33,7 +34,9 @@ class WorkerDouble:
         self.batch_sizes: Counter[int] = Counter()
         self.kv_cache_usage: float | None = None
         self.last_error: str | None = None
-        self.sent: list[GenerationRequest | EmbeddingRequest] = []
+        self.last_fault: Fault | None = None
+        self.pid: int | None = None
+        self.sent: list[Request] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -48,17 +51,14 @@ class WorkerDouble:
     async def stop(self) -> None:
         """Nothing to stop."""
 
-    async def wait_ready(self) -> None:
-        """Wait for the gate."""
-        await self.gate.wait()
-
     def replace_model(self, fingerprint: str) -> None:
         """Let another model answer from now on."""
         self.info = dataclasses.replace(self.engine.info, fingerprint=fingerprint)
 
     @contextlib.asynccontextmanager
-    async def open(self, request: GenerationRequest | EmbeddingRequest) -> AsyncIterator[AsyncIterator[RequestEvent]]:
-        """Submit; leaving cancels."""
+    async def open(self, request: Request) -> AsyncIterator[AsyncIterator[RequestEvent]]:
+        """Submit when the gate is open; leaving cancels."""
+        await self.gate.wait()
         self.sent.append(request)
         self.engine.submit(request)
         try:
@@ -70,6 +70,8 @@ class WorkerDouble:
         while True:
             await asyncio.sleep(0)
             for event in self.engine.step():
+                if isinstance(event, Failed):
+                    raise event.error
                 yield event
-                if isinstance(event, Embedded | Finished | Failed):
+                if isinstance(event, Embedded | Finished):
                     return

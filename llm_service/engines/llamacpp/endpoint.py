@@ -1,0 +1,63 @@
+"""What the worker process of llama.cpp tells its parent. Plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from engines.base import EngineInfo
+
+SAMPLERS = "temperature;top_p"
+"""What the server applies to every request, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The server inside a worker process.
+
+    Attributes:
+        url: on loopback, ends in ``/v1``.
+        slots: requests that it computes together.
+        kv_tokens: tokens that all its requests together may hold.
+        step_tokens: tokens that it computes in one step.
+        control_tokens: texts that its tokenizer reads as control tokens.
+        longest_token: bytes of the longest token, a bound on what fits the context.
+        vocabulary_size: number of tokens.
+
+    """
+
+    url: str
+    api_key: str = field(repr=False)
+    slots: int
+    kv_tokens: int
+    step_tokens: int
+    control_tokens: tuple[str, ...]
+    longest_token: int
+    vocabulary_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the server did since the last report; the fields are ``workers.messages.Heartbeat``'s."""
+
+    kv_cache_usage: float
+    batch_sizes: Mapping[int, int]
+
+
+@runtime_checkable
+class EndpointServer(Protocol):
+    """A loaded model that gets its requests over HTTP, unlike an ``Engine``, which is driven by commands."""
+
+    info: EngineInfo
+    endpoint: Endpoint
+
+    def warm_up(self) -> None:
+        """Run the model once."""
+        ...
+
+    def progress(self) -> Progress | None:
+        """Return what was done since the last call; ``None`` when nothing is, although there are requests."""
+        ...
+
+    def close(self) -> None:
+        """Remove what it keeps outside this process."""
+        ...

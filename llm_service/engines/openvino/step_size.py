@@ -1,0 +1,94 @@
+"""Tokens that the OpenVINO engine reads in one step.
+
+A step cannot be interrupted, so its length is what a new request, a cancel or a heartbeat may wait. It depends on the
+model, the processor and the number format, and is measured at each warm-up. The result is kept beside the converted
+models as the next start's first guess; a wrong one costs building the pipeline anew.
+"""
+
+import json
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+LONGEST_STEP_S = 0.25
+AIM_S = 0.2
+SHORTEST_STEP_S = 0.1
+"""A size that takes between this and the longest is kept: machines are never quite the same twice."""
+SMALLEST, LARGEST, GRAIN = 32, 2048, 32
+GUESSED_BYTES_PER_S = 1.2e11
+"""Weights times tokens read in a second, of a two-core server; only the very first start uses it."""
+MEASUREMENTS = 3
+"""The quickest counts: on a busy machine every one of them is too long."""
+
+logger = logging.getLogger(__name__)
+
+
+def guess(weight_bytes: int) -> int:
+    """Return a size for a model that has not been measured on this machine."""
+    return rounded(AIM_S * GUESSED_BYTES_PER_S / weight_bytes)
+
+
+def rounded(tokens: float) -> int:
+    """Return a size that the engine can use."""
+    return max(SMALLEST, min(LARGEST, int(tokens) // GRAIN * GRAIN))
+
+
+def measure(read: Callable[[Sequence[int]], None], tokens: int, vocabulary: int = 1000) -> float:
+    """Return the seconds that reading ``tokens`` tokens in one step takes.
+
+    ``read`` is called with tokens that no cache can know; the first call compiles kernels.
+    """
+    quickest = float("inf")
+    for attempt in range(1 + MEASUREMENTS):
+        prompt = [random.randrange(1, vocabulary) for _ in range(tokens)]  # noqa: S311 - no secret
+        started = time.perf_counter()
+        read(prompt)
+        if attempt:
+            quickest = min(quickest, time.perf_counter() - started)
+            if better(tokens, quickest) is None:
+                break
+    return quickest
+
+
+def better(tokens: int, seconds: float) -> int | None:
+    """Return the size to use instead of ``tokens``, which took ``seconds``; None when it will do."""
+    if SHORTEST_STEP_S <= seconds <= LONGEST_STEP_S:
+        return None
+    size = rounded(tokens * AIM_S / max(seconds, 1e-6))
+    return size if size != tokens else None
+
+
+class StepSizes:
+    """The sizes found before, in a JSON file; without a folder nothing is kept."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / "step-sizes.json" if folder else None
+
+    def load(self, key: str) -> int | None:
+        """Return the size for a model and its options, if one was found before."""
+        size = self._read().get(key)
+        return rounded(size) if isinstance(size, int) else None
+
+    def save(self, key: str, tokens: int) -> None:
+        """Keep a size. That it cannot be kept costs time at the next start, nothing else."""
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._path.with_suffix(f".{uuid.uuid4().hex}.partial")
+            partial.write_text(json.dumps(self._read() | {key: tokens}, indent=1), encoding="utf-8")
+            partial.replace(self._path)
+        except OSError as error:
+            logger.warning("the step size cannot be kept: %s", error)
+
+    def _read(self) -> dict[str, object]:
+        if self._path is None:
+            return {}
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}

@@ -1,0 +1,1 @@
+"""What engines do to a conversation before a model reads it, and to find its parts again."""

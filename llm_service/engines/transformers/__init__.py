@@ -1,0 +1,1 @@
+"""Text generation on transformers: safetensors on a CPU or CUDA."""

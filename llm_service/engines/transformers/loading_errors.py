@@ -1,0 +1,30 @@
+"""What transformers and its relatives raise when a model cannot be loaded, and the message for it."""
+
+import struct
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    ImportError,
+    MemoryError,
+    SafetensorError,
+    struct.error,
+)
+"""The libraries promise no class of their own: a damaged file raises whatever its reader met."""
+
+
+def loading_advice(library: str, name: str, path: Path, error: Exception) -> str:
+    """Return which model could not be loaded and why, without the path of its files."""
+    lines = str(error).strip().splitlines() or [""]
+    cause = lines[0].replace(str(path), path.name).replace(str(path.parent), "")[:200]
+    return (
+        f"{library} could not load {name} ({type(error).__name__}: {cause}). Check that the files are complete "
+        f"and that {library} knows this kind of model"
+    )

@@ -1,0 +1,1 @@
+"""Names to model files: local paths, the hub and its cache, pinned revisions, the ``auto`` rule."""

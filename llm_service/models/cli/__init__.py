@@ -1,0 +1,1 @@
+"""The models on this machine, for people and programs: list, describe, fetch."""

@@ -1,0 +1,83 @@
+"""Errors in OpenAI's format.
+
+OpenAI's clients select the exception class by status and retry according to ``Retry-After`` and ``X-Should-Retry``;
+programs read ``code`` and ``param``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service_kit.errors import Problem, Refusal
+
+PREFIX = "/v1"
+ENDPOINTS = ("chat/completions", "completions", "embeddings", "models", "rerank", "responses")
+"""What there is below it."""
+_CODES = {"unauthorized": "invalid_api_key", "invalid_request": "invalid_value"}
+"""OpenAI's names for error types of the contract, where they differ."""
+_PARAMS = {"context_length_exceeded": "messages"}
+_VALIDATION_CODES = {
+    "extra_forbidden": "unknown_parameter",
+    "missing": "missing_required_parameter",
+    "unsupported_parameter": "unsupported_parameter",
+    "token_ids": "unsupported_value",
+}
+
+
+def speaks_openai(path: str) -> bool:
+    """Return whether the errors of a path have OpenAI's format."""
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def openai_body(problem: Problem) -> dict[str, Any]:
+    """Return the body of an error."""
+    error = {
+        "message": problem.message,
+        "type": "invalid_request_error" if problem.status < 500 else "server_error",
+        "param": problem.param or _PARAMS.get(problem.type),
+        "code": _CODES.get(problem.type, problem.type),
+    }
+    return {"error": error}
+
+
+def openai_headers(problem: Problem) -> dict[str, str]:
+    """Return the headers that control retries; by default clients retry every 5xx."""
+    return {"X-Should-Retry": str(problem.retryable).lower()} if problem.status >= 500 else {}
+
+
+def validation_problem(error: Mapping[str, Any]) -> Problem:
+    """Describe a validation error reported by pydantic."""
+    kind, location = str(error["type"]), tuple(error["loc"])
+    param = parameter_name(location)
+    code = _VALIDATION_CODES.get(kind) or ("invalid_type" if kind.endswith("_type") else "invalid_value")
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    message = f"{param}: {reason}" if param else reason
+    return Problem(400, code, message, param=param)
+
+
+def parameter_name(location: Sequence[int | str]) -> str | None:
+    """Name a field as OpenAI does: ``messages[0].content``."""
+    parts = list(location[1:])
+    if parts[:1] in (["response_format"], ["tool_choice"]) and len(parts) > 1:
+        del parts[1]  # pydantic's tag of the kind, not a field
+    name = ""
+    for part in parts:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return name.removeprefix(".") or None
+
+
+def bad_parameter(param: str, message: str, code: str = "invalid_value") -> Refusal:
+    """Return the exception that refuses one field of a request."""
+    return Refusal(Problem(400, code, f"{param}: {message}", param=param))
+
+
+def path_not_found(path: str) -> Problem:
+    """Describe the absence of a path: OpenAI has many more."""
+    shown = "".join(character if character.isprintable() else "?" for character in path[:100])
+    here = ", ".join(f"{PREFIX}/{name}" for name in ENDPOINTS)
+    return Problem(404, "not_found", f"there is no {shown} here; there is {here}")
+
+
+def model_not_found(name: str, known: Sequence[str]) -> Refusal:
+    """Return the exception for a model that this endpoint does not serve."""
+    message = f"the model {name!r} does not exist here; there is {', '.join(map(repr, known))}"
+    return Refusal(Problem(404, "model_not_found", message, param="model"))

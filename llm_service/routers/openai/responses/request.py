@@ -1,0 +1,207 @@
+"""Wire model of requests to ``/v1/responses``."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from routers.openai.fields import ModelName, OnlyNeutral
+from schemas.common import WHOLE, RequestModel, Text
+from schemas.generation import MAX_MESSAGES, TokenLimit
+from schemas.tools import MAX_TOOLS, JsonSchema, ToolMode, ToolName, kind_of_choice
+
+STATELESS = "Nothing is stored here: send the whole conversation in input"
+LOGPROBS = "message.output_text.logprobs"
+
+
+class InputText(RequestModel):
+    """Part of a message; only text is supported."""
+
+    type: Literal["input_text", "output_text", "text"] = Field(description="Only text parts can be read")
+    text: Text
+    annotations: Any = Field(default=None, description="Without effect")
+    logprobs: Any = Field(default=None, description="Without effect")
+
+
+def _as_parts(value: Any) -> Any:
+    return [{"type": "input_text", "text": value}] if isinstance(value, str) else value
+
+
+Parts = Annotated[list[InputText], Field(max_length=MAX_MESSAGES)]
+Content = Annotated[Parts, BeforeValidator(_as_parts, json_schema_input_type=Text | Parts)]
+Ignored = Annotated[Any, Field(description="Without effect")]
+
+
+class InputMessage(RequestModel):
+    """One turn of the conversation. Accepts messages of earlier answers unchanged."""
+
+    type: Literal["message"] = "message"
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Content
+    id: Ignored = None
+    status: Ignored = None
+    phase: Ignored = None
+
+
+class InputCall(RequestModel):
+    """A call that an earlier answer asked for."""
+
+    type: Literal["function_call"]
+    call_id: Annotated[Text, Field(min_length=1, max_length=256)]
+    name: Annotated[Text, Field(min_length=1, max_length=256)]
+    arguments: Text
+    id: Ignored = None
+    status: Ignored = None
+
+
+class InputCallOutput(RequestModel):
+    """What a called function gave."""
+
+    type: Literal["function_call_output"]
+    call_id: Annotated[Text, Field(min_length=1, max_length=256)]
+    output: Content
+    id: Ignored = None
+    status: Ignored = None
+
+
+class InputReasoning(RequestModel):
+    """The thought before an earlier answer; models are not shown it again."""
+
+    type: Literal["reasoning"]
+    id: Ignored = None
+    summary: Ignored = None
+    content: Ignored = None
+    encrypted_content: Ignored = None
+    status: Ignored = None
+
+
+def _kind(item: Any) -> str:
+    """Return an item's type; that of a message may be left out."""
+    kind = item.get("type") if isinstance(item, dict) else getattr(item, "type", None)
+    return str(kind or "message")
+
+
+InputItem = Annotated[
+    Annotated[InputMessage, Tag("message")]
+    | Annotated[InputCall, Tag("function_call")]
+    | Annotated[InputCallOutput, Tag("function_call_output")]
+    | Annotated[InputReasoning, Tag("reasoning")],
+    Discriminator(_kind),
+]
+
+
+def _as_items(value: Any) -> Any:
+    return [{"type": "message", "role": "user", "content": value}] if isinstance(value, str) else value
+
+
+InputItems = Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES)]
+Input = Annotated[InputItems, BeforeValidator(_as_items, json_schema_input_type=Text | InputItems)]
+
+
+class ResponseTool(RequestModel):
+    """A function that the model may call; tools that run on OpenAI's side are refused."""
+
+    type: Literal["function"]
+    name: ToolName
+    description: Text | None = None
+    parameters: JsonSchema | None = Field(default=None, description="JSON schema of its arguments, an object")
+    strict: bool | None = Field(default=None, description="Arguments always follow the schema")
+
+
+class ResponseNamedTool(RequestModel):
+    """The one tool that must be called."""
+
+    type: Literal["function"]
+    name: ToolName
+
+
+class ResponseAllowedTools(RequestModel):
+    """A choice among some of the tools."""
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[ResponseNamedTool], Field(min_length=1, max_length=MAX_TOOLS)]
+
+
+ResponseToolChoice = Annotated[
+    Annotated[ToolMode, Tag("mode")]
+    | Annotated[ResponseNamedTool, Tag("function")]
+    | Annotated[ResponseAllowedTools, Tag("allowed_tools")],
+    Discriminator(kind_of_choice),
+]
+
+
+class SchemaFormat(RequestModel):
+    """An answer that follows a JSON schema."""
+
+    type: Literal["json_schema"]
+    name: str = Field(default="answer", pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    schema_: JsonSchema = Field(alias="schema", description="The JSON schema the answer must follow")
+    description: Text | None = None
+    strict: bool | None = Field(default=None, description="Answers always follow the schema")
+
+
+class PlainTextFormat(RequestModel):
+    """Free text, or any JSON object."""
+
+    type: Literal["text", "json_object"]
+
+
+class TextOptions(RequestModel):
+    """What the answer must be."""
+
+    format: Annotated[SchemaFormat | PlainTextFormat, Field(discriminator="type")] | None = None
+    verbosity: Annotated[Any, OnlyNeutral("medium")] = None
+
+
+class ReasoningOptions(RequestModel):
+    """How long to think."""
+
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    summary: Ignored = None
+    generate_summary: Ignored = None
+
+
+class ResponseStreamOptions(RequestModel):
+    """Additional content of a stream."""
+
+    include_obfuscation: Annotated[Any, OnlyNeutral(False)] = None  # noqa: FBT003 - a value, not a switch
+
+
+class ResponsesRequest(RequestModel):
+    """A conversation to continue."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model": "default", "input": "What is the capital of Peru?"}]}
+    )
+
+    model: ModelName = Field(description="As in /v1/models, or default")
+    input: Input = Field(description="A question, or the turns, calls and results of a conversation")
+    instructions: Text | None = Field(default=None, description="A system message before the input")
+    max_output_tokens: TokenLimit | None = Field(default=None, description="Tokens to generate at most")
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0, description="0 is greedy")
+    top_p: float | None = Field(default=None, ge=0.0, le=1.0, description="Nucleus sampling")
+    stream: bool | None = Field(default=None, description="Answer as server-sent events")
+    stream_options: ResponseStreamOptions | None = None
+    tools: Annotated[list[ResponseTool], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: ResponseToolChoice | None = None
+    parallel_tool_calls: bool | None = Field(default=None, description="Whether one answer may make several calls")
+    text: TextOptions | None = None
+    reasoning: ReasoningOptions | None = None
+    include: list[Text] | None = Field(default=None, description=f"{LOGPROBS}; others have no effect")
+    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
+
+    # Without effect on the answer.
+    metadata: dict[str, Any] | None = None
+    prompt_cache_key: Text | None = None
+    prompt_cache_retention: Text | None = None
+    safety_identifier: Text | None = None
+    service_tier: Text | None = None
+    store: bool | None = Field(default=None, description="Nothing is stored")
+    user: Text | None = None
+
+    background: Annotated[Any, OnlyNeutral(False)] = None  # noqa: FBT003 - a value, not a switch
+    conversation: Annotated[Any, OnlyNeutral(instead=STATELESS)] = None
+    max_tool_calls: Annotated[Any, OnlyNeutral()] = None
+    previous_response_id: Annotated[Any, OnlyNeutral(instead=STATELESS)] = None
+    prompt: Annotated[Any, OnlyNeutral(instead=STATELESS)] = None
+    truncation: Annotated[Any, OnlyNeutral("disabled")] = None

@@ -1,0 +1,1 @@
+"""``/tokenize`` and ``/detokenize``, as vLLM has them."""

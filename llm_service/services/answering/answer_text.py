@@ -1,0 +1,94 @@
+"""A model's text as thought, answer and calls of tools."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from engines.base import Finished, GenerationRequest, RequestEvent, TextDelta, TokenLogprob, ToolCall, ToolCallDelta
+from services.answering.reasoning import ThoughtSplitter
+from services.answering.tool_calls import ToolCallReader
+from services.results import ReasoningDelta
+
+Piece = TextDelta | ReasoningDelta | ToolCallDelta
+
+
+class AnswerText:
+    """Splits the pieces of one answer and collects them. ``inside_thought``: the prompt opened the thought."""
+
+    def __init__(self, request: GenerationRequest, *, inside_thought: bool = False) -> None:
+        self._request_id, self._streamed = request.id, request.stream
+        # A format constrains the text from its first token, so there can be no thought.
+        self._splitter = ThoughtSplitter(inside_thought=inside_thought and request.output is None)
+        offers = request.tools is not None and bool(request.tools.callable)
+        self._reader = ToolCallReader(request.id) if offers else None
+        # White space around an answer means nothing, unless it continues a text or was asked for.
+        self._raw = request.raw
+        self._exact = request.raw or request.continues or (request.output is not None and request.output.kind != "json")
+        self._thought: list[str] = []
+        self._answer: list[str] = []
+        self._logprobs: tuple[TokenLogprob, ...] = ()
+
+    @property
+    def thought(self) -> str | None:
+        """The thought so far; ``None`` when there is none."""
+        return "".join(self._thought).strip() or None
+
+    @property
+    def answer(self) -> str:
+        """The free text so far."""
+        text = "".join(self._answer)
+        return text if self._exact else text.strip()
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The complete calls so far."""
+        return tuple(self._reader.calls) if self._reader is not None else ()
+
+    def read(self, event: RequestEvent) -> Iterator[Piece]:
+        """Take an event; yield what is certain now, for a request that is streamed."""
+        if isinstance(event, TextDelta):
+            yield from self._push(event)
+        elif isinstance(event, ToolCallDelta):
+            yield event
+        elif isinstance(event, Finished) and self._streamed:
+            yield from self._finish()
+        elif isinstance(event, Finished):
+            for _ in (*self._push(TextDelta(event.request_id, event.text)), *self._finish()):
+                pass
+
+    def _push(self, delta: TextDelta) -> Iterator[Piece]:
+        self._logprobs += delta.logprobs
+        if self._raw:
+            yield from self._collect([delta])
+            return
+        if delta.thought:
+            self._thought.append(delta.text)
+            yield ReasoningDelta(delta.text)
+            return
+        for kind, text in self._splitter.push(delta.text):
+            yield from self._split(kind, text)
+
+    def _finish(self) -> Iterator[Piece]:
+        for kind, text in self._splitter.finish():
+            yield from self._split(kind, text)
+        if self._reader is not None:
+            yield from self._collect(self._reader.finish())
+        if self._logprobs:
+            yield from self._collect([TextDelta(self._request_id, "")])
+
+    def _split(self, kind: str, text: str) -> Iterator[Piece]:
+        if kind == "thought":
+            self._thought.append(text)
+            yield ReasoningDelta(text)
+        elif self._reader is None:
+            yield from self._collect([TextDelta(self._request_id, text)])
+        else:
+            yield from self._collect(self._reader.push(text))
+
+    def _collect(self, pieces: Iterable[TextDelta | ToolCallDelta]) -> Iterator[Piece]:
+        for piece in pieces:
+            if isinstance(piece, TextDelta):
+                self._answer.append(piece.text)
+                logprobs, self._logprobs = self._logprobs, ()
+                yield dataclasses.replace(piece, logprobs=logprobs)
+            else:
+                yield piece

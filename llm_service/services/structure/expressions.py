@@ -1,0 +1,318 @@
+"""Grammars: expressions over characters, rules, and their EBNF as llama.cpp and XGrammar read it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+BLOCK = 64
+"""Repetitions written out in one rule; more are nested, since llama.cpp makes a rule of each optional one."""
+MOST_NODES = 60_000
+LAST_CHARACTER = 0x10FFFF
+SURROGATES = (0xD800, 0xDFFF)
+HYPHEN = 0x2D
+_CLASS_ESCAPES = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x5C: "\\\\"}
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+
+
+class TooLarge(ValueError):
+    """A grammar that would take too long to compile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chars:
+    """One character of these ranges of code points, sorted, both ends included."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    """Parts one after the other."""
+
+    parts: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alt:
+    """One of the options; none at all is what no text matches."""
+
+    options: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """An expression ``least`` to ``most`` times; ``None`` is without end."""
+
+    item: "Expression"
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The rule with this name."""
+
+    name: str
+
+
+Expression = Literal | Chars | Seq | Alt | Repeat | Ref
+EMPTY, NEVER = Seq(()), Alt(())
+
+
+def seq(*parts: Expression | str) -> Expression:
+    """Return a sequence; a text stands for itself."""
+    flat: list[Expression] = []
+    for part in parts:
+        if isinstance(part, Seq):
+            flat += part.parts
+        else:
+            flat.append(Literal(part) if isinstance(part, str) else part)
+    return Seq(tuple(flat))
+
+
+def alt(*options: Expression | str) -> Expression:
+    """Return a choice; a text stands for itself."""
+    return Alt(tuple(Literal(option) if isinstance(option, str) else option for option in options))
+
+
+def optional(item: Expression) -> Expression:
+    """Return what may be left out."""
+    return Repeat(item, 0, 1)
+
+
+def chars(ranges: Sequence[tuple[int, int]], *, inverted: bool = False) -> Chars:
+    """Return the set of the characters in ``ranges``, or of all others."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    if not inverted:
+        return Chars(tuple(merged))
+    others: list[tuple[int, int]] = []
+    at = 0
+    for low, high in [*merged, (LAST_CHARACTER + 1, LAST_CHARACTER + 1)]:
+        if at < low:
+            others.append((at, low - 1))
+        at = high + 1
+    return Chars(tuple(others))
+
+
+class Grammar:
+    """Rules by name. Use ``rule`` for what is used twice, ``reserve`` and ``define`` for what refers to itself."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, Expression] = {}
+        self._nodes = 0
+
+    def rule(self, expression: Expression) -> Ref:
+        """Add a rule; return the reference to it."""
+        reference = self.reserve()
+        self.define(reference, expression)
+        return reference
+
+    def reserve(self) -> Ref:
+        """Return a reference whose rule is defined later."""
+        name = f"r{len(self.rules)}"
+        self.rules[name] = NEVER
+        return Ref(name)
+
+    def define(self, reference: Ref, expression: Expression) -> None:
+        """Define a reserved rule; raises ``TooLarge``."""
+        self._nodes += sum(1 for _ in _nodes(expression))
+        if self._nodes > MOST_NODES:
+            raise TooLarge
+        self.rules[reference.name] = expression
+
+    def matches_something(self, root: Expression) -> bool:
+        """Whether there is a text of finite length that matches."""
+        return _ends(root, self._endings())
+
+    def ebnf(self, root: Expression) -> str:
+        """Return the grammar as EBNF, without what cannot be completed."""
+        endings = self._endings()
+        kept = {name: _prune(rule, endings) for name, rule in self.rules.items() if name in endings}
+        writer = _Writer()
+        lines = [writer.line("root", _prune(root, endings))]
+        reached, waiting = set[str](), list(_references(root))
+        while waiting:
+            name = waiting.pop()
+            if name in reached or name not in kept:
+                continue
+            reached.add(name)
+            lines.append(writer.line(name, kept[name]))
+            waiting.extend(_references(kept[name]))
+        return "\n".join([*lines, *writer.blocks]) + "\n"
+
+    def _endings(self) -> set[str]:
+        """Return the names of the rules that match some text."""
+        known: set[str] = set()
+        before = -1
+        while before < len(known):
+            before = len(known)
+            for name, rule in self.rules.items():
+                if name not in known and _ends(rule, known):
+                    known.add(name)
+        return known
+
+
+def _children(expression: Expression) -> tuple[Expression, ...]:
+    match expression:
+        case Seq(parts):
+            return parts
+        case Alt(options):
+            return options
+        case Repeat(item):
+            return (item,)
+        case _:
+            return ()
+
+
+def _nodes(expression: Expression) -> Iterator[Expression]:
+    waiting = [expression]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(_children(node))
+
+
+def _references(expression: Expression) -> Iterator[str]:
+    return (node.name for node in _nodes(expression) if isinstance(node, Ref))
+
+
+def _ends(expression: Expression, known: set[str]) -> bool:
+    match expression:
+        case Literal():
+            return True
+        case Chars(ranges):
+            return bool(ranges)
+        case Seq(parts):
+            return all(_ends(part, known) for part in parts)
+        case Alt(options):
+            return any(_ends(option, known) for option in options)
+        case Repeat(item, least):
+            return least == 0 or _ends(item, known)
+        case Ref(name):
+            return name in known
+
+
+def _prune(expression: Expression, known: set[str]) -> Expression:
+    """Return an expression that can be completed without the parts of it that cannot."""
+    match expression:
+        case Seq(parts):
+            return Seq(tuple(_prune(part, known) for part in parts))
+        case Alt(options):
+            return Alt(tuple(_prune(option, known) for option in options if _ends(option, known)))
+        case Repeat(item, least, most):
+            return Repeat(_prune(item, known), least, most) if _ends(item, known) else EMPTY
+        case _:
+            return expression
+
+
+class _Writer:
+    """Writes expressions; ``blocks`` are the rules that long repetitions need."""
+
+    def __init__(self) -> None:
+        self.blocks: list[str] = []
+
+    def line(self, name: str, expression: Expression) -> str:
+        return f"{name} ::= {self.write(expression)}"
+
+    def write(self, expression: Expression) -> str:
+        """Return an expression in the grammar's notation."""
+        match expression:
+            case Literal(text):
+                return _quote(text)
+            case Chars(ranges):
+                return _class(ranges)
+            case Seq(parts):
+                return " ".join(self.write(part) for part in parts if part != EMPTY) or '""'
+            case Alt(options):
+                return f"({' | '.join(self.write(option) for option in options)})"
+            case Repeat(item, least, most):
+                return self._repeat(self.write(item), least, most)
+            case Ref(name):
+                return name
+
+    def _repeat(self, item: str, least: int, most: int | None) -> str:
+        if most == 0:
+            return '""'
+        item = self._block(item) if max(least, most or 0) > BLOCK else f"({item})"
+        fixed = self._times(item, least)
+        if most is None:
+            return f"{fixed} {item}*".strip()
+        return f"{fixed} {self._up_to(item, most - least)}".strip() or '""'
+
+    def _times(self, item: str, count: int) -> str:
+        """Return ``item`` exactly ``count`` times."""
+        whole, rest = divmod(count, BLOCK)
+        parts = [self._times(self._block(f"{item}{{{BLOCK}}}"), whole)] if whole else []
+        if rest:
+            parts.append(item if rest == 1 else f"{item}{{{rest}}}")
+        return " ".join(parts)
+
+    def _up_to(self, item: str, count: int) -> str:
+        """Return ``item`` at most ``count`` times: whole blocks, then less than one; so nothing matches in two ways."""
+        if count <= BLOCK:
+            return {0: "", 1: f"{item}?"}.get(count, f"{item}{{0,{count}}}")
+        whole, rest = divmod(count, BLOCK)
+        block = self._block(f"{item}{{{BLOCK}}}")
+        chain = self._block(f"{item}{{0,{rest}}}" if rest else '""')
+        for _ in range(whole):
+            chain = self._block(f"({block} {chain} | {item}{{0,{BLOCK - 1}}})")
+        return chain
+
+    def _block(self, body: str) -> str:
+        name = f"b{len(self.blocks)}"
+        self.blocks.append(f"{name} ::= {body}")
+        return name
+
+
+def _quote(text: str) -> str:
+    """Return a literal. Control characters and letters beyond ASCII stand alone, the latter as classes: XGrammar writes
+    them as escapes and then reads the hexadecimal digits behind them as theirs.
+    """
+    pieces, plain = [], ""
+    for character in text:
+        if " " <= character <= "~" or character in _ESCAPES:
+            plain += _ESCAPES.get(character, character)
+            continue
+        alone = f'"\\x{ord(character):02X}"' if character < " " else f"[{character}]"
+        pieces += [f'"{plain}"'] * bool(plain) + [alone]
+        plain = ""
+    if plain or not pieces:
+        pieces.append(f'"{plain}"')
+    return " ".join(pieces)
+
+
+def _class(ranges: Sequence[tuple[int, int]]) -> str:
+    """Return a class of characters. Those that need an escape come last, one by one, since XGrammar reads more digits
+    than the two of an escape; a hyphen is one where it is the very last.
+    """
+    plain, special = [], set[int]()
+    for first, last in ranges:
+        low, high = first, last
+        # Halves of surrogate pairs are no characters.
+        low = SURROGATES[1] + 1 if SURROGATES[0] <= low <= SURROGATES[1] else low
+        high = SURROGATES[0] - 1 if SURROGATES[0] <= high <= SURROGATES[1] else high
+        while low <= high and _is_special(low):
+            special.add(low)
+            low += 1
+        while low <= high and _is_special(high):
+            special.add(high)
+            high -= 1
+        if low <= high:
+            plain.append(chr(low) if low == high else f"{chr(low)}-{chr(high)}")
+    escaped = [_CLASS_ESCAPES.get(code, f"\\x{code:02X}") for code in sorted(special - {HYPHEN})]
+    return f"[{''.join(plain)}{''.join(escaped)}{'-' if HYPHEN in special else ''}]"
+
+
+def _is_special(code: int) -> bool:
+    return code < 0x20 or code == 0x7F or chr(code) in '[]^-"\\'

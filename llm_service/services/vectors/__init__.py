@@ -1,0 +1,1 @@
+"""Vectors of texts, and the cache of those computed before."""

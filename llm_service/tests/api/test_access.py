@@ -1,0 +1,179 @@
+"""Keys, hosts and origins, against the service as a process of its own."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from service_kit.access import ApiKeys
+from service_kit.keys import KeyRing
+from starlette.types import Message, Receive, Scope, Send
+
+from middleware.access import needed_scope
+from tests.api.log_lines import access_line
+from tests.api.service_process import ServiceProcess, eventually, question, running_service
+
+KEY = "correct-horse"
+ASK = "clave-de-ana-ñ"
+
+
+@pytest.fixture(scope="module")
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    file.write_text(f"ana:ask:{ASK}\n", encoding="utf-8")
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture(scope="module")
+def guarded(keys_file: Path) -> Iterator[ServiceProcess]:
+    with running_service(LLM_SERVICE_API_KEY=KEY, LLM_SERVICE_KEYS_FILE=str(keys_file)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[ServiceProcess]:
+    with running_service() as process:
+        yield process
+
+
+def bearer(key: str) -> list[tuple[bytes, bytes]]:
+    return [(b"Authorization", f"Bearer {key}".encode())]
+
+
+def raw(service: ServiceProcess, head: str, body: str = "") -> str:
+    """Send a request as it is written here; return the status line."""
+    lines = [*head.splitlines(), f"Content-Length: {len(body.encode())}", "Connection: close", "", body]
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        return connection.makefile("rb").readline().decode().strip()
+
+
+@pytest.mark.parametrize(
+    "header", [None, b"Bearer wrong", f"Basic {KEY}".encode(), KEY.encode(), b"Bearer", "Bearer ñ".encode()]
+)
+@pytest.mark.parametrize("path", ["/api/llm/health", "/docs", "/openapi.json", "/metrics", "/version", "/"])
+def test_no_or_a_wrong_key_is_refused(guarded: ServiceProcess, header: bytes | None, path: str) -> None:
+    response = guarded.client.get(path, headers=[(b"Authorization", header)] if header else [])
+    assert response.status_code == 401
+    assert response.json()["error"]["type"] == "unauthorized"
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert KEY not in response.text
+
+
+@pytest.mark.parametrize(
+    "authorization", [f"Bearer {KEY}", f"bearer {KEY}", f"BEARER   {KEY}", f"Bearer \t{KEY} ", f"bearer {ASK}"]
+)
+def test_the_right_key_is_served_whatever_the_schemes_case_and_blanks(
+    guarded: ServiceProcess, authorization: str
+) -> None:
+    line = raw(guarded, f"GET /v1/models HTTP/1.1\nHost: localhost\nAuthorization: {authorization}")
+    assert line == "HTTP/1.1 200 OK"
+
+
+def test_a_key_to_ask_asks_and_sees_no_metrics(guarded: ServiceProcess) -> None:
+    for path, body in (
+        ("/api/llm/generate", question("hola")),
+        ("/v1/chat/completions", {"model": "default", **question("hola")}),
+    ):
+        assert guarded.client.post(path, json=body, headers=bearer(ASK)).status_code == 200
+    refused = guarded.client.get("/metrics", headers=bearer(ASK))
+    assert (refused.status_code, refused.json()["error"]["type"]) == (403, "forbidden")
+    assert guarded.client.get("/metrics", headers=bearer(KEY)).status_code == 200
+
+
+def test_use_is_counted_and_logged_by_the_keys_name(guarded: ServiceProcess) -> None:
+    answer = guarded.client.post("/api/llm/generate", json=question("cuánto"), headers=bearer(ASK)).json()
+    assert access_line(guarded, answer["request_id"])["key"] == "ana"
+    text = guarded.client.get("/metrics", headers=bearer(KEY)).text
+    counts = {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if line.startswith("llm_key_")}
+    assert counts['llm_key_requests_total{key="ana"}'] >= 1
+    assert counts['llm_key_tokens_total{key="ana"}'] >= answer["usage"]["total_tokens"]
+    assert ASK not in guarded.log()
+    assert KEY not in guarded.log()
+
+
+def test_keys_come_and_go_without_a_restart(guarded: ServiceProcess, keys_file: Path) -> None:
+    def served() -> bool:
+        return guarded.client.get("/v1/models", headers=bearer("de-luis")).status_code == 200
+
+    before = keys_file.read_text(encoding="utf-8")
+    assert not served()
+    keys_file.write_text(f"{before}luis:ask:de-luis\n", encoding="utf-8")
+    eventually(served, "the new key is served")
+    keys_file.write_text(before, encoding="utf-8")
+    eventually(lambda: not served(), "the withdrawn key is refused")
+    assert guarded.client.get("/v1/models", headers=bearer(ASK)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_probes_need_no_key(guarded: ServiceProcess, path: str) -> None:
+    assert guarded.client.get(path, headers={"Host": "anything.example"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LLM_SERVICE_API_KEY", "  ", "must not be blank"),
+        ("LLM_SERVICE_KEYS_FILE", "/nowhere/keys", "cannot be read"),
+    ],
+)
+def test_keys_that_cannot_be_used_end_the_start_with_one_line(name: str, value: str, said: str) -> None:
+    service = ServiceProcess(**{name: value})
+    try:
+        assert service.process.wait(60) == 1
+        (line,) = service.log().splitlines()
+        assert line == f"configuration error: {name}: {line.rpartition(name + ': ')[2]}"
+        assert said in line
+    finally:
+        service.stop()
+
+
+def test_a_page_of_another_name_reaches_nothing(bare: ServiceProcess) -> None:
+    """DNS rebinding: a page's own name points to this machine, and the browser sends it as ``Host``."""
+    for line in ("GET /version", "GET /api/llm/health", "POST /api/llm/generate", "POST /v1/embeddings", "GET /docs"):
+        assert raw(bare, f"{line} HTTP/1.1\nHost: evil.example") == "HTTP/1.1 400 Bad Request"
+    for host in ("localhost", f"127.0.0.1:{bare.port}", "[::1]"):
+        assert raw(bare, f"GET /version HTTP/1.1\nHost: {host}") == "HTTP/1.1 200 OK"
+    refused = bare.client.get("/v1/models", headers={"Host": "evil.example"})
+    assert refused.json()["error"]["code"] == "untrusted_host"
+    assert refused.headers["X-Request-ID"]
+
+
+def test_a_page_of_another_origin_writes_nothing(bare: ServiceProcess) -> None:
+    def asked(origin: str) -> httpx.Response:
+        return bare.client.post("/api/llm/generate", json=question("hola"), headers={"Origin": origin})
+
+    assert asked("http://evil.example").json()["error"]["type"] == "untrusted_origin"
+    assert asked("null").status_code == 403
+    assert asked("http://localhost:8000").status_code == 200
+    assert asked(f"http://127.0.0.1:{bare.port}").status_code == 200
+
+
+def test_names_of_the_settings_are_served() -> None:
+    with running_service(ready=False, TRUSTED_HOSTS="bora.example, *.escuela.example") as service:
+        for host, expected in {"bora.example": 200, "a.escuela.example": 200, "evil.example": 400}.items():
+            assert service.client.get("/version", headers={"Host": host}).status_code == expected
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("address", "served"), [("127.0.0.1", True), ("::1", True), ("192.0.2.7", False)])
+async def test_without_a_key_only_connections_to_loopback_are_served(address: str, served: bool) -> None:
+    """A server's command line may name any address, which the settings cannot see."""
+    reached: list[str] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.append(scope["path"])
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "method": "GET", "path": "/api/llm/health", "headers": [], "server": (address, 8001)}
+    await ApiKeys(app, keys=KeyRing(), policy=needed_scope)(scope, receive, send)
+    assert bool(reached) is served
+    assert served or sent[0]["status"] == 401

@@ -1,0 +1,307 @@
+"""Names to files, without a network: a hub that is a dictionary."""
+
+import ctypes
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal, cast
+
+import pytest
+
+from config.settings import Settings
+from engines.base import ModelLoadError
+from models import hardware
+from models.artifacts import ModelArtifact, folder_format
+from models.hub import ModelHub
+from models.names import HubName, Source
+from models.remote.listing import FetchPlan, RepositoryListing, local_files, q4_k_m_file
+from models.remote.sources import Machine, generator_sources
+from models.resolve import EMBEDDED_EMBEDDER_NAME, EMBEDDED_GENERATOR_NAME, resolve_embedder, resolve_generator
+from workers import loading
+
+QWEN = "Qwen/Qwen3-1.7B"
+EXPORT = "OpenVINO/Qwen3-1.7B-int4-ov"
+PLAIN, AVX512, CUDA = Machine(), Machine(avx512=True), Machine(cuda=True, avx512=True)
+
+
+class FakeHub:
+    """A hub with what has been fetched before and what could be fetched."""
+
+    def __init__(
+        self,
+        cached: dict[str, Path] | None = None,
+        remote: dict[str, Path] | None = None,
+        bases: dict[str, str] | None = None,
+    ) -> None:
+        self._cached = cached or {}
+        self._remote = remote or {}
+        self._bases = bases or {}
+        self.reachable = remote is not None
+        self.asked: list[str] = []
+
+    def cached(self, source: Source) -> Path | None:
+        folder = self._cached.get(source.name.repo)
+        if folder is None:
+            return None
+        if source.kind == "gguf":
+            file = source.name.file or q4_k_m_file(local_files(folder))
+            return folder / file if file and (folder / file).is_file() else None
+        return folder if folder_format(folder) == source.kind else None
+
+    def look_up(self, name: HubName, *, newest: bool = False) -> RepositoryListing | None:
+        self.asked.append(name.repo)
+        folder = self._remote.get(name.repo)
+        base = self._bases.get(name.repo)
+        bases = (base,) if base else ()
+        return RepositoryListing(name.repo, "0" * 40, tuple(local_files(folder)), None, bases) if folder else None
+
+    def fetch(self, plan: FetchPlan) -> Path:
+        name = plan.source.name
+        return self._remote[name.repo] / name.file if name.file else self._remote[name.repo]
+
+
+def resolve(
+    name: str,
+    backend: str = "auto",
+    *,
+    hub: FakeHub | None = None,
+    machine: Machine = PLAIN,
+    offline: Literal["embedded", "none"] = "embedded",
+) -> ModelArtifact:
+    fake = cast(ModelHub, hub or FakeHub())
+    return resolve_generator(name, backend, machine=machine, offline_model=offline, hub=fake)
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    for name in ("openvino_model.xml", "openvino_model.bin", "config.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def safetensors(tmp_path: Path) -> Path:
+    folder = tmp_path / "safe"
+    folder.mkdir()
+    for name in ("model.safetensors", "config.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def converted(tmp_path: Path) -> Path:
+    folder = tmp_path / "converted"
+    folder.mkdir()
+    for name in ("Qwen3-1.7B-Q8_0.gguf", "Qwen3-1.7B-Q4_K_M.gguf", "README.md"):
+        (folder / name).write_bytes(b"GGUF")
+    return folder
+
+
+# --- the rule behind auto -----------------------------------------------------------------------
+
+
+def places(name: str, backend: str = "auto", machine: Machine = PLAIN) -> list[tuple[str, str]]:
+    return [(source.name.repo, source.kind) for source in generator_sources(name, backend, machine)]
+
+
+def test_the_processor_decides_the_order() -> None:
+    ggufs = [
+        (repo, "gguf")
+        for repo in (
+            QWEN, "Qwen/Qwen3-1.7B-GGUF", "ggml-org/Qwen3-1.7B-GGUF", "unsloth/Qwen3-1.7B-GGUF",
+            "bartowski/Qwen_Qwen3-1.7B-GGUF",
+        )
+    ]  # fmt: skip
+    exports = [(EXPORT, "openvino"), (QWEN, "openvino")]
+    plain = [(QWEN, "safetensors")]
+    assert places(QWEN) == ggufs + exports + plain
+    assert places(QWEN, machine=AVX512) == exports + ggufs + plain
+    assert places(QWEN, machine=CUDA) == plain + ggufs + exports
+    assert places(QWEN, "openvino") == exports
+    assert places(QWEN, "llamacpp", CUDA) == ggufs
+    assert places(QWEN, "transformers") == plain
+
+
+def test_a_revision_belongs_to_the_repository_it_was_named_with() -> None:
+    assert {repo for repo, _ in places("a/b@v1")} == {"a/b"}
+    assert places("OpenVINO/b-ov", "openvino") == [("OpenVINO/b-ov", "openvino")]
+    assert places("gpt2", "openvino") == [("gpt2", "openvino")]
+
+
+@pytest.mark.parametrize(("flags", "found"), [("fpu avx2 avx512f amx_bf16", True), ("fpu avx2", False), (None, False)])
+def test_avx512_is_read_from_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, found: bool
+) -> None:
+    info = tmp_path / "cpuinfo"
+    if flags is not None:
+        info.write_text(f"processor\t: 0\nvmx flags\t: none\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(hardware, "CPU_INFO", info)
+    assert hardware.has_avx512() is found
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_avx512_is_asked_of_windows_and_macos(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
+    def sysctl(name: bytes, value: Any, *_: object) -> int:
+        assert name == b"hw.optional.avx512f"
+        value._obj.value = 1
+        return 0 if present else -1
+
+    kernel = SimpleNamespace(IsProcessorFeaturePresent=lambda feature: present and feature == 41)
+    with monkeypatch.context() as patched:
+        patched.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
+        patched.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(sysctlbyname=sysctl))
+        found = []
+        for platform in ("win32", "darwin"):
+            patched.setattr(sys, "platform", platform)
+            found.append(hardware.has_avx512())
+    assert found == [present, present]
+
+
+def test_the_first_repository_with_a_q4_k_m_wins(converted: Path, exported: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "Qwen3-1.7B-Q8_0.gguf").write_bytes(b"GGUF")
+    remote = {"Qwen/Qwen3-1.7B-GGUF": own, "ggml-org/Qwen3-1.7B-GGUF": converted, EXPORT: exported}
+    hub = FakeHub(remote=remote)
+    model = resolve(QWEN, hub=hub)
+    assert (model.path, model.backend) == (converted / "Qwen3-1.7B-Q4_K_M.gguf", "llamacpp")
+    assert hub.asked == [QWEN, "Qwen/Qwen3-1.7B-GGUF", "ggml-org/Qwen3-1.7B-GGUF"]
+    assert (model.model, model.degraded) == (QWEN, False)
+    assert resolve(QWEN, hub=FakeHub(remote=remote), machine=AVX512).backend == "openvino"
+
+
+def test_a_model_of_the_same_name_by_another_owner_is_not_taken(converted: Path, safetensors: Path) -> None:
+    remote = {"me/Qwen3-1.7B": safetensors, "ggml-org/Qwen3-1.7B-GGUF": converted, EXPORT: converted}
+    bases = {"ggml-org/Qwen3-1.7B-GGUF": QWEN, EXPORT: QWEN}
+    assert resolve("me/Qwen3-1.7B", hub=FakeHub(remote=remote, bases=bases)).path == safetensors
+    assert resolve(QWEN, hub=FakeHub(remote=remote, bases=bases)).backend == "llamacpp"
+
+
+def test_a_repository_of_gguf_files_means_its_q4_k_m(converted: Path) -> None:
+    model = resolve("someone/files", hub=FakeHub(remote={"someone/files": converted}))
+    assert model.path.name == "Qwen3-1.7B-Q4_K_M.gguf"
+
+
+# --- files that are here ------------------------------------------------------------------------
+
+
+def test_the_embedded_model_is_found_in_its_package() -> None:
+    model = resolve("embedded")
+    assert (model.backend, model.format) == ("openvino", "gguf")
+    assert resolve("embedded", "llamacpp").backend == "llamacpp"
+    assert model.model == EMBEDDED_GENERATOR_NAME
+    assert model.path.suffix == ".gguf"
+    assert not model.degraded
+
+
+@pytest.mark.parametrize("backend", ["auto", "openvino", "transformers"])
+def test_an_unreachable_hub_is_stood_in_for_and_that_is_said(backend: str) -> None:
+    model = resolve(QWEN, backend)
+    assert (model.degraded, model.requested_model, model.backend) == (True, QWEN, "openvino")
+    assert model.model == EMBEDDED_GENERATOR_NAME
+
+
+def test_an_unreachable_hub_without_stand_in_is_an_error_with_a_way_out() -> None:
+    with pytest.raises(ModelLoadError, match="LLM_OFFLINE_MODEL=embedded"):
+        resolve(QWEN, offline="none")
+
+
+def test_what_is_cached_is_used_before_anything_is_fetched(exported: Path, safetensors: Path, converted: Path) -> None:
+    remote = {"ggml-org/Qwen3-1.7B-GGUF": converted}
+    model = resolve(QWEN, hub=FakeHub(cached={EXPORT: exported}, remote=remote))
+    assert (model.backend, model.path) == ("openvino", exported)
+    assert resolve(QWEN, hub=FakeHub(cached={QWEN: safetensors}, remote=remote)).backend == "transformers"
+
+
+def test_an_engine_that_is_set_takes_its_own_files(exported: Path, safetensors: Path, converted: Path) -> None:
+    hub = FakeHub(remote={EXPORT: exported, QWEN: safetensors, "unsloth/Qwen3-1.7B-GGUF": converted})
+    assert resolve(QWEN, "openvino", hub=hub).path == exported
+    assert resolve(QWEN, "transformers", hub=hub).path == safetensors
+    assert resolve(QWEN, "llamacpp", hub=hub, machine=CUDA).path.parent == converted
+    assert resolve(QWEN, hub=hub, machine=CUDA).path == safetensors
+
+
+def test_a_model_without_conversion_goes_to_transformers(safetensors: Path) -> None:
+    assert resolve("someone/model", hub=FakeHub(remote={"someone/model": safetensors})).backend == "transformers"
+    with pytest.raises(ModelLoadError, match="has files that llamacpp loads: set LLM_BACKEND=auto"):
+        resolve("someone/model", "llamacpp", hub=FakeHub(remote={"someone/model": safetensors}))
+
+
+def test_a_model_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(ModelLoadError, match="the hub has no model someone/typo"):
+        resolve("someone/typo", hub=FakeHub(remote={}))
+
+
+def test_a_model_fetched_in_part_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model-1.safetensors").write_text("")
+    (tmp_path / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})
+    )
+    assert resolve("someone/model", hub=FakeHub(cached={"someone/model": tmp_path})).degraded
+
+
+@pytest.mark.parametrize("backend", ["auto", "openvino"])
+def test_a_folder_is_served_by_the_engine_it_was_made_for(exported: Path, backend: str) -> None:
+    assert resolve(str(exported), backend).backend == "openvino"
+
+
+def test_files_of_another_engine_than_the_set_one_are_an_error_with_a_way_out(
+    exported: Path, safetensors: Path, converted: Path
+) -> None:
+    file = str(converted / "Qwen3-1.7B-Q8_0.gguf")
+    for name, backend, wanted in (
+        (str(exported), "transformers", "openvino"),
+        (str(safetensors), "openvino", "transformers"),
+        (file, "openvino", "llamacpp"),
+        ("embedded", "transformers", "openvino"),
+        ("a/b:c.gguf", "openvino", "llamacpp"),
+    ):
+        with pytest.raises(
+            ModelLoadError, match=rf"LLM_BACKEND={backend} does not load: set LLM_BACKEND={wanted} \(or auto"
+        ):
+            resolve(name, backend)
+    assert resolve(str(safetensors)).backend == "transformers"
+    assert resolve(file).backend == "llamacpp"
+
+
+def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(ModelLoadError, match="pickled weights are not loaded"):
+        resolve(str(tmp_path))
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match=r"there is no file model\.gguf"):
+        resolve(str(tmp_path / "model.gguf"))
+
+
+def test_a_file_that_is_no_gguf_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "fake.gguf").write_bytes(b"not a model")
+    with pytest.raises(ModelLoadError, match=r"fake\.gguf"):
+        resolve(str(tmp_path / "fake.gguf"))
+
+
+def test_the_embedding_model_comes_from_its_package() -> None:
+    for name in ("embedded", EMBEDDED_EMBEDDER_NAME):
+        artifact = resolve_embedder(name, hub=cast(ModelHub, FakeHub()))
+        assert artifact.model == EMBEDDED_EMBEDDER_NAME
+        assert (artifact.path / "model.safetensors").is_file()
+        assert not artifact.degraded
+
+
+def test_another_embedding_model_is_never_stood_in_for() -> None:
+    with pytest.raises(ModelLoadError, match="hub cannot be reached"):
+        resolve_embedder("someone/other-embedder", hub=cast(ModelHub, FakeHub()))
+
+
+def test_an_engine_whose_package_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(loading.ENGINES, "llamacpp", ("no_such_package", "Engine"))
+    settings = Settings(_env_file=None, llm_model="embedded", llm_backend="llamacpp")  # type: ignore[call-arg]
+    with pytest.raises(ModelLoadError, match=r"no_such_package is not installed: run python dev.py setup"):
+        loading.load_generator(settings)

@@ -1,0 +1,88 @@
+"""Grammars of schemas: every text that one allows follows the schema."""
+
+import json
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from services.structure.check import CheckedSchema
+from services.structure.expressions import Grammar, TooLarge
+from services.structure.faults import BadSchema, UnsupportedSchema
+from services.structure.json_grammar import CommonRules, JsonGrammar
+from tests.services.random_schemas import random_schema, random_text
+
+EXAMPLES = [150, pytest.param(2000, marks=pytest.mark.slow(of="structure"))]
+
+
+def texts(schema: Any, count: int = 20) -> list[str]:
+    """Return random texts of a schema's grammar."""
+    grammar = Grammar()
+    root = JsonGrammar(CheckedSchema(json.dumps(schema)), grammar, CommonRules(grammar)).root()
+    assert grammar.ebnf(root).startswith("root ::= ")
+    return [random_text(grammar, root, random.Random(seed)) for seed in range(count)]
+
+
+def check(schema: Any, count: int = 20) -> set[str]:
+    """Return random texts that follow a schema."""
+    found = set(texts(schema, count))
+    validator = Draft202012Validator(schema)
+    for text in found:
+        value = json.loads(text)
+        assert validator.is_valid(value), f"{text} does not follow {json.dumps(schema, ensure_ascii=False)}"
+    return found
+
+
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_no_text_breaks_a_random_schema(examples: int) -> None:
+    outcomes = Counter[str]()
+    for seed in range(examples):
+        schema = random_schema(random.Random(seed))
+        try:
+            check(schema, 6)
+            outcomes["followed"] += 1
+        except BadSchema as error:
+            outcomes[type(error).__name__] += 1
+    assert outcomes["followed"] > examples / 2, outcomes
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {
+            "$defs": {
+                "a": {"allOf": [{"$ref": "#/$defs/b"}, {"properties": {"x": {"$ref": "#/$defs/a"}}}]},
+                "b": {"type": "object", "properties": {"x": {"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]}}},
+            },
+            "$ref": "#/$defs/a",
+        },
+        {"type": "object", "properties": {f"p{at}": {"type": "string"} for at in range(400)}, "minProperties": 200},
+        {"allOf": [{"anyOf": [{"minLength": at}, {"maxLength": at}]} for at in range(20)]},
+    ],
+    ids=["recursion that grows", "counted properties", "combinations"],
+)
+def test_a_schema_that_would_take_for_ever_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises((TooLarge, UnsupportedSchema)):
+        texts(schema, 0)
+
+
+def test_recursion_that_can_end_ends() -> None:
+    node = {
+        "type": "object",
+        "properties": {"next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
+        "required": ["next"],
+    }
+    assert '{"next":null}' in {text.replace(" ", "") for text in check(node, 60)}
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (0.2, 0.8), (-0.5, 0.5), (-3, 4), (10, 12.25), (-2.5, None), (None, 3), (10**20, None)]
+)
+def test_numbers_keep_their_bounds(low: float | None, high: float | None) -> None:
+    for lower, upper in (("minimum", "maximum"), ("exclusiveMinimum", "exclusiveMaximum")):
+        bounds = {word: value for word, value in ((lower, low), (upper, high)) if value is not None}
+        check({"type": "number", **bounds}, 80)
+        if (low, high) not in ((0.2, 0.8), (0, 1)):
+            check({"type": "integer", **bounds}, 80)

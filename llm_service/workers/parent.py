@@ -1,0 +1,277 @@
+"""Parent side of a worker: spawns, watches, routes requests.
+
+One ``WorkerClient`` stands for one role (generator or embedder) and for whichever process holds it at the moment. A
+worker that dies, stalls or sends nonsense is replaced; its requests end with ``EngineRestarted``.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Literal
+
+from config.settings import Settings
+from engines.base import (
+    EngineInfo,
+    Request,
+    RequestEvent,
+)
+from engines.errors import Draining, ModelLoading, ModelUnavailable, ServiceError, Unsupported
+from engines.llamacpp.endpoint import Endpoint
+from engines.request_ids import http_request_of
+from workers.faults import Fault
+from workers.frames import FrameTooLarge
+from workers.messages import Heartbeat, LoadFailed, Ready, Shutdown
+from workers.process import WorkerProcess
+from workers.streams import Carrier, HttpCarrier, Streams
+from workers.supervision import start_task
+
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 30.0
+SETTLED_AFTER_S = 60.0
+WATCH_EVERY_S = 0.5
+SHUTDOWN_GRACE_S = 3.0
+END_NOTICED_WITHIN_S = 1.0
+LOADING_RETRY_AFTER_S = 2.0
+
+WorkerState = Literal["loading", "ready", "restarting", "failed", "stopped"]
+Role = Literal["generator", "embedder", "reranker"]
+
+logger = logging.getLogger(__name__)
+
+
+def not_ready(state: WorkerState, reason: str | None = None) -> ServiceError:
+    """Return the error of a request to a worker without a model; ``reason`` is text for the client."""
+    if state == "stopped":
+        return Draining("the service is stopping")
+    if state == "failed":
+        return ModelUnavailable("the model could not be loaded; see the service's log")
+    return ModelLoading(reason or "the model is being loaded", retry_after_s=LOADING_RETRY_AFTER_S)
+
+
+class WorkerClient:
+    """A supervised worker. Use from one event loop.
+
+    Attributes:
+        batch_sizes: steps of all its processes, counted by how many requests (or texts) each computed together.
+        kv_cache_usage: share of the KV cache in use, 0 to 1.
+        restarts: processes that were replaced.
+        last_error: why the model is not loaded, fit for clients.
+        last_fault: why the last process that failed did; stays after its replacement is ready.
+
+    ``program`` replaces the command line of the process, in tests.
+
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        settings: Settings,
+        *,
+        stall_timeout_s: float = 60.0,
+        load_timeout_s: float = 3600.0,
+        on_fatal: Callable[[str], None] | None = None,
+        program: Sequence[str] | None = None,
+    ) -> None:
+        self.role = role
+        self.state: WorkerState = "loading"
+        self.info: EngineInfo | None = None
+        self.restarts = 0
+        self.batch_sizes: Counter[int] = Counter()
+        self.kv_cache_usage: float | None = None
+        self.last_error: str | None = None
+        self.last_fault: Fault | None = None
+        self._settings = settings
+        self._program = program or (sys.executable, "-m", "workers.child", role)
+        self._stall_timeout_s = stall_timeout_s
+        self._load_timeout_s = load_timeout_s
+        self._on_fatal = on_fatal
+        self._process: WorkerProcess | None = None
+        self._carrier: Carrier | None = None
+        self._streams = Streams()
+        self._last_sign_of_life = 0.0
+        self._exited = asyncio.Event()
+        self._state_changed = asyncio.Event()
+        self._fatal = self._stopping = False
+        self._supervisor: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that holds the model now."""
+        return self._process.child.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start the worker and return at once; ``state`` becomes ready when its model is loaded."""
+        self._loop = asyncio.get_running_loop()
+        self._supervisor = start_task(self._supervise(), f"{self.role}-supervisor", self._supervisor_ended)
+
+    async def stop(self) -> None:
+        """End the worker: ask, wait a little, then kill."""
+        self._stopping = True
+        self._enter("stopped")
+        if self._process is not None and self._process.child.poll() is None:
+            self._process.send(Shutdown())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._exited.wait(), SHUTDOWN_GRACE_S)
+            self._process.child.kill()
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.gather(self._supervisor, return_exceptions=True)
+        self._streams.fail_all("the service is stopping")
+
+    @contextlib.asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[AsyncIterator[RequestEvent]]:
+        """Submit a request and give its events; leaving early cancels it.
+
+        Waits while a worker that was ready is being replaced, not for a first start, which may take as long as a
+        download. Raises a ``ServiceError``, as the events do; they end with the last of the request.
+        """
+        while self.state == "restarting":
+            self._state_changed.clear()
+            await self._state_changed.wait()
+        if self.state != "ready" or self._carrier is None:
+            raise not_ready(self.state)
+        try:
+            with self._streams.open(request, self._carrier) as events:
+                yield events
+        except FrameTooLarge as error:
+            raise Unsupported("the request is too large for the engine") from error
+
+    def _enter(self, state: WorkerState) -> None:
+        self.state = state
+        self._state_changed.set()
+
+    async def _supervise(self) -> None:
+        backoff = FIRST_BACKOFF_S
+        while True:
+            started = time.monotonic()
+            try:
+                await self._run_process()
+            except OSError:
+                logger.exception("a %s worker could not be started", self.role)
+            if self.state == "ready":
+                # Before anything else is awaited: no request may go to a process that has ended.
+                self._enter("restarting")
+            self.kv_cache_usage = None
+            concerned = [http_request_of(request_id) for request_id in self._streams]
+            self._streams.fail_all("the engine stopped while it had this request; try again")
+            if self._carrier is not None:
+                await self._carrier.close()
+                self._carrier = None
+            if self._stopping:
+                return
+            if self._fatal:
+                self._enter("failed")
+                if self._on_fatal is not None:
+                    self._on_fatal(self.last_error or "the model cannot be loaded")
+                return
+            self.restarts += 1
+            if time.monotonic() - started > SETTLED_AFTER_S:
+                backoff = FIRST_BACKOFF_S
+            self._enter("restarting")
+            logger.warning(
+                "%s worker ended; starting another one in %.1f s", self.role, backoff, extra={"request_ids": concerned}
+            )
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF_S)
+
+    def _supervisor_ended(self, error: BaseException | None) -> None:
+        if error is None or self._stopping:
+            return
+        self.last_error = "the worker's supervisor failed; see the log"
+        self._enter("failed")
+        self._streams.fail_all("the engine cannot be restarted")
+        if self._on_fatal is not None:
+            self._on_fatal(self.last_error)
+
+    async def _run_process(self) -> None:
+        assert self._loop is not None
+        loop, exited, stalled = self._loop, asyncio.Event(), False
+        self._exited = exited
+        self._last_sign_of_life = time.monotonic()
+
+        def from_thread(callback: Callable[..., None], *arguments: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(callback, *arguments)
+
+        process = WorkerProcess(
+            self._program,
+            self._settings,
+            on_frame=lambda frame: from_thread(self._receive, frame),
+            on_exit=lambda: from_thread(exited.set),
+        )
+        self._process = process
+        try:
+            while not exited.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(exited.wait(), WATCH_EVERY_S)
+                if self._stalled() and not exited.is_set():
+                    stalled = True
+                    logger.error("%s worker does not respond; killing it", self.role)
+                    if self.state == "ready":
+                        self._enter("restarting")  # before the kill: no new request goes to this process
+                    process.child.kill()
+                    await exited.wait()
+            if not self._stopping:
+                status = process.child.returncode
+                logger.warning("%s worker exited with status %s", self.role, status)
+                why = "did not respond and was ended" if stalled else f"ended with status {status}"
+                self.last_fault = Fault(self.last_error or why)
+        finally:
+            if process.child.poll() is None:
+                process.child.kill()
+
+    def _stalled(self) -> bool:
+        limit = self._stall_timeout_s if self.state == "ready" else self._load_timeout_s
+        return time.monotonic() - self._last_sign_of_life > limit
+
+    def _receive(self, frame: object) -> None:
+        self._last_sign_of_life = time.monotonic()
+        try:
+            self._on_frame(frame)
+        except Exception:
+            logger.exception("%s worker sends what cannot be understood; killing it", self.role)
+            assert self._process is not None
+            self._process.child.kill()
+
+    def _on_frame(self, frame: object) -> None:
+        match frame:
+            case list():
+                for event in frame:
+                    self._streams.deliver(event)
+            case Heartbeat():
+                self.kv_cache_usage = frame.kv_cache_usage
+                self.batch_sizes.update(frame.batch_sizes)
+            case Ready():
+                self.info, self.last_error = frame.info, None
+                self._carrier = self._process if frame.endpoint is None else self._connect(frame.endpoint, frame.info)
+                if not self._stopping:
+                    self._enter("ready")
+                logger.info(
+                    "%s ready: %s on %s after %.1f s",
+                    self.role,
+                    frame.info.model,
+                    frame.info.backend,
+                    frame.load_seconds,
+                )
+            case LoadFailed():
+                self.last_error, self._fatal = frame.message, frame.fatal
+                logger.error("%s: %s", self.role, frame.message)
+            case _:
+                raise TypeError(f"unexpected frame of type {type(frame).__name__}")
+
+    def _connect(self, endpoint: Endpoint, info: EngineInfo) -> Carrier:
+        # Imported here: the HTTP client takes a tenth of a second, which other engines need not wait for.
+        from engines.llamacpp.client import LlamaCppClient
+
+        client = LlamaCppClient(endpoint, info, self._stall_timeout_s)
+        return HttpCarrier(client.ask, client.close, self._streams.deliver, self._end_noticed)
+
+    async def _end_noticed(self) -> None:
+        """Wait for the end of a process whose connection broke, so that the next request waits for its replacement."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._exited.wait(), END_NOTICED_WITHIN_S)
+            await asyncio.sleep(0)  # the supervisor, which waits for the same event, acts first

@@ -1,0 +1,43 @@
+"""One record a request; its access line, metrics and span are all written from it."""
+
+import time
+from dataclasses import dataclass, field
+
+from starlette.types import Scope
+
+from service_kit.route_names import UNMATCHED
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What is known of a request when it ends. Apps subclass it with their own fields.
+
+    Attributes:
+        arrived: when the request arrived, in the time of ``time.monotonic``.
+        seconds: from arrival to the last byte.
+        route: template of the path, never the path.
+        status: HTTP status; 499 when the client left before the end.
+        key: name of the API key.
+        error: type of the error.
+
+    """
+
+    request_id: str = ""
+    method: str = ""
+    route: str = UNMATCHED
+    status: int = 0
+    arrived: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    key: str | None = None
+    error: str | None = None
+
+    def facts(self) -> dict[str, str | bool | int | float | None]:
+        """Return the app's fields of the access line and the span, never text of a request; ``None`` is left out."""
+        return {}
+
+
+def record_of(scope: Scope) -> RequestRecord:
+    """Return the request's record; outside ``RequestContext`` a new one that is written nowhere."""
+    record = scope.setdefault("state", {}).setdefault("record", RequestRecord())
+    assert isinstance(record, RequestRecord)
+    return record
