@@ -9,73 +9,86 @@ from typing import Protocol
 
 import uvicorn
 from fastapi import FastAPI
+from service_kit.access import ApiKeys
+from service_kit.bodies import BodyLimit, RestOfBody
+from service_kit.head import HeadAsGet
+from service_kit.hosts import TrustedHosts, trusted_names
+from service_kit.keys import KeyRing
+from service_kit.logs import configure_logging
+from service_kit.openapi import operation_id
+from service_kit.request_context import RequestContext
+from service_kit.route_names import RouteNames
+from service_kit.security_headers import SecurityHeaders
+from service_kit.settings import otel_environment
+from service_kit.tracing import Tracing, open_tracing
 from starlette.middleware.cors import CORSMiddleware
 
 from adapters.base import Embedder, LanguageModel, SamplingOptions
-from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.fallback import FallbackChain, Provider
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.llm_service_adapter import config_from_settings as service_config
-from adapters.local_config import config_from_settings as local_config
+from adapters.local.config import config_from_settings as local_config
+from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
-from config.logs import configure_logging
-from config.settings import BACKEND_ROOT, Settings, otel_environment, secret
+from config.settings import BACKEND_ROOT, Settings, env_files, secret
 from config.settings import settings as process_settings
-from middleware.auth import ApiKeyMiddleware
-from middleware.body_limit import BodyLimitMiddleware
-from middleware.request_context import RequestContextMiddleware
-from middleware.route_names import RouteNames
-from middleware.security_headers import SecurityHeadersMiddleware
-from observability.events import Observe
+from middleware.access import needed_scope
 from observability.metrics import Metrics
-from observability.tracing import Tracer, open_tracer
-from observability.tracing_events import noting
-from routers import api_description, ops_router, pages, rag_router
+from observability.request_record import RequestRecord
+from routers import api_description, dictionary_router, library_router, ops_router, pages, rag_router, reports_router
 from routers.dependencies import Services
 from routers.errors import install_error_handlers
-from services.ingestion import DocumentIngestor
-from services.prompts import DEFAULT_PERSONA, build_messages
-from services.rag_service import RAGService
+from services.library.index import LibraryIndex
+from services.library.ingestion import DocumentIngestor
+from services.library.uploads import Uploads
+from services.mentor.prompts import DEFAULT_PERSONA, build_messages, explanation_messages
+from services.rag_service import RAGService, TextOptions
+from services.reports import Reports
 from startup import StartableStore, Startup
 
 _GRACE_S = 10
 _WEB = BACKEND_ROOT / "web"
 
 
-class Closeable(LanguageModel, Embedder, Protocol):
-    """Language model and embedder in one, with a life of their own."""
+class LocalModels(LanguageModel, Embedder, Protocol):
+    """Local language model and embedder with a managed lifetime."""
+
+    def warm(self) -> None:
+        """Start preparing for requests; return at once."""
+        ...
 
     async def close(self) -> None:
-        """Let go of connections, threads and memory."""
+        """Release connections, threads and memory."""
         ...
 
 
 @dataclass(slots=True)
 class Collaborators:
-    """Everything with a life of its own; what is not given is made from the settings."""
+    """Components with a managed lifetime; missing ones are created from the settings."""
 
     store: StartableStore | None = None
     llm_service: LLMServiceAdapter | None = None
-    local: Closeable | None = None
+    local: LocalModels | None = None
 
 
 def create_app(settings: Settings | None = None, collaborators: Collaborators | None = None) -> FastAPI:
-    """Return the app. Nothing is opened, started or loaded before its lifespan begins."""
+    """Return the app. Opens, starts and loads nothing before its lifespan begins."""
     settings = settings or process_settings
     given = collaborators or Collaborators()
     metrics = Metrics(settings.app_version, shared=settings.shared_metrics)
-    tracer = open_tracer(settings.tracing, otel_environment(), "backend", settings.app_version)
+    traces = open_tracing(settings.tracing, otel_environment(env_files()), "backend", settings.app_version)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _configure_logging(settings)
         async with contextlib.AsyncExitStack() as stack:
-            tracer.start()
-            stack.push_async_callback(tracer.close)
+            traces.start()
+            stack.push_async_callback(traces.close)
             app.state.services = services = await _wire(settings, given, stack, metrics)
-            task = asyncio.create_task(services.startup.run(), name="startup")
-            stack.push_async_callback(_cancelled, task)
+            stack.push_async_callback(services.reports.close)
+            for name, work in (("startup", services.startup.run()), ("reports", services.reports.run())):
+                stack.push_async_callback(_cancelled, asyncio.create_task(work, name=name))
             yield
 
     app = FastAPI(
@@ -85,35 +98,46 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
         lifespan=lifespan,
         description="A mentor for Bora that answers from a dictionary, and searches it by words and by meaning.",
         openapi_tags=api_description.TAGS,
-        generate_unique_id_function=api_description.operation_id,
+        generate_unique_id_function=operation_id,
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
-        # Its own spans and logs would hold query strings, which are questions, and what exceptions say.
+        # Disabled: its spans and logs would contain query strings, which are questions, and exception messages.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.metrics = metrics
-    install_error_handlers(app)
     routers = (
         rag_router.router,
+        dictionary_router.router,
+        library_router.router,
+        reports_router.router,
         ops_router.router,
         pages.docs_router("openapi.json"),
-        pages.page_router(settings.page_suggestions),
+        pages.admin_router(_WEB),
+        pages.page_router(settings.page_suggestions, reports=settings.reports),
     )
+    routes = [route for router in routers for route in router.routes]
+    install_error_handlers(app, routes)
     for router in routers:
         app.include_router(router)
     pages.mount_pages(app, _WEB)
-    # The app's own list has included routers as one each, without their routes.
-    names = RouteNames([*app.routes, *(route for router in routers for route in router.routes)], pages.paths(_WEB))
-    _add_middleware(app, settings, names, metrics, tracer)
-    api_description.install(app, asks_for_key=bool(secret(settings.backend_api_key)))
+    # The app's own list contains each included router as one item, without its routes.
+    names = RouteNames(
+        [*app.routes, *routes],
+        dict.fromkeys(pages.paths(_WEB), "page"),
+    )
+    _add_middleware(app, settings, names, metrics, traces)
+    api_description.install(app, needs_key=settings.has_keys)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, names: RouteNames, observe: Observe, tracer: Tracer) -> None:
-    """The last one added is the first to see a request."""
-    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
-    app.add_middleware(ApiKeyMiddleware, api_key=secret(settings.backend_api_key))
+def _add_middleware(app: FastAPI, settings: Settings, names: RouteNames, metrics: Metrics, traces: Tracing) -> None:
+    """Add the middleware; the last one added handles a request first."""
+    keys = KeyRing(secret(settings.backend_api_key), settings.backend_keys_file)
+    app.add_middleware(HeadAsGet)
+    files = {"/api/rag/uploads": settings.upload_max_bytes}
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, of_paths=files)
+    app.add_middleware(ApiKeys, keys=keys, policy=needed_scope)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
@@ -121,35 +145,51 @@ def _add_middleware(app: FastAPI, settings: Settings, names: RouteNames, observe
         allow_headers=["*"],
         expose_headers=["X-Request-ID", "Retry-After"],
     )
-    app.add_middleware(SecurityHeadersMiddleware)
-    app.add_middleware(RequestContextMiddleware, routes=names, observe=observe, tracer=tracer)
+    app.add_middleware(
+        TrustedHosts,
+        names=trusted_names(settings.trusted_hosts, settings.backend_host, has_keys=settings.has_keys),
+        origins=settings.cors_origins,
+    )
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(
+        RequestContext,
+        routes=names,
+        traces=traces,
+        traced=("/api/",),
+        new_record=RequestRecord,
+        on_end=metrics.requests.count,
+    )
+    app.add_middleware(RestOfBody)
 
 
 async def _wire(
     settings: Settings, given: Collaborators, stack: contextlib.AsyncExitStack, metrics: Metrics
 ) -> "RunningServices":
-    """Make what is not given, and have the stack close it; the last one made is closed first."""
-    service = given.llm_service or LLMServiceAdapter(service_config(settings))
-    stack.push_async_callback(service.close)
+    """Create missing components; the stack closes them in reverse order."""
     local = given.local or HuggingFaceAdapter(local_config(settings))
     stack.push_async_callback(local.close)
+    service = given.llm_service or LLMServiceAdapter(service_config(settings), on_outage=local.warm)
+    stack.push_async_callback(service.close)
     store = given.store or _make_store(settings, stack)
     stack.push_async_callback(store.close)
 
     local_provider = Provider("local", local, local)
     enabled = settings.llm_service_enabled
     providers = [Provider("llm_service", service, service), local_provider] if enabled else [local_provider]
-    observe = noting(metrics)
-    chain = FallbackChain(providers, observe=observe)
+    chain = FallbackChain(providers, metrics=metrics)
     if enabled:
         metrics.watch_circuits(service.circuits)
-    # Vectors in bulk come from the first provider only: filling in can wait until it is there.
+    else:
+        local.warm()
+    # Bulk embedding uses the first provider only; the back-fill can wait until it is available.
     ingestor = DocumentIngestor(store, service if enabled else local)
     sampling = SamplingOptions(
         max_new_tokens=min(settings.llm_max_new_tokens, settings.rag_max_new_tokens),
-        temperature=settings.llm_temperature,
+        temperature=settings.rag_temperature,
         top_p=settings.llm_top_p,
     )
+    reports = Reports(store.reports, metrics, enabled=settings.reports)
+    persona = settings.rag_persona or DEFAULT_PERSONA
     return RunningServices(
         settings=settings,
         store=store,
@@ -160,10 +200,24 @@ async def _wire(
             embedder=chain,
             sampling=sampling,
             top_k=settings.rag_top_k,
-            prompt=partial(build_messages, persona=settings.rag_persona or DEFAULT_PERSONA),
-            observe=observe,
+            wording=settings.rag_wording,
+            prompt=partial(build_messages, persona=persona),
+            explanation_prompt=partial(explanation_messages, persona=persona),
+            texts=TextOptions(
+                threshold=settings.rag_text_threshold,
+                prompt_tokens=settings.rag_passage_tokens,
+                persona=settings.rag_persona or "",
+                only=settings.mentor == "none",
+            ),
+            ranker=service if enabled and settings.rerank_model else None,
+            metrics=metrics,
+            on_missing=reports.note_missing,
         ),
         ingestor=ingestor,
+        reports=reports,
+        report_store=store.reports,
+        uploads=Uploads(store, ingestor, tables_as_text=settings.mentor == "none"),
+        source_store=store,
         startup=Startup(store, ingestor, settings.sample_lexicon_path, chain.note_fingerprint),
         llm_service=service if enabled else None,
     )
@@ -171,7 +225,7 @@ async def _wire(
 
 @dataclass(frozen=True, slots=True)
 class RunningServices(Services):
-    """The collaborators, with the background task that the lifespan runs."""
+    """The collaborators and the background task of the lifespan."""
 
     startup: Startup
 
@@ -183,7 +237,9 @@ def _make_store(settings: Settings, stack: contextlib.AsyncExitStack) -> Supabas
         stack.push_async_callback(embedded.stop)
     return SupabaseAdapter(
         dsn or embedded.uri,  # type: ignore[union-attr]
+        LibraryIndex(),
         dimension=settings.embedding_dimension,
+        text_languages=settings.rag_text_languages,
         pool_size=settings.database_pool_size,
         timeout_s=settings.database_timeout,
     )
@@ -199,7 +255,7 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
         await task
 
 
-# Before the server writes its first line, however it was started.
+# At import time, before the server writes its first log line, however it was started.
 _configure_logging(process_settings)
 app = create_app()
 
@@ -208,6 +264,7 @@ if __name__ == "__main__":
         app,
         host=process_settings.backend_host,
         port=process_settings.backend_port,
+        http="h11",  # an environment made before may still hold httptools, which uvicorn would prefer
         log_config=None,
         access_log=False,
         server_header=False,

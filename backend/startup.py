@@ -1,4 +1,4 @@
-"""What happens behind a process that is live already: database, schema, lexicon, then vectors for ever."""
+"""Background start-up of a live process: database, schema, lexicon; then vectors, continuously."""
 
 import asyncio
 import logging
@@ -7,16 +7,22 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
-from adapters.base import DocumentStore, StoreTooNew, StoreUnavailable, WrongDimension
-from services.formats import UnreadableFile
-from services.ingestion import DocumentIngestor
-from services.lexicon_loader import load_sample_lexicon
+from adapters.base import DocumentStore, ReportStore, StoreTooNew, StoreUnavailable, WrongDimension
+from services.library.formats import UnreadableFile
+from services.library.ingestion import DocumentIngestor
+from services.library.lexicon_loader import load_sample_lexicon
+from services.library.sources import SourceStore
 
 logger = logging.getLogger(__name__)
 
 
-class StartableStore(DocumentStore, Protocol):
-    """A document store that connects and makes its schema."""
+class StartableStore(DocumentStore, SourceStore, Protocol):
+    """A document store that connects and migrates its schema."""
+
+    @property
+    def reports(self) -> ReportStore:
+        """The reports, in the same database."""
+        ...
 
     async def start(self) -> None:
         """Connect and migrate; raise ``StoreUnavailable``; may be called again."""
@@ -28,16 +34,16 @@ class StartableStore(DocumentStore, Protocol):
 
 
 class Startup:
-    """The background task of the app.
+    """Background task of the app: start-up, then continuous back-fill of vectors.
 
     Args:
         store: connected and migrated first.
         ingestor: loads the lexicon and fills in vectors.
         lexicon: file for an empty database, if any.
-        on_fingerprint: told which vectors are stored.
-        first_delay_s: between two tries at first; doubled up to ``longest_delay_s``.
-        recheck_s: how often to look for missing vectors when nobody says there are any: the
-            service may have come back with another embedding model.
+        on_fingerprint: called with the fingerprint of the stored vectors.
+        first_delay_s: first delay between attempts, in seconds; doubled up to ``longest_delay_s``.
+        recheck_s: interval of periodic checks for missing vectors, in seconds: the service may have
+            restarted with another embedding model.
 
     """
 
@@ -63,11 +69,11 @@ class Startup:
         self._work = asyncio.Event()
 
     def checks(self) -> dict[str, bool]:
-        """Return what of the start-up is done."""
+        """Return each start-up condition and whether it holds."""
         return {"database": self._database, "lexicon": self._loaded}
 
     def kick_backfill(self) -> None:
-        """Tell that there may be documents without vectors."""
+        """Start a check for documents without vectors."""
         self._work.set()
 
     async def run(self) -> None:
@@ -96,7 +102,7 @@ class Startup:
             except (StoreUnavailable, UnreadableFile) as error:
                 logger.warning("%s not ready: %s", what, error)
             except Exception:
-                # The edge of a task: a defect here must show in the log and in /readyz, not end in silence.
+                # Catch everything: a defect must appear in the log and in /readyz instead of ending the task silently.
                 logger.exception("%s not ready", what)
             else:
                 return
@@ -118,7 +124,7 @@ class Startup:
                 continue
 
     async def _fill_in(self) -> bool:
-        """Make missing vectors; tell whether none is missing now."""
+        """Compute missing vectors; return whether none is missing any more."""
         try:
             report = await self._ingestor.embed_pending()
         except StoreUnavailable as error:
@@ -128,7 +134,7 @@ class Startup:
             logger.warning("no vectors, questions are answered by words only: %s", error)
             return False
         except Exception:
-            # The edge of a task, as above.
+            # Catch everything, as above.
             logger.exception("vectors could not be made")
             return False
         self._on_fingerprint(report.fingerprint)
@@ -138,7 +144,7 @@ class Startup:
 
 
 async def _refuse(error: StoreTooNew) -> None:
-    """End the process as an operator would: only another version of it can help."""
+    """Stop the process by signal: only a newer version of the program can use the database."""
     logger.critical("the start is refused: %s", error)
     signal.raise_signal(signal.SIGTERM)
     await asyncio.Event().wait()

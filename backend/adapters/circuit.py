@@ -1,4 +1,4 @@
-"""A circuit breaker: stop asking a neighbour that keeps failing, then ask again with one call at a time."""
+"""Circuit breaker: stops calls to a failing dependency, then probes it with one call at a time."""
 
 import time
 from collections.abc import Callable
@@ -9,31 +9,31 @@ CircuitState = Literal["closed", "open", "half_open"]
 
 
 class Outcome(Enum):
-    """How an admitted call went, as far as the neighbour's health is concerned."""
+    """Result of an admitted call, as evidence of the dependency's health."""
 
     SUCCESS = "success"
     FAILURE = "failure"
     UNKNOWN = "unknown"
-    """The call says nothing of the neighbour: its caller left, or it was never sent."""
+    """No evidence: the caller cancelled, or the call was never sent."""
 
 
 class Permit:
-    """The right to make one call; settled once with how the call went."""
+    """Permission for one call; settled once with its outcome."""
 
     def __init__(self, settle: Callable[[Outcome], None], *, is_trial: bool) -> None:
         self._settle = settle
         self._settled = False
         self.is_trial = is_trial
-        """Whether this is the one call that finds out if an open circuit can be closed."""
+        """Whether this is the probe call of a half-open circuit."""
 
     def settle(self, outcome: Outcome) -> None:
-        """Tell how the call went; only the first time counts."""
+        """Record the outcome; later calls have no effect."""
         if not self._settled:
             self._settled = True
             self._settle(outcome)
 
     def settle_trial(self) -> None:
-        """Tell that a trial goes well while it goes on; of other calls, the end counts."""
+        """Record the success of a trial before it ends; has no effect on other calls."""
         if self.is_trial:
             self.settle(Outcome.SUCCESS)
 
@@ -41,12 +41,12 @@ class Permit:
 class Circuit:
     """Closed until ``threshold`` failures in a row; open for ``reset_s`` seconds; then half open.
 
-    Half open, exactly one call is admitted: its success closes the circuit, its failure opens it
-    again, and when it ends without saying anything (its caller left) the next call takes its place.
-    A call is counted only in the period in which it was admitted: the late failures of calls that
-    were under way when the circuit opened do not open it again after it has closed.
+    A half-open circuit admits exactly one call: success closes the circuit, failure opens it again,
+    and an ``UNKNOWN`` outcome (the caller cancelled) makes the next call the trial. An outcome counts
+    only in the period in which its call was admitted, so late failures of earlier calls cannot reopen
+    a circuit that has closed since.
 
-    Used from one event loop only, hence no lock: nothing here awaits.
+    For use from one event loop; no lock is needed because nothing here awaits.
     """
 
     def __init__(self, threshold: int = 3, reset_s: float = 3.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -60,19 +60,19 @@ class Circuit:
 
     @property
     def failures(self) -> int:
-        """Failures in a row of the present period."""
+        """Consecutive failures in the current period."""
         return self._failures
 
     @property
     def state(self) -> CircuitState:
-        """What would happen to a call now: let through, turned away, or made the trial if there is none."""
+        """Current state; ``half_open`` also while a trial is running."""
         if self._opened_at is None:
             return "closed"
         return "open" if self.opens_in_s > 0 else "half_open"
 
     @property
     def opens_in_s(self) -> float:
-        """Seconds until a trial is due; 0 where one is due or none is needed."""
+        """Seconds until a trial is due; 0 when one is due or the circuit is closed."""
         if self._opened_at is None:
             return 0.0
         return max(0.0, self._opened_at + self._reset_s - self._clock())
@@ -84,7 +84,7 @@ class Circuit:
         return state == "closed" or (state == "half_open" and not self._trial_under_way)
 
     def admit(self) -> Permit | None:
-        """Return the right to make a call, or nothing where the caller is turned away."""
+        """Return a permit, or ``None`` when the call is rejected."""
         if not self.would_admit:
             return None
         period, is_trial = self._period, self._opened_at is not None

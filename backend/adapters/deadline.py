@@ -1,4 +1,4 @@
-"""The moment until which a call may take, whatever it tries."""
+"""Deadline of a call, shared by all its attempts."""
 
 import asyncio
 import time
@@ -16,14 +16,14 @@ class Deadline:
 
     @property
     def remaining_s(self) -> float:
-        """Seconds that are left; never negative."""
+        """Remaining seconds; never negative."""
         return max(0.0, self._at - time.monotonic())
 
     def allows(self, seconds: float) -> bool:
-        """Tell whether waiting that long leaves any time."""
+        """Return whether any time is left after waiting ``seconds``."""
         return seconds < self.remaining_s
 
     async def within(self, awaitable: Awaitable[T]) -> T:
-        """Return what ``awaitable`` gives, or raise ``TimeoutError`` once the time has passed."""
+        """Return the result of ``awaitable``; raise ``TimeoutError`` at the deadline."""
         async with asyncio.timeout(self.remaining_s):
             return await awaitable

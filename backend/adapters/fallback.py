@@ -1,4 +1,4 @@
-"""Providers tried in order: the next one answers only when the one before technically cannot."""
+"""Fallback chain of providers, tried in order after technical failures."""
 
 import logging
 import time
@@ -11,6 +11,7 @@ from adapters.base import (
     Completion,
     Embedder,
     Embeddings,
+    InputType,
     KnowsFingerprint,
     LanguageModel,
     RateLimited,
@@ -18,14 +19,14 @@ from adapters.base import (
     TechnicalError,
     TextDelta,
 )
-from observability.events import FellBack, ModelAnswered, Observe, unobserved
+from observability.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Somebody who may answer; ``name`` is for logs and metrics."""
+    """One provider of the chain; ``name`` is for logs and metrics."""
 
     name: str
     language_model: LanguageModel
@@ -35,26 +36,31 @@ class Provider:
 class FallbackChain:
     """A ``LanguageModel`` and an ``Embedder`` over providers, best first.
 
-    Moves on after a ``TechnicalError`` only: a ``LogicalError`` would be the same everywhere, a
-    ``RateLimited`` caller has asked too much already, and a cancelled one wants nothing any more. Once a
-    delta was handed out the answer is that provider's: its failure is the caller's to see, since two
-    halves of two answers make none. ``observe`` is told of answers, and of every step to the next provider.
+    Falls back after a ``TechnicalError`` only. Not after a ``LogicalError``, which every provider would
+    raise, nor after ``RateLimited`` or cancellation. After the first delta of a stream a failure is raised
+    instead: the parts of two answers cannot be joined.
+
+    Args:
+        providers: in order of preference.
+        stored_fingerprint: fingerprint of the vectors in the store, if known.
+        metrics: counts answers and fallbacks.
+
     """
 
     def __init__(
         self,
         providers: Sequence[Provider],
         stored_fingerprint: str | None = None,
-        observe: Observe = unobserved,
+        metrics: Metrics | None = None,
     ) -> None:
         if not providers:
             raise ValueError("a chain needs a provider")
         self._providers = tuple(providers)
         self._fingerprint = stored_fingerprint
-        self._observe = observe
+        self._metrics = metrics or Metrics()
 
     def note_fingerprint(self, fingerprint: str | None) -> None:
-        """Tell which vectors are in use: those that are stored, before the first provider has made any."""
+        """Set the fingerprint of the stored vectors, before the first provider has embedded anything."""
         self._fingerprint = fingerprint or self._fingerprint
 
     async def complete(
@@ -71,14 +77,14 @@ class FallbackChain:
             except TechnicalError as error:
                 fault = self._moving_on(provider, error, request_id)
                 continue
-            self._observe(ModelAnswered(provider.name, time.monotonic() - started))
+            self._metrics.model_answered(provider.name, time.monotonic() - started)
             return _ranked(completion, rank)
-        raise self._nobody(fault)
+        raise self._exhausted(fault)
 
     async def stream(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
     ) -> AsyncGenerator[TextDelta | Completion, None]:
-        """Yield one provider's answer; moves on only before its first delta."""
+        """Yield one provider's answer; falls back only before its first delta."""
         fault: TechnicalError | None = None
         for rank, provider in enumerate(self._providers):
             begun, started = False, time.monotonic()
@@ -90,7 +96,7 @@ class FallbackChain:
                         if isinstance(part, TextDelta):
                             yield part
                             continue
-                        self._observe(ModelAnswered(provider.name, time.monotonic() - started))
+                        self._metrics.model_answered(provider.name, time.monotonic() - started)
                         yield _ranked(part, rank)
             except RateLimited:
                 raise
@@ -100,16 +106,18 @@ class FallbackChain:
                 fault = self._moving_on(provider, error, request_id)
                 continue
             return
-        raise self._nobody(fault)
+        raise self._exhausted(fault)
 
-    async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
-        """Return vectors that compare with those in use; raise ``LogicalError`` or ``TechnicalError``."""
+    async def embed_texts(
+        self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
+    ) -> Embeddings:
+        """Return vectors comparable with the stored ones; raise ``LogicalError`` or ``TechnicalError``."""
         fault: TechnicalError | None = None
         for rank, provider in enumerate(self._providers):
             try:
                 if rank > 0:
                     await self._check_fingerprint(provider)
-                result = await provider.embedder.embed_texts(texts, request_id=request_id)
+                result = await provider.embedder.embed_texts(texts, input_type=input_type, request_id=request_id)
                 if rank > 0 and result.fingerprint != self._fingerprint:
                     raise _incomparable(provider)
             except RateLimited:
@@ -120,10 +128,10 @@ class FallbackChain:
             if rank == 0:
                 self._fingerprint = result.fingerprint
             return result
-        raise self._nobody(fault)
+        raise self._exhausted(fault)
 
     async def _check_fingerprint(self, provider: Provider) -> None:
-        """Find out before a model is loaded in vain."""
+        """Raise ``TechnicalError`` before an unusable model is loaded."""
         if self._fingerprint is None:
             raise _incomparable(provider)
         if isinstance(provider.embedder, KnowsFingerprint):
@@ -137,11 +145,11 @@ class FallbackChain:
             extra={"provider": provider.name, "reason": error.reason, "detail": str(error), "request_id": request_id},
         )
         if provider is not self._providers[-1]:
-            self._observe(FellBack(error.reason))
+            self._metrics.fell_back(error.reason)
         return error
 
-    def _nobody(self, fault: TechnicalError | None) -> TechnicalError:
-        return fault or TechnicalError("nobody can answer", reason="local_unavailable")
+    def _exhausted(self, fault: TechnicalError | None) -> TechnicalError:
+        return fault or TechnicalError("no provider can answer", reason="local_unavailable")
 
 
 def _ranked(completion: Completion, rank: int) -> Completion:

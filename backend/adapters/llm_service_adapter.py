@@ -1,24 +1,33 @@
 """The LLM service as a language model and an embedder."""
 
-import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from adapters import llm_service_wire as wire
-from adapters.base import ChatMessage, Completion, Embeddings, SamplingOptions, TechnicalError, TextDelta
+import httpx2
+
+from adapters.base import (
+    ChatMessage,
+    Completion,
+    Embeddings,
+    InputType,
+    SamplingOptions,
+    TechnicalError,
+    TextDelta,
+)
 from adapters.circuit import CircuitState
-from adapters.llm_service_config import ServiceConfig
-from adapters.llm_service_endpoints import Endpoints
-from adapters.llm_service_faults import Malformed
-from adapters.llm_service_transport import ServiceTransport
+from adapters.llm_service import wire
+from adapters.llm_service.config import ServiceConfig
+from adapters.llm_service.endpoints import Endpoints
+from adapters.llm_service.faults import Malformed
+from adapters.llm_service.transport import ServiceTransport
 from config.settings import Settings, secret, settings
 
 _HEALTH_TIMEOUT_S = 3.0
-_HEALTH_MAX_AGE_S = 30.0
 _GENERATE = "/api/llm/generate"
 _EMBED = "/api/llm/embed"
+_RANK = "/v1/rerank"
 _HEALTH = "/api/llm/health"
 _FROM_GOOD_TO_BAD: tuple[CircuitState, ...] = ("closed", "half_open", "open")
 
@@ -45,21 +54,32 @@ def config_from_settings(source: Settings) -> ServiceConfig:
 
 
 class LLMServiceAdapter:
-    """A ``LanguageModel`` and an ``Embedder`` behind ``/api/llm``; one HTTP client an address for all its calls."""
+    """A ``LanguageModel`` and an ``Embedder`` behind ``/api/llm``, with one HTTP client per address.
 
-    def __init__(self, config: ServiceConfig | None = None) -> None:
+    Args:
+        config: addresses and limits; taken from the settings by default.
+        on_outage: called when the circuit of a working address opens, so that a fallback can prepare.
+        http: replaces httpx's own connections.
+
+    """
+
+    def __init__(
+        self,
+        config: ServiceConfig | None = None,
+        *,
+        on_outage: Callable[[], None] = lambda: None,
+        http: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
         self.config = config or config_from_settings(settings)
-        self._transport = ServiceTransport(self.config)
-        self._degraded = False
-        self._health_at = float("-inf")
+        self._transport = ServiceTransport(self.config, on_outage, http)
 
     @property
     def endpoints(self) -> Endpoints:
-        """The addresses, and how each one does."""
+        """The addresses and their state."""
         return self._transport.endpoints
 
     def circuits(self) -> dict[str, CircuitState]:
-        """Return how the circuit of each address is, by its URL without credentials; of two of one name, the worse."""
+        """Return the circuit state by URL without credentials; the worst when URLs collide."""
         worst: dict[str, CircuitState] = {}
         for endpoint in self.endpoints:
             state, before = endpoint.circuit.state, worst.get(endpoint.name, "closed")
@@ -85,14 +105,13 @@ class LLMServiceAdapter:
         return (await self.embed_texts(texts)).vectors
 
     async def health_check(self) -> dict[str, Any]:
-        """Return what the service says of itself; ``{"status": "unreachable", "error": …}`` when it says nothing."""
+        """Return the service's health, or ``{"status": "unreachable", "error": …}``."""
         try:
             health = await self._transport.get_any(_HEALTH, _HEALTH_TIMEOUT_S)
         except TechnicalError as fault:
             return {"status": "unreachable", "error": str(fault)}
         if not isinstance(health.get("status"), str):
             return {"status": "unreachable", "error": "the answer has no status"}
-        self._degraded = health.get("degraded") is True
         return health
 
     async def complete(
@@ -100,8 +119,8 @@ class LLMServiceAdapter:
     ) -> Completion:
         """Return the whole answer; raise ``TechnicalError`` or ``LogicalError``."""
         payload = wire.generate_payload(messages, options, stream=False)
-        completion = await self._transport.post(_GENERATE, payload, request_id, wire.parse_completion)
-        return await self._with_degradation(completion)
+        parse = partial(wire.parse_completion, served_by=self.config.served_by)
+        return await self._transport.post(_GENERATE, payload, request_id, parse)
 
     async def stream(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
@@ -114,25 +133,26 @@ class LLMServiceAdapter:
                 if isinstance(event.get("delta"), str):
                     yield TextDelta(wire.printable(event["delta"]))
                 else:
-                    completion = wire.parse_completion(event)
+                    completion = wire.parse_completion(event, self.config.served_by)
         if completion is None:
             raise Malformed("the LLM service's stream ended without an answer")
-        yield await self._with_degradation(completion)
+        yield completion
 
-    async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
+    async def embed_texts(
+        self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
+    ) -> Embeddings:
         """Return one vector a text, in order; raise ``TechnicalError`` or ``LogicalError``."""
+        config = self.config
+        parse = partial(wire.parse_embeddings, count=len(texts), dimension=config.dimension, served_by=config.served_by)
+        payload = {"texts": list(texts), "input_type": input_type}
+        return await self._transport.post(_EMBED, payload, request_id, parse)
 
-        def parse(body: dict[str, Any]) -> Embeddings:
-            return wire.parse_embeddings(body, count=len(texts), dimension=self.config.dimension)
-
-        return await self._transport.post(_EMBED, {"texts": list(texts)}, request_id, parse)
-
-    async def _with_degradation(self, completion: Completion) -> Completion:
-        """Add whether the service runs another model than the configured one, which its health says."""
-        if time.monotonic() - self._health_at > _HEALTH_MAX_AGE_S:
-            self._health_at = time.monotonic()
-            await self.health_check()
-        return replace(completion, degraded=completion.degraded or self._degraded)
+    async def rank_texts(self, query: str, texts: Sequence[str], *, request_id: str | None = None) -> list[float]:
+        """Return one score a text, in order, of the service's cross-encoder; raise ``TechnicalError``, or
+        ``LogicalError`` with status 501 where it has none.
+        """
+        payload = {"query": query, "documents": list(texts)}
+        return await self._transport.post(_RANK, payload, request_id, partial(wire.parse_ranks, count=len(texts)))
 
 
 _adapter: LLMServiceAdapter | None = None

@@ -2,65 +2,89 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import psycopg
+from opentelemetry.trace import SpanKind
 from psycopg import sql
-from psycopg.rows import dict_row
 
 from adapters.base import (
+    Candidate,
     Document,
+    EntryDocuments,
+    FoundEntries,
+    FoundTexts,
+    Language,
+    ListedWords,
+    ListPosition,
     ParsedQuery,
     SearchHit,
+    StoredSource,
     StoreStats,
     StoreTooNew,
     StoreUnavailable,
+    TextIndex,
+    TextTerm,
     UpsertReport,
     WrongDimension,
 )
-from adapters.database import Database, Dsn
-from adapters.document_sql import (
-    DELETE_MANY,
-    HASHES,
-    IDS_OF_SOURCE,
-    PENDING,
-    SET_VECTORS,
-    STATS,
-    UPSERT,
-    content_hash,
-    content_md5,
-    upsert_parameter,
-)
-from adapters.migrations import MigrationError, NewerSchema, SchemaInfo, migrate
-from adapters.search_sql import search_parameters, search_statement, vector_literal
-from lexical.ranking import Candidate, rank
-from observability.tracing import current, ended
+from adapters.postgres.database import Database, Dsn
+from adapters.postgres.documents import Documents
+from adapters.postgres.list_sql import list_parameters
+from adapters.postgres.migrations import MigrationError, NewerSchema, migrate
+from adapters.postgres.names import Names
+from adapters.postgres.reports import PostgresReports
+from adapters.postgres.searches import Searches
+from adapters.postgres.text_search_sql import reindex_statement
+from adapters.postgres.vector_indexes import VectorIndexes
+from adapters.postgres.word_list import WordList
+from service_kit import tracing
 
 logger = logging.getLogger(__name__)
-_ANALYZE_ROWS, _ANALYZE_SHARE = 500, 0.2
+T = TypeVar("T")
 _SEARCH_SPAN = {
     "db.system.name": "postgresql",
     "db.operation.name": "SELECT",
     "db.collection.name": "documents",
 }
+TEXT_LANGUAGES = ("spanish", "english", "portuguese")
 _START_S = 180.0
 """For connecting and for migrations, which may rewrite a large table."""
+_BUILD_STATEMENTS = 100
+"""How many statements' time building the vector indexes may take."""
+_HAS_OTHER_LANGUAGES = (
+    "SELECT EXISTS (SELECT 1 FROM {schema}.rag_documents WHERE kind = 'text' AND passage_languages <> {languages})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What works on a database whose schema is known."""
+
+    searches: Searches
+    documents: Documents
+    vector_indexes: VectorIndexes
+    word_list: WordList
 
 
 class SupabaseAdapter:
     """A ``DocumentStore`` over a bounded connection pool.
 
-    Works through transaction poolers (no prepared statements, no session state) and heals by
-    itself when the database comes back.
+    Works through transaction poolers (no prepared statements, no session state) and reconnects
+    when the database comes back.
 
     Args:
         dsn: connection string, or an async function that returns one whenever a connection is made.
+        index: keys, lookups and ranking of the texts' language.
         dimension: of the embedding vectors.
         pool_size: connections at most.
         timeout_s: for getting a connection, in seconds.
         statement_timeout_s: for each statement, in seconds; by default ``timeout_s``.
         schema: where the tables live.
+        text_languages: Postgres's text search configurations for texts, besides ``simple``.
         own_loop: run psycopg on an event loop of its own; by default only where the caller's
             loop cannot carry it (Windows).
 
@@ -69,12 +93,14 @@ class SupabaseAdapter:
     def __init__(
         self,
         dsn: Dsn,
+        index: TextIndex,
         *,
         dimension: int = 384,
         pool_size: int = 8,
         timeout_s: float = 5.0,
         statement_timeout_s: float | None = None,
         schema: str = "public",
+        text_languages: Sequence[str] = TEXT_LANGUAGES,
         own_loop: bool | None = None,
     ) -> None:
         self._database = Database(
@@ -84,12 +110,14 @@ class SupabaseAdapter:
             statement_timeout_s=timeout_s if statement_timeout_s is None else statement_timeout_s,
             own_loop=own_loop,
         )
+        self.reports = PostgresReports(self._database, self._ready, schema)
+        """Beside the documents, in their database."""
+        self._index = index
         self._dimension = dimension
         self._schema = schema
-        self._info: SchemaInfo | None = None
-        self._starting: asyncio.Task[SchemaInfo] | None = None
-        self._total = 0
-        self._written = 0
+        self._languages = tuple(text_languages)
+        self._opened: _Opened | None = None
+        self._starting: asyncio.Task[_Opened] | None = None
         self._closed = False
 
     async def start(self) -> None:
@@ -102,47 +130,92 @@ class SupabaseAdapter:
         await self._database.run(self._ready(), limit_s=_START_S)
 
     async def close(self) -> None:
-        """Close every connection. Needed also after a failed ``start``: the pool's own tasks do not end
-        when they are cancelled, and a loop that waits for them never ends either.
+        """Close every connection. Required after a failed ``start`` too: the pool's tasks ignore
+        cancellation and would keep the event loop from ending.
         """
-        self._closed, self._info, self._starting = True, None, None
+        self._closed, self._opened, self._starting = True, None, None
         await self._database.close()
 
     async def ping(self) -> None:
         """Raise ``StoreUnavailable`` unless the database answers."""
-        await self._database.run(self._ping())
+        await self._run(lambda _: self._select_one())
 
-    async def search(
-        self, query: ParsedQuery, vector: Sequence[float] | None, fingerprint: str | None, top_k: int
+    async def search(self, query: ParsedQuery, top_k: int) -> FoundEntries:
+        """Search by words, in one round trip; ``hits`` are the best, ranked. Raises ``StoreUnavailable``."""
+        if top_k < 1 or not query.phrase:
+            return FoundEntries(query, [], [])
+        lookup = self._index.lookup(query)
+        candidates = await self._searched(lambda opened: opened.searches.words(lookup), len)
+        return FoundEntries(query, candidates, self._ranked(query, candidates, top_k))
+
+    async def search_near(
+        self, found: FoundEntries, vector: Sequence[float], fingerprint: str, top_k: int
     ) -> list[SearchHit]:
-        """Hybrid search, best first, in one round trip. A vector of another dimension than the
-        store's is left aside. Raises ``StoreUnavailable``.
+        """Return the best of what was found by words and of what is near the vector, in one round trip. Ignores a
+        vector whose dimension differs from the store's. Raises ``StoreUnavailable``.
         """
-        with ended(current().child("SELECT documents", "client")) as span:
-            span.set(_SEARCH_SPAN)
-            hits = await self._database.run(self._search(query, vector, fingerprint, top_k))
-            span.set({"db.response.returned_rows": len(hits)})
-            return hits
+        if top_k < 1 or not self._fits(vector):
+            return found.hits
+        lookup = self._index.lookup(found.query)
+        candidates = await self._searched(
+            lambda opened: opened.searches.near(lookup, found.candidates, vector, fingerprint), len
+        )
+        return self._ranked(found.query, candidates, top_k)
+
+    async def search_texts(self, terms: Sequence[TextTerm]) -> FoundTexts:
+        """Return the texts that hold a term, in one round trip. Raises ``StoreUnavailable``."""
+        return await self._searched(lambda opened: opened.searches.texts(terms), lambda found: len(found.candidates))
+
+    async def near_texts(self, found: FoundTexts, vector: Sequence[float], fingerprint: str) -> FoundTexts:
+        """Return the same with similarities, and other texts near the vector. Raises ``StoreUnavailable``."""
+        if not self._fits(vector):
+            return found
+        return await self._searched(
+            lambda opened: opened.searches.near_texts(found, vector, fingerprint), lambda near: len(near.candidates)
+        )
+
+    async def with_prefix(self, prefix: str, limit: int) -> list[SearchHit]:
+        """Return entries whose first lemma key or gloss key begins with ``prefix``; up to ``limit`` of each."""
+        return await self._run(lambda opened: opened.documents.with_prefix(prefix, limit))
+
+    async def list_words(
+        self, language: Language, *, letter: str, contains: str, after: ListPosition | None, limit: int
+    ) -> ListedWords:
+        """Return a page of the alphabetical list of a language, and the counts of the whole list."""
+        parameters = list_parameters(language, letter, contains, after, limit)
+        return await self._run(lambda opened: opened.word_list.page(parameters))
+
+    async def entry(self, document_id: str) -> EntryDocuments | None:
+        """Return an entry with its examples and sub-entries, ``MAX_PARTS`` at most; ``None``: there is none."""
+        return await self._run(lambda opened: opened.word_list.entry(document_id))
 
     async def upsert(self, documents: Sequence[Document]) -> UpsertReport:
-        """Insert or replace by id, all or nothing; of two with one id the last counts."""
-        return await self._database.run(self._upsert(documents), limit_s=self._database.patience_s(3))
+        """Insert or replace by id, all or nothing; the last of several documents with one id wins."""
+        return await self._run(lambda opened: opened.documents.upsert(documents), statements=3)
+
+    async def compare(self, documents: Sequence[Document]) -> UpsertReport:
+        """Return what ``upsert`` would do."""
+        return await self._run(lambda opened: opened.documents.compare(documents))
+
+    async def sources(self, pattern: str) -> list[StoredSource]:
+        """Return the sources and kinds of documents, with the number of ids that match ``pattern``."""
+        return await self._run(lambda opened: opened.documents.sources(pattern))
 
     async def delete(self, document_id: str) -> bool:
-        """Return whether the document was there."""
-        return await self._database.run(self._delete(document_id))
+        """Delete a document; return whether it existed."""
+        return await self.delete_many([document_id]) > 0
 
     async def delete_many(self, ids: Sequence[str]) -> int:
-        """Delete all of them or none; return how many were there."""
-        return await self._database.run(self._delete_many(ids))
+        """Delete documents, all or nothing; return how many existed."""
+        return await self._run(lambda opened: opened.documents.delete_many(ids))
 
-    async def ids_of_source(self, source: str) -> list[str]:
-        """Return the ids of the documents whose ``metadata.source`` is ``source``."""
-        return await self._database.run(self._ids_of_source(source))
+    async def documents_of_source(self, source: str) -> dict[str, str]:
+        """Return ids and contents of the documents whose ``metadata.source`` is ``source``."""
+        return await self._run(lambda opened: opened.documents.of_source(source))
 
     async def pending(self, fingerprint: str, limit: int) -> list[tuple[str, str]]:
         """Return up to ``limit`` (id, content) without a vector of this fingerprint."""
-        return await self._database.run(self._pending(fingerprint, limit))
+        return await self._run(lambda opened: opened.documents.pending(fingerprint, limit))
 
     async def set_vectors(
         self,
@@ -152,110 +225,6 @@ class SupabaseAdapter:
         contents: Sequence[str] | None = None,
     ) -> None:
         """Store vectors of documents that are still there and, with ``contents``, unchanged."""
-        await self._database.run(
-            self._set_vectors(ids, vectors, fingerprint, contents), limit_s=self._database.patience_s(2)
-        )
-
-    async def stats(self, fingerprint: str | None) -> StoreStats:
-        """Count the documents; without a fingerprint, those without any vector are pending."""
-        return await self._database.run(self._stats(fingerprint))
-
-    # -- what runs on psycopg's loop --------------------------------------------------------------
-
-    async def _ready(self) -> SchemaInfo:
-        if self._closed:
-            raise StoreUnavailable("the document store is closed")
-        if self._info is not None:
-            return self._info
-        # One start for all who wait: were they to try one after the other, the last would wait for all.
-        if self._starting is None or self._starting.done():
-            self._starting = asyncio.create_task(self._database.limited(self._start(), _START_S))
-        return await asyncio.shield(self._starting)
-
-    async def _start(self) -> SchemaInfo:
-        await self._database.open()
-        async with self._database.connection() as connection:
-            with _schema_errors():
-                info = await migrate(connection, dimension=self._dimension, schema=self._schema)
-            counted = self._sql("SELECT count(*) FROM {schema}.rag_documents")
-            row = await (await connection.execute(counted)).fetchone()
-        self._total = row[0] if row else 0
-        self._info = info
-        return info
-
-    async def _ping(self) -> None:
-        await self._ready()
-        async with self._database.connection() as connection:
-            await connection.execute("SELECT 1")
-
-    async def _search(
-        self, query: ParsedQuery, vector: Sequence[float] | None, fingerprint: str | None, top_k: int
-    ) -> list[SearchHit]:
-        info = await self._ready()
-        if vector is not None and (fingerprint is None or len(vector) != self._dimension):
-            logger.warning("query vector of dimension %d left aside, the store has %d", len(vector), self._dimension)
-            vector = None
-        if top_k < 1 or (not query.phrase and vector is None):
-            return []
-        statement = search_statement(
-            self._schema, info, with_vector=vector is not None, timeout_ms=self._database.timeout_ms
-        )
-        async with self._database.connection() as connection:
-            # Client-side binding is what lets several statements travel in one message.
-            cursor = psycopg.AsyncClientCursor(connection, row_factory=dict_row)
-            await cursor.execute(statement, search_parameters(query, vector, fingerprint))
-            while cursor.nextset():
-                pass
-            rows = await cursor.fetchall()
-        return rank(query, [Candidate(**row) for row in rows], max(self._total, len(rows)), top_k)
-
-    async def _upsert(self, documents: Sequence[Document]) -> UpsertReport:
-        await self._ready()
-        latest = {document.id: document for document in documents}
-        async with self._database.transaction() as connection:
-            known = dict(await (await connection.execute(self._sql(HASHES), [list(latest)])).fetchall())
-        changed = [document for document in latest.values() if known.get(document.id) != content_hash(document)]
-        if not changed:
-            return UpsertReport(0, 0, len(documents))
-        # Folding and stemming hundreds of documents takes long enough to keep questions waiting.
-        parameter = await asyncio.to_thread(upsert_parameter, changed)
-        async with self._database.transaction() as connection:
-            cursor = await connection.execute(self._sql(UPSERT), [parameter])
-            written = [row[0] for row in await cursor.fetchall()]
-        await self._note_written(len(written))
-        inserted = sum(written)
-        self._total += inserted
-        return UpsertReport(inserted, len(written) - inserted, len(documents) - len(written))
-
-    async def _delete(self, document_id: str) -> bool:
-        return await self._delete_many([document_id]) > 0
-
-    async def _delete_many(self, ids: Sequence[str]) -> int:
-        await self._ready()
-        async with self._database.transaction() as connection:
-            cursor = await connection.execute(self._sql(DELETE_MANY), [list(ids)])
-        self._total -= cursor.rowcount
-        return cursor.rowcount
-
-    async def _ids_of_source(self, source: str) -> list[str]:
-        await self._ready()
-        async with self._database.transaction() as connection:
-            cursor = await connection.execute(self._sql(IDS_OF_SOURCE), [source])
-            return [row[0] for row in await cursor.fetchall()]
-
-    async def _pending(self, fingerprint: str, limit: int) -> list[tuple[str, str]]:
-        await self._ready()
-        parameters = {"fingerprint": fingerprint, "limit": limit}
-        async with self._database.transaction() as connection:
-            return await (await connection.execute(self._sql(PENDING), parameters)).fetchall()
-
-    async def _set_vectors(
-        self,
-        ids: Sequence[str],
-        vectors: Sequence[Sequence[float]],
-        fingerprint: str,
-        contents: Sequence[str] | None,
-    ) -> None:
         wrong = next((len(vector) for vector in vectors if len(vector) != self._dimension), None)
         if wrong is not None:
             raise WrongDimension(
@@ -264,44 +233,89 @@ class SupabaseAdapter:
             )
         if len(ids) != len(vectors) or (contents is not None and len(contents) != len(ids)):
             raise ValueError("ids, vectors and contents differ in number")
-        await self._ready()
-        hashes = [None] * len(ids) if contents is None else [content_md5(content) for content in contents]
-        literals = [vector_literal(vector) for vector in vectors]
-        async with self._database.transaction() as connection:
-            await connection.execute(self._sql(SET_VECTORS), [fingerprint, list(ids), literals, hashes])
-        await self._note_written(len(ids))
+        await self._run(lambda opened: opened.documents.set_vectors(ids, vectors, fingerprint, contents), statements=2)
 
-    async def _stats(self, fingerprint: str | None) -> StoreStats:
-        await self._ready()
-        async with self._database.transaction() as connection:
-            rows = await (await connection.execute(self._sql(STATS), {"fingerprint": fingerprint})).fetchall()
-        by_kind: dict[str, int] = {}
-        by_direction: dict[str, int] = {}
-        by_fingerprint: dict[str, int] = {}
-        for kind, direction, found, count, _ in rows:
-            by_kind[kind] = by_kind.get(kind, 0) + count
-            if direction is not None:
-                by_direction[direction] = by_direction.get(direction, 0) + count
-            if found is not None:
-                by_fingerprint[found] = by_fingerprint.get(found, 0) + count
-        self._total = sum(by_kind.values())
-        most = max(by_fingerprint, key=lambda key: by_fingerprint[key], default=None)
-        return StoreStats(self._total, by_kind, by_direction, most, sum(row[4] for row in rows))
+    async def begin_vectors(self, count: int, documents: int) -> None:
+        """Prepare for writing ``count`` vectors: where they are many, the vector indexes are built at the end."""
+        await self._run(lambda opened: opened.vector_indexes.drop(count, documents), statements=2)
 
-    async def _note_written(self, rows: int) -> None:
-        """Renew the planner's statistics once much has changed: the server's own turn comes up to a minute
-        later, and until then searches go through whole tables.
-        """
-        self._written += rows
-        if self._written < max(_ANALYZE_ROWS, _ANALYZE_SHARE * self._total):
-            return
-        self._written = 0
-        async with self._database.transaction() as connection:
-            await connection.execute(self._sql("ANALYZE {schema}.rag_documents"))
+    async def end_vectors(self) -> None:
+        """Build the vector indexes that are missing."""
+        await self._run(lambda opened: opened.vector_indexes.build(), statements=_BUILD_STATEMENTS)
 
-    def _sql(self, text: str) -> sql.Composed:
-        vector = self._info.vector_schema if self._info is not None else "public"
-        return sql.SQL(text).format(schema=sql.Identifier(self._schema), vector=sql.Identifier(vector))
+    async def stats(self, fingerprint: str | None) -> StoreStats:
+        """Count the documents; without a fingerprint, those without any vector are pending."""
+        return await self._run(lambda opened: opened.documents.stats(fingerprint))
+
+    def _fits(self, vector: Sequence[float]) -> bool:
+        if len(vector) == self._dimension:
+            return True
+        logger.warning("query vector of dimension %d left aside, the store has %d", len(vector), self._dimension)
+        return False
+
+    def _ranked(self, query: ParsedQuery, candidates: Sequence[Candidate], top_k: int) -> list[SearchHit]:
+        total = self._opened.documents.total if self._opened is not None else 0
+        return self._index.rank(query, candidates, max(total, len(candidates)), top_k)
+
+    async def _searched(self, work: Callable[[_Opened], Awaitable[T]], count: Callable[[T], int]) -> T:
+        """Run a search in a span that tells how many documents it found."""
+        with tracing.ending(tracing.start_span("SELECT documents", SpanKind.CLIENT)) as span:
+            tracing.annotate(span, _SEARCH_SPAN)
+            found = await self._run(work)
+            tracing.annotate(span, {"db.response.returned_rows": count(found)})
+            return found
+
+    async def _run(self, work: Callable[[_Opened], Awaitable[T]], *, statements: int = 1) -> T:
+        """Run ``work`` on psycopg's event loop, once the database is ready, within the time of its statements."""
+
+        async def when_ready() -> T:
+            return await work(await self._ready())
+
+        return await self._database.run(when_ready(), limit_s=self._database.patience_s(statements))
+
+    # -- run on psycopg's event loop --------------------------------------------------------------
+
+    async def _ready(self) -> _Opened:
+        if self._closed:
+            raise StoreUnavailable("the document store is closed")
+        if self._opened is not None:
+            return self._opened
+        # All callers share one start attempt; sequential attempts would add up for the last one.
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.create_task(self._database.limited(self._start(), _START_S))
+        return await asyncio.shield(self._starting)
+
+    async def _start(self) -> _Opened:
+        await self._database.open()
+        async with self._database.connection() as connection:
+            with _schema_errors():
+                info = await migrate(connection, dimension=self._dimension, schema=self._schema)
+                names = Names(self._schema, info, self._languages)
+                # Texts stored with other languages, or before there were any.
+                if await _is_true(connection, names.sql(_HAS_OTHER_LANGUAGES)):
+                    async with connection.transaction():
+                        await connection.execute("SET LOCAL statement_timeout = 0")
+                        await connection.execute(reindex_statement(names))
+                word_list = WordList(self._database, names, self._index)
+                await word_list.fill(connection)
+            counted = names.sql("SELECT count(*) FROM {schema}.rag_documents")
+            row = await (await connection.execute(counted)).fetchone()
+        total = row[0] if row else 0
+        self._opened = _Opened(
+            Searches(self._database, names),
+            Documents(self._database, names, self._index, total),
+            VectorIndexes(self._database, names),
+            word_list,
+        )
+        return self._opened
+
+    async def _select_one(self) -> None:
+        async with self._database.connection() as connection:
+            await connection.execute("SELECT 1")
+
+
+async def _is_true(connection: psycopg.AsyncConnection[Any], statement: sql.Composed) -> bool:
+    return (await (await connection.execute(statement)).fetchone()) == (True,)
 
 
 @contextmanager

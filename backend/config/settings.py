@@ -1,24 +1,30 @@
-"""The backend's configuration, read once: environment variables beat ``.env`` files."""
+"""The backend's configuration, read once; environment variables override ``.env`` files."""
 
-import ipaddress
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from service_kit.keys import check_keys_file
+from service_kit.settings import is_loopback, split_list
 
 BACKEND_ROOT = Path(__file__).resolve().parent.parent
 PROJECT_ROOT = BACKEND_ROOT.parent
 DEFAULT_ENV_FILES = (PROJECT_ROOT / ".env", BACKEND_ROOT / ".env")
 
 MAX_PERSONA_CHARS = 1_000
+_LANGUAGES = """
+arabic armenian basque catalan danish dutch english finnish french german greek hindi hungarian indonesian irish italian
+lithuanian nepali norwegian portuguese romanian russian serbian spanish swedish tamil turkish yiddish
+"""
+POSTGRES_LANGUAGES = frozenset(_LANGUAGES.split())
+"""Text search configurations that come with Postgres, besides ``simple``."""
+MAX_EMBEDDING_DIMENSION = 2_000
+"""The longest vectors that pgvector's index holds."""
 _PASSWORD = re.compile(r"password\s*=\s*('[^']*'|[^\s&]+)")
 
 _Url = Annotated[str, Field(min_length=1)]
@@ -42,11 +48,16 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "text", "json"] = "auto"
     """``auto`` is text on a terminal and JSON elsewhere."""
     tracing: Literal["off", "otlp"] = "off"
-    """``otlp`` sends spans to where OpenTelemetry's own variables say (``otel_environment``)."""
+    """``otlp`` exports spans as configured by OpenTelemetry's own variables (``otel_environment``)."""
 
     backend_host: str = "127.0.0.1"
     backend_port: int = Field(8000, ge=0, le=65535)
     backend_api_key: SecretStr | None = None
+    """Key with the scope ``admin``."""
+    backend_keys_file: Path | None = None
+    """File of named keys, one ``name:scope:key`` per line; re-read on change."""
+    trusted_hosts: Annotated[list[str], NoDecode] = []
+    """Host names accepted besides loopback and ``BACKEND_HOST``; if empty and a key is set, any name."""
     cors_origins: Annotated[list[str], NoDecode] = [
         "http://localhost:8000",
         "http://127.0.0.1:8000",
@@ -54,6 +65,8 @@ class Settings(BaseSettings):
         "http://localhost:5173",
     ]
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    upload_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    """Of a file of documents, which is held in memory."""
 
     llm_service_url: _Url = "http://localhost:8001"
     llm_service_enabled: bool = True
@@ -77,36 +90,52 @@ class Settings(BaseSettings):
     llm_top_p: Annotated[float, _Finite] = Field(0.9, gt=0, le=1)
     llm_enable_thinking: bool = False
     llm_local_idle_timeout: Annotated[float, _Finite] = Field(300.0, ge=0)
-    """Seconds without a question after which the local models give their memory back; 0: never."""
-    llm_local_max_waiting: int = Field(4, ge=0)
+    """Idle seconds after which a local model's process ends; 0: never."""
+    llm_local_max_waiting: int = Field(64, ge=0)
     huggingface_api_key: SecretStr | None = None
     hf_token: SecretStr | None = None
     hf_home: Path | None = None
     hf_hub_offline: bool = False
 
     embedding_model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    embedding_dimension: int = Field(384, ge=1)
+    embedding_dimension: int = Field(384, ge=1, le=MAX_EMBEDDING_DIMENSION)
 
     database_url: SecretStr | None = None
     database_pool_size: int = Field(8, ge=1)
     database_timeout: Annotated[float, _Finite] = Field(5.0, gt=0)
     data_dir: Path = PROJECT_ROOT / ".data"
     sample_lexicon: str = str(BACKEND_ROOT / "data" / "sample_lexicon.json")
-    """A file in the users' dictionary format, loaded into an empty database; ``none`` loads nothing."""
+    """Dictionary file to load into an empty database; ``none`` loads nothing."""
 
+    mentor: Literal["bora", "none"] = "bora"
+    """``none``: no dictionary and no Bora; every question is asked of the texts."""
+    rag_text_languages: Annotated[list[str], NoDecode] = ["spanish", "english", "portuguese"]
+    """Languages whose word forms the full-text search of texts knows, besides words as they stand."""
+    rag_text_threshold: Annotated[float, _Finite] = Field(0.5, ge=0, le=1)
+    """Lowest relevance of a passage that is answered from; ``dev.py fit`` finds it for questions of one's own."""
+    rerank_model: str = ""
+    """The LLM service's cross-encoder; where one is named, it orders passages that were found by meaning only."""
+    rag_passage_tokens: int = Field(1_200, ge=200)
+    """Tokens of passages in a prompt, estimated from their characters."""
     rag_top_k: int = Field(5, ge=1, le=50)
+    rag_wording: Literal["auto", "always", "never"] = "auto"
+    """When a model words an answer: where no entry answers the question, for every question, or never."""
+    rag_temperature: Annotated[float, _Finite] = Field(0.0, ge=0, le=2)
+    """0 is greedy: the same question is answered from the LLM service's response cache."""
     rag_max_new_tokens: int = Field(96, ge=1)
-    """Upper bound of an answer on top of ``llm_max_new_tokens``: one short sentence is asked for."""
+    """Token limit of an answer, in addition to ``llm_max_new_tokens``; the prompt requests one short sentence."""
     page_suggestions: Annotated[list[str], NoDecode] = [
         "¿Cómo se dice perro en bora?",
-        "¿Cómo se dice agua en bora?",
+        "agua",
         "¿Qué significa nuhba en español?",
-        "¿Cómo se dice cantar en bora?",
+        "perro, gato y casa",
     ]
-    """Questions that the page offers to begin with; the sample lexicon answers these."""
+    """Questions suggested by the page; the default ones are answered by the sample lexicon."""
+    reports: bool = True
+    """Whether missing words are counted, and readers may report faults and opinions."""
 
     rag_persona_file: Path | None = None
-    """Who the mentor is, in Spanish and in the operator's own words, at most ``MAX_PERSONA_CHARS`` characters."""
+    """File with the mentor's persona for the prompt, at most ``MAX_PERSONA_CHARS`` characters."""
 
     @field_validator("rag_persona_file")
     @classmethod
@@ -115,14 +144,22 @@ class Settings(BaseSettings):
             _read_persona(value)
         return value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_hosts", mode="before")
     @classmethod
     def _split_origins(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value.lstrip().startswith("["):
-            return json.loads(value)
-        return [origin.strip() for origin in value.split(",") if origin.strip()]
+        return split_list(value)
+
+    @field_validator("backend_api_key")
+    @classmethod
+    def _not_blank(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().strip():
+            raise ValueError("must not be blank")
+        return value
+
+    @field_validator("backend_keys_file")
+    @classmethod
+    def _check_keys(cls, value: Path | None) -> Path | None:
+        return None if value is None else check_keys_file(value)
 
     @field_validator("page_suggestions", mode="before")
     @classmethod
@@ -130,6 +167,19 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return [text.strip() for text in value.split("|") if text.strip()]
+
+    @field_validator("rag_text_languages", mode="before")
+    @classmethod
+    def _split_languages(cls, value: Any) -> Any:
+        return split_list(value)
+
+    @field_validator("rag_text_languages")
+    @classmethod
+    def _check_languages(cls, value: list[str]) -> list[str]:
+        unknown = sorted(set(value) - POSTGRES_LANGUAGES)
+        if unknown:
+            raise ValueError(f"Postgres knows no word forms of {', '.join(unknown)}")
+        return value
 
     @field_validator("llm_service_url")
     @classmethod
@@ -150,51 +200,58 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _protect_open_ports(self) -> "Settings":
-        if not is_loopback(self.backend_host) and self.backend_api_key is None:
+        if not is_loopback(self.backend_host) and not self.has_keys:
             raise ValueError(
-                f"BACKEND_HOST: listening on {self.backend_host} needs BACKEND_API_KEY; "
+                f"BACKEND_HOST: listening on {self.backend_host} needs BACKEND_API_KEY or BACKEND_KEYS_FILE; "
                 "without a key only a loopback address such as 127.0.0.1 is allowed"
             )
         return self
 
     @property
+    def has_keys(self) -> bool:
+        """Whether requests need an API key."""
+        return self.backend_api_key is not None or self.backend_keys_file is not None
+
+    @property
     def llm_service_urls(self) -> tuple[str, ...]:
-        """The LLM service's addresses without trailing slash, in the order given."""
+        """The LLM service's addresses without trailing slash, in the configured order."""
         return _split_urls(self.llm_service_url)
 
     @property
     def sample_lexicon_path(self) -> Path | None:
         """The file to load into an empty database, if any."""
-        return None if self.sample_lexicon.lower() == "none" else Path(self.sample_lexicon)
+        if self.mentor == "none" or self.sample_lexicon.lower() == "none":
+            return None
+        return Path(self.sample_lexicon)
 
     @property
     def rag_persona(self) -> str | None:
-        """What the model is told that it is, instead of the built-in text."""
+        """The persona that replaces the built-in one, if any."""
         return None if self.rag_persona_file is None else _read_persona(self.rag_persona_file)
 
     @property
     def shared_metrics(self) -> Path | None:
-        """Where several processes of one port count together. prometheus-client reads the variable itself, so that
-        no ``.env`` can set it.
+        """Directory of metrics shared by several processes. Not settable in ``.env``, since prometheus-client
+        reads the environment variable itself.
         """
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         return Path(folder) if folder else None
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Everything that no log line may hold: keys, tokens, and the passwords inside addresses."""
+        """Values to mask in logs: keys, tokens, and the passwords in addresses."""
         keys = [secret(self.backend_api_key), secret(self.llm_service_api_key), self.hub_token]
         addresses = [*self.llm_service_urls, secret(self.database_url) or ""]
         return tuple(text for text in [*keys, *(word for url in addresses for word in _passwords(url))] if text)
 
     @property
     def hub_token(self) -> str | None:
-        """The model hub's token; the plan's name ``HUGGINGFACE_API_KEY`` wins over ``HF_TOKEN``."""
+        """The model hub's token; ``HUGGINGFACE_API_KEY`` takes precedence over ``HF_TOKEN``."""
         return secret(self.huggingface_api_key) or secret(self.hf_token)
 
 
 def _passwords(address: str) -> Iterator[str]:
-    """Yield what in a URL or in Postgres's ``name=value`` form opens a door, as written and as meant."""
+    """Yield the passwords in a URL or a Postgres ``name=value`` string, both as written and decoded."""
     found = [match.strip("'") for match in _PASSWORD.findall(address)]
     userinfo = address.partition("://")[2].rpartition("@")[0]
     user, colon, password = userinfo.partition(":")
@@ -221,19 +278,8 @@ def _read_persona(path: Path) -> str:
     return text
 
 
-@lru_cache(maxsize=64)
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach ``host``."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def env_files() -> tuple[Path, ...]:
-    """Return the ``.env`` files to read, later ones win; ``ENV_FILES`` (``none`` or a path list) replaces them."""
+    """Return the ``.env`` files, later ones taking precedence; ``ENV_FILES`` (``none`` or a path list) overrides."""
     override = os.environ.get("ENV_FILES")
     if not override:
         return DEFAULT_ENV_FILES
@@ -242,17 +288,8 @@ def env_files() -> tuple[Path, ...]:
     return tuple(Path(part) for part in override.split(os.pathsep) if part)
 
 
-def otel_environment() -> dict[str, str]:
-    """Return OpenTelemetry's own variables as the files have them: its SDK reads the process's environment only."""
-    found: dict[str, str] = {}
-    for path in env_files():
-        values = dotenv_values(path, encoding="utf-8-sig")
-        found |= {name: value for name, value in values.items() if name.startswith("OTEL_") and value}
-    return found
-
-
 def load_settings(files: Sequence[Path] | None = None) -> Settings:
-    """Read the configuration; a bad one ends the process with one line that names the variable."""
+    """Read the configuration; exit with one line that names the variable if a value is invalid."""
     try:
         return Settings(_env_file=env_files() if files is None else files)  # type: ignore[call-arg]
     except ValidationError as error:
@@ -265,7 +302,7 @@ def load_settings(files: Sequence[Path] | None = None) -> Settings:
 
 
 def _describe(item: Any) -> str:
-    """Return one line for one fault, without the value: it may be a secret."""
+    """Return one line for one error, without the value, which may be a secret."""
     message = str(item["msg"]).removeprefix("Value error, ").replace("\n", " ")
     name = "_".join(str(part) for part in item["loc"][:1]).upper()
     return f"{name}: {message}" if name else message

@@ -1,29 +1,25 @@
-"""What a request needs of the app: its collaborators, its id, its time, and word of a client that left.
+"""Dependencies of every endpoint; coroutines, because FastAPI runs plain functions in a thread each."""
 
-Coroutines, since FastAPI takes each dependency that is a plain function to a thread.
-"""
-
-import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Header, Request
 
-from adapters.base import DocumentStore
+from adapters.base import DocumentStore, ReportStore
 from config.settings import Settings
-from middleware.access_record import AccessRecord, access_record_of
-from routers.errors import ClientGone, DeadlineExceeded
+from observability.request_record import RequestRecord
 from schemas.rag import MAX_TIMEOUT_MS
-from services.ingestion import DocumentIngestor
+from services.library.ingestion import DocumentIngestor
+from services.library.sources import SourceStore
+from services.library.uploads import Uploads
 from services.rag_service import RAGService
+from services.reports import Reports
 
-T = TypeVar("T")
 _LONGEST_MS = 600_000
 
 
 class ServiceHealth(Protocol):
-    """Somebody who can tell how the LLM service is."""
+    """The health of the LLM service."""
 
     async def health_check(self) -> dict[str, Any]:
         """Return its state; never raise."""
@@ -31,14 +27,14 @@ class ServiceHealth(Protocol):
 
 
 class Readiness(Protocol):
-    """What of the start-up is done."""
+    """The progress of the start-up."""
 
     def checks(self) -> dict[str, bool]:
         """Return each condition and whether it holds."""
         ...
 
     def kick_backfill(self) -> None:
-        """Tell that there may be documents without vectors."""
+        """Start a search for documents without vectors."""
         ...
 
 
@@ -50,6 +46,10 @@ class Services:
     store: DocumentStore
     rag: RAGService
     ingestor: DocumentIngestor
+    reports: Reports
+    report_store: ReportStore
+    uploads: Uploads
+    source_store: SourceStore
     startup: Readiness
     llm_service: ServiceHealth | None
 
@@ -65,9 +65,10 @@ async def get_request_id(request: Request) -> str:
     return str(request.state.request_id)
 
 
-async def get_access_record(request: Request) -> AccessRecord:
-    """Return what the request's log line will say."""
-    return access_record_of(request.scope)
+async def get_record(request: Request) -> RequestRecord:
+    """Return the record of this request."""
+    record: RequestRecord = request.state.record
+    return record
 
 
 async def get_timeout_s(
@@ -76,34 +77,11 @@ async def get_timeout_s(
         Header(alias="X-Request-Timeout-Ms", ge=1, le=MAX_TIMEOUT_MS, description="Milliseconds this request may take"),
     ] = None,
 ) -> float | None:
-    """Return the seconds that the caller gives; ``None`` when it says nothing."""
+    """Return the caller's time limit in seconds, if it sets one."""
     return None if milliseconds is None else min(milliseconds, _LONGEST_MS) / 1000
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]
-RecordDep = Annotated[AccessRecord, Depends(get_access_record)]
+RecordDep = Annotated[RequestRecord, Depends(get_record)]
 TimeoutDep = Annotated[float | None, Depends(get_timeout_s)]
-
-
-async def while_client_waits(request: Request, work: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
-    """Return what ``work`` gives; cancel it when the client leaves or its time is over.
-
-    Raises ``ClientGone`` and ``DeadlineExceeded``.
-    """
-    task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_until_gone(request))
-    try:
-        done, _ = await asyncio.wait({task, watch}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if task in done:
-            return task.result()
-        raise ClientGone if watch in done else DeadlineExceeded
-    finally:
-        for pending in (task, watch):
-            pending.cancel()
-        await asyncio.gather(task, watch, return_exceptions=True)
-
-
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

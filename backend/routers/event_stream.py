@@ -1,55 +1,62 @@
-"""Server-sent events: one JSON object an event, ``[DONE]`` at the end, an error event in its place on a fault."""
+"""Server-sent events of an answer: JSON objects, then ``[DONE]`` or a final error event."""
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, TypeVar
 
-from adapters.base import AdapterError, LogicalError
-from middleware.access_record import AccessRecord
-from routers.errors import DeadlineExceeded, body_of, problem_of
+from service_kit.disconnect import DeadlineExceeded
+from service_kit.errors import error_body
+
+from observability.request_record import RequestRecord
+from routers.errors import problem_of
+from service_kit import sse
 
 logger = logging.getLogger(__name__)
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+T = TypeVar("T")
 
 
 def encode(event: Mapping[str, Any]) -> bytes:
-    """Return one event."""
-    return b"data: " + json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n\n"
+    """Encode one event."""
+    return sse.event(json.dumps(event, ensure_ascii=False, allow_nan=False).encode())
 
 
-async def guarded(
-    events: AsyncGenerator[Mapping[str, Any], None], request_id: str, deadline: float | None, record: AccessRecord
+async def encoded(
+    parts: AsyncGenerator[T, None],
+    first: T,
+    to_event: Callable[[T], Mapping[str, Any]],
+    deadline: float | None,
+    record: RequestRecord,
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the encoded events and ``[DONE]``; a fault is told as an ``error`` event that ends the stream.
+    """Yield the parts as events, and ``[DONE]``; an error becomes an event that ends the stream.
 
-    ``deadline`` is in the event loop's time. ``record`` is told of a fault.
+    Args:
+        parts: what follows ``first``; closed at the end.
+        first: already received, so that a failure before it has its own status.
+        to_event: returns a part's event.
+        deadline: in the event loop's time, in seconds.
+        record: the request's record; receives the error.
+
     """
     try:
-        while True:
-            try:
+        async with aclosing(parts):
+            part: T | None = first
+            while part is not None:
+                yield encode(to_event(part))
                 async with asyncio.timeout_at(deadline):
-                    event = await anext(events)
-            except StopAsyncIteration:
-                break
-            except TimeoutError:
-                yield _fault(DeadlineExceeded(), request_id, record)
-                return
-            yield encode(event)
-        yield b"data: [DONE]\n\n"
-    except AdapterError as error:
-        # A refusal's own words may quote the question.
-        detail = f"{error.status} {error.error_type}" if isinstance(error, LogicalError) else str(error)
-        logger.warning("stream broken off", extra={"request_id": request_id, "detail": detail})
-        yield _fault(error, request_id, record)
+                    part = await anext(parts, None)
+        yield sse.DONE
+    except TimeoutError:
+        yield _fault(DeadlineExceeded(), record)
     except Exception as error:
-        # The edge of the request: headers are out, so no handler can answer any more.
-        logger.exception("stream broken off", extra={"request_id": request_id})
-        yield _fault(error, request_id, record)
+        # Catch everything: headers are sent, so no exception handler can respond any more.
+        logger.exception("stream broken off", extra={"request_id": record.request_id})
+        yield _fault(error, record)
 
 
-def _fault(error: Exception, request_id: str, record: AccessRecord) -> bytes:
+def _fault(error: Exception, record: RequestRecord) -> bytes:
     problem = problem_of(error)
     record.error = problem.type
-    return encode(body_of(problem, request_id))
+    return encode(error_body(problem, record.request_id))

@@ -1,13 +1,14 @@
-"""Is the process alive, may it be asked, how are its neighbours."""
+"""Liveness, readiness, health of the dependencies, metrics."""
 
 import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
+from service_kit.metrics import CONTENT_TYPE
 from starlette.responses import JSONResponse, Response
 
 from adapters.base import StoreUnavailable
-from observability.metrics import CONTENT_TYPE, Metrics
+from observability.metrics import Metrics
 from routers.dependencies import Services, ServicesDep
 from routers.error_docs import responses
 from schemas.ops import Health, Liveness, Readiness
@@ -18,7 +19,7 @@ _PING_S = 1.0
 
 @router.get("/livez", summary="The process is up", response_description="It is", responses=responses(405))
 async def livez() -> Liveness:
-    """Answer as long as the event loop turns."""
+    """Always 200 while the event loop runs."""
     return Liveness(status="alive")
 
 
@@ -30,9 +31,9 @@ async def livez() -> Liveness:
     response_description="They can",
 )
 async def readyz(services: ServicesDep) -> JSONResponse:
-    """Answer 200 once database, schema and lexicon are there and while the database answers, else 503.
+    """Answer 200 once database, schema and lexicon are ready and while the database answers, else 503.
 
-    The LLM service is no condition: without it, answers come from the local model or the entries.
+    Does not depend on the LLM service: without it, answers come from the local model or the entries.
     """
     checks = services.startup.checks()
     if all(checks.values()):
@@ -64,14 +65,14 @@ async def health(services: ServicesDep) -> Health:
 
 @router.get(
     "/metrics",
-    # Its own class has no media type, so that the errors keep theirs.
+    # ``Response`` has no media type of its own, so the documented errors keep theirs.
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 405)},
     summary="Counts and times for Prometheus",
     response_description="In Prometheus's text format",
 )
 async def metrics(request: Request) -> Response:
-    """What docs/operations.md lists. With a key set, Prometheus has to send it too."""
+    """The metrics listed in docs/operations.md. If an API key is set, Prometheus must send it."""
     counts: Metrics = request.app.state.metrics
     return Response(counts.exposition(), media_type=CONTENT_TYPE)
 

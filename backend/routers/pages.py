@@ -1,4 +1,4 @@
-"""The chat page, and an API documentation that needs no internet."""
+"""The chat page, and API documentation that works offline."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import fastapi_offline
 from fastapi import APIRouter, FastAPI
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
@@ -19,7 +19,7 @@ _DOCS_PAGE = """<!doctype html>
 
 
 def docs_router(openapi_url: str) -> APIRouter:
-    """Return ``/docs``; the start of the page is a file of its own, since its policy allows no inline scripts."""
+    """Return the router of ``/docs``; its start script is a file, since the page's policy forbids inline scripts."""
     router = APIRouter(include_in_schema=False)
     options = json.dumps({"url": openapi_url, "dom_id": "#swagger-ui", "deepLinking": True})
 
@@ -34,10 +34,10 @@ def docs_router(openapi_url: str) -> APIRouter:
     return router
 
 
-def page_router(suggestions: Sequence[str]) -> APIRouter:
-    """Return ``/page.json``: what the page shows that is configured and no secret, the questions to begin with."""
+def page_router(suggestions: Sequence[str], *, reports: bool) -> APIRouter:
+    """Return the router of ``/page.json``, the page's public configuration: suggested questions, reports or none."""
     router = APIRouter(include_in_schema=False)
-    content = {"suggestions": list(suggestions)}
+    content = {"suggestions": list(suggestions), "reports": reports}
 
     @router.get("/page.json")
     async def page() -> JSONResponse:
@@ -46,14 +46,25 @@ def page_router(suggestions: Sequence[str]) -> APIRouter:
     return router
 
 
+def admin_router(web: Path) -> APIRouter:
+    """Return the router of ``/admin``, the page that administers the dictionary; it holds no data."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/admin")
+    async def admin() -> FileResponse:
+        return FileResponse(web / "admin.html")
+
+    return router
+
+
 def paths(web: Path) -> list[str]:
-    """Return where the files of the page are."""
+    """Return the URL paths of the page's files."""
     files = [f"/{file.relative_to(web).as_posix()}" for file in web.rglob("*") if file.is_file()]
-    return ["/", *files] if files else []
+    return ["/", "/admin", *files] if files else []
 
 
 def mount_pages(app: FastAPI, web: Path) -> None:
-    """Serve Swagger's assets, and the page at ``/`` for what no route knows: the routes' own 405 stays."""
+    """Serve Swagger's assets, and the page at ``/`` after all routes, so that their 405 responses are kept."""
     app.mount("/docs/assets", StaticFiles(directory=str(_ASSETS)), name="docs-assets")
     if (web / "index.html").is_file():
         app.frontend("/", directory=web, fallback=None)

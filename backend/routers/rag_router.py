@@ -2,21 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi import Query as QueryParam
+from service_kit.disconnect import until_disconnect
 from starlette.responses import Response, StreamingResponse
 
 from adapters.base import ChatMessage, Document, SearchHit, TextDelta
-from middleware.access_record import AccessRecord, access_record_of
+from observability.request_record import RequestRecord
 from routers import event_stream
-from routers.dependencies import RecordDep, RequestIdDep, Services, ServicesDep, TimeoutDep, while_client_waits
+from routers.dependencies import RecordDep, RequestIdDep, ServicesDep, TimeoutDep
 from routers.error_docs import responses
 from schemas.rag import (
     MAX_ID_CHARS,
+    MAX_STORED_ID_CHARS,
     MAX_TOP_K,
     DeleteResponse,
     DocumentsRequest,
@@ -29,12 +31,15 @@ from schemas.rag import (
     StatsResponse,
     Text,
 )
-from services.documents import InvalidDocument, check_document
-from services.rag_service import RagAnswer, Sources
+from service_kit import sse
+from services.answers import Answered, AnswerPart, Explained, RagAnswer, Sources, whole_answer
+from services.library.documents import InvalidDocument, check_document
 
 STREAM_EXAMPLE = (
-    'data: {"sources": [{"content": "perro: oohííbye", …}]}\n\ndata: {"delta": "En bora, "}\n\n'
-    'data: {"answer": "Perro se dice oohííbye.", "answer_mode": "generated", …}\n\ndata: [DONE]\n\n'
+    'data: {"sources": [{"content": "perro: oohííbye", …}]}\n\n'
+    'data: {"answer": "En bora, \\"perro\\" se dice \\"oohííbye\\"."}\n\n'
+    'data: {"answer": "En bora, \\"perro\\" se dice \\"oohííbye\\".", "answer_mode": "extractive", …}\n\n'
+    "data: [DONE]\n\n"
 )
 
 router = APIRouter(prefix="/api/rag", tags=["RAG"])
@@ -46,9 +51,10 @@ router = APIRouter(prefix="/api/rag", tags=["RAG"])
     responses={
         200: {
             "content": {"text/event-stream": {"example": STREAM_EXAMPLE}},
-            "description": "The answer; with stream, server-sent events: sources, pieces, the answer, [DONE]",
+            "description": "The answer; with stream, server-sent events: sources, the answer, an explanation where one "
+            "was asked for, the whole object, [DONE]",
         },
-        **responses(400, 401, 405, 413, 422, 500, 502, 503, 504),
+        **responses(401, 405, 413, 422, 500, 503, 504),
     },
     summary="Answer a question from the dictionary",
 )
@@ -60,13 +66,16 @@ async def query(
     timeout_s: TimeoutDep,
     record: RecordDep,
 ) -> QueryResponse | Response:
-    """Answer at once, or with ``stream: true`` as server-sent events."""
+    """Answer in one response, or with ``stream: true`` as server-sent events."""
+    ask = partial(services.rag.answer_stream, body.query, body.top_k, _history(body))
+    parts = ask(explain=body.explain, draft=body.draft, timeout_s=timeout_s, request_id=request_id)
     if body.stream:
-        return await _stream(body, request, services, request_id, timeout_s)
-    work = services.rag.answer(body.query, body.top_k, _history(body), request_id=request_id)
-    answer = await while_client_waits(request, work, timeout_s)
-    _note(record, answer)
-    return _response(answer, request_id)
+        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        # Headers are sent after the search, so that its failure has its own status.
+        first = await until_disconnect(request, anext(parts), timeout_s)
+        events = event_stream.encoded(parts, first, partial(_event, record), deadline, record)
+        return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+    return _response(await until_disconnect(request, whole_answer(parts), timeout_s), record)
 
 
 @router.get(
@@ -82,14 +91,16 @@ async def search(
     timeout_s: TimeoutDep,
     record: RecordDep,
     q: Annotated[Query, QueryParam(description="Words, or a question", examples=["perro"])],
-    top_k: Annotated[int, QueryParam(ge=1, le=MAX_TOP_K, description="How many at most")] = 5,
+    top_k: Annotated[
+        int | None, QueryParam(ge=1, le=MAX_TOP_K, description="How many at most; default RAG_TOP_K")
+    ] = None,
 ) -> SearchResponse:
-    """Return what is found, best first."""
+    """Return the matching documents, best first."""
     started = time.monotonic()
     work = services.rag.search(q, top_k, request_id=request_id)
-    retrieval = await while_client_waits(request, work, timeout_s)
+    retrieval = await until_disconnect(request, work, timeout_s)
     took_ms = record.retrieval_ms = round((time.monotonic() - started) * 1000, 1)
-    record.degraded = retrieval.degraded
+    record.degraded, record.reason = retrieval.fault is not None, retrieval.fault
     return SearchResponse(results=[_source(hit) for hit in retrieval.hits], took_ms=took_ms)
 
 
@@ -100,22 +111,21 @@ async def search(
     response_description="How many were new, changed or as they were",
 )
 async def store_documents(body: DocumentsRequest, services: ServicesDep) -> DocumentsResponse:
-    """Insert or replace by id; storing the same again changes nothing. One bad document refuses them all."""
+    """Insert or replace by id; idempotent. One invalid document rejects the whole request."""
     documents = [Document(item.id, item.kind, item.content, item.metadata) for item in body.documents]
     for number, document in enumerate(documents):
         try:
             check_document(document)
         except InvalidDocument as error:
             raise InvalidDocument(f"documents.{number}.{error}") from error
-    # As one record: all of them or none.
+    # One record: the documents are stored all or nothing.
     report = await services.ingestor.ingest_records([documents], embed=False)
     services.startup.kick_backfill()
-    stats = await services.store.stats(None)
     return DocumentsResponse(
         inserted=report.inserted,
         updated=report.updated,
         unchanged=report.unchanged,
-        pending_embeddings=stats.pending_embeddings,
+        pending_embeddings=report.inserted + report.updated,
     )
 
 
@@ -126,12 +136,29 @@ async def store_documents(body: DocumentsRequest, services: ServicesDep) -> Docu
     response_description="The document is gone",
 )
 async def delete_document(
-    document_id: Annotated[Text, Path(max_length=MAX_ID_CHARS)], services: ServicesDep
+    document_id: Annotated[Text, Path(max_length=MAX_ID_CHARS, examples=["casa-1"])], services: ServicesDep
 ) -> DeleteResponse:
-    """Delete by id; 404 when there is none."""
+    """Delete by id; 404 when there is none. The example is the document of the example that stores one."""
     if not await services.store.delete(document_id):
         raise HTTPException(404, "there is no document of this id")
     return DeleteResponse(id=document_id, deleted=True)
+
+
+@router.delete(
+    "/documents",
+    responses=responses(401, 404, 405, 422, 500, 503),
+    summary="Delete a document of any id",
+    response_description="The document is gone",
+)
+async def delete_document_by_id(
+    document_id: Annotated[
+        Text,
+        QueryParam(alias="id", max_length=MAX_STORED_ID_CHARS, description="Of the document", examples=["casa-2"]),
+    ],
+    services: ServicesDep,
+) -> DeleteResponse:
+    """Delete by an id that no path can name: with line breaks, ``..``, or longer than is stored today."""
+    return await delete_document(document_id, services)
 
 
 @router.get(
@@ -141,7 +168,7 @@ async def delete_document(
     response_description="The counts",
 )
 async def stats(services: ServicesDep) -> StatsResponse:
-    """Return counts by kind and direction, and which vectors are in use."""
+    """Return document counts by kind and direction, and the fingerprint of the vectors."""
     found = await services.store.stats(None)
     return StatsResponse(
         documents=found.documents,
@@ -149,70 +176,43 @@ async def stats(services: ServicesDep) -> StatsResponse:
         by_direction=dict(found.by_direction),
         embedding_fingerprint=found.embedding_fingerprint,
         pending_embeddings=found.pending_embeddings,
+        entries=found.entries,
     )
 
 
-async def _stream(
-    body: QueryRequest, request: Request, services: Services, request_id: str, timeout_s: float | None
-) -> Response:
-    """Answer as events. What fails before the first event is still answered with its own status."""
-    deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
-    parts = services.rag.answer_stream(body.query, body.top_k, _history(body), request_id=request_id)
-    first = await while_client_waits(request, _first(parts), timeout_s)
-    record = access_record_of(request.scope)
-    events = _events(first, parts, request_id, record)
-    return StreamingResponse(
-        event_stream.guarded(events, request_id, deadline, record),
-        media_type="text/event-stream",
-        headers=event_stream.HEADERS,
-    )
-
-
-async def _first(parts: AsyncGenerator[Sources | TextDelta | RagAnswer, None]) -> Sources | TextDelta | RagAnswer:
-    return await anext(parts)
-
-
-async def _events(
-    first: Sources | TextDelta | RagAnswer,
-    parts: AsyncGenerator[Sources | TextDelta | RagAnswer, None],
-    request_id: str,
-    record: AccessRecord,
-) -> AsyncGenerator[Mapping[str, Any], None]:
-    async with aclosing(parts) as rest:
-        yield _event(first, request_id)
-        async for part in rest:
-            if isinstance(part, RagAnswer):
-                _note(record, part)
-            yield _event(part, request_id)
-
-
-def _note(record: AccessRecord, answer: RagAnswer) -> None:
-    """Have the request's log line say how it was answered, and nothing of what."""
-    record.note_timings(answer.timings)
-    record.model, record.tokens_out = answer.model, answer.tokens
-    record.served_by, record.answer_mode, record.degraded = answer.served_by, answer.answer_mode, answer.degraded
-    record.cache = None if answer.cached is None else "hit" if answer.cached else "miss"
-
-
-def _event(part: Sources | TextDelta | RagAnswer, request_id: str) -> Mapping[str, Any]:
+def _event(record: RequestRecord, part: AnswerPart) -> Mapping[str, Any]:
     match part:
         case Sources():
             return {"sources": [_source(hit).model_dump() for hit in part.hits]}
         case TextDelta():
             return {"delta": part.text}
-    return _response(part, request_id).model_dump()
+        case Answered():
+            return {"answer": part.text}
+        case Explained():
+            return {"explanation": part.text}
+    return _response(part, record).model_dump()
 
 
-def _response(answer: RagAnswer, request_id: str) -> QueryResponse:
+def _response(answer: RagAnswer, record: RequestRecord) -> QueryResponse:
+    """Return the response, and record how the request was answered for its log line, without any text."""
+    record.note_timings(answer.timings)
+    record.model, record.tokens_out = answer.model, answer.tokens
+    record.served_by, record.answer_mode = answer.served_by, answer.answer_mode
+    record.degraded, record.reason = answer.degraded, answer.reason
+    record.cache = None if answer.cached is None else "hit" if answer.cached else "miss"
     return QueryResponse(
         answer=answer.answer,
         answer_mode=answer.answer_mode,
+        explanation=answer.explanation,
         sources=[_source(hit) for hit in answer.sources],
+        missing=list(answer.missing),
+        says_more=answer.says_more,
         served_by=answer.served_by,
         degraded=answer.degraded,
+        reason=answer.reason,
         model=answer.model,
         timings=dict(answer.timings),
-        request_id=request_id,
+        request_id=record.request_id,
     )
 
 
@@ -224,6 +224,8 @@ def _source(hit: SearchHit) -> Source:
         score=hit.score,
         matched_on=list(hit.matched_on),
         metadata=dict(hit.metadata),
+        spans=list(hit.spans),
+        role=hit.role,
     )
 
 

@@ -1,4 +1,4 @@
-"""The body of every error."""
+"""Error body of every endpoint."""
 
 from pydantic import BaseModel
 

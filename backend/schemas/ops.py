@@ -1,4 +1,4 @@
-"""What whoever runs the backend asks of it."""
+"""Wire models of health and readiness."""
 
 from typing import Any, Literal
 
@@ -12,14 +12,14 @@ class Liveness(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether questions can be answered, and by which conditions."""
+    """Whether questions can be answered, and the conditions checked."""
 
     status: Literal["ready", "starting"]
     checks: dict[str, bool] = Field(examples=[{"database": True, "lexicon": True}])
 
 
 class Health(BaseModel):
-    """The backend and its neighbours."""
+    """The backend and its dependencies."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
     service: str = Field(examples=["MIAPPBORA backend"])

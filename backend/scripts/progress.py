@@ -1,4 +1,4 @@
-"""How far a load is: bars on a terminal, a line now and then where there is none."""
+"""Progress of a load: bars on a terminal, periodic lines elsewhere."""
 
 import sys
 import time
@@ -8,22 +8,22 @@ from typing import NoReturn, Self, TextIO
 
 from tqdm import tqdm
 
-from services.ingestion import Progress
+from services.library.ingestion import Progress
 
 LINE_EVERY_S = 10.0
 _STAGES = {"store": "documents", "embed": "vectors", "rebuild": "vectors anew, of another embedding model"}
 
 
 class ProgressBars:
-    """Tells each stage's progress with rate and time left.
+    """Displays the progress of each stage with rate and remaining time.
 
-    On a terminal as one bar a stage; elsewhere, as in a log, as a line every ``every_s`` seconds,
-    so that what is done sooner says nothing.
+    On a terminal one bar per stage; elsewhere, as in a log, one line every ``every_s`` seconds and
+    none for a stage that ends sooner.
 
     Args:
-        out: where to; standard error by default.
-        every_s: between two lines, in seconds.
-        clock: seconds that only go up.
+        out: output stream; standard error by default.
+        every_s: interval between two lines, in seconds.
+        clock: monotonic clock, in seconds.
 
     """
 

@@ -1,11 +1,10 @@
-"""The mentor: finds what the dictionary says, has a model word it, and shows only what is grounded."""
+"""Question answering: retrieval, then the entries themselves, or a model's words checked against them."""
 
 import logging
-import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from adapters.base import (
     ChatMessage,
@@ -13,67 +12,75 @@ from adapters.base import (
     DocumentStore,
     Embedder,
     LanguageModel,
+    LogicalError,
+    Ranker,
     SamplingOptions,
-    SearchHit,
-    ServedBy,
     TechnicalError,
     TextDelta,
 )
-from observability.events import Answered, FellBack, Observe, unobserved
-from services.entries import Basis, as_hit, basis_of
-from services.extractive import extractive_answer
-from services.follow_ups import basis_for, resolve
-from services.grounding import AnswerMode, ground
-from services.prompts import PromptBuilder, build_messages
-from services.query_parser import parse_query
+from observability.metrics import Metrics
+from services.answers import Answered, AnswerPart, Explained, Found, RagAnswer, Sources, checked_entries, whole_answer
+from services.mentor.basis import Basis, basis_of
+from services.mentor.entries import as_hit
+from services.mentor.extractive import missing_words
+from services.mentor.prompts import PromptBuilder, build_messages, explanation_messages
+from services.mentor.questions.parser import parse_query
+from services.mentor.understanding import basis_for, understand
+from services.model_calls import Call, ask
+from services.passages.basis import given_basis
+from services.passages.prompts import text_messages
+from services.question_vectors import QuestionEmbedder
 from services.retrieval import Retrieval, Retriever
+from services.routing import is_for_texts, is_settled
+from services.text_retrieval import TextRetriever
 
 logger = logging.getLogger(__name__)
-_EXAMPLES_AMONG = 25
+Wording = Literal["auto", "always", "never"]
+"""When a model words an answer: where no entry answers the question, for every question, or never."""
+_RANKED = 200
+"""Documents among which each word of a question has its entries, and a word its examples."""
+_GREEDY = SamplingOptions(temperature=0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class RagAnswer:
-    """An answer, what it rests on and who gave it; timings in milliseconds."""
+class TextOptions:
+    """How questions to texts are answered."""
 
-    answer: str
-    answer_mode: AnswerMode
-    sources: tuple[SearchHit, ...]
-    served_by: ServedBy
-    degraded: bool
-    model: str
-    timings: Mapping[str, float] = field(default_factory=dict)
-    tokens: int | None = None
-    """Tokens generated; ``None``: no model was asked."""
-    cached: bool | None = None
-    """Whether the model's answer came out of a cache; ``None``: nobody said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The first part of a streamed answer: what was found."""
-
-    hits: tuple[SearchHit, ...]
+    threshold: float = 0.5
+    """Lowest relevance of a passage that is answered from."""
+    prompt_tokens: int = 1_200
+    """Tokens of passages in a prompt."""
+    persona: str = ""
+    """The operator's text for the prompt."""
+    only: bool = False
+    """There is no dictionary: every question is asked of the texts."""
 
 
 class NothingToAnswerFrom(Exception):
-    """Nothing was retrieved while the models were away, so "I don't know" would be a guess."""
+    """Nothing was found by words while no embedder was available, so "not in the dictionary" would be a guess."""
+
+
+_TEXT_OPTIONS = TextOptions()
 
 
 class RAGService:
-    """Retrieval, prompt, answer, grounding check.
+    """Retrieval, and an answer that the documents found support.
 
     Args:
         supabase_adapter: the document store.
-        huggingface_adapter: answers when no ``language_model`` is given.
-        language_model: answers; usually the chain of the LLM service and the local model.
-        embedder: makes the questions' vectors; without one, search is by words only.
-        sampling: how to sample; also bounds the length of an answer.
-        top_k: documents a question is answered from, unless it says otherwise.
-        prompt: words what the model is told.
-        observe: told of searches, of answers, and of questions that had to do without a model.
-
-    Without any language model, answers are made of the entries themselves.
+        huggingface_adapter: language model used when no ``language_model`` is given.
+        language_model: usually the chain of the LLM service and the local model.
+        embedder: embeds the questions; without one, search is by words only.
+        sampling: sampling options; greedy by default, so that the LLM service's response cache is hit.
+        top_k: default number of documents per answer.
+        wording: when a model is asked to word an answer.
+        prompt: builds the messages that ask for an answer.
+        explanation_prompt: builds the messages that ask for an explanation.
+        texts: how questions to texts are answered.
+        ranker: orders passages that were found by meaning only.
+        metrics: counts searches, answers, and questions answered without a model.
+        on_missing: called with the words that an answer names as missing, and their question; must return at once and
+            raise nothing.
 
     """
 
@@ -84,36 +91,57 @@ class RAGService:
         *,
         language_model: LanguageModel | None = None,
         embedder: Embedder | None = None,
-        sampling: SamplingOptions | None = None,
+        sampling: SamplingOptions = _GREEDY,
         top_k: int = 5,
+        wording: Wording = "auto",
         prompt: PromptBuilder = build_messages,
-        observe: Observe = unobserved,
+        explanation_prompt: PromptBuilder = explanation_messages,
+        texts: TextOptions = _TEXT_OPTIONS,
+        ranker: Ranker | None = None,
+        metrics: Metrics | None = None,
+        on_missing: Callable[[Sequence[str], str], None] | None = None,
     ) -> None:
         self._model = language_model or huggingface_adapter
-        self._retriever = Retriever(supabase_adapter, embedder, observe=observe)
-        self._observe = observe
-        self._sampling = sampling or SamplingOptions()
+        self._on_missing = on_missing
+        self._metrics = metrics or Metrics()
+        self._retriever = Retriever(supabase_adapter, embedder, metrics=self._metrics)
+        self._texts = texts
+        questions = QuestionEmbedder(embedder, metrics=self._metrics)
+        self._text_retriever = TextRetriever(supabase_adapter, questions, texts.threshold, self._metrics, ranker)
+        self._sampling = sampling
         self._top_k = top_k
+        self._wording = wording
         self._prompt = prompt
+        self._explanation_prompt = explanation_prompt
 
     async def search(self, query: str, top_k: int | None = None, *, request_id: str | None = None) -> Retrieval:
-        """Return the documents that a question would be answered from. Raises ``StoreUnavailable``."""
-        return await self._retriever.retrieve(query, top_k or self._top_k, request_id=request_id)
+        """Return the documents for answering a question, entries and texts. Raises ``StoreUnavailable``."""
+        limit, asked = top_k or self._top_k, parse_query(query)
+        if self._texts.only:
+            entries = Retrieval([], {})
+        else:
+            entries = await self._retriever.retrieve(asked, limit, request_id=request_id)
+            if is_settled(asked, basis_of(asked, entries.hits)):
+                return entries
+        texts = await self._text_retriever.retrieve(query, limit, request_id=request_id)
+        hits = sorted([*entries.hits, *texts.hits], key=lambda hit: -hit.score)
+        return replace(entries, hits=hits[:limit], fault=entries.fault or texts.fault)
 
     async def generate_response(self, query: str, context_docs: Sequence[Any]) -> str:
         """Return a grounded answer to ``query`` from documents found elsewhere.
 
         ``context_docs`` are hits, documents, mappings with ``content`` and ``metadata``, or plain
-        texts, best first. Raises ``LogicalError`` when the model refuses the request.
+        texts, best first. Texts answer only where no entry does.
         """
-        basis = basis_of(parse_query(query), [as_hit(document) for document in context_docs])
-        if not basis.hits:
-            return extractive_answer(basis)
-        try:
-            completion = await self._complete(query, basis, (), None)
-        except TechnicalError:
-            return extractive_answer(basis)
-        return _ground(completion, basis).answer
+        hits = [as_hit(document) for document in context_docs]
+        asked = parse_query(query)
+        basis = basis_of(asked, [hit for hit in hits if hit.kind != "text"])
+        given = [hit for hit in hits if hit.kind == "text"]
+        found = Found(query, basis, given_basis(query, given) if given and not is_settled(asked, basis) else None)
+        answer = found.without_model()
+        if self._needs_model(found):
+            answer = await whole_answer(self._worded(answer, found, (), Call(None, None), draft=False))
+        return answer.answer
 
     async def answer(
         self,
@@ -121,20 +149,14 @@ class RAGService:
         top_k: int | None = None,
         history: Sequence[ChatMessage] = (),
         *,
+        explain: bool = False,
+        timeout_s: float | None = None,
         request_id: str | None = None,
     ) -> RagAnswer:
-        """Return the whole answer. Raises ``StoreUnavailable``, ``LogicalError``, ``NothingToAnswerFrom``."""
-        clock = _Clock()
-        found = await self._retrieve(query, history, top_k, request_id, clock)
-        basis = found.basis
-        if not basis.hits:
-            return self._over(clock.stamp(_without_model(basis, degraded=found.degraded)))
-        try:
-            completion = await self._complete(found.question, basis, history, request_id)
-        except TechnicalError as error:
-            self._do_without_model(error, request_id)
-            return self._over(clock.stamp(_without_model(basis, degraded=True)))
-        return self._over(clock.stamp(_ground(completion, basis), completion))
+        """Return the whole answer. Raises as ``answer_stream`` does."""
+        return await whole_answer(
+            self.answer_stream(query, top_k, history, explain=explain, timeout_s=timeout_s, request_id=request_id)
+        )
 
     async def answer_stream(
         self,
@@ -142,125 +164,125 @@ class RAGService:
         top_k: int | None = None,
         history: Sequence[ChatMessage] = (),
         *,
+        explain: bool = False,
+        draft: bool = False,
+        timeout_s: float | None = None,
         request_id: str | None = None,
-    ) -> AsyncGenerator[Sources | TextDelta | RagAnswer, None]:
-        """Yield the sources, the model's words as they come, then the answer, whose text counts.
+    ) -> AsyncGenerator[AnswerPart, None]:
+        """Yield the sources, the final text, the explanation if there is one, and the whole answer.
 
-        Raises as ``answer`` does, before anything is yielded; after the first words also ``TechnicalError``.
+        Args:
+            query: the question.
+            top_k: number of documents.
+            history: earlier turns, oldest first.
+            explain: also ask a model for an explanation of the entries.
+            draft: yield a model's text while it is generated, before it is checked.
+            timeout_s: a model that needs longer is given up, and the entries answer.
+            request_id: for logs and for the LLM service.
+
+        Raises ``StoreUnavailable`` and ``NothingToAnswerFrom`` before the first part; a model's failure raises
+        nothing, and shows as ``degraded`` with its ``reason``.
+
         """
-        clock = _Clock()
-        found = await self._retrieve(query, history, top_k, request_id, clock)
-        basis = found.basis
-        yield Sources(basis.hits)
-        if not basis.hits:
-            yield self._over(clock.stamp(_without_model(basis, degraded=found.degraded)))
-            return
-        begun = False
-        try:
-            async with aclosing(self._stream(found.question, basis, history, request_id)) as parts:
+        call = Call(request_id, timeout_s)
+        found = await self._retrieve(query, history, top_k, call)
+        yield Sources(found.hits)
+        answer = found.without_model()
+        if self._needs_model(found):
+            async with aclosing(self._worded(answer, found, history, call, draft=draft)) as parts:
                 async for part in parts:
                     if isinstance(part, TextDelta):
-                        begun = True
                         yield part
                     else:
-                        yield self._over(clock.stamp(_ground(part, basis), part))
-        except TechnicalError as error:
-            if begun:
-                raise
-            self._do_without_model(error, request_id)
-            yield self._over(clock.stamp(_without_model(basis, degraded=True)))
+                        answer = part
+        yield Answered(answer.answer)
+        explained = explain and found.has_entries and found.basis.wanted and not found.basis.is_fixed
+        if explained and answer.reason is None and self._wording != "never":
+            answer = await self._explain(answer, found.question, found.basis, call)
+            if answer.explanation is not None:
+                yield Explained(answer.explanation)
+        self._metrics.answered(answer.served_by, answer.answer_mode)
+        missing = missing_words(found.basis) if found.has_entries else ()
+        if missing and self._on_missing is not None:
+            self._on_missing(missing, found.question)
+        yield replace(
+            answer,
+            timings=call.timings(answer.timings),
+            missing=missing,
+            says_more=found.has_entries and found.basis.is_fixed,
+        )
 
-    def _do_without_model(self, error: TechnicalError, request_id: str | None) -> None:
-        logger.warning("answering without a model", extra={"reason": error.reason, "request_id": request_id})
-        self._observe(FellBack(error.reason))
-
-    def _over(self, answer: RagAnswer) -> RagAnswer:
-        self._observe(Answered(answer.served_by, answer.answer_mode))
-        return answer
-
-    async def _retrieve(
-        self,
-        query: str,
-        history: Sequence[ChatMessage],
-        top_k: int | None,
-        request_id: str | None,
-        clock: "_Clock",
-    ) -> "_Found":
-        asked = resolve(query, history)
+    async def _retrieve(self, query: str, history: Sequence[ChatMessage], top_k: int | None, call: Call) -> Found:
+        """Return the resolved question and what answers it."""
         limit = top_k or self._top_k
-        # An example may stand behind the word's other entries.
-        width = max(limit, _EXAMPLES_AMONG) if asked.example_of else limit
-        retrieval = await self.search(asked.question, width, request_id=request_id)
-        clock.note("retrieval_ms")
-        basis = basis_for(asked, retrieval.query, retrieval.hits, limit, history)
-        if not basis.hits and retrieval.degraded:
+        found = Found(query, Basis(parse_query(query), (), (), "es_bora", exact=False))
+        if not self._texts.only:
+            asked = understand(query, history)
+            entries = await self._retriever.retrieve(
+                asked.query, _RANKED, by_meaning=not asked.by_words_only, request_id=call.request_id
+            )
+            basis = basis_for(asked, entries.hits, limit, history).with_roles()
+            found = Found(asked.query.original, basis, fault=entries.fault)
+        if not is_settled(found.basis.question, found.basis):
+            found = await self._with_texts(found, limit, call)
+        call.note("retrieval_ms")
+        if not found.hits and found.fault:
             raise NothingToAnswerFrom("nothing found by words, and no vector to search by meaning")
-        return _Found(asked.question, basis, retrieval.degraded)
+        return found
 
-    async def _complete(
-        self, query: str, basis: Basis, history: Sequence[ChatMessage], request_id: str | None
-    ) -> Completion:
-        model = self._need_model()
-        return await model.complete(self._prompt(query, basis, history), self._sampling, request_id=request_id)
+    async def _with_texts(self, found: Found, limit: int, call: Call) -> Found:
+        """Return what answers the question, with texts where it goes to them."""
+        texts = await self._text_retriever.retrieve(found.question, limit, request_id=call.request_id)
+        if texts.total == 0 and not self._texts.only:
+            return found
+        if texts.basis.passages or self._texts.only or is_for_texts(found.basis.question, found.basis):
+            return replace(found, texts=texts.basis, fault=texts.fault)
+        return found
 
-    async def _stream(
-        self, query: str, basis: Basis, history: Sequence[ChatMessage], request_id: str | None
-    ) -> AsyncGenerator[TextDelta | Completion, None]:
-        messages = self._prompt(query, basis, history)
-        parts = self._need_model().stream(messages, self._sampling, request_id=request_id)
-        async with aclosing(parts) as answer:  # type: ignore[type-var]
-            async for part in answer:
-                yield part
+    async def _worded(
+        self, answer: RagAnswer, found: Found, history: Sequence[ChatMessage], call: Call, *, draft: bool
+    ) -> AsyncGenerator[TextDelta | RagAnswer, None]:
+        """Yield the draft, if it is wanted, and a model's answer if it holds, else ``answer``."""
+        messages = self._messages(found, history)
+        try:
+            async with aclosing(ask(self._model, messages, self._sampling, call, draft=draft)) as parts:
+                async for part in parts:
+                    yield part if isinstance(part, TextDelta) else found.checked(part)
+        except (TechnicalError, LogicalError) as error:
+            self._note_failure(error, call)
+            yield replace(answer, served_by="none", degraded=True, reason=error.reason)
+        finally:
+            call.note("generation_ms")
 
-    def _need_model(self) -> LanguageModel:
-        if self._model is None:
-            raise TechnicalError("no language model is configured", reason="disabled")
-        return self._model
+    def _needs_model(self, found: Found) -> bool:
+        fixed = found.texts is None and found.basis.is_fixed
+        if not found.hits or fixed or self._wording == "never":
+            return False
+        return self._wording == "always" or found.texts is not None or not found.basis.wanted
 
+    def _messages(self, found: Found, history: Sequence[ChatMessage]) -> list[ChatMessage]:
+        if found.texts is None:
+            return self._prompt(found.question, found.basis, history)
+        return text_messages(found.texts, persona=self._texts.persona, budget_tokens=self._texts.prompt_tokens)
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The question as it was looked up, and what was found."""
+    async def _explain(self, answer: RagAnswer, question: str, basis: Basis, call: Call) -> RagAnswer:
+        """Return the answer with an explanation if a model gives one that the entries support."""
+        try:
+            # Without earlier turns: the same question then has the same prompt, and is answered from the cache.
+            messages = self._explanation_prompt(question, basis, ())
+            parts = ask(self._model, messages, self._sampling, call, draft=False)
+            *_, completion = [part async for part in parts]
+        except (TechnicalError, LogicalError) as error:
+            self._note_failure(error, call)
+            return replace(answer, degraded=True, reason=error.reason)
+        finally:
+            call.note("explanation_ms")
+        assert isinstance(completion, Completion)
+        explained = checked_entries(completion, basis)
+        if explained.answer_mode == "extractive" or explained.answer == answer.answer:
+            return answer
+        return replace(answer, explanation=explained.answer)
 
-    question: str
-    basis: Basis
-    degraded: bool
-
-
-class _Clock:
-    """The phases of one answer."""
-
-    def __init__(self) -> None:
-        self._started = self._last = time.monotonic()
-        self._phases: dict[str, float] = {}
-
-    def note(self, phase: str) -> None:
-        now = time.monotonic()
-        self._phases[phase] = round((now - self._last) * 1000, 1)
-        self._last = now
-
-    def stamp(self, answer: RagAnswer, completion: Completion | None = None) -> RagAnswer:
-        timings = dict(self._phases)
-        if completion is not None:
-            timings |= {key: value for key, value in completion.timings.items() if key != "total_ms"}
-            timings["generation_ms"] = round((time.monotonic() - self._last) * 1000, 1)
-        timings["total_ms"] = round((time.monotonic() - self._started) * 1000, 1)
-        return replace(answer, timings=timings)
-
-
-def _ground(completion: Completion, basis: Basis) -> RagAnswer:
-    grounded = ground(completion.answer, basis, cut_short=completion.finish_reason == "length")
-    return RagAnswer(
-        grounded.text,
-        grounded.mode,
-        basis.hits,
-        completion.served_by,
-        completion.degraded,
-        completion.model,
-        tokens=completion.tokens_generated,
-        cached=completion.cached,
-    )
-
-
-def _without_model(basis: Basis, *, degraded: bool) -> RagAnswer:
-    return RagAnswer(extractive_answer(basis), "extractive", basis.hits, "none", degraded, "none")
+    def _note_failure(self, error: TechnicalError | LogicalError, call: Call) -> None:
+        logger.warning("answering without a model", extra={"reason": error.reason, "request_id": call.request_id})
+        self._metrics.fell_back(error.reason)

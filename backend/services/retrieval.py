@@ -1,40 +1,35 @@
-"""From a question to the documents that answer it."""
+"""Retrieval of the documents that answer a question."""
 
-import asyncio
-import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
-from adapters.base import DocumentStore, Embedder, LogicalError, ParsedQuery, SearchHit, TechnicalError
-from observability.events import FellBack, Observe, Retrieved, unobserved
-from observability.tracing import current, ended, inside
-from services.query_parser import parse_query
-
-logger = logging.getLogger(__name__)
-
-EMBED_TIMEOUT_S = 2.0
+from adapters.base import DocumentStore, Embedder, ParsedQuery, SearchHit
+from observability.metrics import Metrics
+from service_kit import tracing
+from services.mentor.basis import is_answered
+from services.question_vectors import EMBED_TIMEOUT_S, QuestionEmbedder
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """The documents found, best first, and how they were found."""
+    """The documents found, best first."""
 
     hits: list[SearchHit]
-    query: ParsedQuery
-    degraded: bool
-    """The question's vector could not be had: found by words only."""
     timings_ms: Mapping[str, float]
+    fault: str | None = None
+    """Why the search was by words only, although an embedder is configured and no exact entry was found."""
 
 
 class Retriever:
-    """Searches the store by words and, where an embedder answers in time, by meaning.
+    """Searches the store by words and, unless entries answer every word, by meaning.
 
     Args:
-        store: where the documents are.
-        embedder: makes the question's vector; ``None`` searches by words only.
-        embed_timeout_s: how long a question waits for its vector, in seconds.
-        observe: told of every search, and of those that had to do without a vector.
+        store: the document store.
+        embedder: embeds the question; ``None`` searches by words only.
+        embed_timeout_s: limit for embedding a question, in seconds.
+        metrics: counts searches, and those without a vector.
 
     """
 
@@ -44,54 +39,39 @@ class Retriever:
         embedder: Embedder | None,
         *,
         embed_timeout_s: float = EMBED_TIMEOUT_S,
-        observe: Observe = unobserved,
+        metrics: Metrics | None = None,
     ) -> None:
         self._store = store
-        self._embedder = embedder
-        self._embed_timeout_s = embed_timeout_s
-        self._observe = observe
+        self._metrics = metrics or Metrics()
+        self._embedder = QuestionEmbedder(embedder, timeout_s=embed_timeout_s, metrics=self._metrics)
 
-    async def search(self, query: str, top_k: int, *, request_id: str | None = None) -> list[SearchHit]:
-        """Return the best documents. Raises ``StoreUnavailable``."""
-        return (await self.retrieve(query, top_k, request_id=request_id)).hits
+    async def retrieve(
+        self, query: ParsedQuery, top_k: int, *, by_meaning: bool = True, request_id: str | None = None
+    ) -> Retrieval:
+        """Return the best documents. Raises ``StoreUnavailable``.
 
-    async def retrieve(self, query: str, top_k: int, *, request_id: str | None = None) -> Retrieval:
-        """Return the best documents and how they were found. Raises ``StoreUnavailable``."""
-        started = time.perf_counter()
-        parsed = parse_query(query)
-        if not parsed.phrase:
-            return Retrieval([], parsed, degraded=False, timings_ms={"embed_ms": 0.0, "search_ms": 0.0})
-        with ended(current().child("retrieval")) as span, inside(span):
-            span.set({"gen_ai.operation.name": "retrieval"})
-            vector, fingerprint = await self._embed(parsed.phrase, request_id)
-            embedded = time.perf_counter()
-            hits = await self._store.search(parsed, vector, fingerprint, top_k)
-            mode = "words" if vector is None else "words_and_meaning"
-            span.set({"app.retrieval.mode": mode, "app.retrieval.results": len(hits)})
-        self._observe(Retrieved(time.perf_counter() - started))
-        timings = {
-            "embed_ms": round((embedded - started) * 1_000, 2),
-            "search_ms": round((time.perf_counter() - embedded) * 1_000, 2),
-        }
-        return Retrieval(hits, parsed, self._embedder is not None and vector is None, timings)
-
-    async def _embed(self, phrase: str, request_id: str | None) -> tuple[Sequence[float] | None, str | None]:
-        if self._embedder is None:
-            return None, None
-        try:
-            async with asyncio.timeout(self._embed_timeout_s):
-                made = await self._embedder.embed_texts([phrase], request_id=request_id)
-        except TimeoutError:
-            logger.warning("searching by words only: no vector within %.1f s", self._embed_timeout_s)
-            self._observe(FellBack("timeout"))
-            return None, None
-        except TechnicalError as error:
-            logger.warning("searching by words only: %s", error)
-            self._observe(FellBack(error.reason))
-            return None, None
-        except LogicalError as error:
-            # Not what it says, which may quote the question.
-            logger.warning("searching by words only: refused", extra={"status": error.status, "type": error.error_type})
-            self._observe(FellBack("refused"))
-            return None, None
-        return made.vectors[0], made.fingerprint
+        A vector adds only near matches below exact entries, which therefore do not wait for it. That of a phrase is
+        made while its words are searched; that of a single word, which mostly has its entry, only if it has none.
+        """
+        if not query.phrase:
+            return Retrieval([], {"embed_ms": 0.0, "search_ms": 0.0})
+        started, mode = time.perf_counter(), "words"
+        with (
+            tracing.ending(tracing.start_span("retrieval")) as span,
+            tracing.current(span),
+            closing(self._embedder.question(query.phrase, request_id)) as question,
+        ):
+            tracing.annotate(span, {"gen_ai.operation.name": "retrieval"})
+            if by_meaning and len(query.terms) > 1:
+                question.start()
+            found = await self._store.search(query, top_k)
+            hits = found.hits
+            if by_meaning and not is_answered(query, hits) and (vector := await question.made()) is not None:
+                mode = "words_and_meaning"
+                hits = await self._store.search_near(found, vector.values, vector.fingerprint, top_k)
+            tracing.annotate(span, {"app.retrieval.mode": mode, "app.retrieval.results": len(hits)})
+        took_s = time.perf_counter() - started
+        self._metrics.retrieved(took_s)
+        search_s = took_s - question.waited_s
+        timings = {"embed_ms": round(question.waited_s * 1_000, 2), "search_ms": round(search_s * 1_000, 2)}
+        return Retrieval(hits, timings, question.fault)

@@ -1,7 +1,6 @@
 """The backend as a user starts it: a process of its own, on a port of its own."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import IO
 import httpx
 
 from config.settings import BACKEND_ROOT
+from free_ports import free_port as free_port  # noqa: PLC0414 - used with launch
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -38,12 +38,6 @@ def launch(port: int, stderr: int | IO[str] = subprocess.PIPE, /, **variables: s
     )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def backend_process(**variables: str) -> Iterator[httpx.Client]:
     """Start the backend, wait until it is ready, and yield a client of it."""
@@ -67,7 +61,7 @@ def answers(client: httpx.Client, path: str, status: int) -> bool:
 
 
 def wait_until(holds: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not holds():
         assert process is None or process.poll() is None, "the process ended"
         assert time.monotonic() < deadline, "what was waited for did not happen"

@@ -10,7 +10,15 @@ from typing import Any
 import httpx
 import uvicorn
 
-from adapters.base import ChatMessage, Completion, Embeddings, SamplingOptions, TechnicalError, TextDelta
+from adapters.base import (
+    ChatMessage,
+    Completion,
+    Embeddings,
+    InputType,
+    SamplingOptions,
+    TechnicalError,
+    TextDelta,
+)
 from config.settings import Settings
 from main import Collaborators, create_app
 
@@ -37,8 +45,13 @@ class LocalStub:
         yield TextDelta(completion.answer)
         yield completion
 
-    async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
+    async def embed_texts(
+        self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
+    ) -> Embeddings:
         raise TechnicalError("no model here", reason="local_unavailable")
+
+    def warm(self) -> None:
+        pass
 
     async def close(self) -> None:
         pass

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,7 @@ def fault_of(mode: str) -> Response | None:
         "busy_long": lambda: error(503, "overloaded", retryable=True, retry_after="3000"),
         "429": lambda: error(429, "rate_limited", retryable=True),
         "500": lambda: error(500, "generation_failed"),
+        "501": lambda: error(501, "not_configured"),
         "400": lambda: error(400, "context_length_exceeded"),
         "401": lambda: error(401, "unauthorized"),
         "302": lambda: Response(status_code=302, headers={"Location": "/elsewhere"}),
@@ -44,7 +46,10 @@ def fault_of(mode: str) -> Response | None:
 
 @dataclass
 class FakeLLMService:
-    """``mode`` is what the next answers are like; ``calls`` is what was asked, ``left`` which callers went away."""
+    """``mode`` is what the next answers are like; ``calls`` is what was asked, ``left`` which callers went away.
+
+    The longest text ranks first.
+    """
 
     answer: str = 'En bora, "perro" se dice "oohííbye".'
     mode: str = "ok"
@@ -75,6 +80,7 @@ class FakeLLMService:
                 Route("/api/llm/generate", self._generate, methods=["POST"]),
                 Route("/api/llm/embed", self._embed, methods=["POST"]),
                 Route("/api/llm/health", self._health),
+                Route("/v1/rerank", self._rerank, methods=["POST"]),
             ]
         )
         config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, ws="none")
@@ -159,6 +165,7 @@ class FakeLLMService:
             "usage": {"prompt_tokens": 1, "completion_tokens": 9, "total_tokens": 10},
             "timings": {"queue_ms": 1.0, "ttft_ms": 2.0, "total_ms": 3.0, "tokens_per_second": 100.0},
             "cached": False,
+            "degraded": self.degraded,
             "request_id": "fake",
         }
 
@@ -169,7 +176,9 @@ class FakeLLMService:
         if fault is not None:
             return fault
         dimension = 3 if self.mode == "short_vectors" else DIMENSION
-        vectors = [[1.0] + [0.0] * (dimension - 1) for _ in body["texts"]]
+        # Different texts have nothing in common.
+        places = [zlib.crc32(text.encode()) % dimension for text in body["texts"]]
+        vectors = [[float(at == place) for at in range(dimension)] for place in places]
         return JSONResponse(
             {
                 "embeddings": vectors,
@@ -179,6 +188,17 @@ class FakeLLMService:
                 "fingerprint": self.fingerprint,
             }
         )
+
+    async def _rerank(self, request: Request) -> Response:
+        body = await request.json()
+        self.calls.append({"path": "rerank", "body": body, "headers": dict(request.headers)})
+        if self.delay_s and not await self._wait(request):
+            return Response(status_code=499)
+        fault = self._fault()
+        if fault is not None:
+            return fault
+        results = [{"index": at, "relevance_score": len(text)} for at, text in enumerate(body["documents"])]
+        return JSONResponse({"results": sorted(results, key=lambda result: -result["relevance_score"])})
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"status": "healthy", "model": "fake-model", "degraded": self.degraded})

@@ -4,8 +4,13 @@ import math
 import zlib
 from collections.abc import Sequence
 
-from adapters.base import Embeddings, LogicalError, TechnicalError
-from lexical.folding import words
+from adapters.base import (
+    Embeddings,
+    InputType,
+    LogicalError,
+    TechnicalError,
+)
+from services.mentor.lexicon.folding import words
 
 DIMENSION = 384
 
@@ -26,7 +31,9 @@ class FakeEmbedder:
         self.refused: set[str] = set()
         self.calls: list[list[str]] = []
 
-    async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
+    async def embed_texts(
+        self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
+    ) -> Embeddings:
         if self.failing or (self.fail_after is not None and len(self.calls) >= self.fail_after):
             raise TechnicalError("nobody answers", reason="connect")
         if self.refused.intersection(texts):

@@ -4,15 +4,17 @@ import json
 import re
 import socket
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.backend_process import answers, free_port, launch, wait_until
+from free_ports import free_port
+from tests.backend_process import answers, launch, wait_until
 
 TEXT_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z (DEBUG|INFO|WARNING|ERROR|CRITICAL) +(http|local_models) [\w.]+: \S")
 """How each line of the text form begins; those of a traceback are indented."""
@@ -24,19 +26,28 @@ class LoggedBackend:
     log: Path
     port: int
     process: "subprocess.Popen[str]"
+    begins: int = 0
+    """Bytes of the log that earlier tests have read."""
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """For this test's requests: the line of an earlier one may come after it has ended."""
 
     def text(self) -> str:
-        return self.log.read_text(encoding="utf-8")
+        return self.log.read_bytes()[self.begins :].decode("utf-8", "replace")
+
+    def from_here(self) -> "LoggedBackend":
+        """The same backend without what its log holds by now."""
+        return LoggedBackend(self.client, self.log, self.port, self.process, self.log.stat().st_size)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the JSON log; fails when a line of it is no JSON object. The last line may be under way."""
         return [json.loads(line) for line in self.text().split("\n")[:-1]]
 
-    def access_line(self, request_id: str) -> dict[str, Any]:
-        """Wait for the request's access line, which comes when it is over; there is exactly one."""
+    def access_line(self, request_id: str = "") -> dict[str, Any]:
+        """Wait for the access line of a request, by default this test's; it comes when the request is over, once."""
+        wanted = request_id or self.request_id
 
         def lines() -> list[dict[str, Any]]:
-            return [r for r in self.records() if r["logger"] == "access" and r.get("request_id") == request_id]
+            return [r for r in self.records() if r["logger"] == "access" and r.get("request_id") == wanted]
 
         wait_until(lines, self.process)
         found = lines()

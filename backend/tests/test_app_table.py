@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from services.formats.app_table import AppRow, read_app_rows
+from services.library.formats.app_table import AppRow, read_app_rows
 from tests.ingest_command import count, ingest, rows
 
 TABLES = """

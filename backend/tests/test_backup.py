@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import psycopg
 import pytest
 
 from adapters.base import Document, SearchHit
-from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT
-from services.query_parser import parse_query
+from services.library.index import LibraryIndex
+from tests.databases import new_database
 from tests.ingest_command import count, environment, ingest, rows
+from tests.searches import search
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +53,7 @@ def vector(text: str) -> list[float]:
 async def fill(database_url: str) -> None:
     """Store the sample lexicon with a vector for each entry, and characters that COPY has to escape."""
     assert ingest(database_url, "--no-embed", LEXICON).returncode == 0
-    store = SupabaseAdapter(database_url, dimension=DIMENSION)
+    store = SupabaseAdapter(database_url, LibraryIndex(), dimension=DIMENSION)
     await store.start()
     try:
         await store.upsert([Document("odd", "text", "tab\there \\N line\nbreak ɨ́ \\. end")])
@@ -61,27 +65,40 @@ async def fill(database_url: str) -> None:
 
 async def searches(database_url: str) -> list[list[SearchHit]]:
     """What some questions find, by words and by vectors."""
-    store = SupabaseAdapter(database_url, dimension=DIMENSION)
+    store = SupabaseAdapter(database_url, LibraryIndex(), dimension=DIMENSION)
     await store.start()
     try:
-        return [await store.search(parse_query(question), vector(question), FINGERPRINT, 5) for question in QUESTIONS]
+        return [await search(store, question, vector(question), FINGERPRINT) for question in QUESTIONS]
     finally:
         await store.close()
 
 
-@pytest.fixture
-def saved(database_url: str, tmp_path: Path) -> Path:
-    """A backup of the sample lexicon, which is in the database, too."""
-    asyncio.run(fill(database_url))
-    file = tmp_path / "a backup.zip"
-    done = backup(database_url, "save", file)
+@pytest.fixture(scope="module")
+def filled(postgres_server: str) -> Iterator[str]:
+    """A database with the sample lexicon; each test leaves it as it was."""
+    with new_database(postgres_server) as url:
+        asyncio.run(fill(url))
+        yield url
+
+
+@pytest.fixture(scope="module")
+def original(filled: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of that database."""
+    file = tmp_path_factory.mktemp("backup") / "a backup.zip"
+    done = backup(filled, "save", file)
     assert done.returncode == 0, done.stderr
-    assert f"{count(database_url)} documents, {count(database_url)} with vectors" in done.stdout
+    assert f"{count(filled)} documents, {count(filled)} with vectors" in done.stdout
     return file
 
 
+@pytest.fixture
+def saved(original: Path, tmp_path: Path) -> Path:
+    """A copy of the backup that a test may change."""
+    return Path(shutil.copy(original, tmp_path))
+
+
 async def test_a_database_restored_elsewhere_answers_as_the_first_one_did(
-    database_url: str, saved: Path, tmp_path: Path, short_folder: Path
+    filled: str, saved: Path, tmp_path: Path, short_folder: Path
 ) -> None:
     # A second server, embedded and new, as on the machine that takes over.
     other = {"DATABASE_URL": "", "DATA_DIR": str(short_folder)}
@@ -91,31 +108,33 @@ async def test_a_database_restored_elsewhere_answers_as_the_first_one_did(
     await server.start()
     try:
         url = await server.uri()
-        assert everything(url) == everything(database_url)
+        assert everything(url) == everything(filled)
+        words = "SELECT * FROM rag_words ORDER BY language, place, word, document_id"
+        assert rows(url, words) == rows(filled, words) != []
         found = await searches(url)
-        assert found == await searches(database_url)
+        assert found == await searches(filled)
         assert all(found)
         assert {name for hits in found for hit in hits for name in hit.matched_on} >= {"vector", "lemma"}
     finally:
         await server.stop()
 
 
-def test_what_was_lost_or_changed_since_comes_back(database_url: str, saved: Path) -> None:
-    before = everything(database_url)
-    with psycopg.connect(database_url) as connection:
+def test_what_was_lost_or_changed_since_comes_back(filled: str, saved: Path) -> None:
+    before = everything(filled)
+    with psycopg.connect(filled) as connection:
         connection.execute("DELETE FROM rag_documents WHERE id <> 'odd'")
         connection.execute("UPDATE rag_documents SET content = 'damaged'")
-    refused = backup(database_url, "restore", saved)
+    refused = backup(filled, "restore", saved)
     assert refused.returncode == 1
     assert "holds 1 documents already; --replace" in refused.stderr
-    assert count(database_url) == 1
-    assert backup(database_url, "restore", saved, "--replace").returncode == 0
-    assert everything(database_url) == before
+    assert count(filled) == 1
+    assert backup(filled, "restore", saved, "--replace").returncode == 0
+    assert everything(filled) == before
 
 
 @pytest.mark.parametrize("damage", ["cut off", "changed", "no backup"])
-def test_a_damaged_file_changes_nothing(database_url: str, saved: Path, damage: str) -> None:
-    before = everything(database_url)
+def test_a_damaged_file_changes_nothing(filled: str, saved: Path, damage: str) -> None:
+    before = everything(filled)
     whole = saved.read_bytes()
     if damage == "cut off":
         saved.write_bytes(whole[: len(whole) // 2])
@@ -125,10 +144,10 @@ def test_a_damaged_file_changes_nothing(database_url: str, saved: Path, damage: 
     else:
         with zipfile.ZipFile(saved, "w") as archive:
             archive.writestr("holiday.txt", "photos")
-    done = backup(database_url, "restore", saved, "--replace")
+    done = backup(filled, "restore", saved, "--replace")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert everything(database_url) == before
+    assert everything(filled) == before
 
 
 @pytest.mark.parametrize(
@@ -141,18 +160,18 @@ def test_a_damaged_file_changes_nothing(database_url: str, saved: Path, damage: 
         ("documents", 3, "promises 3 documents"),
     ],
 )
-def test_a_file_that_does_not_fit_is_refused(database_url: str, saved: Path, field: str, value: int, seen: str) -> None:
-    before = everything(database_url)
+def test_a_file_that_does_not_fit_is_refused(filled: str, saved: Path, field: str, value: int, seen: str) -> None:
+    before = everything(filled)
     with zipfile.ZipFile(saved) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(content["manifest.json"]) | {field: value}
     with zipfile.ZipFile(saved, "w") as archive:
         archive.writestr("manifest.json", json.dumps(manifest))
         archive.writestr("documents.copy", content["documents.copy"])
-    done = backup(database_url, "restore", saved, "--replace")
+    done = backup(filled, "restore", saved, "--replace")
     assert done.returncode == 1
     assert seen in done.stderr
-    assert everything(database_url) == before
+    assert everything(filled) == before
 
 
 def test_a_backup_is_never_written_over_a_file_and_nothing_is_left_when_it_fails(
@@ -176,12 +195,12 @@ def test_a_database_that_is_away_is_told_in_a_line_without_its_password(tmp_path
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["save"], ["restore", "missing.zip"], ["save", "a", "--replace"]])
-def test_wrong_usage_is_told(database_url: str, arguments: list[str]) -> None:
-    done = backup(database_url, *arguments)
+def test_wrong_usage_is_told(arguments: list[str]) -> None:
+    done = backup(None, *arguments)
     assert done.returncode == 2
     assert "usage: backup.py" in done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no file modes")
-def test_nobody_else_may_read_a_backup(saved: Path) -> None:
-    assert saved.stat().st_mode & 0o077 == 0
+def test_nobody_else_may_read_a_backup(original: Path) -> None:
+    assert original.stat().st_mode & 0o077 == 0

@@ -14,9 +14,10 @@ import psycopg
 import pytest
 
 from adapters.base import Document, SearchHit, StoreUnavailable
-from adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from adapters.postgres.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from adapters.supabase_adapter import SupabaseAdapter
-from services.query_parser import parse_query
+from services.library.index import LibraryIndex
+from tests.searches import search
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +25,7 @@ BACKEND = Path(__file__).resolve().parent.parent
 USER_PROCESS = """
 import asyncio, sys
 from pathlib import Path
-from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.postgres.embedded_postgres import EmbeddedPostgres
 
 async def main():
     server = EmbeddedPostgres(Path(sys.argv[1]))
@@ -74,26 +75,26 @@ NewUser = Callable[..., UserProcess]
 
 
 @pytest.fixture
-def new_user(short_folder: Path) -> Iterator[NewUser]:
+def new_user(postgres_folder: Path) -> Iterator[NewUser]:
     users: list[UserProcess] = []
 
     def make(ending: str = "stop") -> UserProcess:
-        users.append(UserProcess(short_folder, ending))
+        users.append(UserProcess(postgres_folder, ending))
         return users[-1]
 
     yield make
     for user in users:
         with suppress(OSError, ValueError):
             user.kill()
-    _kill_server(short_folder)
+    _kill_server(postgres_folder)
 
 
 @pytest.fixture
-def server(short_folder: Path) -> Iterator[EmbeddedPostgres]:
-    postgres = EmbeddedPostgres(short_folder)
+def server(postgres_folder: Path) -> Iterator[EmbeddedPostgres]:
+    postgres = EmbeddedPostgres(postgres_folder)
     yield postgres
     asyncio.run(postgres.stop())
-    _kill_server(short_folder)
+    _kill_server(postgres_folder)
 
 
 def _postmaster(folder: Path) -> psutil.Process | None:
@@ -124,7 +125,7 @@ async def test_what_was_stored_is_there_after_a_restart(short_folder: Path) -> N
     for expected in (0, 1):
         postgres = EmbeddedPostgres(short_folder)
         await postgres.start()
-        store = SupabaseAdapter(postgres.uri)
+        store = SupabaseAdapter(postgres.uri, LibraryIndex())
         await store.start()
         assert (await store.stats(None)).documents == expected
         await store.upsert([Document("1", "text", "uno")])
@@ -133,37 +134,39 @@ async def test_what_was_stored_is_there_after_a_restart(short_folder: Path) -> N
         assert _postmaster(short_folder) is None
 
 
-def test_two_processes_share_one_server_and_the_last_one_stops_it(new_user: NewUser, short_folder: Path) -> None:
+def test_two_processes_share_one_server_and_the_last_one_stops_it(new_user: NewUser, postgres_folder: Path) -> None:
     first, second = new_user(), new_user()
     uri = first.uri()
     assert second.uri() == uri
     first.leave()
     assert _answers(uri)
     second.leave()
-    assert _postmaster(short_folder) is None
+    assert _postmaster(postgres_folder) is None
 
 
 @pytest.mark.parametrize("ending", ["stop", "forget"])
 def test_nothing_is_left_running_or_said_when_the_only_user_ends(
-    new_user: NewUser, short_folder: Path, ending: str
+    new_user: NewUser, postgres_folder: Path, ending: str
 ) -> None:
     user = new_user(ending)
     user.uri()
     assert user.leave() == ""
-    assert _postmaster(short_folder) is None
+    assert _postmaster(postgres_folder) is None
 
 
-def test_a_killed_user_does_not_take_the_server_along_nor_keep_it_alive(new_user: NewUser, short_folder: Path) -> None:
+def test_a_killed_user_does_not_take_the_server_along_nor_keep_it_alive(
+    new_user: NewUser, postgres_folder: Path
+) -> None:
     victim, other = new_user(), new_user()
     uri = victim.uri()
     other.uri()
     victim.kill()
     assert _answers(uri)
     other.leave()
-    assert _postmaster(short_folder) is None
+    assert _postmaster(postgres_folder) is None
 
 
-def test_the_server_of_a_killed_only_user_is_joined_by_the_next(new_user: NewUser, short_folder: Path) -> None:
+def test_the_server_of_a_killed_only_user_is_joined_by_the_next(new_user: NewUser, postgres_folder: Path) -> None:
     victim = new_user()
     uri = victim.uri()
     victim.kill()
@@ -171,7 +174,7 @@ def test_the_server_of_a_killed_only_user_is_joined_by_the_next(new_user: NewUse
     assert heir.uri() == uri
     assert _answers(uri)
     heir.leave()
-    assert _postmaster(short_folder) is None
+    assert _postmaster(postgres_folder) is None
 
 
 @pytest.mark.parametrize(
@@ -186,11 +189,11 @@ def test_the_server_of_a_killed_only_user_is_joined_by_the_next(new_user: NewUse
     ],
 )
 async def test_a_pid_file_left_by_a_crash_does_not_matter(
-    server: EmbeddedPostgres, short_folder: Path, pid_file: str
+    server: EmbeddedPostgres, postgres_folder: Path, pid_file: str
 ) -> None:
     await server.start()
     await server.stop()
-    folder = short_folder / "postgres"
+    folder = postgres_folder / "postgres"
     (folder / "postmaster.pid").write_text(pid_file.format(own=os.getpid(), folder=folder), encoding="utf-8")
     await server.start()
     assert _answers(await server.uri())
@@ -200,7 +203,7 @@ async def _search_until_answered(store: SupabaseAdapter) -> list[SearchHit]:
     deadline = time.monotonic() + 60
     while True:
         try:
-            return await store.search(parse_query("uno"), None, None, 5)
+            return await search(store, "uno")
         except StoreUnavailable:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.2)
@@ -209,16 +212,16 @@ async def _search_until_answered(store: SupabaseAdapter) -> list[SearchHit]:
 @pytest.fixture
 async def server_store(server: EmbeddedPostgres) -> AsyncIterator[SupabaseAdapter]:
     await server.start()
-    store = SupabaseAdapter(server.uri, timeout_s=2.0)
+    store = SupabaseAdapter(server.uri, LibraryIndex(), timeout_s=2.0)
     yield store
     await store.close()
 
 
 async def test_a_killed_server_comes_back_under_a_running_store(
-    server_store: SupabaseAdapter, short_folder: Path
+    server_store: SupabaseAdapter, postgres_folder: Path
 ) -> None:
-    await server_store.upsert([Document("1", "text", "uno")])
-    process = _postmaster(short_folder)
+    await server_store.upsert([Document("1", "dictionary", "uno: tsaate", {"lemma": "uno", "direction": "es_bora"})])
+    process = _postmaster(postgres_folder)
     assert process is not None
     process.kill()
     process.wait(30)
@@ -250,13 +253,13 @@ async def test_a_server_that_cannot_start_says_what_to_do(short_folder: Path) ->
         await EmbeddedPostgres(short_folder).start()
 
 
-async def test_a_spoilt_database_says_what_its_log_says(short_folder: Path) -> None:
-    postgres = EmbeddedPostgres(short_folder)
+async def test_a_spoilt_database_says_what_its_log_says(postgres_folder: Path) -> None:
+    postgres = EmbeddedPostgres(postgres_folder)
     await postgres.start()
     await postgres.stop()
-    (short_folder / "postgres" / "global" / "pg_control").unlink()
+    (postgres_folder / "postgres" / "global" / "pg_control").unlink()
     with pytest.raises(EmbeddedPostgresError, match=r"log ends with: .*pg_control.*move the folder away"):
-        await EmbeddedPostgres(short_folder).start()
+        await EmbeddedPostgres(postgres_folder).start()
 
 
 async def test_a_stopped_server_is_not_started_again_by_a_late_caller(server: EmbeddedPostgres) -> None:

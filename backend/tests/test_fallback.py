@@ -10,6 +10,7 @@ from adapters.base import (
     ChatMessage,
     Completion,
     Embeddings,
+    InputType,
     LogicalError,
     RateLimited,
     SamplingOptions,
@@ -59,7 +60,9 @@ class Fake:
     async def tell_fingerprint(self) -> str:
         return self.print
 
-    async def embed_texts(self, texts: Sequence[str], *, request_id: str | None = None) -> Embeddings:
+    async def embed_texts(
+        self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
+    ) -> Embeddings:
         self.embedded += 1
         if self.fault:
             raise self.fault

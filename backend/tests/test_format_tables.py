@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from adapters.base import Document
-from services.formats import ParsedRecords, UnreadableFile, read_file
-from services.formats.tables import read_table
+from services.library.formats import ParsedRecords, UnreadableFile, read_file
+from services.library.formats.tables import read_table
 
 
 def sides(parsed: ParsedRecords) -> list[tuple[str, str, str]]:

@@ -3,11 +3,11 @@
 import pytest
 
 from adapters.base import Direction, SearchHit
-from services.answer_words import looks_bora
-from services.entries import Basis, basis_of
-from services.extractive import extractive_answer
-from services.grounding import ground
-from services.query_parser import parse_query
+from services.mentor.answer_words import looks_bora
+from services.mentor.basis import Basis, basis_of
+from services.mentor.extractive import extractive_answer
+from services.mentor.grounding import ground
+from services.mentor.questions.parser import parse_query
 
 
 def hit(spanish: str, bora: str, score: float = 1.0, direction: Direction = "es_bora") -> SearchHit:
@@ -153,13 +153,18 @@ def test_an_answer_from_a_text_must_be_about_that_text() -> None:
     assert "Ampiyacu" in replaced.text
 
 
-@pytest.mark.parametrize("word", ["oohííbye", "tsɨ́ɨ́ju", "nújpacyo", "majtsíva", "ihvéjtso", "méwakye"])
+@pytest.mark.parametrize("word", ["oohííbye", "tsɨ́ɨ́ju", "nújpacyo", "majtsíva", "ihvéjtso", "méwakye", "nííwau-jaá"])
 def test_bora_spelling_is_recognised(word: str) -> None:
     assert looks_bora(word)
 
 
 @pytest.mark.parametrize(
-    "word", ["perro", "leer", "creemos", "cooperar", "animal", "español", "lluvia", "corazón", "ya"]
+    "word",
+    [
+        *("perro", "leer", "creemos", "cooperar", "animal", "español", "lluvia", "corazón", "ya"),
+        *("microondas", "autoobservación", "contraataque", "antiinflamatorio"),
+        *("inyección", "conyugal", "cónyuge", "subyacente", "abyecto", "teórico-práctico", "socio-económico"),
+    ],
 )
 def test_spanish_spelling_is_not_taken_for_bora(word: str) -> None:
     assert not looks_bora(word)

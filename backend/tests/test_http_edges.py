@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from service_kit.logs import formatter
 
-from config.logs import formatter
 from main import Collaborators
 from tests.backend_server import LocalStub, running, settings_for, until_ready
 

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from services.library.sources import source_name
 from tests.ingest_command import command, count, environment, ingest, rows, write
 
 
@@ -82,7 +83,7 @@ def test_what_left_a_file_is_told_and_removed_when_asked(database_url: str, tmp_
     assert count(database_url) == 6
     pruned = ingest(database_url, file, "--no-embed", "--prune")
     assert "2 documents of an earlier load are no longer in it and were removed" in pruned.stdout
-    assert (count(database_url, "metadata ->> 'source' = 'words.json'"), count(database_url)) == (1, 4)
+    assert (count(database_url, "metadata ->> 'source' LIKE '%%/words.json'"), count(database_url)) == (1, 4)
 
 
 def test_a_file_in_which_nothing_can_be_read_prunes_nothing(database_url: str, tmp_path: Path) -> None:
@@ -99,7 +100,8 @@ def test_documents_of_the_api_under_a_files_name_are_not_pruned(database_url: st
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "INSERT INTO rag_documents (id, kind, content, content_hash, metadata) "
-            """VALUES ('mine', 'text', 'x', 'x', '{"source": "dictionary.json"}')"""
+            "VALUES ('mine', 'text', 'x', 'x', jsonb_build_object('source', %s::text))",
+            [source_name(dictionary)],
         )
     result = ingest(database_url, dictionary, "--no-embed", "--prune")
     assert "earlier load" not in result.stdout
@@ -109,19 +111,51 @@ def test_documents_of_the_api_under_a_files_name_are_not_pruned(database_url: st
 def test_a_source_is_dropped_by_its_name(database_url: str, tmp_path: Path) -> None:
     old = write(tmp_path / "old.json", [{"lemma": "sol", "gloss_bora": "nuhba"}])
     ingest(database_url, old, "--no-embed")
-    result = ingest(database_url, old, "--no-embed", "--source", "new", "--drop-source", "old.json")
-    assert "old.json: 1 documents removed" in result.stdout
+    name = source_name(old)
+    result = ingest(database_url, old, "--no-embed", "--source", "new", "--drop-source", name)
+    assert f"{name}: 1 documents removed" in result.stdout
     assert rows(database_url, "SELECT metadata ->> 'source' FROM rag_documents") == [("new",)]
 
 
-def test_two_files_of_one_name_are_refused_before_anything_is_stored(database_url: str, tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    files = [
-        write(folder / "words.json", [{"lemma": "sol", "gloss_bora": "n"}]) for folder in (tmp_path, tmp_path / "a")
+def test_two_files_of_one_name_in_two_folders_stay_apart(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "words.json", [{"lemma": "sol", "gloss_bora": f"nuhba {folder}"}])
+    monkeypatch.chdir(tmp_path / "b")
+    for file in (Path("../a/words.json"), Path("words.json")):
+        assert "1 new, 0 changed, 0 unchanged" in ingest(database_url, file, "--no-embed", "--prune").stdout
+    monkeypatch.chdir(tmp_path)
+    again = ingest(database_url, "a/words.json", "b/words.json", "--no-embed", "--prune").stdout
+    assert again.count("0 new, 0 changed, 1 unchanged") == 2
+    assert rows(database_url, "SELECT metadata ->> 'source', content FROM rag_documents ORDER BY 1") == [
+        ("a/words.json", "sol: nuhba a"),
+        ("b/words.json", "sol: nuhba b"),
     ]
+
+
+def test_two_files_of_one_source_are_refused_before_anything_is_stored(database_url: str, tmp_path: Path) -> None:
+    files = []
+    for folder in (tmp_path / "one" / "a", tmp_path / "two" / "a"):
+        folder.mkdir(parents=True)
+        files.append(write(folder / "words.json", [{"lemma": "sol", "gloss_bora": "n"}]))
     result = ingest(database_url, *files, "--no-embed")
     assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
     assert "--source" in result.stderr
+
+
+def test_a_file_that_was_stored_under_its_name_alone_is_known_again(database_url: str, tmp_path: Path) -> None:
+    words = [{"lemma": name, "gloss_bora": f"{name}x"} for name in ("uno", "dos", "tres")]
+    mine, other = tmp_path / "a", tmp_path / "b"
+    for folder in (mine, other):
+        folder.mkdir()
+    file = write(mine / "words.json", words)
+    ingest(database_url, file, "--no-embed", "--source", "words.json")
+    write(file, [*words[:2], {"lemma": "tres", "gloss_bora": "corregido"}])
+    assert "words.json: 0 new, 1 changed, 2 unchanged" in ingest(database_url, file, "--no-embed").stdout
+    dialect = write(other / "words.json", [{**word, "gloss_bora": "otro"} for word in words])
+    assert "b/words.json: 3 new, 0 changed, 0 unchanged" in ingest(database_url, dialect, "--no-embed").stdout
 
 
 def test_many_problems_are_counted_and_told_when_asked(database_url: str, tmp_path: Path) -> None:

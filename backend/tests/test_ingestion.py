@@ -6,8 +6,8 @@ import pytest
 
 from adapters.base import Document
 from adapters.supabase_adapter import SupabaseAdapter
-from services.formats import UnreadableFile, read_file, read_records
-from services.ingestion import DocumentIngestor, Progress, entries_to_documents
+from services.library.formats import UnreadableFile, read_file, read_records
+from services.library.ingestion import DocumentIngestor, Progress, entries_to_documents
 from tests.fakes import FakeEmbedder
 
 
@@ -160,8 +160,8 @@ def test_a_file_that_cannot_be_read_says_why_in_one_line(tmp_path: Path, content
 
 
 def test_a_missing_file_a_folder_and_an_unknown_format_are_told(tmp_path: Path) -> None:
-    (tmp_path / "x.pdf").write_text("x", encoding="utf-8")
-    for name, reason in (("none.json", "no such file"), ("x.pdf", "unknown format"), (".", r"\w")):
+    (tmp_path / "x.xyz").write_text("x", encoding="utf-8")
+    for name, reason in (("none.json", "no such file"), ("x.xyz", "unknown format"), (".", r"\w")):
         with pytest.raises(UnreadableFile, match=reason):
             read_file(tmp_path / name)
 

@@ -1,7 +1,6 @@
 """The adapter against a real server on a real port."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -9,8 +8,9 @@ from typing import Any
 import pytest
 
 from adapters.base import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
+from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter, get_llm_service_adapter
-from adapters.llm_service_config import ServiceConfig
+from free_ports import free_port
 from tests.fake_llm_service import FakeLLMService
 
 pytestmark = pytest.mark.anyio
@@ -22,12 +22,6 @@ async def adapter(service: FakeLLMService) -> AsyncIterator[LLMServiceAdapter]:
     made = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=5))
     yield made
     await made.close()
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def collect(adapter: LLMServiceAdapter) -> list[TextDelta | Completion]:
@@ -122,7 +116,7 @@ async def test_a_slow_answer_is_a_timeout_and_the_service_sees_the_caller_leave(
         await adapter.generate(MESSAGES)
     await adapter.close()
     assert caught.value.reason == "timeout"
-    for _ in range(200):
+    for _ in range(3000):
         if service.left:
             break
         await asyncio.sleep(0.02)
@@ -130,7 +124,7 @@ async def test_a_slow_answer_is_a_timeout_and_the_service_sees_the_caller_leave(
 
 
 async def test_nobody_listening_is_a_connect_error() -> None:
-    adapter = LLMServiceAdapter(ServiceConfig(urls=(f"http://127.0.0.1:{unused_port()}",)))
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(f"http://127.0.0.1:{free_port()}",)))
     with pytest.raises(TechnicalError) as caught:
         await adapter.generate(MESSAGES)
     await adapter.close()
@@ -138,13 +132,13 @@ async def test_nobody_listening_is_a_connect_error() -> None:
 
 
 async def test_another_address_answers_when_the_first_is_down(service: FakeLLMService) -> None:
-    adapter = LLMServiceAdapter(ServiceConfig(urls=(f"http://127.0.0.1:{unused_port()}", service.url)))
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(f"http://127.0.0.1:{free_port()}", service.url)))
     assert await adapter.generate(MESSAGES) == service.answer
     await adapter.close()
 
 
 async def test_a_service_that_keeps_failing_is_left_alone_and_asked_again_later(service: FakeLLMService) -> None:
-    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), failure_threshold=2, reset_s=0.2))
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), failure_threshold=2, reset_s=2))
     service.mode = "500"
     for _ in range(2):
         with pytest.raises(TechnicalError):
@@ -154,7 +148,7 @@ async def test_a_service_that_keeps_failing_is_left_alone_and_asked_again_later(
     assert caught.value.reason == "circuit_open"
     assert len(service.calls) == 2
     service.mode = "ok"
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(2.05)
     assert await adapter.generate(MESSAGES) == service.answer
     assert await adapter.generate(MESSAGES) == service.answer
     await adapter.close()
@@ -204,7 +198,7 @@ async def test_leaving_a_stream_hangs_up(adapter: LLMServiceAdapter, service: Fa
     async with aclosing(adapter.stream(MESSAGES, SamplingOptions())) as parts:
         async for _part in parts:
             break
-    for _ in range(200):
+    for _ in range(3000):
         if service.left:
             break
         await asyncio.sleep(0.02)
@@ -222,8 +216,10 @@ async def test_health_check_never_raises(adapter: LLMServiceAdapter, service: Fa
 async def test_a_service_on_its_reserve_model_makes_answers_degraded(
     adapter: LLMServiceAdapter, service: FakeLLMService
 ) -> None:
+    assert not (await adapter.complete(MESSAGES, SamplingOptions())).degraded
     service.degraded = True
     assert (await adapter.complete(MESSAGES, SamplingOptions())).degraded
+    assert set(service.paths()) == {"generate"}, "the answer says so itself"
 
 
 def test_the_adapter_of_the_process_is_one() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from adapters.base import ChatMessage, SamplingOptions
+from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
-from adapters.llm_service_config import ServiceConfig
 from tests.raw_service import RawService, until
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,6 @@ async def service() -> AsyncIterator[RawService]:
 @pytest.fixture
 async def adapter(service: RawService) -> AsyncIterator[LLMServiceAdapter]:
     made = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=30, max_connections=PLACES))
-    made._health_at = float("inf")
     yield made
     await made.close()
 
@@ -46,7 +45,7 @@ async def leave(*callers: "asyncio.Task[Any]") -> None:
 
 async def check_every_place_is_free(adapter: LLMServiceAdapter, service: RawService) -> None:
     """As many calls as there are places are under way at the same time."""
-    service.mode, service.delay_s, service.most_at_once = "answer", 0.3, 0
+    service.mode, service.delay_s, service.most_at_once = "answer", 1.5, 0
     await asyncio.gather(*(adapter.generate(MESSAGES) for _ in range(PLACES)))
     assert service.most_at_once == PLACES
     (endpoint,) = adapter.endpoints

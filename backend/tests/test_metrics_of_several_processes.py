@@ -13,7 +13,8 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
 from config.settings import BACKEND_ROOT
-from tests.backend_process import NOBODY, answers, free_port, wait_until
+from free_ports import free_port
+from tests.backend_process import NOBODY, answers, wait_until
 
 ROUND = 40
 

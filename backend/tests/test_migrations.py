@@ -11,10 +11,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from adapters.base import Document, StoreUnavailable
-from adapters.migrations import load_migrations
+from adapters.postgres.migrations import load_migrations
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT
-from tests.backend_process import free_port, launch, wait_until
+from free_ports import free_port
+from services.library.index import LibraryIndex
+from tests.backend_process import launch, wait_until
 from tests.ingest_command import ingest, rows, write
 
 pytestmark = pytest.mark.anyio
@@ -22,9 +24,10 @@ VERSIONS = [(migration.version,) for migration in load_migrations()]
 START = """
 import asyncio, sys
 from adapters.supabase_adapter import SupabaseAdapter
+from services.library.index import LibraryIndex
 
 async def start():
-    store = SupabaseAdapter(sys.argv[1])
+    store = SupabaseAdapter(sys.argv[1], LibraryIndex())
     await store.start()
     await store.close()
 
@@ -104,7 +107,7 @@ def limited_role(database_url: str) -> Iterator[str]:
 
 
 async def test_a_role_that_may_make_nothing_is_told_what_is_missing(limited_role: str) -> None:
-    store = SupabaseAdapter(limited_role)
+    store = SupabaseAdapter(limited_role, LibraryIndex())
     with pytest.raises(StoreUnavailable, match=r"docs/supabase\.md"):
         await store.start()
     await store.close()
@@ -115,10 +118,12 @@ async def test_a_role_that_may_make_nothing_works_on_a_schema_that_is_complete(
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as owner:
         owner.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON rag_documents TO limited")
+        owner.execute("GRANT SELECT, INSERT, DELETE ON rag_words TO limited")
         owner.execute("GRANT SELECT ON rag_migrations TO limited")
         owner.execute("CREATE POLICY backend ON rag_documents TO limited USING (true) WITH CHECK (true)")
+        owner.execute("CREATE POLICY backend ON rag_words TO limited USING (true) WITH CHECK (true)")
         owner.execute("CREATE POLICY backend ON rag_migrations FOR SELECT TO limited USING (true)")
-    limited = SupabaseAdapter(limited_role)
+    limited = SupabaseAdapter(limited_role, LibraryIndex())
     await limited.start()
     many = [Document(f"d{number}", "text", f"perro {number}") for number in range(600)]
     assert (await limited.upsert(many)).inserted == 600

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.base import Document
-from services.formats import read_records
+from services.library.formats import read_records
 
 
 def entry(lemma: str, gloss: str, **more: Any) -> dict[str, Any]:

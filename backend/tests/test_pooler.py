@@ -10,8 +10,9 @@ import pytest
 
 from adapters.base import Document, SearchHit, StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
-from services.ingestion import DocumentIngestor
-from services.query_parser import parse_query
+from services.library.index import LibraryIndex
+from services.library.ingestion import DocumentIngestor
+from tests import searches
 from tests.fakes import FakeEmbedder
 from tests.ingest_command import count, ingest, rows, write
 from tests.pgbouncer import PGBOUNCER, SERVER_CONNECTIONS, PgBouncer
@@ -35,7 +36,7 @@ def pooler(short_folder: Path, database_url: str) -> Iterator[PgBouncer]:
 
 @pytest.fixture
 async def store(pooler: PgBouncer) -> AsyncIterator[SupabaseAdapter]:
-    adapter = SupabaseAdapter(pooler.url, pool_size=4, timeout_s=1.0)
+    adapter = SupabaseAdapter(pooler.url, LibraryIndex(), pool_size=4, timeout_s=2.0)
     await adapter.upsert(WORDS)
     yield adapter
     await adapter.close()
@@ -43,7 +44,7 @@ async def store(pooler: PgBouncer) -> AsyncIterator[SupabaseAdapter]:
 
 async def search(store: SupabaseAdapter, word: str) -> list[SearchHit]:
     made = await FakeEmbedder().embed_texts([word])
-    return await store.search(parse_query(word), made.vectors[0], made.fingerprint, 5)
+    return await searches.search(store, word, made.vectors[0], made.fingerprint)
 
 
 def slots_taken(pooler: PgBouncer) -> list[psycopg.Connection[Any]]:
@@ -57,7 +58,7 @@ def slots_taken(pooler: PgBouncer) -> list[psycopg.Connection[Any]]:
 async def test_many_callers_share_few_connections_and_each_gets_its_own_answer(
     pooler: PgBouncer, database_url: str
 ) -> None:
-    stores = [SupabaseAdapter(pooler.url, pool_size=8) for _ in range(3)]
+    stores = [SupabaseAdapter(pooler.url, LibraryIndex(), pool_size=8) for _ in range(3)]
     await asyncio.gather(*(store.start() for store in stores))
     loads = [DocumentIngestor(store, FakeEmbedder(), store_batch=2).ingest(WORDS) for store in stores]
     reports = await asyncio.gather(*loads)

@@ -17,7 +17,7 @@ import psutil
 import psycopg
 import pytest
 
-from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from tests.backend_process import answers, backend_process, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and SIGSTOP are POSIX's")

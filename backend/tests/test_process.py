@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import httpx
 import pytest
 
 from config.settings import BACKEND_ROOT
+from free_ports import free_port
 from tests.fake_llm_service import FakeLLMService
 
 pytestmark = pytest.mark.model
@@ -31,15 +31,14 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def backend(service: FakeLLMService, data_dir: Path) -> Iterator[httpx.Client]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ,
         "ENV_FILES": "none",
         "BACKEND_PORT": str(port),
         "DATA_DIR": str(data_dir),
         "LLM_MODEL": "embedded",
+        "RAG_WORDING": "always",
         "LLM_SERVICE_URL": service.url,
         "LLM_SERVICE_TIMEOUT": "240",
     }
@@ -77,7 +76,7 @@ def test_the_real_local_model_answers_while_the_service_is_dead(backend: httpx.C
     assert (answer["served_by"], answer["degraded"], answer["model"]) == ("local", True, "SmolLM2-135M-Instruct")
     assert "oohííbye" in answer["answer"]
     service.start()
-    for _ in range(100):
+    for _ in range(600):
         if ask(backend)["served_by"] == "llm_service":
             return
         time.sleep(0.1)

@@ -12,43 +12,72 @@ import httpx
 import pytest
 
 from tests.backend_process import wait_until
+from tests.databases import new_database
 from tests.fake_llm_service import FakeLLMService
 from tests.logged_backend import TEXT_LINE, LoggedBackend, logged_backend
 
-DOG = "¿Cómo se dice perro en bora?"
+# No entry of its own: its vector is needed too.
+DOG = "¿Cómo se dice perro grande en bora?"
 FORGED = '\r\n{"timestamp": "x", "level": "info", "logger": "access", "process": "http", "event": "forged"}\r\n'
 KEY = "llave-del-backend"
 SERVICE_KEY = "llave-del-servicio"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 
-@pytest.fixture
-def variables(service: FakeLLMService, database_url: str) -> dict[str, str]:
-    return {
-        "DATABASE_URL": database_url,
-        "LLM_SERVICE_URL": service.url.replace("http://", "http://nadie:contrasena@"),
-        "LLM_SERVICE_API_KEY": SERVICE_KEY,
-        "BACKEND_API_KEY": KEY,
-        "LLM_SERVICE_BREAKER_FAILURES": "100",
-        "LLM_SERVICE_RETRY_RATIO": "0",
-    }
+@pytest.fixture(scope="module")
+def running_service() -> Iterator[FakeLLMService]:
+    fake = FakeLLMService().start()
+    yield fake
+    fake.stop()
 
 
 @pytest.fixture
-def backend(tmp_path: Path, variables: dict[str, str]) -> Iterator[LoggedBackend]:
-    with logged_backend(tmp_path / "log", **variables) as running:
+def service(running_service: FakeLLMService) -> FakeLLMService:
+    running_service.mode, running_service.delay_s = "ok", 0.0
+    running_service.calls.clear()
+    return running_service
+
+
+@pytest.fixture(scope="module")
+def variables(running_service: FakeLLMService, postgres_server: str) -> Iterator[dict[str, str]]:
+    with new_database(postgres_server) as database_url:
+        yield {"DATABASE_URL": database_url, **VARIABLES, "LLM_SERVICE_URL": with_password(running_service.url)}
+
+
+def with_password(url: str) -> str:
+    return url.replace("http://", "http://nadie:contrasena@")
+
+
+VARIABLES = {
+    "LLM_SERVICE_API_KEY": SERVICE_KEY,
+    "BACKEND_API_KEY": KEY,
+    "LLM_SERVICE_BREAKER_FAILURES": "100",
+    "LLM_SERVICE_RETRY_RATIO": "0",
+    "RAG_WORDING": "always",
+}
+
+
+@pytest.fixture(scope="module")
+def running_backend(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str]) -> Iterator[LoggedBackend]:
+    with logged_backend(tmp_path_factory.mktemp("logs") / "log", **variables) as running:
         running.client.headers.update(HEADERS)
         yield running
 
 
-def ask(backend: LoggedBackend, query: str = DOG, request_id: str = "id-1", **more: Any) -> httpx.Response:
-    return backend.client.post("/api/rag/query", json={"query": query, **more}, headers={"X-Request-ID": request_id})
+@pytest.fixture
+def backend(running_backend: LoggedBackend, service: FakeLLMService) -> LoggedBackend:
+    return running_backend.from_here()
+
+
+def ask(backend: LoggedBackend, query: str = DOG, request_id: str = "", **more: Any) -> httpx.Response:
+    headers = {"X-Request-ID": request_id or backend.request_id}
+    return backend.client.post("/api/rag/query", json={"query": query, **more}, headers=headers)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_question_has_one_line_that_says_how_it_was_answered(backend: LoggedBackend, *, stream: bool) -> None:
     assert ask(backend, stream=stream).status_code == 200
-    line = backend.access_line("id-1")
+    line = backend.access_line()
     assert line.pop("total_ms") >= line.pop("llm_ms") > 0
     assert line.pop("retrieval_ms") > 0
     assert line.pop("timestamp")
@@ -57,7 +86,7 @@ def test_a_question_has_one_line_that_says_how_it_was_answered(backend: LoggedBa
         "logger": "access",
         "process": "http",
         "event": "request",
-        "request_id": "id-1",
+        "request_id": backend.request_id,
         "method": "POST",
         "route": "/api/rag/query",
         "status": 200,
@@ -69,22 +98,23 @@ def test_a_question_has_one_line_that_says_how_it_was_answered(backend: LoggedBa
         "answer_mode": "generated",
         "degraded": False,
         "cache": "miss",
+        "key": "default",
     }
 
 
 def test_the_id_goes_on_to_the_service(backend: LoggedBackend, service: FakeLLMService) -> None:
     ask(backend)
-    asked = [call for call in service.calls if call["headers"].get("x-request-id") == "id-1"]
+    asked = [call for call in service.calls if call["headers"].get("x-request-id") == backend.request_id]
     assert [call["path"] for call in asked] == ["embed", "generate"]
 
 
 def test_what_goes_wrong_on_the_way_carries_the_id(backend: LoggedBackend, service: FakeLLMService) -> None:
     service.mode = "500"
     assert ask(backend).json()["served_by"] == "none"
-    line = backend.access_line("id-1")
+    line = backend.access_line()
     assert (line["served_by"], line["answer_mode"], line["degraded"]) == ("none", "extractive", True)
     assert "tokens_out" not in line
-    about = {record["event"] for record in backend.records() if record.get("request_id") == "id-1"}
+    about = {record["event"] for record in backend.records() if record.get("request_id") == backend.request_id}
     assert {"llm service fault", "provider failed", "answering without a model", "request"} <= about
     fault = next(record for record in backend.records() if record["event"] == "llm service fault")
     assert fault["url"] == service.url
@@ -92,7 +122,7 @@ def test_what_goes_wrong_on_the_way_carries_the_id(backend: LoggedBackend, servi
 
 def test_an_error_is_named(backend: LoggedBackend) -> None:
     assert ask(backend, "").status_code == 422
-    line = backend.access_line("id-1")
+    line = backend.access_line()
     assert (line["status"], line["error"], line["route"]) == (422, "invalid_request", "/api/rag/query")
     refused = backend.client.get("/api/rag/stats", headers={"Authorization": "no", "X-Request-ID": "id-2"})
     assert refused.status_code == 401
@@ -106,10 +136,10 @@ def test_a_caller_who_leaves_is_499(backend: LoggedBackend, service: FakeLLMServ
         service.mode = "stream_stall"
     else:
         service.delay_s = 60.0
-    body = json.dumps({"query": DOG, "stream": stream}).encode()
+    body = json.dumps({"query": DOG, "stream": stream, "draft": stream}).encode()
     head = (
-        f"POST /api/rag/query HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nX-Request-ID: id-1\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"POST /api/rag/query HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+        f"X-Request-ID: {backend.request_id}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", backend.port), timeout=30) as connection:
         connection.sendall(head.encode() + body)
@@ -117,13 +147,13 @@ def test_a_caller_who_leaves_is_499(backend: LoggedBackend, service: FakeLLMServ
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
         else:
             wait_until(lambda: "generate" in service.paths())
-    assert backend.access_line("id-1")["status"] == 499
+    assert backend.access_line()["status"] == 499
 
 
 def test_probes_are_not_logged_and_paths_of_documents_neither(backend: LoggedBackend) -> None:
     backend.client.get("/livez")
-    backend.client.delete("/api/rag/documents/documento-secreto", headers={"X-Request-ID": "id-1"})
-    assert backend.access_line("id-1")["route"] == "/api/rag/documents/{document_id:path}"
+    backend.client.delete("/api/rag/documents/documento-secreto", headers={"X-Request-ID": backend.request_id})
+    assert backend.access_line()["route"] == "/api/rag/documents/{document_id:path}"
     assert "documento-secreto" not in backend.text()
     assert not [record for record in backend.records() if record.get("route") in ("/livez", "/readyz")]
 
@@ -133,7 +163,7 @@ def misuse(backend: LoggedBackend, service: FakeLLMService) -> list[str]:
     question = f"¿Cómo se dice pregunta-secreta? {FORGED}\x1b[2J"
     history = [{"role": "user", "content": question}, {"role": "assistant", "content": question}]
     document = {"id": "documento-1", "kind": "text", "content": f"texto-secreto {FORGED}", "metadata": {"x": FORGED}}
-    ask(backend, question, request_id="id-1")
+    ask(backend, question)
     ask(backend, question, request_id="id-2", stream=True)
     backend.client.get("/api/rag/search", params={"q": question})
     backend.client.post("/api/rag/documents", json={"documents": [document]})
@@ -141,7 +171,7 @@ def misuse(backend: LoggedBackend, service: FakeLLMService) -> list[str]:
     for mode in ("quoting", "400", "garbage", "stream_error", "short_vectors"):
         service.mode = mode
         ask(backend, history=history)
-        ask(backend, history=history, stream=True)
+        ask(backend, history=history, stream=True, draft=True)
         assert service.paths()[-1] == "generate" or mode == "short_vectors"
     backend.client.get("/nadie%0d%0aforged%1b%e2%80%a8")
     # Header values with control characters end at the HTTP parser; these are as bad as come through.
@@ -202,7 +232,8 @@ def test_on_a_terminal_lines_are_for_people(database_url: str) -> None:
     pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX only")
     import os
 
-    from tests.backend_process import answers, free_port, launch
+    from free_ports import free_port
+    from tests.backend_process import answers, launch
 
     ours, theirs = pty.openpty()
     port = free_port()
@@ -222,11 +253,11 @@ def test_on_a_terminal_lines_are_for_people(database_url: str) -> None:
     assert TEXT_LINE.match(first), first
 
 
-def test_the_local_models_process_logs_as_the_backend_does_with_the_id(database_url: str, tmp_path: Path) -> None:
+def test_the_local_models_process_logs_as_the_backend_does(database_url: str, tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="bora-") as data:
         settings = {"LLM_SERVICE_ENABLED": "false", "LLM_MODEL": "no/such-model", "DATA_DIR": data}
         with logged_backend(tmp_path / "log", DATABASE_URL=database_url, **settings) as backend:
             ask(backend)
-            backend.access_line("id-1")
+            backend.access_line()
             records = [record for record in backend.records() if record["process"] == "local_models"]
-    assert [record for record in records if record.get("request_id") == "id-1"], backend.text()
+    assert any("could not be loaded" in record["event"] for record in records), backend.text()

@@ -3,7 +3,7 @@
 import io
 
 from scripts.progress import ProgressBars
-from services.ingestion import Progress
+from services.library.ingestion import Progress
 
 
 def test_a_line_comes_now_and_then_and_tells_share_rate_and_time_left() -> None:

@@ -1,6 +1,8 @@
 import pytest
 
-from services.query_parser import fold, parse_query
+from services.mentor.questions.parser import fold, parse_query
+
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u061c\u202a"
 
 
 @pytest.mark.parametrize(
@@ -142,6 +144,7 @@ def test_a_very_long_text_is_cut_and_read_in_bounded_terms() -> None:
         ("tsï'm+", "tsɨʔmɨ"),
         ("tsáꞌa", "tsáʻa"),
         ("ts\\ico", "tsico"),
+        *((f"nuh{invisible}ba", "nuhba") for invisible in INVISIBLE),
     ],
 )
 def test_folding_makes_spellings_equal(left: str, right: str) -> None:

@@ -1,4 +1,7 @@
-"""Questions over real HTTP, a real Postgres behind, the LLM service played by a fake on a real port."""
+"""Questions whose answers a model words, over real HTTP: a real Postgres, a fake LLM service on a real port.
+
+``test_at_once`` has the answers without a model.
+"""
 
 import json
 import socket
@@ -6,13 +9,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
+import psycopg
 import pytest
 
-from adapters.base import ParsedQuery, SearchHit, StoreUnavailable
+from adapters.base import FoundEntries, ParsedQuery, StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
+from free_ports import free_port
 from main import Collaborators
+from services.library.index import LibraryIndex
 from tests.backend_server import LocalStub, running, settings_for, until_ready
 from tests.fake_llm_service import FakeLLMService
 
@@ -27,7 +34,9 @@ def local() -> LocalStub:
 
 @pytest.fixture
 def backend(database_url: str, service: FakeLLMService, local: LocalStub) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url, llm_service_timeout=5)
+    settings = settings_for(
+        database_url=database_url, llm_service_url=service.url, llm_service_timeout=5, rag_wording="always"
+    )
     with running(settings, Collaborators(local=local)) as client:
         until_ready(client)
         yield client
@@ -45,8 +54,8 @@ def events(response: httpx.Response) -> list[Any]:
     return [line if line == "[DONE]" else json.loads(line) for line in lines]
 
 
-def stream(client: httpx.Client, query: str = DOG) -> list[Any]:
-    response = client.post("/api/rag/query", json={"query": query, "stream": True})
+def stream(client: httpx.Client, query: str = DOG, **more: Any) -> list[Any]:
+    response = client.post("/api/rag/query", json={"query": query, "stream": True, **more})
     assert response.status_code == 200, response.text
     assert response.headers["content-type"].startswith("text/event-stream")
     return events(response)
@@ -60,11 +69,13 @@ def test_a_question_is_answered_by_the_service_from_the_dictionary(
     assert (answer["answer_mode"], answer["served_by"], answer["degraded"]) == ("generated", "llm_service", False)
     assert answer["model"] == "fake-model"
     assert any(WORD in source["content"] for source in answer["sources"])
-    assert {"id", "kind", "content", "score", "matched_on", "metadata"} == set(answer["sources"][0])
+    assert {"id", "kind", "content", "score", "matched_on", "metadata", "role", "spans"} == set(answer["sources"][0])
     assert answer["timings"]["total_ms"] > 0
     sent = next(call for call in service.calls if call["path"] == "generate")
     assert WORD in sent["body"]["messages"][-1]["content"]
     assert sent["headers"]["x-request-id"] == answer["request_id"]
+    assert sent["body"]["temperature"] == 0
+    assert answer["reason"] is answer["explanation"] is None
 
 
 def test_an_invented_word_never_reaches_the_learner(backend: httpx.Client, service: FakeLLMService) -> None:
@@ -118,7 +129,9 @@ def test_the_operators_persona_reaches_the_model(
 ) -> None:
     file = tmp_path / "mentor.txt"
     file.write_text("Eres Nuhba, una maestra bora.", encoding="utf-8")
-    settings = settings_for(database_url=database_url, llm_service_url=service.url, rag_persona_file=file)
+    settings = settings_for(
+        database_url=database_url, llm_service_url=service.url, rag_persona_file=file, rag_wording="always"
+    )
     with running(settings, Collaborators(local=local)) as client:
         until_ready(client)
         assert WORD in ask(client)["answer"]
@@ -134,12 +147,20 @@ def test_what_nobody_knows_is_not_made_up(backend: httpx.Client, service: FakeLL
     assert local.asked == 0
 
 
-def test_a_stream_has_sources_then_words_then_the_whole_answer(backend: httpx.Client) -> None:
-    first, *deltas, whole, done = stream(backend)
+def test_a_stream_has_sources_then_the_checked_answer_then_the_whole(backend: httpx.Client) -> None:
+    first, answer, whole, done = stream(backend)
     assert WORD in first["sources"][0]["content"]
-    assert "".join(delta["delta"] for delta in deltas).strip() == whole["answer"]
+    assert answer == {"answer": whole["answer"]}
     assert whole["served_by"] == "llm_service"
     assert done == "[DONE]"
+
+
+def test_the_unchecked_draft_is_sent_only_where_it_is_wanted(backend: httpx.Client, service: FakeLLMService) -> None:
+    service.answer = 'En bora, "perro" se dice "tsahííbyeko".'
+    assert not any("tsahííbyeko" in str(event) for event in stream(backend))
+    _, *deltas, answer, whole, _ = stream(backend, draft=True)
+    assert "".join(delta["delta"] for delta in deltas).strip() == service.answer
+    assert answer == {"answer": whole["answer"]} == {"answer": f'En bora, "perro" se dice "{WORD}".'}
 
 
 @pytest.mark.parametrize("mode", ["html", "500", "busy", "cut_body", "fields"])
@@ -168,23 +189,14 @@ def test_a_service_that_was_killed_is_replaced_and_used_again_when_it_is_back(
     raise AssertionError("the service was not used again")
 
 
-def test_a_refusal_is_passed_on_and_nobody_else_is_asked(
-    backend: httpx.Client, service: FakeLLMService, local: LocalStub
+@pytest.mark.parametrize(("mode", "reason"), [("400", "refused"), ("401", "unauthorized"), ("429", "rate_limited")])
+def test_a_refused_question_is_answered_from_the_entries_and_nobody_else_is_asked(
+    backend: httpx.Client, service: FakeLLMService, local: LocalStub, mode: str, reason: str
 ) -> None:
-    service.mode = "400"
-    response = backend.post("/api/rag/query", json={"query": DOG})
-    assert response.status_code == 400
-    assert response.json()["error"]["type"] == "context_length_exceeded"
-    assert local.asked == 0
-
-
-def test_a_caller_that_asks_too_much_is_answered_from_the_entries_and_nobody_else_is_asked(
-    backend: httpx.Client, service: FakeLLMService, local: LocalStub
-) -> None:
-    service.mode = "429"
-    answer = ask(backend)
-    assert WORD in answer["answer"]
-    assert (answer["served_by"], answer["degraded"]) == ("none", True)
+    service.mode = mode
+    for answer in (ask(backend), stream(backend)[-2], stream(backend, draft=True)[-2]):
+        assert answer["answer"] == f'En bora, "perro" se dice "{WORD}".'
+        assert (answer["served_by"], answer["degraded"], answer["reason"]) == ("none", True, reason)
     assert local.asked == 0
 
 
@@ -212,35 +224,52 @@ def test_without_any_model_and_anything_found_there_is_no_answer(
         assert int(response.headers["retry-after"]) > 0
 
 
-@pytest.mark.parametrize("mode", ["stream_cut", "stream_error"])
-def test_a_fault_after_streaming_began_is_an_error_event_and_no_done(
+@pytest.mark.parametrize("mode", ["stream_cut", "stream_error", "stream_stall"])
+def test_a_draft_that_breaks_off_is_followed_by_the_answer_from_the_entries(
     backend: httpx.Client, service: FakeLLMService, local: LocalStub, mode: str
 ) -> None:
     service.mode = mode
-    received = stream(backend)
-    assert received[-1]["error"]["retryable"] is True
+    body = {"query": DOG, "stream": True, "draft": True}
+    received = events(backend.post("/api/rag/query", json=body, headers={"X-Request-Timeout-Ms": "4000"}))
+    assert "delta" in received[1]
+    assert received[-3] == {"answer": f'En bora, "perro" se dice "{WORD}".'}
+    assert (received[-2]["served_by"], received[-2]["degraded"]) == ("none", True)
+    assert received[-2]["reason"] in ("connect", "protocol", "http_5xx", "timeout")
     assert local.asked == 0
 
 
 def test_a_client_that_leaves_stops_the_generation(backend: httpx.Client, service: FakeLLMService) -> None:
-    service.delay_s = 30
-    with pytest.raises(httpx.ReadTimeout):
-        backend.post("/api/rag/query", json={"query": DOG}, timeout=0.5)
+    service.delay_s = 600
+    content = json.dumps({"query": DOG}).encode()
+    head = "POST /api/rag/query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((backend.base_url.host, backend.base_url.port or 0)) as caller:
+        caller.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        wait_until(lambda: service.paths().count("generate") == 1)
     wait_until(lambda: service.left == ["generate"])
+    body = {"query": DOG, "stream": True}
+    with backend.stream("POST", "/api/rag/query", json=body) as response:
+        lines = response.iter_lines()  # Without a name it would be closed at once, and the connection with it.
+        next(lines)
+        wait_until(lambda: service.paths().count("generate") == 2)
+    wait_until(lambda: service.left == ["generate"] * 2)
 
     service.delay_s, service.mode = 0, "stream_stall"
-    with backend.stream("POST", "/api/rag/query", json={"query": DOG, "stream": True}) as response:
-        next(response.iter_lines())
-    wait_until(lambda: service.left == ["generate", "stream"])
+    with backend.stream("POST", "/api/rag/query", json={**body, "draft": True}) as response:
+        lines = response.iter_lines()  # Without a name it would be closed at once, and the connection with it.
+        next(lines)
+        wait_until(lambda: service.paths().count("generate") == 3)
+    wait_until(lambda: service.left == ["generate", "generate", "stream"])
 
 
-def test_the_callers_time_limit_holds(backend: httpx.Client, service: FakeLLMService) -> None:
+def test_within_the_callers_time_limit_the_entries_answer(backend: httpx.Client, service: FakeLLMService) -> None:
     service.delay_s = 30
-    headers = {"X-Request-Timeout-Ms": "300"}
-    response = backend.post("/api/rag/query", json={"query": DOG}, headers=headers)
-    assert response.status_code == 504
-    assert response.json()["error"]["type"] == "deadline_exceeded"
-    wait_until(lambda: service.left == ["generate"])
+    for streamed in (False, True):
+        headers = {"X-Request-Timeout-Ms": "1000"}
+        response = backend.post("/api/rag/query", json={"query": DOG, "stream": streamed}, headers=headers)
+        answer = events(response)[-2] if streamed else response.json()
+        assert WORD in answer["answer"]
+        assert (answer["served_by"], answer["degraded"], answer["reason"]) == ("none", True, "timeout")
+    wait_until(lambda: service.left == ["generate"] * 2)
 
 
 class BrokenStore(SupabaseAdapter):
@@ -248,16 +277,16 @@ class BrokenStore(SupabaseAdapter):
 
     broken = False
 
-    async def search(self, query: ParsedQuery, vector: Any, fingerprint: str | None, top_k: int) -> list[SearchHit]:
+    async def search(self, query: ParsedQuery, top_k: int) -> FoundEntries:
         if self.broken:
             raise StoreUnavailable("gone")
-        return await super().search(query, vector, fingerprint, top_k)
+        return await super().search(query, top_k)
 
 
 def test_without_the_database_there_is_no_answer_at_all(
     database_url: str, service: FakeLLMService, local: LocalStub
 ) -> None:
-    store = BrokenStore(database_url)
+    store = BrokenStore(database_url, LibraryIndex())
     settings = settings_for(database_url=database_url, llm_service_url=service.url)
     with running(settings, Collaborators(store=store, local=local)) as client:
         until_ready(client)
@@ -287,6 +316,44 @@ def test_documents_are_stored_found_and_deleted(backend: httpx.Client) -> None:
     assert backend.delete("/api/rag/documents/t%2F1").status_code == 404
 
 
+@pytest.mark.parametrize("document_id", ["a\nb", "a\r", "\x1bx", "..", "a/../b", "./a", "a\u2028b"])
+def test_an_id_that_no_path_can_name_is_refused(backend: httpx.Client, document_id: str) -> None:
+    document = {"id": document_id, "kind": "text", "content": "algo"}
+    response = backend.post("/api/rag/documents", json={"documents": [document]})
+    assert response.status_code == 422
+    assert "id" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("document_id", ["a b", "a/b", "ñandú?#&", "a..b", "%2F", "«x»", "/a/", "a+b"])
+def test_what_is_stored_can_be_removed(backend: httpx.Client, document_id: str) -> None:
+    document = {"id": document_id, "kind": "text", "content": "algo"}
+    stored = backend.post("/api/rag/documents", json={"documents": [document]}).json()
+    assert (stored["inserted"], stored["pending_embeddings"]) == (1, 1)
+    path = f"/api/rag/documents/{quote(document_id, safe='')}"
+    assert backend.delete(path).json() == {"id": document_id, "deleted": True}
+
+
+@pytest.mark.parametrize("document_id", ["a\nb", "..", "a/../b", "", " ", "//", "\u2028", "x" * 2_500, "a?id=b"])
+def test_what_another_program_stored_can_be_removed(backend: httpx.Client, database_url: str, document_id: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        stored = "INSERT INTO rag_documents (id, kind, content, content_hash) VALUES (%s, 'phrase', 'algo', 'x')"
+        connection.execute(stored, [document_id])
+    deleted = backend.delete("/api/rag/documents", params={"id": document_id})
+    assert deleted.json() == {"id": document_id, "deleted": True}
+    again = backend.delete("/api/rag/documents", params={"id": document_id})
+    assert (again.status_code, again.json()["error"]["type"]) == (404, "not_found")
+
+
+def test_a_search_finds_as_many_as_the_settings_say(
+    database_url: str, service: FakeLLMService, local: LocalStub
+) -> None:
+    settings = settings_for(database_url=database_url, llm_service_url=service.url, rag_top_k=2)
+    with running(settings, Collaborators(local=local)) as client:
+        until_ready(client)
+        assert len(client.get("/api/rag/search?q=perro+gato+casa").json()["results"]) == 2
+        assert len(client.get("/api/rag/search?q=perro+gato+casa&top_k=3").json()["results"]) == 3
+
+
 def test_one_bad_document_refuses_them_all(backend: httpx.Client) -> None:
     before = backend.get("/api/rag/stats").json()["documents"]
     good = {"id": "g", "kind": "text", "content": "bueno"}
@@ -308,9 +375,7 @@ def test_vectors_follow_in_the_background(backend: httpx.Client, service: FakeLL
 def test_the_backend_is_ready_without_the_service_and_fills_vectors_in_when_it_comes(
     database_url: str, local: LocalStub
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = settings_for(database_url=database_url, llm_service_url=f"http://127.0.0.1:{port}")
     with running(settings, Collaborators(local=local)) as client:
         until_ready(client)
@@ -322,7 +387,7 @@ def test_the_backend_is_ready_without_the_service_and_fills_vectors_in_when_it_c
 
 
 def wait_until(condition: Any) -> None:
-    for _ in range(600):
+    for _ in range(2400):
         if condition():
             return
         time.sleep(0.05)

@@ -1,8 +1,8 @@
 import pytest
 
 from adapters.base import Document
-from lexical.fields import expand_variant, index_fields, near_codes, phrase_keys
-from lexical.typos import one_typo_apart
+from services.mentor.lexicon.fields import expand_variant, index_fields, near_codes, phrase_keys
+from services.mentor.lexicon.typos import one_typo_apart
 
 
 @pytest.mark.parametrize(

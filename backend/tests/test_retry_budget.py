@@ -1,6 +1,6 @@
 """How many second tries there are."""
 
-from adapters.retry_budget import RetryBudget
+from adapters.llm_service.retry_budget import RetryBudget
 
 
 def test_the_first_mishaps_are_retried_and_then_one_in_ten() -> None:

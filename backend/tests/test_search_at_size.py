@@ -6,10 +6,20 @@ import psycopg
 import pytest
 
 from adapters.base import Document, SearchHit
-from adapters.migrations import SchemaInfo
-from adapters.search_sql import MAX_RANKED, search_parameters, search_query, search_settings
+from adapters.postgres.migrations import SchemaInfo
+from adapters.postgres.names import Names
+from adapters.postgres.search_sql import (
+    MAX_RANKED,
+    near_parameters,
+    near_query,
+    search_settings,
+    words_parameters,
+    words_query,
+)
 from adapters.supabase_adapter import SupabaseAdapter
-from services.query_parser import parse_query
+from services.library.index import LibraryIndex
+from services.mentor.questions.parser import parse_query
+from tests import searches
 from tests.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +38,7 @@ def example(number: int, sentence: str) -> Document:
 
 
 async def search(store: SupabaseAdapter, question: str, vector: Sequence[float] | None = None) -> list[SearchHit]:
-    return await store.search(parse_query(question), vector, None if vector is None else "made", 5)
+    return await searches.search(store, question, vector, "made")
 
 
 @pytest.fixture
@@ -77,16 +87,19 @@ async def test_both_kinds_of_index_are_used_however_common_the_words(
 ) -> None:
     rows = await crowded.pending("made", CROWD + 10)
     await crowded.set_vectors([row[0] for row in rows], [FakeEmbedder().vector(row[1]) for row in rows], "made")
-    info = SchemaInfo("public", (0, 8))
+    names = Names("public", SchemaInfo("public", (0, 8)))
+    nearest = near_query(names).as_string(None).split(";")[-1]
     with psycopg.connect(database_url) as connection:
         cursor = psycopg.ClientCursor(connection)
-        cursor.execute(search_settings(info, with_vector=True, timeout_ms=60_000))
+        cursor.execute(search_settings(names, with_vector=True, timeout_ms=60_000))
         for question in ("perro", "¿Cómo se dice perros en bora?", "perro en la casa", "nadaparecido"):
-            parameters = search_parameters(parse_query(question), TOWARDS, "made")
-            query = psycopg.sql.SQL("EXPLAIN ") + search_query("public", info, with_vector=True)
-            plan = "\n".join(row[0] for row in cursor.execute(query, parameters).fetchall())
-            names = ("embedding", "words", "heads", "lemma_keys", "gloss_keys", "near_keys")
-            assert [name for name in names if f"rag_documents_{name}" not in plan] == []
+            lookup = LibraryIndex().lookup(parse_query(question))
+            parameters = words_parameters(lookup) | near_parameters(lookup, [], TOWARDS, "made")
+            queries = (words_query(names).as_string(None), nearest)
+            rows = [row for query in queries for row in cursor.execute(f"EXPLAIN {query}".encode(), parameters)]
+            plan = "\n".join(row[0] for row in rows)
+            indexes = ("embedding", "words", "heads", "lemma_keys", "gloss_keys", "near_keys")
+            assert [name for name in indexes if f"rag_documents_{name}" not in plan] == []
             assert "Seq Scan" not in plan
 
 
@@ -102,7 +115,7 @@ async def test_both_kinds_of_index_are_used_however_common_the_words(
 )
 async def test_the_nearest_vectors_never_push_down_a_word(store: SupabaseAdapter, question: str, lemma: str) -> None:
     asked = [entry("perro", "oohííbye"), entry("canoso", "tsíjtsi", variants=["canosa"])]
-    others = [Document(f"a-near-{number}", "text", f"Otra cosa número {number}.", {}) for number in range(60)]
+    others = [Document(f"a-near-{number}", "dictionary", f"Otra cosa número {number}.", {}) for number in range(60)]
     await store.upsert([*asked, *others])
     await store.set_vectors([document.id for document in asked], [AWAY] * len(asked), "made")
     await store.set_vectors([document.id for document in others], [TOWARDS] * len(others), "made")
@@ -113,7 +126,7 @@ async def test_the_nearest_vectors_never_push_down_a_word(store: SupabaseAdapter
 
 
 async def test_a_weak_vector_never_pushes_down_one_word_of_a_phrase(store: SupabaseAdapter) -> None:
-    others = [Document(f"a-near-{number}", "text", f"Otra cosa número {number}.", {}) for number in range(60)]
+    others = [Document(f"a-near-{number}", "dictionary", f"Otra cosa número {number}.", {}) for number in range(60)]
     await store.upsert([entry("perro", "oohííbye"), *others])
     await store.set_vectors([document.id for document in others], [[0.6, 0.8, *TOWARDS[2:]]] * len(others), "made")
     hits = await search(store, "¿Cómo se dice perro bravo en bora?", TOWARDS)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import BACKEND_ROOT, Settings, load_settings
+from tests.backend_server import settings_for
 
 
 def start(tmp_path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -116,4 +117,26 @@ def test_a_persona_that_cannot_be_used_stops_the_start(
         file.write_bytes(content)
     monkeypatch.setenv("RAG_PERSONA_FILE", str(file))
     with pytest.raises(SystemExit, match="RAG_PERSONA_FILE"):
+        load_settings([])
+
+
+def test_the_settings_know_their_secrets() -> None:
+    settings = settings_for(
+        backend_api_key="backend-key",
+        llm_service_api_key="service-key",
+        hf_token="hub-token",
+        llm_service_url="http://u:pass%40word@a:1,https://only-token@b",
+        database_url="postgresql://user:da/ta%20base@host/x?password=query-word",
+    )
+    assert set(settings.secrets) >= {
+        *("backend-key", "service-key", "hub-token", "pass%40word", "pass@word", "only-token"),
+        *("da/ta%20base", "da/ta base", "query-word"),
+    }
+    assert "key=value form" in settings_for(database_url="host=x password='key=value form' user=u").secrets
+    assert settings_for(database_url="postgresql://user@host/x").secrets == ()
+
+
+def test_vectors_longer_than_the_index_holds_are_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDDING_DIMENSION", "3072")
+    with pytest.raises(SystemExit, match=r"EMBEDDING_DIMENSION.*2000"):
         load_settings([])

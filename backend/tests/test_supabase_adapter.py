@@ -7,7 +7,9 @@ import pytest
 
 from adapters.base import Document, SearchHit, StoreUnavailable, UpsertReport, WrongDimension
 from adapters.supabase_adapter import SupabaseAdapter
-from services.query_parser import parse_query
+from services.library.index import LibraryIndex
+from services.mentor.questions.parser import parse_query
+from tests import searches
 from tests.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -37,14 +39,13 @@ ENTRIES = [
         {"lemma": "El perro ladra en la casa.", "gloss": "Oohííbye wáhjya.", "direction": "es_bora", "part": "example",
          "parent_lemma": "ladrar", "pos": ""},
     ),
-    Document("text", "text", "La selva amazónica guarda muchos animales.", {}),
+    Document("text", "phrase", "La selva amazónica guarda muchos animales.", {}),
 ]  # fmt: skip
 
 
 async def search(store: SupabaseAdapter, question: str, *, vector: bool = False, top_k: int = 5) -> list[SearchHit]:
-    parsed = parse_query(question)
-    made = EMBEDDER.vector(parsed.phrase) if vector else None
-    return await store.search(parsed, made, EMBEDDER.fingerprint if vector else None, top_k)
+    made = EMBEDDER.vector(parse_query(question).phrase) if vector else None
+    return await searches.search(store, question, made, EMBEDDER.fingerprint, top_k=top_k)
 
 
 async def embed_all(store: SupabaseAdapter, embedder: FakeEmbedder = EMBEDDER) -> None:
@@ -112,7 +113,7 @@ async def test_the_direction_decides_between_equal_words_of_two_languages(store:
 
 
 async def test_a_similar_vector_never_passes_the_word_that_was_asked_for(store: SupabaseAdapter) -> None:
-    others = [Document(f"near{n}", "text", f"gato gato gato perrito {n}", {}) for n in range(30)]
+    others = [Document(f"near{n}", "phrase", f"gato gato gato perrito {n}", {}) for n in range(30)]
     await store.upsert([entry("gato", "mííyi"), *others])
     await embed_all(store)
     hits = await search(store, "gato", vector=True)
@@ -124,23 +125,21 @@ async def test_a_document_without_a_common_word_is_found_by_its_vector(filled: S
     embedder = FakeEmbedder("meaning", {"bosque": "selva", "bestias": "animales"})
     await embed_all(filled, embedder)
     parsed = parse_query("bosque bestias")
-    hits = await filled.search(parsed, embedder.vector(parsed.phrase), "meaning", 5)
+    hits = await searches.search(filled, parsed.original, embedder.vector(parsed.phrase), "meaning")
     assert (hits[0].id, hits[0].matched_on) == ("text", ("vector",))
     assert hits[0].score <= 0.4
 
 
 async def test_vectors_of_another_fingerprint_are_never_compared(filled: SupabaseAdapter) -> None:
     await embed_all(filled)
-    parsed = parse_query("bosque")
-    hits = await filled.search(
-        parsed, EMBEDDER.vector("La selva amazónica guarda muchos animales."), "another model", 5
-    )
+    near = EMBEDDER.vector("La selva amazónica guarda muchos animales.")
+    hits = await searches.search(filled, "bosque", near, "another model")
     assert hits == []
     assert len(await filled.pending("another model", 100)) == len(ENTRIES)
 
 
 async def test_a_query_vector_of_another_dimension_is_left_aside(filled: SupabaseAdapter) -> None:
-    hits = await filled.search(parse_query("perro"), [1.0, 0.0], EMBEDDER.fingerprint, 5)
+    hits = await searches.search(filled, "perro", [1.0, 0.0], EMBEDDER.fingerprint)
     assert lemmas(hits)[0] == "perro"
 
 
@@ -179,7 +178,7 @@ async def test_upsert_tells_new_changed_and_unchanged_apart(store: SupabaseAdapt
 
 
 async def test_of_two_documents_with_one_id_the_last_counts(store: SupabaseAdapter) -> None:
-    report = await store.upsert([Document("1", "text", "uno"), Document("1", "text", "dos")])
+    report = await store.upsert([Document("1", "phrase", "uno"), Document("1", "phrase", "dos")])
     assert (report.inserted, report.unchanged) == (1, 1)
     assert (await search(store, "dos"))[0].id == "1"
     assert await search(store, "uno") == []
@@ -228,7 +227,7 @@ async def test_stats_count_by_kind_direction_and_missing_vectors(filled: Supabas
     await filled.upsert([Document("late", "text", "sin vector")])
     stats = await filled.stats(EMBEDDER.fingerprint)
     assert stats.documents == len(ENTRIES) + 1
-    assert stats.by_kind == {"dictionary": len(ENTRIES) - 1, "text": 2}
+    assert stats.by_kind == {"dictionary": len(ENTRIES) - 1, "phrase": 1, "text": 1}
     assert stats.by_direction == {"es_bora": len(ENTRIES) - 2, "bora_es": 1}
     assert (stats.embedding_fingerprint, stats.pending_embeddings) == (EMBEDDER.fingerprint, 1)
 
@@ -241,7 +240,7 @@ async def test_concurrent_writers_and_searchers_do_not_disturb_each_other(store:
 
 
 async def test_several_stores_may_migrate_one_database_at_once(database_url: str) -> None:
-    stores = [SupabaseAdapter(database_url, pool_size=1) for _ in range(4)]
+    stores = [SupabaseAdapter(database_url, LibraryIndex(), pool_size=1) for _ in range(4)]
     try:
         await asyncio.gather(*(store.start() for store in stores))
         assert (await stores[0].upsert(ENTRIES)).inserted == len(ENTRIES)
@@ -251,7 +250,7 @@ async def test_several_stores_may_migrate_one_database_at_once(database_url: str
 
 async def test_a_second_start_keeps_the_documents(database_url: str) -> None:
     for expected in (UpsertReport(len(ENTRIES), 0, 0), UpsertReport(0, 0, len(ENTRIES))):
-        store = SupabaseAdapter(database_url)
+        store = SupabaseAdapter(database_url, LibraryIndex())
         await store.start()
         assert await store.upsert(ENTRIES) == expected
         await store.close()
@@ -260,7 +259,7 @@ async def test_a_second_start_keeps_the_documents(database_url: str) -> None:
 async def test_a_newer_schema_is_refused_with_what_to_do(database_url: str, store: SupabaseAdapter) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("INSERT INTO rag_migrations (version, name) VALUES (9999, 'future')")
-    late = SupabaseAdapter(database_url)
+    late = SupabaseAdapter(database_url, LibraryIndex())
     with pytest.raises(StoreUnavailable, match="update the backend"):
         await late.start()
     await late.close()
@@ -268,7 +267,7 @@ async def test_a_newer_schema_is_refused_with_what_to_do(database_url: str, stor
 
 async def test_another_dimension_makes_all_vectors_pending_again(database_url: str, filled: SupabaseAdapter) -> None:
     await embed_all(filled)
-    wider = SupabaseAdapter(database_url, dimension=512)
+    wider = SupabaseAdapter(database_url, LibraryIndex(), dimension=512)
     await wider.start()
     assert (await wider.stats(None)).pending_embeddings == len(ENTRIES)
     await wider.set_vectors(["text"], [[0.5] * 512], "wide")
@@ -279,7 +278,7 @@ async def test_another_dimension_makes_all_vectors_pending_again(database_url: s
 async def test_the_extension_may_live_in_a_schema_off_the_search_path(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA extensions")
-    store = SupabaseAdapter(database_url)
+    store = SupabaseAdapter(database_url, LibraryIndex())
     await store.upsert(ENTRIES)
     await embed_all(store)
     assert "vector" in (await search(store, "perro", vector=True))[0].matched_on
@@ -297,7 +296,7 @@ async def test_an_existing_table_of_another_app_is_left_alone(database_url: str)
         connection.execute("CREATE TABLE bora_docs (id int)")
         connection.execute("CREATE TABLE documents (id int)")
         connection.execute("INSERT INTO bora_docs VALUES (7)")
-    store = SupabaseAdapter(database_url)
+    store = SupabaseAdapter(database_url, LibraryIndex())
     await store.start()
     await store.close()
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -328,7 +327,7 @@ async def test_connections_that_the_server_closed_are_replaced(database_url: str
 
 
 async def test_a_database_that_is_away_is_unavailable(database_url: str) -> None:
-    store = SupabaseAdapter("postgresql://nobody@127.0.0.1:9/none", timeout_s=0.5)
+    store = SupabaseAdapter("postgresql://nobody@127.0.0.1:9/none", LibraryIndex(), timeout_s=0.5)
     with pytest.raises(StoreUnavailable):
         await store.start()
     with pytest.raises(StoreUnavailable):
@@ -342,11 +341,11 @@ async def test_a_database_that_comes_up_later_is_used_without_a_restart(database
     async def dsn() -> str:
         return current[0]
 
-    store = SupabaseAdapter(dsn, timeout_s=0.3)
+    store = SupabaseAdapter(dsn, LibraryIndex(), timeout_s=2.0)
     with pytest.raises(StoreUnavailable):
         await store.ping()
     current[0] = database_url
-    for _ in range(50):
+    for _ in range(300):
         try:
             await store.ping()
             break
@@ -357,7 +356,7 @@ async def test_a_database_that_comes_up_later_is_used_without_a_restart(database
 
 
 async def test_a_statement_that_waits_too_long_is_unavailable_and_the_next_is_served(database_url: str) -> None:
-    store = SupabaseAdapter(database_url, pool_size=1, timeout_s=0.3)
+    store = SupabaseAdapter(database_url, LibraryIndex(), pool_size=1, timeout_s=2.0)
     await store.upsert(ENTRIES)
     with psycopg.connect(database_url) as connection:
         connection.execute("LOCK TABLE rag_documents IN ACCESS EXCLUSIVE MODE")
@@ -370,7 +369,7 @@ async def test_a_statement_that_waits_too_long_is_unavailable_and_the_next_is_se
 
 
 async def test_a_cancelled_search_gives_its_connection_back(database_url: str) -> None:
-    store = SupabaseAdapter(database_url, pool_size=1, timeout_s=5.0)
+    store = SupabaseAdapter(database_url, LibraryIndex(), pool_size=1, timeout_s=5.0)
     await store.upsert(ENTRIES)
     with psycopg.connect(database_url) as connection:
         connection.execute("LOCK TABLE rag_documents IN ACCESS EXCLUSIVE MODE")
@@ -392,7 +391,7 @@ async def test_a_closed_store_is_unavailable_until_it_is_started_again(store: Su
 
 
 async def test_works_on_a_loop_of_its_own_as_on_windows(database_url: str) -> None:
-    store = SupabaseAdapter(database_url, own_loop=True)
+    store = SupabaseAdapter(database_url, LibraryIndex(), own_loop=True)
     await store.upsert(ENTRIES)
     found = await asyncio.gather(*(search(store, "perro") for _ in range(10)))
     assert all(lemmas(hits)[0] == "perro" for hits in found)
@@ -400,7 +399,7 @@ async def test_works_on_a_loop_of_its_own_as_on_windows(database_url: str) -> No
 
 
 async def test_search_takes_one_round_trip_and_leaves_no_setting_behind(database_url: str) -> None:
-    store = SupabaseAdapter(database_url, pool_size=1, timeout_s=7.0)
+    store = SupabaseAdapter(database_url, LibraryIndex(), pool_size=1, timeout_s=7.0)
     await store.upsert(ENTRIES)
     await search(store, "perro", vector=True)
     async with store._database.connection() as connection:

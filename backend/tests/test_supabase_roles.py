@@ -10,11 +10,13 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from adapters.base import Document
+from adapters.base import Document, GivenReport
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import PROJECT_ROOT
-from services.query_parser import parse_query
+from services.entries import word_list
+from services.library.index import LibraryIndex
 from tests.ingest_command import ingest
+from tests.searches import search
 from tests.test_app_table import TABLES
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +26,7 @@ BLOCKS = {
 }  # by the comment in their first line
 VISITORS = ("anon", "authenticated")
 ROLES = (*VISITORS, "service_role", "authenticator", "bora_backend", "project_owner")
+READS = tuple(f"SELECT * FROM {table}" for table in ("rag_documents", "rag_words", "rag_reports", "rag_migrations"))
 WRITES = (
     "INSERT INTO rag_documents (id, kind, content, content_hash) VALUES ('x', 'text', 'x', 'x')",
     "UPDATE rag_documents SET content = 'x'",
@@ -91,7 +94,7 @@ def project(database_url: str) -> Iterator[Project]:
 @pytest.fixture
 def filled(project: Project) -> Project:
     async def fill() -> None:
-        store = SupabaseAdapter(project.url("project_owner"))
+        store = SupabaseAdapter(project.url("project_owner"), LibraryIndex())
         await store.upsert([Document("one", "text", "uno")])
         await store.close()
 
@@ -105,7 +108,7 @@ def test_the_extension_is_made_by_the_projects_owner_or_found(project: Project) 
 
 @pytest.mark.parametrize("visitor", VISITORS)
 def test_a_visitor_may_neither_read_nor_write(filled: Project, visitor: str) -> None:
-    for statement in ("SELECT * FROM rag_documents", "SELECT * FROM rag_migrations", *WRITES):
+    for statement in (*READS, *WRITES):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             filled.visit(visitor, statement)
     assert filled.visit("service_role", "SELECT id FROM rag_documents") == [("one",)]
@@ -114,8 +117,7 @@ def test_a_visitor_may_neither_read_nor_write(filled: Project, visitor: str) -> 
 @pytest.mark.parametrize("visitor", VISITORS)
 def test_a_grant_given_back_by_mistake_shows_no_row_and_takes_none(filled: Project, visitor: str) -> None:
     filled.run("project_owner", f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {visitor}")
-    assert filled.visit(visitor, "SELECT * FROM rag_documents") == []
-    assert filled.visit(visitor, "SELECT * FROM rag_migrations") == []
+    assert [filled.visit(visitor, statement) for statement in READS] == [[]] * 4
     assert filled.visit(visitor, WRITES[1]) == filled.visit(visitor, WRITES[2]) == [("rows", 0)]
     for statement in (WRITES[0], WRITES[4]):
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
@@ -133,14 +135,32 @@ def test_the_check_tells_of_an_open_table_and_closing_closes_it(filled: Project)
         assert owner.execute(check).fetchall() == []
 
 
-async def test_the_role_of_its_own_does_all_that_the_backend_does_and_no_more(filled: Project) -> None:
+@pytest.mark.parametrize("upgraded", [False, True])
+async def test_the_role_of_its_own_does_all_that_the_backend_does_and_no_more(
+    filled: Project, *, upgraded: bool
+) -> None:
     filled.run("project_owner", BLOCKS["own role"])
-    store = SupabaseAdapter(filled.url("bora_backend"))
+    if upgraded:  # from the schema before migration 0007
+        before = "DROP TABLE rag_words; DROP INDEX rag_documents_parent; DELETE FROM rag_migrations WHERE version = 7"
+        filled.run("project_owner", before)
+        owner = SupabaseAdapter(filled.url("project_owner"), LibraryIndex())
+        await owner.start()
+        await owner.close()
+    store = SupabaseAdapter(filled.url("bora_backend"), LibraryIndex())
     await store.start()
-    assert (await store.upsert([Document("two", "text", "dos")])).inserted == 1
+    two = {"lemma": "dos", "gloss": "míñéécuú", "direction": "es_bora"}
+    assert (await store.upsert([Document("two", "dictionary", "dos", two)])).inserted == 1
+    assert [each.word for each in (await word_list(store, "bora_es")).words] == ["míñéécuú"]
+    await store.begin_vectors(2_000, 2_000)
     await store.set_vectors(["two"], [[0.1] * 384], "model")
-    assert [hit.id for hit in await store.search(parse_query("dos"), [0.1] * 384, "model", 5)] == ["two"]
+    await store.end_vectors()
+    built = "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'rag_documents_%embedding'"
+    with psycopg.connect(filled.url("project_owner")) as connection:
+        assert connection.execute(built).fetchall() == [(2,)]
+    assert [hit.id for hit in await search(store, "dos", [0.1] * 384, "model")] == ["two"]
     assert await store.delete("two")
+    assert await store.reports.add({GivenReport("missing", "tres"): 1}) == 0
+    assert await store.reports.delete((await store.reports.all())[0].id)
     await store.close()
     for statement in ("TRUNCATE rag_documents", "DROP TABLE rag_documents", "CREATE TABLE more (id int)", WRITES[4]):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -1,17 +1,11 @@
 // The access key, where the server asks for one: kept until the tab is closed.
 
+import { texts } from "./texts/index.js";
+
 const NAME = "mentor-bora-key";
-const dialog = document.getElementById("key-dialog");
-const form = document.getElementById("key-form");
-const field = document.getElementById("key");
-const text = document.getElementById("key-text");
-
-const FIRST = "Este servidor pide una clave de acceso. Se guarda solo hasta que cierres esta pestaña.";
-const REFUSED = "El servidor no aceptó esa clave. Revísala y escríbela de nuevo, o pídela a quien lo administra.";
-
-export function key() {
-  return sessionStorage.getItem(NAME) ?? "";
-}
+const [dialog, form, field, text, cancel] = ["key-dialog", "key-form", "key", "key-text", "key-cancel"].map((id) =>
+  document.getElementById(id),
+);
 
 export function isAskingForKey() {
   return dialog.open;
@@ -19,7 +13,7 @@ export function isAskingForKey() {
 
 /** @param {() => void} then what to do once there is a key */
 export function askForKey(then) {
-  text.textContent = key() ? REFUSED : FIRST;
+  text.textContent = sessionStorage.getItem(NAME) ? texts.keyRefused : texts.keyFirst;
   sessionStorage.removeItem(NAME);
   form.onsubmit = () => {
     sessionStorage.setItem(NAME, field.value.trim());
@@ -29,4 +23,12 @@ export function askForKey(then) {
   dialog.showModal();
 }
 
-document.getElementById("key-cancel").addEventListener("click", () => dialog.close());
+cancel.addEventListener("click", () => dialog.close());
+
+/** `fetch` of a path of this server, with the key. Headers hold bytes: letters beyond ASCII go as UTF-8. */
+export function request(path, options = {}) {
+  const key = sessionStorage.getItem(NAME);
+  const headers = { ...options.headers };
+  if (key) headers.Authorization = `Bearer ${String.fromCharCode(...new TextEncoder().encode(key))}`;
+  return fetch(new URL(path, document.baseURI), { ...options, headers });
+}

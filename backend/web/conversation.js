@@ -1,13 +1,19 @@
 // What has been said in this tab: shown again after a reload, and sent along so that "¿y gato?" is understood.
 
-const NAME = "mentor-bora-conversation";
+const NAME = "mentor-bora-turns";
 const KEPT_TURNS = 30;
 const SENT_MESSAGES = 8;
 const SENT_CHARACTERS = 2000;
 
 /**
- * A turn is a question with its whole `answer`, or with the `partial` text of one that was stopped.
- * @typedef {{query: string, answer?: object, partial?: string}} Turn
+ * @typedef {object} Turn
+ * @property {string} query
+ * @property {"asking" | "done" | "stopped" | "failed"} state
+ * @property {object[]} sources
+ * @property {string} answer the checked text; empty until it is there
+ * @property {string} explanation
+ * @property {object} [facts] the rest of the backend's answer
+ * @property {{type: string, requestId: string, retryAfter: number}} [problem]
  */
 export class Conversation {
   constructor() {
@@ -15,10 +21,12 @@ export class Conversation {
     this.turns = load();
   }
 
-  /** @param {Turn} turn */
-  add(turn) {
+  /** Take a question on. @param {string} query @returns {Turn} */
+  add(query) {
+    const turn = { query, state: "asking", sources: [], answer: "", explanation: "" };
     this.turns = [...this.turns, turn].slice(-KEPT_TURNS);
     this.save();
+    return turn;
   }
 
   clear() {
@@ -26,13 +34,14 @@ export class Conversation {
     this.save();
   }
 
-  /** The last turns as the backend takes them; what was stopped was never checked and is left out. */
-  history() {
+  /** The answered turns before one, as the backend takes them. @param {Turn} turn */
+  history(turn) {
     const messages = this.turns
-      .filter((turn) => turn.answer)
+      .slice(0, this.turns.indexOf(turn))
+      .filter(({ answer }) => answer)
       .flatMap(({ query, answer }) => [
         { role: "user", content: cut(query) },
-        { role: "assistant", content: cut(answer.answer) },
+        { role: "assistant", content: cut(answer) },
       ]);
     return messages.slice(-SENT_MESSAGES);
   }
@@ -49,7 +58,8 @@ export class Conversation {
 function load() {
   try {
     const turns = JSON.parse(sessionStorage.getItem(NAME) ?? "[]");
-    return turns.filter((turn) => typeof turn.query === "string" && (turn.partial !== undefined || turn.answer?.answer));
+    // The answer of a question that was under way has been lost with the page.
+    return turns.map((turn) => (turn.state === "asking" ? { ...turn, state: "stopped" } : turn));
   } catch {
     return [];
   }

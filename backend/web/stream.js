@@ -1,9 +1,15 @@
 // The HTTP side of the page: asks the backend and hands back what the stream says, event by event.
 
+import { request } from "./access.js";
+
+const LIMIT_MS = 10_000;
+/** Beyond the limit that the backend is given: for one that does not keep it. */
+const PATIENCE_MS = LIMIT_MS + 2_000;
+
 /** What went wrong, in the backend's own words for it. */
 export class AskError extends Error {
   /**
-   * @param {string} type the contract's error type, or "unreachable", "interrupted", "http"
+   * @param {string} type the contract's error type, or "unreachable", "interrupted", "internal"
    * @param {{status?: number, requestId?: string, retryAfter?: number}} [details]
    */
   constructor(type, { status = 0, requestId = "", retryAfter = 0 } = {}) {
@@ -16,33 +22,23 @@ export class AskError extends Error {
 }
 
 /**
- * Ask a question and yield the objects of the answer: `{sources}`, `{delta}`…, then the whole answer.
- * Throws AskError; an abort of `signal` is thrown as it comes.
- * @param {{query: string, history: {role: string, content: string}[]}} question
- * @param {{key: string, signal: AbortSignal}} options
+ * Ask a question and yield the objects of the answer: `{sources}`, `{answer}`, perhaps `{explanation}`, then all of it.
+ * Throws AskError.
+ * @param {{query: string, history: {role: string, content: string}[], explain: boolean}} question
+ * @param {AbortSignal} signal
  */
-export async function* ask(question, { key, signal }) {
-  const headers = { "Content-Type": "application/json", Accept: "text/event-stream" };
-  if (key) headers.Authorization = `Bearer ${key}`;
-  const response = await reach(() =>
-    fetch(new URL("api/rag/query", document.baseURI), {
-      method: "POST",
-      headers,
-      body: JSON.stringify({ ...question, stream: true }),
-      signal,
-    }),
-  );
-  if (!response.ok) throw await refusal(response);
-  if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
-    yield await response.json();
-    return;
-  }
+export async function* ask(question, signal) {
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
+  const headers = { "Content-Type": "application/json", "X-Request-Timeout-Ms": String(LIMIT_MS) };
+  const body = JSON.stringify({ ...question, stream: true });
+  const response = await reach(() => request("api/rag/query", { method: "POST", headers, body, signal: limited }));
+  if (!response.ok) throw asError((await response.json().catch(() => ({}))).error ?? {}, response);
   let finished = false;
   for await (const data of events(response.body)) {
-    if (data === "[DONE]") return;
+    if (data === "[DONE]") break;
     const event = JSON.parse(data);
     if (event.error) throw asError(event.error, response);
-    finished = finished || typeof event.answer === "string";
+    finished = finished || typeof event.served_by === "string";
     yield event;
   }
   if (!finished) throw new AskError("interrupted", { requestId: response.headers.get("x-request-id") ?? "" });
@@ -54,12 +50,13 @@ async function reach(attempt, type = "unreachable") {
     return await attempt();
   } catch (error) {
     if (error instanceof TypeError) throw new AskError(type);
-    throw error;
+    // Aborted: by the time limit, or by the reader, who needs no words for it.
+    throw new AskError("deadline_exceeded");
   }
 }
 
 /** Yield the data of each server-sent event; several data lines of one event are joined, as the standard says. */
-async function* events(body) {
+export async function* events(body) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let pending = "";
@@ -85,13 +82,9 @@ async function* events(body) {
   }
 }
 
-async function refusal(response) {
-  const body = await response.json().catch(() => ({}));
-  return asError(body.error ?? {}, response);
-}
-
 function asError(error, response) {
-  return new AskError(error.type ?? (response.status === 401 ? "unauthorized" : "http"), {
+  const byStatus = { 401: "unauthorized", 413: "request_too_large", 429: "rate_limited", 503: "unavailable" };
+  return new AskError(error.type ?? byStatus[response.status] ?? "internal", {
     status: response.status,
     requestId: error.request_id ?? response.headers.get("x-request-id") ?? "",
     retryAfter: Number(response.headers.get("retry-after")) || 0,

@@ -1,0 +1,39 @@
+"""Settings of a client of ``/api/llm``."""
+
+from dataclasses import dataclass
+
+from adapters.base import ServedBy
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """Addresses, timeouts (seconds) and retry limits of the LLM service client."""
+
+    urls: tuple[str, ...]
+    served_by: ServedBy = "llm_service"
+    """What runs behind the addresses: the service, or the backend's own local model."""
+    enabled: bool = True
+    timeout_s: float = 60.0
+    """Limit of a whole call: all attempts, the waits between them and, when streaming, the last token."""
+    connect_timeout_s: float = 2.0
+    read_timeout_s: float | None = None
+    """Longest wait for data after a request; ``None``: the limit of the whole call."""
+    write_timeout_s: float = 10.0
+    pool_timeout_s: float = 5.0
+    """Longest wait for one of the ``max_connections``."""
+    probe_timeout_s: float = 1.0
+    """Limit of the ``/readyz`` check before the trial call of a half-open circuit."""
+    max_connections: int = 64
+    """Per address, so that a hanging one cannot use up the connections of the others."""
+    max_retries: int = 2
+    retry_ratio: float = 0.1
+    retry_reserve: float = 10.0
+    max_retry_wait_s: float = 5.0
+    """Longest ``Retry-After`` that is waited for; beyond it another provider may answer sooner."""
+    api_key: str | None = None
+    dimension: int = 384
+    language_model: str = "unknown"
+    embedding_model: str = "unknown"
+    """Configured model names, recorded in traces."""
+    failure_threshold: int = 3
+    reset_s: float = 3.0

@@ -1,0 +1,132 @@
+"""Addresses of the LLM service: health, readiness, load, and selection among them."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from adapters.base import TechnicalError
+from adapters.circuit import Circuit, Outcome, Permit
+from adapters.llm_service.faults import Busy, CircuitOpen, PoolExhausted, ServiceFault
+
+logger = logging.getLogger(__name__)
+_MAX_PAUSE_S = 10.0
+_DEFAULT_PAUSE_S = 1.0
+
+
+class Endpoint:
+    """One address with its circuit, its running calls and its ``Retry-After`` pause."""
+
+    def __init__(
+        self,
+        url: str,
+        circuit: Circuit,
+        clock: Callable[[], float] = time.monotonic,
+        on_outage: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.url = url
+        self.name = without_credentials(url)
+        self.circuit = circuit
+        self.under_way = 0
+        self._clock = clock
+        self._on_outage = on_outage
+        self._not_before = float("-inf")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether no ``Retry-After`` pause is in effect."""
+        return self._clock() >= self._not_before
+
+    @contextmanager
+    def call(self, permit: Permit) -> Iterator[None]:
+        """Track one call: its load while it runs, and its outcome.
+
+        A cancelled call or a closed iterator does not count for or against the service.
+        """
+        self.under_way += 1
+        try:
+            yield
+        except TechnicalError as fault:
+            self._note(permit, fault)
+            raise
+        except Exception:
+            # A refusal (4xx) or a defect of ours: the service answered.
+            permit.settle(Outcome.SUCCESS)
+            raise
+        else:
+            permit.settle(Outcome.SUCCESS)
+        finally:
+            self.under_way -= 1
+            permit.settle(Outcome.UNKNOWN)
+
+    def _note(self, permit: Permit, fault: TechnicalError) -> None:
+        before = self.circuit.state
+        permit.settle(self._outcome(permit, fault))
+        if before == "closed" and self.circuit.state == "open":
+            self._on_outage()
+        if isinstance(fault, Busy) and not isinstance(fault, PoolExhausted):
+            pause_s = _DEFAULT_PAUSE_S if fault.retry_after_s is None else fault.retry_after_s
+            self._not_before = self._clock() + min(pause_s, _MAX_PAUSE_S)
+        logger.warning(
+            "llm service fault",
+            extra={
+                "url": self.name,
+                "reason": fault.reason,
+                "detail": str(fault),
+                "circuit": f"{before} to {self.circuit.state}",
+            },
+        )
+
+    @staticmethod
+    def _outcome(permit: Permit, fault: TechnicalError) -> Outcome:
+        if isinstance(fault, PoolExhausted):
+            return Outcome.UNKNOWN
+        if isinstance(fault, ServiceFault) and fault.trips:
+            return Outcome.FAILURE
+        # A "not ready" answer keeps a circuit open when it is the trial's; it never opens a closed one.
+        return Outcome.FAILURE if permit.is_trial and fault.reason in ("loading", "draining") else Outcome.SUCCESS
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL without credentials, for logs and metrics."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class Endpoints:
+    """Selects an address for each call.
+
+    Skips addresses with an open circuit. An address that is due for a trial gets the next call, once.
+    Then addresses without a ``Retry-After`` pause are preferred, then those with the fewest running
+    calls. Ties are broken round-robin per kind of call: each question makes one call of each of two
+    kinds, so a shared rotation would send all calls of one kind to the same address.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = tuple(endpoints)
+        self._turns: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(self._endpoints)
+
+    def choose(self, avoid: Collection[Endpoint] = (), kind: str = "") -> tuple[Endpoint, Permit]:
+        """Return an address and a permit to call it; one of ``avoid`` only when there is no other."""
+        count, turn = len(self._endpoints), self._turns.get(kind, 0)
+        in_turn = [self._endpoints[(turn + step) % count] for step in range(count)]
+        admitting = [endpoint for endpoint in in_turn if endpoint.circuit.would_admit]
+        for endpoint in sorted(admitting, key=lambda each: self._rank(each, avoid)):
+            permit = endpoint.circuit.admit()
+            if permit is not None:
+                self._turns[kind] = (self._endpoints.index(endpoint) + 1) % count
+                return endpoint, permit
+        raise CircuitOpen(min(endpoint.circuit.opens_in_s for endpoint in self._endpoints))
+
+    def offers(self, avoid: Collection[Endpoint]) -> bool:
+        """Return whether an address outside ``avoid`` admits a call."""
+        return any(endpoint.circuit.would_admit for endpoint in self._endpoints if endpoint not in avoid)
+
+    @staticmethod
+    def _rank(endpoint: Endpoint, avoid: Collection[Endpoint]) -> tuple[bool, bool, bool, int]:
+        is_trial = endpoint.circuit.state == "half_open"
+        return endpoint in avoid, not is_trial, not endpoint.is_ready, endpoint.under_way

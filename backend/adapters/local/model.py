@@ -1,0 +1,60 @@
+"""What the HTTP app of a local model asks of the model, and how the model refuses."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from adapters.base import ChatMessage, SamplingOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of a generation; ``finish_reason`` is ``stop`` or ``length``."""
+
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Refused(Exception):
+    """A request that is not served. ``retryable``: the same request may succeed later."""
+
+    def __init__(
+        self, status: int, error_type: str, message: str, *, retryable: bool = False, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_type = error_type
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+
+def too_long(prompt_tokens: int, context: int) -> Refused:
+    """Return the refusal of a prompt that leaves no room for an answer."""
+    return Refused(400, "context_length_exceeded", f"the prompt has {prompt_tokens} tokens, the context {context}")
+
+
+class Generator(Protocol):
+    """A loaded language model. ``substituted``: in place of the configured one; ``slots``: answers at once."""
+
+    name: str
+    substituted: bool
+    slots: int
+
+    def generate(self, messages: Sequence[ChatMessage], options: SamplingOptions) -> AsyncIterator[str | Finished]:
+        """Yield pieces of text, then ``Finished``; closing the iterator stops the computation.
+
+        ``options`` are complete: no field is ``None``. Raises ``Refused``.
+        """
+        ...
+
+
+class Embedder(Protocol):
+    """A loaded embedding model; vectors of equal fingerprints compare."""
+
+    name: str
+    fingerprint: str
+
+    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return one unit vector a text. Blocks; called from one thread at a time."""
+        ...

@@ -1,0 +1,80 @@
+"""SQL of the alphabetical lists: the words of entries, one page of a list, one entry with its parts."""
+
+from typing import Any
+
+from adapters.base import Language, ListPosition
+
+_FIRST: ListPosition = ("", "", "")
+_LAST_CHARACTER = "\U0010ffff"
+MAX_PARTS = 200
+
+DELETE_WORDS = "DELETE FROM {schema}.rag_words WHERE document_id = ANY(%s::text[])"
+# The parameter is that of UPSERT. Two backends that start at once add the same words.
+INSERT_WORDS = """
+INSERT INTO {schema}.rag_words (document_id, language, place, word, folded, own)
+SELECT r.id, w.language, w.place, w.word, w.folded, w.own
+FROM jsonb_to_recordset(%s::jsonb) AS r(id text, head_words jsonb),
+    jsonb_to_recordset(r.head_words) AS w(language text, place text, word text, folded text, own boolean)
+ON CONFLICT DO NOTHING
+"""
+# Entries stored before there was a list, or brought back from a backup. The lock keeps them as they are until
+# their words are stored.
+WITHOUT_WORDS = """
+SELECT d.id, d.kind, d.content, d.metadata FROM {schema}.rag_documents d
+WHERE d.id > %(after)s AND d.kind = 'dictionary' AND d.direction IS NOT NULL
+    AND d.metadata ->> 'part' IS DISTINCT FROM 'example'
+    AND NOT EXISTS (SELECT 1 FROM {schema}.rag_words w WHERE w.document_id = d.id)
+ORDER BY d.id LIMIT %(limit)s FOR SHARE OF d
+"""
+# The page is read from the primary key in order. A meaning is left out where an entry has it for its lemma.
+LIST_WORDS = """
+WITH listed AS NOT MATERIALIZED (
+    SELECT w.document_id, w.place, w.word, w.own FROM {schema}.rag_words w
+    WHERE w.language = %(language)s AND (%(pattern)s::text IS NULL OR w.folded LIKE %(pattern)s::text)
+        AND (w.own OR NOT EXISTS (SELECT 1 FROM {schema}.rag_words o
+                                  WHERE o.language = w.language AND o.place = w.place AND o.own))
+),
+page AS (
+    SELECT * FROM listed
+    WHERE (place, word, document_id) > (%(place)s::text, %(word)s::text, %(id)s::text)
+        AND place >= %(first)s::text AND place < %(past)s::text
+    ORDER BY place, word, document_id LIMIT %(limit)s
+),
+counted AS (SELECT left(place, 1) AS letter, count(*) AS words FROM listed GROUP BY 1)
+SELECT (SELECT coalesce(jsonb_object_agg(letter, words), '{{}}') FROM counted),
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(p.document_id, p.place, p.word,
+            coalesce(CASE WHEN p.own THEN d.metadata ->> 'gloss' ELSE d.metadata ->> 'lemma' END, ''),
+            coalesce(d.metadata ->> 'pos_full', d.metadata ->> 'pos', ''))
+            ORDER BY p.place, p.word, p.document_id), '[]')
+     FROM page p JOIN {schema}.rag_documents d ON d.id = p.document_id)
+"""
+# Homographs share their examples: a part names its entry by the lemma alone.
+ENTRY = """
+SELECT d.kind, d.content, d.metadata, (
+    SELECT coalesce(jsonb_agg(jsonb_build_array(p.id, p.kind, p.content, p.metadata) ORDER BY p.id), '[]')
+    FROM (SELECT id, kind, content, metadata FROM {schema}.rag_documents
+          WHERE kind = 'dictionary' AND metadata ->> 'parent_lemma' = d.metadata ->> 'lemma' AND id <> d.id
+              AND direction IS NOT DISTINCT FROM d.direction
+              AND metadata ->> 'source' IS NOT DISTINCT FROM d.metadata ->> 'source'
+          LIMIT %(max_parts)s) AS p
+)
+FROM {schema}.rag_documents d
+WHERE d.id = %(id)s AND d.kind = 'dictionary' AND d.metadata ->> 'part' IS DISTINCT FROM 'example'
+"""
+
+
+def list_parameters(
+    language: Language, letter: str, contains: str, after: ListPosition | None, limit: int
+) -> dict[str, Any]:
+    """Return the parameters of ``LIST_WORDS``; ``contains`` is folded and so holds no wildcard."""
+    place, word, document_id = after or _FIRST
+    return {
+        "language": language,
+        "pattern": f"%{contains}%" if contains else None,
+        "place": place,
+        "word": word,
+        "id": document_id,
+        "first": letter,
+        "past": letter + _LAST_CHARACTER,
+        "limit": limit,
+    }

@@ -1,0 +1,74 @@
+"""The vector indexes, which a large load drops, and builds once at its end.
+
+Writing a vector into an HNSW index takes several times as long as building the index takes per vector. Without it a
+search by vector compares every vector: slower, and as right. So whenever a load is killed, everything stored is found,
+and whatever computes vectors next builds what is missing.
+"""
+
+import logging
+from typing import Final
+
+from psycopg import errors, sql
+
+from adapters.postgres.database import Connection, Database
+from adapters.postgres.names import Names
+
+logger = logging.getLogger(__name__)
+
+_INDEXES: Final = {"rag_documents_embedding": "kind <> 'text'", "rag_documents_text_embedding": "kind = 'text'"}
+_LEAST_ROWS: Final = 1_000
+_LEAST_SHARE: Final = 0.5
+"""Of all documents; a smaller load would take longer to build the index than to write into it."""
+_MOST_ROWS: Final = 50_000
+"""Documents among which a search compares every vector in time."""
+_FOUND = """
+SELECT c.relname, i.indisvalid FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = '{schema}.rag_documents'::regclass AND c.relname = ANY (%s::text[])
+"""
+# Reading and writing go on meanwhile.
+_BUILD = """
+CREATE INDEX CONCURRENTLY {name} ON {schema}.rag_documents
+USING hnsw (embedding {vector}.vector_cosine_ops) WHERE {condition}
+"""
+_NOT_NOW = (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.QueryCanceled, errors.DuplicateTable)
+"""Somebody else uses or builds it, or the database user or its time limit does not allow it."""
+
+
+class VectorIndexes:
+    """Drops and builds the vector indexes; where that is not allowed, they stay as they are."""
+
+    def __init__(self, database: Database, names: Names) -> None:
+        self._database = database
+        self._names = names
+
+    async def drop(self, vectors: int, documents: int) -> None:
+        """Drop the indexes if building them after writing ``vectors`` of ``documents`` takes less than keeping them."""
+        if not (max(_LEAST_ROWS, _LEAST_SHARE * documents) <= vectors <= documents <= _MOST_ROWS):
+            return
+        async with self._database.connection() as connection:
+            try:
+                await self._drop(connection, list(_INDEXES))
+            except _NOT_NOW as error:
+                logger.info("vector indexes stay during the load: %s", type(error).__name__)
+
+    async def build(self) -> None:
+        """Build those that are missing or were not finished."""
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(self._names.sql(_FOUND), [list(_INDEXES)])
+            found = dict(await cursor.fetchall())
+            for name in (name for name in _INDEXES if not found.get(name)):
+                try:
+                    if name in found:
+                        await self._drop(connection, [name])
+                    await connection.execute(self._statement(name))
+                except _NOT_NOW as error:
+                    logger.warning("vector index %s is not built now: %s", name, type(error).__name__)
+
+    async def _drop(self, connection: Connection, names: list[str]) -> None:
+        listed = sql.SQL(", ").join(sql.Identifier(self._names.schema, name) for name in names)
+        async with connection.transaction():
+            await connection.execute("SET LOCAL lock_timeout = '2s'")
+            await connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(listed))
+
+    def _statement(self, name: str) -> sql.Composed:
+        return self._names.sql(_BUILD, name=sql.Identifier(name), condition=sql.SQL(_INDEXES[name]))

@@ -1,0 +1,153 @@
+"""``/api/rag/sources`` and ``/api/rag/uploads``: documents by source, and files that are loaded."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from service_kit.disconnect import until_disconnect
+from starlette.responses import Response, StreamingResponse
+
+from routers import event_stream
+from routers.dependencies import RecordDep, Services, ServicesDep
+from routers.error_docs import responses
+from schemas.library import (
+    SHOWN_REFUSALS,
+    FileName,
+    ProgressEvent,
+    RefusedPart,
+    SourceDeleted,
+    SourceInfo,
+    SourceName,
+    SourcesResponse,
+    UploadReport,
+)
+from service_kit import sse
+from services.library.documents import InvalidDocument
+from services.library.ingestion import Progress
+from services.library.sources import list_sources
+from services.library.uploads import LoadReport
+
+STREAM_EXAMPLE = (
+    'data: {"done": 0, "total": 72}\n\ndata: {"source": "lexicon.csv", "inserted": 72, …}\n\ndata: [DONE]\n\n'
+)
+
+router = APIRouter(prefix="/api/rag", tags=["Library"])
+
+
+@router.get(
+    "/sources",
+    responses=responses(401, 405, 500, 503),
+    summary="List the sources",
+    response_description="The sources, the last changed first",
+)
+async def sources(services: ServicesDep) -> SourcesResponse:
+    """Return how many documents each source has. Reads the whole table."""
+    found = await list_sources(services.source_store)
+    return SourcesResponse(
+        sources=[
+            SourceInfo(
+                source=each.name,
+                kinds=dict(each.kinds),
+                documents=each.documents,
+                from_file=each.from_file,
+                changed_at=each.changed_at,
+            )
+            for each in found
+        ]
+    )
+
+
+@router.delete(
+    "/sources",
+    responses=responses(401, 405, 409, 422, 500, 503),
+    summary="Remove a source",
+    response_description="What was loaded from files under this name is gone",
+)
+async def delete_source(
+    name: Annotated[SourceName, Query(description="Of the source", examples=["lexicon.csv"])], services: ServicesDep
+) -> SourceDeleted:
+    """Delete what files have stored under this name, as ``ingest --drop-source`` does; broken off, call it again."""
+    return SourceDeleted(source=name, deleted=await services.uploads.drop(name))
+
+
+@router.post(
+    "/uploads",
+    response_model=UploadReport,
+    responses={
+        200: {
+            "content": {"text/event-stream": {"example": STREAM_EXAMPLE}},
+            "description": "With dry_run what a load would change; else server-sent events: the progress, the report, "
+            "[DONE]",
+        },
+        **{status: answer for status, answer in responses(401, 405, 409, 413, 422, 500, 503).items() if status != 415},
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
+        }
+    },
+    summary="Load a file",
+)
+async def upload(
+    request: Request,
+    services: ServicesDep,
+    record: RecordDep,
+    name: Annotated[FileName, Query(description="The file's name", examples=["lexicon.csv"])],
+    source: Annotated[
+        SourceName | None, Query(description="Under which name its documents are kept; default: the file's")
+    ] = None,
+    dry_run: Annotated[bool, Query(description="Only tell what would change")] = False,
+    prune: Annotated[
+        bool, Query(description="Also remove documents of an earlier load that the file no longer contains")
+    ] = False,
+) -> UploadReport | Response:
+    """Read a file, the body, as ``ingest`` does, and load it. One at a time: 409 meanwhile.
+
+    Broken off, whole records stay stored; the same file again goes on.
+    """
+    data = await request.body()
+    if not data:
+        raise InvalidDocument("body: the file is empty")
+    if dry_run:
+        return _report(await until_disconnect(request, services.uploads.preview(name, data, source=source)))
+    parts = _loading(services, services.uploads.load(name, data, source=source, prune=prune))
+    # Headers are sent after the file has been read, so that a fault in it has its own status.
+    first = await anext(parts)
+    events = event_stream.encoded(parts, first, _event, None, record)
+    return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+
+
+async def _loading(
+    services: Services, parts: AsyncGenerator[Progress | LoadReport, None]
+) -> AsyncGenerator[Progress | LoadReport, None]:
+    """Yield the parts; vectors are made once they end, however they do."""
+    try:
+        async with aclosing(parts):
+            async for part in parts:
+                yield part
+    finally:
+        services.startup.kick_backfill()
+
+
+def _event(part: Progress | LoadReport) -> Mapping[str, Any]:
+    if isinstance(part, Progress):
+        return ProgressEvent(done=part.done, total=part.total).model_dump()
+    return _report(part).model_dump()
+
+
+def _report(report: LoadReport) -> UploadReport:
+    shown = report.refused[:SHOWN_REFUSALS]
+    return UploadReport(
+        source=report.source,
+        inserted=report.inserted,
+        updated=report.updated,
+        unchanged=report.unchanged,
+        refused=len(report.refused),
+        refusals=[RefusedPart.model_validate({"unit": e.unit, "at": e.at, "reason": e.reason}) for e in shown],
+        repeated=report.repeated,
+        gone=report.gone,
+        removed=report.removed,
+        note=report.note,
+    )

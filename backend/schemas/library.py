@@ -1,0 +1,79 @@
+"""Wire models of ``/api/rag/sources`` and ``/api/rag/uploads``."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from schemas.rag import FilledText
+from schemas.wire import Wire
+
+MAX_NAME_CHARS = 200
+SHOWN_REFUSALS = 200
+# No control characters, and no folders.
+_FILE_NAME = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\\]*$"
+
+
+def _check_name(value: str) -> str:
+    if "/" in value or "\\" in value or not value.isprintable():
+        raise ValueError("a file's name without folders and control characters is expected")
+    return value
+
+
+FileName = Annotated[
+    FilledText, AfterValidator(_check_name), Field(max_length=MAX_NAME_CHARS, json_schema_extra={"pattern": _FILE_NAME})
+]
+SourceName = Annotated[FilledText, Field(max_length=1_000)]
+
+
+class SourceInfo(Wire):
+    """Documents under one name."""
+
+    source: str = Field(description="The file's name; empty: documents without a source")
+    kinds: dict[str, int]
+    documents: int
+    from_file: int = Field(description="Of these, loaded from a file; the others came through the API")
+    changed_at: datetime
+
+
+class SourcesResponse(Wire):
+    """The sources, the last changed first."""
+
+    sources: list[SourceInfo]
+
+
+class SourceDeleted(Wire):
+    """What was loaded from files under this name is gone."""
+
+    source: str
+    deleted: int = Field(description="Documents; 0: there were none")
+
+
+class RefusedPart(Wire):
+    """A part of a file that is not loaded."""
+
+    unit: Literal["record", "line", "row", "page", "document"]
+    at: str = Field(description="Records from 0, others from 1; of a document its id")
+    reason: str
+
+
+class UploadReport(Wire):
+    """What a load changes or would change, in documents."""
+
+    source: str
+    inserted: int
+    updated: int
+    unchanged: int
+    refused: int
+    refusals: list[RefusedPart] = Field(description=f"The first {SHOWN_REFUSALS}")
+    repeated: int = Field(description="Duplicates in the file")
+    gone: int = Field(description="Documents of an earlier load that the file no longer contains")
+    removed: int = Field(description="Of these, removed with prune")
+    note: str = Field(description="How the file was read, where that was not certain")
+
+
+class ProgressEvent(Wire):
+    """Event of a load: documents so far, and of how many."""
+
+    done: int
+    total: int

@@ -1,0 +1,85 @@
+"""Wire models of ``/api/rag/reports``."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, RootModel
+
+from adapters.base import ReportKind
+from schemas.rag import DocumentId, FilledText, Text
+from schemas.wire import Wire
+
+MAX_NOTE_CHARS = 300
+MAX_SUBJECTS = 20
+
+
+class ErrorReport(Wire):
+    """An entry is wrong."""
+
+    kind: Literal["error"]
+    entry: DocumentId = Field(description="Id of the entry")
+    note: Annotated[Text, Field(max_length=MAX_NOTE_CHARS)] = Field(default="", description="What is wrong with it")
+
+
+class WantedReport(Wire):
+    """Words should be in the dictionary."""
+
+    kind: Literal["wanted"]
+    words: Annotated[list[Annotated[FilledText, Field(max_length=80)]], Field(min_length=1, max_length=MAX_SUBJECTS)]
+
+
+class OpinionReport(Wire):
+    """An answer helped, or did not."""
+
+    kind: Literal["helpful", "unhelpful"]
+    entries: Annotated[list[DocumentId], Field(max_length=MAX_SUBJECTS)] = Field(
+        default=[], description="Ids of the entries of the answer"
+    )
+    answer_mode: Literal["generated", "completed", "extractive"]
+    served_by: Literal["llm_service", "local", "dictionary", "none"]
+
+
+class ReportRequest(RootModel[Annotated[ErrorReport | WantedReport | OpinionReport, Field(discriminator="kind")]]):
+    """A report of one of three forms, told apart by ``kind``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"kind": "error", "entry": "es-bora-perro", "note": "Le falta una tilde"},
+                {"kind": "wanted", "words": ["zorro"]},
+                {"kind": "helpful", "entries": [], "answer_mode": "extractive", "served_by": "dictionary"},
+            ]
+        }
+    )
+
+
+class ReportAccepted(Wire):
+    """The report is counted soon, unless the database is away."""
+
+    accepted: bool = True
+
+
+class ReportRow(Wire):
+    """Equal reports, counted."""
+
+    id: int
+    kind: ReportKind
+    subject: str = Field(description="A folded word, or the id of an entry; empty where an answer had none")
+    note: str = Field(description="What a reader wrote, or how the answer was made")
+    count: int
+    first_at: datetime
+    last_at: datetime
+    content: str | None = Field(description="Of an entry that is still there: the beginning of its text")
+
+
+class ReportsResponse(Wire):
+    """All reports, by kind, the most frequent first."""
+
+    reports: list[ReportRow]
+
+
+class ReportDeleted(Wire):
+    """The report is gone."""
+
+    id: int
+    deleted: bool = Field(description="false: there was none")

@@ -1,0 +1,9 @@
+"""What the wire models have in common."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Wire(BaseModel):
+    """Base of the wire models: rejects unknown fields and converts no types (the text "5" is not a number)."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)

@@ -1,0 +1,147 @@
+"""Answers: their parts, and how they are made of what was found, with a model's words or without."""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field, replace
+
+from adapters.base import Completion, SearchHit, ServedBy, TextDelta
+from services.mentor.basis import Basis
+from services.mentor.extractive import extractive_answer
+from services.mentor.grounding import AnswerMode, ground
+from services.passages.basis import TextBasis
+from services.passages.check import TextAnswer, checked, quoted
+from services.routing import is_also_a_word
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """First part of an answer: the documents found."""
+
+    hits: tuple[SearchHit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The final, checked text of an answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A model's explanation of the answer, checked like an answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RagAnswer:
+    """An answer with its sources and provider; timings in milliseconds."""
+
+    answer: str
+    answer_mode: AnswerMode
+    sources: tuple[SearchHit, ...]
+    served_by: ServedBy
+    degraded: bool
+    model: str = "none"
+    timings: Mapping[str, float] = field(default_factory=dict)
+    tokens: int | None = None
+    """Tokens generated; ``None``: no model was used."""
+    cached: bool | None = None
+    """Whether the model's answer came from a cache; ``None``: unknown."""
+    reason: str | None = None
+    """Why no model worded the answer, or no vector was searched with; a reason of ``TechnicalError`` or
+    ``LogicalError``.
+    """
+    explanation: str | None = None
+    missing: tuple[str, ...] = ()
+    """Words that were asked for and are not in the dictionary."""
+    says_more: bool = False
+    """Whether an extractive answer says more than its entries: a verdict on a claim, small talk."""
+
+
+AnswerPart = Sources | TextDelta | Answered | Explained | RagAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The resolved question and what answers it: entries, or texts, or both, named."""
+
+    question: str
+    basis: Basis
+    """Of the dictionary."""
+    texts: TextBasis | None = None
+    """``None``: the question is not asked of texts."""
+    fault: str | None = None
+    """Why it was not searched by meaning, if it was not."""
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether the dictionary answers."""
+        return self.texts is None or (bool(self.texts.passages) and is_also_a_word(self.basis.question, self.basis))
+
+    @property
+    def hits(self) -> tuple[SearchHit, ...]:
+        """The sources; those of texts first, in the order of their numbers."""
+        texts = () if self.texts is None else self.texts.hits
+        return (*texts, *(self.basis.hits if self.has_entries else ()))
+
+    def without_model(self) -> RagAnswer:
+        """Return the answer of the documents' own words."""
+        if self.texts is None:
+            return _from_entries(self.basis, self.fault)
+        return replace(self._from_texts(quoted(self.texts)), degraded=self.fault is not None, reason=self.fault)
+
+    def checked(self, completion: Completion) -> RagAnswer:
+        """Return what holds of a model's answer."""
+        if self.texts is None:
+            return checked_entries(completion, self.basis, self.fault)
+        cut_short = completion.finish_reason == "length"
+        return replace(
+            self._from_texts(checked(completion.answer, self.texts, cut_short=cut_short)),
+            served_by=completion.served_by,
+            degraded=completion.degraded or self.fault is not None,
+            model=completion.model,
+            timings=completion.timings,
+            tokens=completion.tokens_generated,
+            cached=completion.cached,
+            reason=self.fault,
+        )
+
+    def _from_texts(self, answer: TextAnswer) -> RagAnswer:
+        said = answer.text
+        if self.has_entries:
+            said = f"En el diccionario: {extractive_answer(self.basis)}\n\nEn los textos: {said}"
+        spans = iter(answer.spans)
+        hits = tuple(replace(hit, spans=own, role="answer") if (own := next(spans, ())) else hit for hit in self.hits)
+        return RagAnswer(said, answer.mode, hits, "none", degraded=False)
+
+
+async def whole_answer(parts: AsyncGenerator[AnswerPart, None]) -> RagAnswer:
+    """Return the last part of an answer."""
+    *_, answer = [part async for part in parts]
+    assert isinstance(answer, RagAnswer)
+    return answer
+
+
+def _from_entries(basis: Basis, fault: str | None) -> RagAnswer:
+    served_by: ServedBy = "dictionary" if basis.wanted else "none"
+    return RagAnswer(
+        extractive_answer(basis), "extractive", basis.hits, served_by, degraded=fault is not None, reason=fault
+    )
+
+
+def checked_entries(completion: Completion, basis: Basis, fault: str | None = None) -> RagAnswer:
+    """Return what holds of a model's answer from the dictionary, else the entries themselves."""
+    grounded = ground(completion.answer, basis, cut_short=completion.finish_reason == "length")
+    return RagAnswer(
+        grounded.text,
+        grounded.mode,
+        basis.hits,
+        completion.served_by,
+        completion.degraded or fault is not None,
+        completion.model,
+        completion.timings,
+        completion.tokens_generated,
+        completion.cached,
+        fault,
+    )

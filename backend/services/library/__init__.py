@@ -1,0 +1,1 @@
+"""Documents: ingestion, file formats, vectors."""

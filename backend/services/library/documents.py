@@ -1,0 +1,77 @@
+"""Validation of documents before storage, shared by files and the API."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.base import Document
+from schemas.rag import ADDRESSABLE, MAX_ID_CHARS
+
+MAX_CONTENT_CHARS = 100_000
+MAX_METADATA_CHARS = 100_000
+
+
+class InvalidDocument(ValueError):
+    """The document cannot be stored; the message names the field and is fit for a client."""
+
+
+def check_document(document: Document) -> None:
+    """Raise ``InvalidDocument`` for a document that the database or the search cannot handle."""
+    _check_text("id", document.id, MAX_ID_CHARS)
+    if not ADDRESSABLE.fullmatch(document.id):
+        raise InvalidDocument("id: holds a control character, or is a path such as '..'")
+    _check_text("content", document.content, MAX_CONTENT_CHARS)
+    if document.kind not in ("dictionary", "phrase", "text"):
+        raise InvalidDocument("kind: dictionary, phrase or text")
+    try:
+        serialised = json.dumps(dict(document.metadata), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidDocument("metadata: not representable as JSON") from error
+    _check_characters("metadata", serialised.replace("\\u0000", "\0"))
+    if len(serialised) > MAX_METADATA_CHARS:
+        raise InvalidDocument(f"metadata: longer than {MAX_METADATA_CHARS} characters")
+
+
+def document_id(prefix: str, *identity: str) -> str:
+    """Return a deterministic id for ``identity``, independent of run and file."""
+    digest = hashlib.sha256("\x1f".join(identity).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{prefix}-{digest[:24]}"
+
+
+def text_field(record: Mapping[str, Any], name: str) -> str:
+    """Return a text field of a record, joining a list of texts; raise ``InvalidDocument`` for other types."""
+    value = record.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return " ".join(value.split())
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "; ".join(" ".join(item.split()) for item in value if item.strip())
+    raise InvalidDocument(f"{name}: a text is expected")
+
+
+def text_list(record: Mapping[str, Any], name: str) -> list[str]:
+    """Return a list field of a record without empty texts; a single text becomes a list of one."""
+    value = record.get(name) or []
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise InvalidDocument(f"{name}: a list of texts is expected")
+    return [" ".join(item.split()) for item in items if item.strip()]
+
+
+def _check_text(name: str, value: str, limit: int) -> None:
+    if not value.strip():
+        raise InvalidDocument(f"{name}: empty")
+    if len(value) > limit:
+        raise InvalidDocument(f"{name}: longer than {limit} characters")
+    _check_characters(name, value)
+
+
+def _check_characters(name: str, value: str) -> None:
+    if "\0" in value:
+        raise InvalidDocument(f"{name}: holds a null character")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidDocument(f"{name}: holds half a character (lone surrogate)") from error

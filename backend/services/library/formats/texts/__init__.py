@@ -1,0 +1,1 @@
+"""Running text: sections under headings, cut into passages."""

@@ -1,0 +1,168 @@
+"""Files loaded through the API: what a load would change, the load itself, and the removal of a source.
+
+The readers and the loader are those of ``scripts/ingest.py``, and so is what holds when a load breaks off: whole
+records are stored, and the same file again goes on from there.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from services.library.formats import NotReadable, ParsedRecords, UnreadableFile, read_content
+from services.library.ingestion import DocumentIngestor, IngestReport, Progress
+from services.library.sources import SourceStore, gone, remove
+
+_STEP: Final = 100
+"""Records stored between two reports of progress."""
+
+
+class LibraryBusy(Exception):
+    """Another file is being read or loaded, or a source removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A part of a file that is not loaded: ``unit`` and ``at`` say where it stands."""
+
+    unit: str
+    at: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a load changes, in documents."""
+
+    source: str
+    inserted: int
+    updated: int
+    unchanged: int
+    refused: tuple[Refused, ...]
+    repeated: int
+    """Duplicates in the file."""
+    gone: int
+    """Documents of an earlier load that the file no longer contains."""
+    removed: int
+    """Of these, removed."""
+    note: str
+    """How the file was read, where that was not certain."""
+
+
+class Uploads:
+    """One at a time, in this process.
+
+    Args:
+        store: receives the documents.
+        ingestor: stores them; vectors are left to the back-fill.
+        tables_as_text: read tables as text instead of as dictionaries.
+
+    """
+
+    def __init__(self, store: SourceStore, ingestor: DocumentIngestor, *, tables_as_text: bool = False) -> None:
+        self._store = store
+        self._ingestor = ingestor
+        self._tables_as_text = tables_as_text
+        self._busy = False
+
+    async def preview(self, name: str, data: bytes, *, source: str | None = None) -> LoadReport:
+        """Return what loading a file would change.
+
+        Args:
+            name: of the file; its ending tells the format where the content does not.
+            data: the content.
+            source: under which name the documents are kept, by default the file's.
+
+        Raises ``UnreadableFile``, ``LibraryBusy`` and ``StoreUnavailable``.
+
+        """
+        with self._alone():
+            parsed = await self._read(name, data, source)
+            return await self._report(parsed, await self._ingestor.preview(parsed.records))
+
+    async def load(
+        self, name: str, data: bytes, *, source: str | None = None, prune: bool = False
+    ) -> AsyncGenerator[Progress | LoadReport, None]:
+        """Load a file: yield the progress, beginning with none, and the report.
+
+        Args:
+            name: as for ``preview``.
+            data: the content.
+            source: as for ``preview``.
+            prune: also remove documents of an earlier load that the file no longer contains, unless nothing can be
+                read in it.
+
+        Raises as ``preview`` does.
+
+        """
+        with self._alone():
+            parsed = await self._read(name, data, source)
+            total, done, report = len(parsed.documents), 0, IngestReport()
+            yield Progress("store", done, total)
+            for start in range(0, len(parsed.records), _STEP):
+                step = parsed.records[start : start + _STEP]
+                report = _sum(report, await self._ingestor.ingest_records(step, embed=False))
+                done += sum(map(len, step))
+                yield Progress("store", done, total)
+            yield await self._report(parsed, report, prune=prune and total > 0)
+
+    async def drop(self, source: str) -> int:
+        """Remove what was loaded from files under a name; return how many documents. Raises ``LibraryBusy``."""
+        with self._alone():
+            return await remove(self._store, await gone(self._store, source, ()))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._busy:
+            raise LibraryBusy("another file is being loaded")
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+    async def _read(self, name: str, data: bytes, source: str | None) -> ParsedRecords:
+        reading = asyncio.ensure_future(
+            asyncio.to_thread(read_content, data, name, source, tables_as_text=self._tables_as_text)
+        )
+        try:
+            return await asyncio.shield(reading)
+        except NotReadable as error:
+            raise UnreadableFile(f"{name}: {error}") from error
+        except asyncio.CancelledError:
+            # A thread cannot be stopped: the next file has to wait for its end.
+            await asyncio.gather(reading, return_exceptions=True)
+            raise
+
+    async def _report(self, parsed: ParsedRecords, stored: IngestReport, *, prune: bool = False) -> LoadReport:
+        left = await gone(self._store, parsed.source, (document.id for document in parsed.documents))
+        return LoadReport(
+            parsed.source,
+            stored.inserted,
+            stored.updated,
+            stored.unchanged,
+            (
+                *(Refused(each.unit, str(each.index), each.reason) for each in parsed.problems),
+                *_refused(stored.rejected),
+            ),
+            parsed.repeated,
+            len(left),
+            await remove(self._store, left) if prune else 0,
+            parsed.note,
+        )
+
+
+def _refused(lines: Sequence[str]) -> Iterator[Refused]:
+    for line in lines:
+        at, _, reason = line.partition(": ")
+        yield Refused("document", at, reason)
+
+
+def _sum(one: IngestReport, other: IngestReport) -> IngestReport:
+    return IngestReport(
+        one.inserted + other.inserted,
+        one.updated + other.updated,
+        one.unchanged + other.unchanged,
+        (*one.rejected, *other.rejected),
+    )

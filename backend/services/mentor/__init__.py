@@ -1,0 +1,1 @@
+"""The Bora dictionary mentor."""

@@ -1,0 +1,161 @@
+"""The choice of the entries that answer a question."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from adapters.base import Direction, ParsedQuery, Role, SearchHit
+from services.mentor.answer_words import as_typed
+from services.mentor.cover import cover
+from services.mentor.entries import Entry, entry_of
+from services.mentor.lexicon.folding import fold, normalise
+from services.mentor.questions.items import items
+
+_WHOLE_PHRASE_SCORE = 0.85
+"""Lowest score of an entry that matches the asked phrase exactly (``lexicon.ranking``)."""
+_LEAST_SCORE = 0.3
+_TYPO_SCORE = 0.75
+"""Match of the whole phrase with one typo; a typo match of one word among several is not enough."""
+_AS_NEAR = 0.05
+_MAX_NEAREST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Basis of an answer.
+
+    ``wanted`` are the entries that the answer must name; ``exact`` is whether they match the question, or each a word
+    of it, or are only the nearest matches. ``missing`` is what the answer names as not in the dictionary; without it,
+    and without an exact match, that is the phrase.
+    """
+
+    question: ParsedQuery
+    hits: tuple[SearchHit, ...]
+    wanted: tuple[Entry, ...]
+    direction: Direction
+    exact: bool
+    missing: tuple[str, ...] = ()
+    fixed: str = ""
+    """The answer, where it is more than its entries: small talk, a verdict on a claim."""
+
+    def with_roles(self) -> "Basis":
+        """Return the basis with each hit's role in the answer."""
+        wanted = {entry.hit.id for entry in self.wanted}
+        role: Role = "answer" if self.exact else "nearest"
+        return replace(self, hits=tuple(replace(hit, role=role) if hit.id in wanted else hit for hit in self.hits))
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the answer says more than its entries, which a model would leave out."""
+        return bool(self.fixed or (self.exact and (self.missing or self.question.left_out)))
+
+
+def is_whole_phrase(hit: SearchHit) -> bool:
+    """Return whether the whole asked phrase is the hit's lemma, a variant or a sense."""
+    return hit.score >= _WHOLE_PHRASE_SCORE
+
+
+def is_relevant(hit: SearchHit) -> bool:
+    """Return whether a hit is relevant to the question.
+
+    Vector similarity alone never makes an entry relevant, since it finds some entry for any word.
+    """
+    reasons = frozenset(hit.matched_on) - {"vector"}
+    if reasons == {"typo"}:
+        return hit.score >= _TYPO_SCORE
+    return bool(reasons) and hit.score >= _LEAST_SCORE
+
+
+def is_answered(question: ParsedQuery, hits: Sequence[SearchHit]) -> bool:
+    """Return whether entries answer the whole question, so that a search by meaning would add nothing."""
+    if not hits or is_whole_phrase(hits[0]) or len(question.terms) == 1:
+        return bool(hits) and is_whole_phrase(hits[0])
+    basis = basis_of(question, hits)
+    return basis.exact and not basis.missing
+
+
+def basis_of(question: ParsedQuery, hits: Sequence[SearchHit]) -> Basis:
+    """Select the entries that an answer must name: of the whole phrase, else of each of its words, else the nearest.
+
+    Whether a word is answered does not depend on how many others the question holds.
+    """
+    relevant = tuple(hit for hit in hits if is_relevant(hit))
+    whole = [entry for hit in relevant if is_whole_phrase(hit) and (entry := entry_of(hit)) is not None]
+    if whole and relevant[0] == whole[0].hit:
+        direction = question.direction or _direction_asked(whole[0])
+        return basis_with(question, relevant, _of_the_phrase(question, whole, direction), exact=True)
+    every = [entry for hit in hits if (entry := entry_of(hit)) is not None]
+    found = cover(question, every)
+    first_is_text = bool(relevant) and entry_of(relevant[0]) is None
+    # A text that holds the words of a question may answer it; one that asks for words is for the dictionary.
+    if found.entries and (question.direction is not None or not found.missing or not first_is_text):
+        each = len(found.matched) > 1 or len(items(question.original, question.phrase)) > 1
+        missing = tuple(as_typed(question.original, word) for word in found.missing) if each else ()
+        return basis_with(question, relevant, found.entries, exact=each, missing=missing)
+    entries = [entry for hit in relevant if (entry := entry_of(hit)) is not None]
+    if not entries or first_is_text:
+        return Basis(question, relevant, (), question.direction or "es_bora", exact=False)
+    direction = question.direction or _direction_asked(entries[0])
+    nearest = [entry.answering(question.phrase, direction) for entry in _nearest(entries)]
+    return basis_with(question, relevant, nearest, exact=False)
+
+
+def example_basis(question: ParsedQuery, hits: Sequence[SearchHit], word: str, seen: str) -> Basis | None:
+    """Select an example sentence that contains ``word`` and does not occur in ``seen``; ``None`` if there is none."""
+    relevant = [hit for hit in hits if is_relevant(hit)]
+    shown, wanted = fold(seen), set(fold(word).split())
+    for hit in relevant:
+        entry = entry_of(hit)
+        if entry is None or not entry.is_example() or fold(entry.bora) in shown:
+            continue
+        said = set(fold(f"{entry.spanish} {entry.bora} {hit.metadata.get('parent_lemma', '')}").split())
+        if wanted <= said:
+            example = entry.answering(question.phrase, question.direction or "es_bora")
+            return basis_with(question, relevant, [example], exact=True)
+    return None
+
+
+def with_limit(basis: Basis, limit: int) -> Basis:
+    """Return the basis with the hits of its entries first, and others up to ``limit``."""
+    own = list(dict.fromkeys(entry.hit.id for entry in basis.wanted))
+    first = [hit for hit in basis.hits if hit.id in own]
+    others = [hit for hit in basis.hits if hit.id not in own]
+    return replace(basis, hits=tuple([*first, *others][: max(limit, len(first))]))
+
+
+def basis_with(
+    question: ParsedQuery,
+    hits: Sequence[SearchHit],
+    wanted: Sequence[Entry],
+    *,
+    exact: bool,
+    missing: tuple[str, ...] = (),
+) -> Basis:
+    """Return a basis that names each of the ``wanted`` entries once, with its hit among ``hits``."""
+    distinct = {(entry.to, fold(entry.word), fold(entry.target)): entry for entry in reversed(wanted)}
+    entries = tuple(reversed(distinct.values()))
+    # An entry of one word among many may score too low to be relevant by itself.
+    known = {hit.id for hit in hits}
+    every = (*hits, *(entry.hit for entry in entries if entry.hit.id not in known))
+    return Basis(question, tuple(every), entries, entries[0].to, exact, missing)
+
+
+def _direction_asked(best: Entry) -> Direction:
+    """Return the direction asked for; a bare word asks for the other language."""
+    if "lemma" in best.hit.matched_on or "gloss" not in best.hit.matched_on:
+        return best.direction
+    return "es_bora" if best.direction == "bora_es" else "bora_es"
+
+
+def _of_the_phrase(question: ParsedQuery, entries: Sequence[Entry], direction: Direction) -> list[Entry]:
+    """Return every entry of the asked word ("nuhba" is both sun and moon). If the question's accents match
+    some of the entries, those that differ in accents are excluded.
+    """
+    whole = [entry.answering(question.phrase, direction) for entry in entries]
+    same = [entry for entry in whole if fold(entry.word) == fold(whole[0].word)]
+    typed = f" {normalise(question.original)} "
+    return [entry for entry in same if f" {normalise(entry.word)} " in typed] or same
+
+
+def _nearest(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries of about equal score; which of them the learner meant cannot be decided."""
+    return [entry for entry in entries if entry.hit.score >= entries[0].hit.score - _AS_NEAR][:_MAX_NEAREST]

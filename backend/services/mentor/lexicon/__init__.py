@@ -1,0 +1,1 @@
+"""Spelling of Spanish and Bora: folding, index keys, ranking."""

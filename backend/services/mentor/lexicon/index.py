@@ -1,0 +1,45 @@
+"""The text index of a Spanish-Bora dictionary."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from adapters.base import Candidate, Document, IndexFields, Lookup, ParsedQuery, SearchHit
+from services.mentor.lexicon.asked import inflected_forms, term_forms, whole_forms, windows
+from services.mentor.lexicon.fields import index_fields, near_codes
+from services.mentor.lexicon.folding import FOLDING_VERSION, fold, normalise
+from services.mentor.lexicon.ordering import head_words
+from services.mentor.lexicon.ranking import rank
+
+_NEAR_TERM_MIN_CHARS = 5
+_MAX_NEAR_TERMS = 6
+_MAX_SPELLED_CHARS = 2_000
+
+
+class DictionaryIndex:
+    """A ``TextIndex``: folded Spanish and Bora, whole phrases first, typos by deletion neighbourhoods."""
+
+    version = FOLDING_VERSION
+
+    def fields(self, document: Document) -> IndexFields:
+        """Return the whole-phrase keys, near keys, weighted texts and listed words of ``document``."""
+        return replace(index_fields(document), head_words=head_words(document))
+
+    def lookup(self, query: ParsedQuery) -> Lookup:
+        """Return the lookup keys of one question. Terms of five letters or more also match with a typo."""
+        spelled = {fold(word): word for word in normalise(query.original[:_MAX_SPELLED_CHARS]).split()}
+        terms, whole = list(query.terms), whole_forms(query)
+        near = {code for form in whole for code in near_codes(form)}
+        long_terms = [term for term in terms if len(term) >= _NEAR_TERM_MIN_CHARS][:_MAX_NEAR_TERMS]
+        near_terms = {code for term in long_terms for code in near_codes(term)} - near
+        return Lookup(
+            whole=[*whole, *inflected_forms(query)],
+            parts=[*windows(query), *term_forms(query)],
+            near=sorted(near),
+            near_terms=sorted(near_terms),
+            terms=terms,
+            accented=[spelled.get(term, term) for term in terms],
+        )
+
+    def rank(self, query: ParsedQuery, candidates: Sequence[Candidate], total: int, top_k: int) -> list[SearchHit]:
+        """Return the best candidates: whole phrases before parts of phrases before words before meaning."""
+        return rank(query, candidates, total, top_k)

@@ -1,0 +1,46 @@
+"""Dictionary forms of inflected Spanish words, folded: guesses for a lookup, of which wrong ones find nothing."""
+
+_SHORTEST_STEM = 2
+_SHORTEST_NOUN = 3
+_VERB_ENDING_TEXT = (
+    "iendo yendo ando amos emos imos aste iste aron ieron aban abas aba ian ias ia ado ido are ara aras aran ere era "
+    "eras eran ire ira iras iran as es an en io o a e i"
+)
+_VERB_ENDINGS = tuple(_VERB_ENDING_TEXT.split())
+_STEM_CHANGES = (("ue", "o"), ("ie", "e"), ("i", "e"), ("g", ""), ("zc", "c"))
+"""In the last syllable of the stem: duerme, viene, pide, vengo, conozco."""
+
+
+def dictionary_forms(word: str) -> list[str]:
+    """Return singulars, masculines and infinitives of which ``word`` may be a form, likeliest first."""
+    forms = dict.fromkeys(_singulars(word))
+    for noun in (word, *list(forms)):
+        if noun.endswith("a") and len(noun) > _SHORTEST_NOUN:
+            forms.setdefault(f"{noun[:-1]}o")
+    for stem in _stems(word):
+        for ending in ("ar", "er", "ir"):
+            forms.setdefault(stem + ending)
+    forms.pop(word, None)
+    return list(forms)
+
+
+def _singulars(word: str) -> list[str]:
+    if not word.endswith("s") or len(word) <= _SHORTEST_NOUN:
+        return []
+    if word.endswith("ces"):
+        return [f"{word[:-3]}z", word[:-1]]
+    return [word[:-1], word[:-2]] if word.endswith("es") else [word[:-1]]
+
+
+def _stems(word: str) -> list[str]:
+    stems: dict[str, None] = {}
+    for ending in _VERB_ENDINGS:
+        stem = word.removesuffix(ending)
+        if stem == word or len(stem) < _SHORTEST_STEM:
+            continue
+        stems.setdefault(stem)
+        for changed, plain in _STEM_CHANGES:
+            before, found, after = stem.rpartition(changed)
+            if found and len(after) <= _SHORTEST_STEM and before:
+                stems.setdefault(before + plain + after)
+    return list(stems)

@@ -1,0 +1,1 @@
+"""Questions of learners, reduced to what is looked up."""

@@ -1,0 +1,97 @@
+"""Detects questions in English or Portuguese; the reply, in that language, says what can be asked."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.mentor.lexicon.folding import fold, normalise
+from services.mentor.questions.translations import FROM_ENGLISH, FROM_PORTUGUESE
+
+_WORDS = re.compile(r"[^\W\d_]+")
+_ENGLISH_TEXT = """
+what how does do did the is are was of for to in into from word words who whose why when where which you your
+yours i me my we can could would should please translate translation translated mean means meaning say said saying
+call called name tell know help need want there this that it and or not with about have has speak language english
+spanish bora hello hi hey thanks thank much very good morning night afternoon evening bye goodbye
+"""
+_ENGLISH = frozenset(_ENGLISH_TEXT.split())
+_PORTUGUESE_TEXT = """
+como se diz dizer dizem em o a os as que qual quais quem é e de da do das dos na no nas nos para pra por um uma
+você voce vocês eu me meu minha seu sua palavra palavras significa significado quer traduz traduza traduzir
+tradução pode poderia posso podes ajudar ajuda ajude fala falar isso isto não nao sim obrigado obrigada muito muita
+olá ola oi tchau bom boa dia noite tarde português portugues espanhol bora língua lingua
+"""
+_PORTUGUESE = frozenset(_PORTUGUESE_TEXT.split())
+# Not words of Spanish, nor common between the two.
+_ONLY_ENGLISH_TEXT = """
+what how does did the is are of which word words who you your would could should please translate means meaning
+hello thanks thank this that with from into bye goodbye english spanish
+"""
+_ONLY_ENGLISH = frozenset(_ONLY_ENGLISH_TEXT.split())
+_ONLY_PORTUGUESE_TEXT = """
+diz dizer dizem em qual quais quem é você voce vocês meu minha palavra palavras traduz traduza tradução pode
+poderia ajudar não nao obrigado obrigada muito olá oi tchau bom português portugues espanhol língua eu
+"""
+_ONLY_PORTUGUESE = frozenset(_ONLY_PORTUGUESE_TEXT.split())
+_ASKING_TEXT = """
+say saying said call called translate translated translation mean means meaning word words
+diz dizer dizem traduz traduza traduzir tradução significa significado palavra palavras
+"""
+_ASKING_FOR_WORDS = frozenset(_ASKING_TEXT.split())
+_ALONE = {
+    "en": frozenset({"hello", "hi", "hey", "thanks", "bye", "goodbye", "help", "please"}),
+    "pt": frozenset({"olá", "oi", "obrigado", "obrigada", "tchau"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A question in another language: what to say, how to introduce entries, and the words that may have some, in
+    Spanish where that is known.
+    """
+
+    reply: str
+    entries: str
+    words: tuple[str, ...]
+    asks_for_a_word: bool
+    """Whether it asks how something is said or what it means."""
+
+
+def foreign(text: str) -> Foreign | None:
+    """Return a question in English or Portuguese, or ``None`` if it is not surely one."""
+    words = _WORDS.findall(normalise(text[:500]))
+    english = _share(words, "en", _ENGLISH, _ONLY_ENGLISH)
+    portuguese = _share(words, "pt", _PORTUGUESE, _ONLY_PORTUGUESE) or (2 if words[:2] == ["o", "que"] else 0)
+    if not english and not portuguese:
+        return None
+    if english >= portuguese:
+        return Foreign(
+            "I answer in Spanish, with a dictionary of Spanish and Bora. Ask for a word in either, for instance "
+            "«¿Cómo se dice perro en bora?» (how to say a Spanish word) or «¿Qué significa nuhba?» (what a Bora word "
+            "means).",
+            "In the dictionary",
+            _rest(words, _ENGLISH, FROM_ENGLISH),
+            not _ASKING_FOR_WORDS.isdisjoint(words),
+        )
+    return Foreign(
+        "Respondo em espanhol, com um dicionário de espanhol e bora. Pergunte por uma palavra de uma das duas línguas, "
+        "por exemplo «¿Cómo se dice perro en bora?» (como se diz uma palavra espanhola) ou «¿Qué significa nuhba?» (o "
+        "que significa uma palavra bora).",
+        "No dicionário",
+        _rest(words, _PORTUGUESE, FROM_PORTUGUESE),
+        not _ASKING_FOR_WORDS.isdisjoint(words),
+    )
+
+
+def _share(words: list[str], language: str, known: frozenset[str], only: frozenset[str]) -> int:
+    """Return how many words are of the language, or 0 if another is as likely."""
+    if len(words) == 1:
+        return int(words[0] in _ALONE[language])
+    telling = sum(word in only for word in words)
+    count = sum(word in known for word in words)
+    return count if telling and 2 * count >= len(words) else 0
+
+
+def _rest(words: list[str], known: frozenset[str], spanish: Mapping[str, str]) -> tuple[str, ...]:
+    rest = (spanish.get(word, word) for word in words if word not in known and len(fold(word)) > 1)
+    return tuple(dict.fromkeys(rest))

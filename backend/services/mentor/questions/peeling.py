@@ -1,0 +1,132 @@
+"""Questions without a known frame: removes question words from both ends until the term is left.
+
+A question is recognised by the kinds of its words (asking, saying, meaning, a language, the word
+"word", a request), not by their order, so that unforeseen phrasings are covered. One kind alone is not
+enough: "decir la verdad" is a phrase to look up.
+"""
+
+import re
+
+from adapters.base import Direction
+from services.mentor.lexicon.typos import one_typo_apart
+from services.mentor.questions.frames import COURTESY_AFTER
+from services.mentor.questions.vocabulary import KINDS, OFTEN_MISTYPED, PEOPLE, SHORTENED, TELLING
+
+_TO_TONGUE = re.compile(
+    r" (?:en|al|a|para|hacia) (?:(?:el|la|su|tu|nuestra|nuestro|mi) )?(?:(?:idioma|lengua) )?"
+    r"(?P<tongue>bora|espanol|castellano|idioma|lengua)$"
+)
+_TO_PEOPLE = re.compile(r" (?:(?:para|entre) )?(?:ustedes )?(?:los|las) boras?$")
+_HAS_WORD = re.compile(
+    r" (?:tiene|hay|existe) (?:una |un |alguna )?(?:traduccion|palabra|equivalente|nombre|significado)$"
+)
+_TAIL_START = re.compile(r" (?:y no se |pero no se |(?:a|con|de|y) )?(?:que|como|cual|me)(?= )")
+_AFTER_NOUN = re.compile(r"(?:.* )?(?:la|esta|esa|una|el|este) (?:palabra|expresion|frase|termino)(?: bora)? (?P<x>.+)")
+_REPORTED = re.compile(
+    r".*\b(?:dice|dicen|dijo|dijeron|decia|decian|escuche|escucho|oi|lei|leo|vi|sale|aparece|encontre) (?:que )?"
+    r"(?P<x>.+)"
+)
+_OF_BORA = re.compile(
+    r"\b(?:palabra|termino|expresion|frase|nombre|traduccion|equivalente) (?:en )?bora"
+    r"(?P<link> (?:para|de|del|por|que))?\b"
+)
+_INTO = re.compile(
+    r"\b(?:en|al|a|para|hacia) (?:(?:el|la|su|tu|nuestra|mi) )?(?:(?:idioma|lengua) )?"
+    r"(?P<tongue>bora|espanol|castellano|idioma|lengua)\b"
+)
+_OUT_OF = re.compile(r"\b(?:de|del|desde) (?:el |la )?(?:idioma |lengua )?(?P<tongue>bora|espanol|castellano)\b")
+
+
+def peel(folded: str) -> tuple[str, Direction | None] | None:
+    """Return the term and direction of ``folded``, or ``None`` if it is not such a question."""
+    words = corrected(folded).split()
+    size = len(words)
+    end, kinds_seen = _peel_end(words)
+    start, first_kinds = _peel_start(words[:end])
+    kinds_seen |= first_kinds
+    kinds = kinds_seen - {"plain"}
+    if len(kinds) < 2 or not kinds & TELLING:
+        return None
+    inner = " ".join(folded.split()[start:end])
+    for pattern in (_AFTER_NOUN, *((_REPORTED,) if "mean" in kinds_seen or end < size else ())):
+        found = pattern.fullmatch(inner)
+        inner = found["x"] if found else inner
+    return inner, _direction(" ".join(words), kinds_seen)
+
+
+def corrected(folded: str) -> str:
+    """Return the words with typos in frame words corrected; the number of words is unchanged."""
+    words = folded.split()
+    right: list[str] = []
+    for place, word in enumerate(words):
+        before = words[place - 1] if place else ""
+        if word in SHORTENED and len(words) > 1:
+            right.append(SHORTENED[word])
+        elif word in KINDS:
+            right.append(word)
+        elif before in ("se", "le", "lo") and one_typo_apart(word, "dice"):
+            right.append("dice")
+        elif before in ("en", "al", "lengua", "idioma") and place == len(words) - 1 and one_typo_apart(word, "bora"):
+            right.append("bora")
+        else:
+            right.append(next((known for known in OFTEN_MISTYPED if one_typo_apart(word, known)), word))
+    return " ".join(right)
+
+
+def _peel_end(words: list[str]) -> tuple[int, set[str]]:
+    """Return how many words are left without the end of the question, and the kinds of the removed words."""
+    text, kinds_seen = " " + " ".join(words), set[str]()
+    while True:
+        cut = _end_of_question(text)
+        for pattern in (COURTESY_AFTER, _TO_TONGUE, _TO_PEOPLE, _HAS_WORD):
+            found = pattern.search(text)
+            cut = found.start() if found else cut
+        if cut is None or not text[:cut].strip():
+            return len(text.split()), kinds_seen
+        kinds_seen |= {KINDS.get(word, "plain") for word in text[cut:].split()}
+        if text.endswith((" que es", " que seria")):
+            kinds_seen.add("mean")
+        text = text[:cut]
+
+
+def _end_of_question(text: str) -> int | None:
+    """Return the start of a question at the end of ``text`` ("…, a qué se refiere"), if any."""
+    for found in _TAIL_START.finditer(text):
+        rest = text[found.end() :].split()
+        kinds = {"plain" if word in ("ser", "hacer") else KINDS.get(word) for word in rest}
+        if len(rest) <= 6 and None not in kinds and (kinds - {"plain"} or rest[-1] in ("es", "seria", "hago", "ser")):
+            return found.start()
+    return None
+
+
+def _peel_start(words: list[str]) -> tuple[int, set[str]]:
+    """Return how many leading words belong to the question, and their kinds; never includes the last word."""
+    kinds_seen = set[str]()
+    place, before = 0, ""
+    while place < len(words) - 1:
+        word = words[place]
+        kind = KINDS.get(word)
+        if kind is None and word in PEOPLE and {"a", "al", "con"} & set(words[place + 1 : place + 4]):
+            kind = "plain"
+        # "¿Cómo se dice decir …?": the second verb is the term, but "quiere decir" is one verb.
+        if kind is None or (kind == "say" and before == "say"):
+            break
+        # "… qué es pajtye"
+        kinds_seen.add("mean" if word in ("es", "son") and place and words[place - 1] == "que" else kind)
+        place, before = place + 1, kind
+    return place, kinds_seen
+
+
+def _direction(text: str, kinds_seen: set[str]) -> Direction | None:
+    into, out_of, of_bora = _INTO.search(text), _OUT_OF.search(text), _OF_BORA.search(text)
+    if into:
+        return "bora_es" if into["tongue"] in ("espanol", "castellano") else "es_bora"
+    if of_bora:
+        return "es_bora" if of_bora["link"] else "bora_es"
+    if out_of:
+        return "bora_es" if out_of["tongue"] == "bora" else "es_bora"
+    if "mean" in kinds_seen:
+        return "bora_es"
+    if kinds_seen & {"say", "tongue"} and "traduce" not in text.split() and "traduceme" not in text.split():
+        return "es_bora"
+    return None

@@ -1,0 +1,137 @@
+"""Retrieval of the passages that answer a question."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from adapters.base import DocumentStore, LogicalError, Ranker, SearchHit, TechnicalError, TextTerm
+from observability.metrics import Metrics
+from service_kit import tracing
+from services.passages.basis import TextBasis, text_basis
+from services.passages.question import read_question
+from services.passages.quotation import best_quotation
+from services.passages.relevance import Passage, by_meaning_only, compared, in_order, rank, reranked, term_weights
+from services.passages.words import indexed
+from services.question_vectors import QuestionEmbedder, Vector
+
+logger = logging.getLogger(__name__)
+_RANK_TIMEOUT_S = 1.0
+_MAX_RANKED = 16
+"""Passages of 700 characters: what a small cross-encoder on two cores ranks in about that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextRetrieval:
+    """The passages found, best first, and what is answered from."""
+
+    ranked: list[Passage]
+    basis: TextBasis
+    total: int
+    """Texts in the store."""
+    relevance: float
+    """Of the sentences that fit the question best, 0 to 1; below the threshold nothing is answered from."""
+    fault: str | None = None
+    """Why the search was by words only, although an embedder is configured."""
+
+    @property
+    def hits(self) -> list[SearchHit]:
+        """The passages as search hits."""
+        return [passage.hit for passage in self.ranked]
+
+
+class TextRetriever:
+    """Searches the texts by words and, where an embedder answers in time, by meaning.
+
+    Args:
+        store: the document store.
+        embedder: embeds the question.
+        threshold: lowest relevance of sentences that are answered from.
+        metrics: counts searches, and those without a vector.
+        ranker: puts passages that were found by meaning only in a better order; ``None``: none is asked.
+
+    """
+
+    def __init__(
+        self,
+        store: DocumentStore,
+        embedder: QuestionEmbedder,
+        threshold: float,
+        metrics: Metrics,
+        ranker: Ranker | None = None,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._threshold = threshold
+        self._metrics = metrics
+        self._ranker = ranker
+        self._are_there = False
+        """Whether the last search saw texts; without any, no vector is needed."""
+
+    async def retrieve(self, query: str, top_k: int, *, request_id: str | None = None) -> TextRetrieval:
+        """Return the best passages. Raises ``StoreUnavailable``."""
+        question = read_question(query)
+        if not question.terms:
+            return TextRetrieval([], TextBasis(question, ()), 0, 0.0)
+        started = time.perf_counter()
+        with (
+            tracing.ending(tracing.start_span("retrieval")) as span,
+            tracing.current(span),
+            closing(self._embedder.question(query, request_id)) as asked,
+        ):
+            tracing.annotate(span, {"gen_ai.operation.name": "retrieval"})
+            if self._are_there:
+                asked.start()
+            found = await self._store.search_texts(
+                [TextTerm(indexed(term.text), term.folded) for term in question.terms]
+            )
+            self._are_there = found.total > 0
+            vector = await asked.made() if found.total else None
+            if vector is not None:
+                found = await self._store.near_texts(found, vector.values, vector.fingerprint)
+            ranked = rank(question, found, top_k)
+            if vector is not None:
+                ranked = await self._with_sentences(ranked, vector, request_id)
+                ranked = await self._with_ranks(query, ranked, request_id)
+            mode = "words" if vector is None else "words_and_meaning"
+            tracing.annotate(span, {"app.retrieval.mode": mode, "app.retrieval.results": len(ranked)})
+        self._metrics.retrieved(time.perf_counter() - started)
+        basis = text_basis(question, ranked, term_weights(question, found))
+        relevance = best_quotation(basis).relevance if ranked else 0.0
+        if relevance < self._threshold:
+            basis = TextBasis(question, ())
+        return TextRetrieval(ranked, basis, found.total, relevance, asked.fault)
+
+    async def _with_sentences(self, ranked: list[Passage], vector: Vector, request_id: str | None) -> list[Passage]:
+        """Return the passages ranked by their sentences too; as they are when these cannot be embedded in time."""
+        chosen = compared(ranked)
+        texts = [text for passage in chosen for text in passage.spoken]
+        try:
+            made = iter(await self._embedder.texts(texts, request_id) if texts else [])
+        except (TechnicalError, LogicalError) as error:
+            self._metrics.fell_back(error.reason)
+            return ranked
+        near = [[_dot(vector.values, next(made)) for _ in passage.sentences] for passage in chosen]
+        return reranked(ranked, near)
+
+    async def _with_ranks(self, query: str, ranked: list[Passage], request_id: str | None) -> list[Passage]:
+        """Return the passages in the ranker's order; as they are when it fails, is slow or has no model."""
+        some = by_meaning_only(ranked, _MAX_RANKED)
+        if self._ranker is None or len(some) <= 1:
+            return ranked
+        try:
+            async with asyncio.timeout(_RANK_TIMEOUT_S):
+                scores = await self._ranker.rank_texts(query, [one.hit.content for one in some], request_id=request_id)
+        except LogicalError:
+            return ranked
+        except (TechnicalError, TimeoutError) as error:
+            reason = error.reason if isinstance(error, TechnicalError) else "timeout"
+            logger.info("passages are not ranked anew", extra={"reason": reason, "request_id": request_id})
+            return ranked
+        return in_order(ranked, some, scores)
+
+
+def _dot(first: Sequence[float], second: Sequence[float]) -> float:
+    return sum(one * two for one, two in zip(first, second, strict=True))

@@ -1,0 +1,20 @@
+"""A search as the retriever does it: by words, then by vector."""
+
+from collections.abc import Sequence
+
+from adapters.base import DocumentStore, SearchHit
+from services.mentor.questions.parser import parse_query
+
+
+async def search(
+    store: DocumentStore,
+    question: str,
+    vector: Sequence[float] | None = None,
+    fingerprint: str | None = None,
+    *,
+    top_k: int = 5,
+) -> list[SearchHit]:
+    found = await store.search(parse_query(question), top_k)
+    if vector is None or fingerprint is None:
+        return found.hits
+    return await store.search_near(found, vector, fingerprint, top_k)
