@@ -24,7 +24,10 @@ function Find-Python {
     $ErrorActionPreference = 'Continue'
     # Cada candidato se ejecuta de verdad: el python.exe de la Microsoft Store solo abre la tienda.
     $candidates = @(
-        @('py', '-3'),
+        @('py', '-3.12'),
+        @('py', '-3.13'),
+        @('py', '-3.11'),
+        @('py', '-3.14'),
         @('python3'),
         @('python')
     )
@@ -34,7 +37,7 @@ function Find-Python {
         $options = @($candidate | Select-Object -Skip 1)
         $answer = ''
         try {
-            $answer = & $command.Source @options -c 'import sys; print(sys.version_info >= (3, 10))' 2>$null
+            $answer = & $command.Source @options -c 'import sys; print((3, 11) <= sys.version_info[:2] <= (3, 14))' 2>$null
         } catch {
             continue
         }
@@ -47,7 +50,7 @@ function Find-Python {
 
 $python = @(Find-Python)
 if ($python.Count -eq 0) {
-    Write-Host 'No se encontró Python 3.10 o posterior.' -ForegroundColor Red
+    Write-Host 'No se encontró Python 3.11, 3.12, 3.13 ni 3.14.' -ForegroundColor Red
     Write-Host 'Instálelo desde https://www.python.org/downloads/ (marque "Add python.exe to PATH") y vuelva a ejecutar este script.'
     exit 1
 }

@@ -1,1 +1,1 @@
-"""What dev.py is made of. Standard library only: it runs before anything is installed."""
+"""Implementation of dev.py. Standard library only: it runs before anything is installed."""

@@ -1,4 +1,4 @@
-"""The command line: which command, which options, and how faults are told."""
+"""Command line: commands, options, and error reporting."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from devtools import benchmarks, checking, database_copies, doctor, models, testing
+from devtools import doctor, testing
+from devtools.commands import benchmarks, checking, models
 from devtools.console import Console
-from devtools.environments import Setup, ensure, is_current, why_unmade
 from devtools.errors import DevError, InterruptedByUser
 from devtools.layout import App, Workspace
 from devtools.processes import child_environment, run_in_foreground
+from devtools.setup.environments import Setup, ensure, is_current, why_unmade
 from devtools.stopping import Stop
 from devtools.up import Up, UpOptions, plan
 
@@ -21,15 +22,21 @@ Command = Callable[[argparse.Namespace, Setup], int]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one command; returns the process's exit status."""
+    """Runs one command for the repository that this file belongs to; returns the process's exit status."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # Old Windows consoles cannot show every character; a '?' beats a crash.
+            # Old Windows consoles cannot show every character: print '?' instead of crashing.
             stream.reconfigure(errors="replace")
-    options = parse(argv)
-    console, stop = Console(), Stop()
+    stop = Stop()
     stop.install()
-    setup = Setup(Workspace(ROOT), console, stop, getattr(options, "python", None), getattr(options, "fresh", False))
+    return run(argv, Workspace(ROOT), stop)
+
+
+def run(argv: Sequence[str], workspace: Workspace, stop: Stop) -> int:
+    """Runs one command in a checkout; returns the exit status. Exits with status 2 on wrong usage."""
+    options = parse(argv)
+    console = Console()
+    setup = Setup(workspace, console, stop, getattr(options, "python", None), getattr(options, "fresh", False))
     command: Command = options.run
     try:
         return command(options, setup)
@@ -37,9 +44,8 @@ def main(argv: Sequence[str]) -> int:
         console.line("Interrupted.")
         return interruption.status
     except DevError as fault:
-        console.status("")
         console.line(f"\n{console.paint('error', 'red')}: {fault.message}")
-        for line in fault.mend.splitlines():
+        for line in fault.remedy.splitlines():
             console.line(f"  {line}")
         return fault.status
 
@@ -78,18 +84,27 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument(
         "--fail-on-skip", action="store_true", help="fail when a test is skipped for something that could be installed"
     )
+    which = test.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="run the slow tests, too")
+    which.add_argument("--since", metavar="COMMIT", help="run the slow tests of what has changed since a commit")
     check = command("check", _check, "formatter, linter, type checker, import contracts")
-    check.add_argument("--fix", action="store_true", help="let formatter and linter mend what they can")
+    check.add_argument("--fix", action="store_true", help="let formatter and linter correct what they can")
     bench = command("bench", _bench, "run the benchmarks of bench/; arguments after -- go to each")
     bench.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
     bench.add_argument("--list", action="store_true", help="only say which there are")
-    text = "say what is wrong with this machine or the configuration, and the mend"
+    text = "report faults of this machine and its configuration, each with its remedy"
     examining = command("doctor", _doctor, text, makes=False)
     examining.formatter_class = argparse.RawDescriptionHelpFormatter
     examining.epilog = doctor.EPILOG
     ingest = command("ingest", _ingest, "load documents into the backend's database; options go after --")
     ingest.add_argument("files", nargs="*", metavar="FILE", type=Path)
-    database_copies.add_arguments(command)
+    fit = command("fit", _fit, "find the relevance threshold of texts that fits your own questions (docs/own-texts.md)")
+    fit.add_argument("file", metavar="QUESTIONS.csv", type=Path)
+    saving = command("backup", _backup, "save the backend's documents and vectors to a file")
+    restoring = command("restore", _restore, "put the documents of a backup into the backend's database")
+    restoring.add_argument("--replace", action="store_true", help="give up the documents that are there now")
+    for part in (saving, restoring):
+        part.add_argument("file", metavar="FILE", type=Path)
     text = "models of the LLM service: list, pull NAME, info NAME, remove NAME"
     models.add_arguments(command("model", models.run, text, makes=False))
     return parser
@@ -106,6 +121,9 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--llm-port", type=_port, metavar="PORT", help="port of the LLM service (default 8001)")
     parser.add_argument("--backend-port", type=_port, metavar="PORT", help="port of the backend (default 8000)")
     parser.add_argument("--no-install", action="store_true", help="fail instead of installing what is missing")
+    parser.add_argument(
+        "--verbose", action="store_true", help="show all that the services write, not only what matters"
+    )
     parser.add_argument("--no-restart", action="store_true", help="don't start a dead LLM service again")
     parser.add_argument(
         "--ready-timeout", type=_seconds, default=1800.0, metavar="SECONDS", help="how long to wait for readiness"
@@ -149,8 +167,9 @@ def _up(options: argparse.Namespace, setup: Setup) -> int:
         ready_timeout_s=options.ready_timeout,
         grace_s=options.grace,
         restart=not options.no_restart,
+        verbose=options.verbose,
     )
-    # Before the set-up: a taken port should not cost minutes of installing first.
+    # Before the set-up, so that a taken port is reported before minutes of installing.
     services = plan(setup.workspace, wanted, setup.console)
     for app in _chosen(options, setup.workspace) if options.no_install else ():
         reason = why_unmade(app) or ("" if is_current(app) else "its requirements have changed")
@@ -175,7 +194,12 @@ def _test(options: argparse.Namespace, setup: Setup) -> int:
     if not chosen:
         raise DevError("There are no tests to run.")
     ensure(setup, {suite.app for suite in chosen}, dev=True)
-    return testing.run(setup.workspace, chosen, options.rest, options.fail_on_skip, setup.console, setup.stop)
+    slow = set(testing.SLOW) if options.all else set()
+    if options.since is not None:
+        slow = testing.slow_kinds(setup.workspace, options.since)
+        setup.console.line(f"Slow tests of what has changed: {', '.join(sorted(slow)) or 'none'}")
+    how = testing.Options(slow, options.rest, options.fail_on_skip)
+    return testing.run(setup.workspace, chosen, how, setup.console, setup.stop)
 
 
 def _check(options: argparse.Namespace, setup: Setup) -> int:
@@ -201,9 +225,25 @@ def _ingest(options: argparse.Namespace, setup: Setup) -> int:
     missing = [str(path) for path in options.files if not path.exists()]
     if missing:
         raise DevError(f"There is no {', '.join(missing)}.")
+    return _backend_script(setup, "ingest.py", *(path.resolve() for path in options.files), *options.rest)
+
+
+def _fit(options: argparse.Namespace, setup: Setup) -> int:
+    return _backend_script(setup, "fit_threshold.py", options.file.resolve())
+
+
+def _backup(options: argparse.Namespace, setup: Setup) -> int:
+    return _backend_script(setup, "backup.py", "save", "--", options.file.resolve())
+
+
+def _restore(options: argparse.Namespace, setup: Setup) -> int:
+    replace = ["--replace"] if options.replace else []
+    return _backend_script(setup, "backup.py", "restore", *replace, "--", options.file.resolve())
+
+
+def _backend_script(setup: Setup, name: str, *arguments: str | Path) -> int:
+    """Runs one of the backend's scripts in backend/; paths must be absolute."""
     backend = setup.workspace.backend
     ensure(setup, [backend])
-    # The script runs in backend/, so relative names would mean other files there.
-    files = [path.resolve() for path in options.files]
-    command = [backend.python, "scripts/ingest.py", *files, *options.rest]
+    command: list[str | Path] = [backend.python, Path("scripts", name), *arguments]
     return run_in_foreground(command, cwd=backend.folder, env=child_environment(), stop=setup.stop)

@@ -1,7 +1,6 @@
 """Reads `.env` files the way the apps do.
 
-As far as this command needs them: to find hosts, ports and addresses, and to point out lines that
-no app would understand.
+Covers only what this command needs: finding hosts, ports and addresses, and reporting invalid lines.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _ASSIGNMENT = re.compile(r"^(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$
 
 @dataclass(frozen=True)
 class Problem:
-    """A line of a `.env` file that cannot be understood."""
+    """An invalid line of a `.env` file."""
 
     path: Path
     line: int
@@ -27,7 +26,7 @@ class Problem:
 
 
 def files_for(workspace: Workspace, app: App) -> list[Path]:
-    """The `.env` files an app reads, later ones winning (the apps' own settings say the same)."""
+    """The `.env` files an app reads, later ones taking precedence (same as in the apps' settings)."""
     override = os.environ.get("ENV_FILES", "")
     if override == "none":
         return []
@@ -39,7 +38,7 @@ def files_for(workspace: Workspace, app: App) -> list[Path]:
 
 
 def parse(path: Path, problems: list[Problem] | None = None) -> dict[str, str]:
-    """The assignments of one file, names in capitals. What can't be understood goes to `problems`."""
+    """The assignments of one file, names in capitals. Invalid lines are added to `problems`."""
     problems = [] if problems is None else problems
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -59,7 +58,7 @@ def _assignments(path: Path, text: str, problems: list[Problem]) -> Iterator[tup
             continue
         match = _ASSIGNMENT.match(line)
         if not match:
-            # The line itself may hold a secret, so it is not repeated.
+            # The line may contain a secret, so it is not quoted.
             problems.append(Problem(path, number, "is not NAME=value"))
             continue
         name, value = match.group(1).upper(), match.group(2).strip()
@@ -75,7 +74,7 @@ def _assignments(path: Path, text: str, problems: list[Problem]) -> Iterator[tup
 
 
 def configuration(workspace: Workspace, app: App, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What an app is configured with: its `.env` files, beaten by the environment."""
+    """An app's configuration: its `.env` files, overridden by the environment."""
     values: dict[str, str] = {}
     for path in files_for(workspace, app):
         values.update(parse(path))

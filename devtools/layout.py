@@ -1,4 +1,4 @@
-"""Where things lie: the two apps, their environments, and the folder for what is generated."""
+"""Repository layout: the two apps, their environments, and the folder for generated files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WINDOWS = os.name == "nt"
 
 @dataclass(frozen=True)
 class App:
-    """One of the two apps: its folder, its virtual environment and the variables that place it."""
+    """One of the two apps: its folder, its virtual environment and its host and port variables."""
 
     name: str
     label: str
@@ -29,13 +29,14 @@ class App:
 
     @property
     def requirements(self) -> tuple[Path, ...]:
-        """The files that decide what the environment holds; those that don't exist are left out."""
+        """The existing requirement files of the environment."""
         names = ("requirements.txt", "constraints.txt", "requirements-models.txt")
-        return tuple(self.folder / name for name in names if (self.folder / name).is_file())
+        files = (*(self.folder / name for name in names), self.folder.parent / "service_kit" / "pyproject.toml")
+        return tuple(path for path in files if path.is_file())
 
     @property
     def dev_requirements(self) -> tuple[Path, ...]:
-        """What tests and checks need on top."""
+        """Additional requirement files of tests and checks."""
         files = (self.folder / "requirements-dev.txt", *self.extra_dev_requirements)
         return tuple(path for path in files if path.is_file())
 
@@ -48,7 +49,7 @@ class Workspace:
 
     @property
     def data(self) -> Path:
-        """The folder for everything that is generated and may be deleted."""
+        """The folder for generated files, which may be deleted."""
         return self.root / ".data"
 
     @property
@@ -60,19 +61,19 @@ class Workspace:
     def llm_service(self) -> App:
         """The LLM service on port 8001."""
         folder = self.root / "llm_service"
-        # Ray Serve is one way to run it; `dev.py up` does without.
+        # Optional: Ray Serve, which `dev.py up` does not use.
         extra = (self.root / "deploy" / "ray" / "requirements.txt",)
         variables = ("LLM_SERVICE_HOST", "LLM_SERVICE_PORT")
         return App("llm_service", "llm", folder, folder / "venv_llm", *variables, 8001, extra)
 
     @property
     def backend(self) -> App:
-        """The RAG backend on port 8000; the tests of both apps together run in its environment."""
+        """The RAG backend on port 8000; end-to-end tests run in its environment."""
         folder = self.root / "backend"
         extra = (self.root / "tests" / "requirements.txt",)
         return App("backend", "backend", folder, folder / "venv", "BACKEND_HOST", "BACKEND_PORT", 8000, extra)
 
     @property
     def apps(self) -> tuple[App, App]:
-        """Both apps, the one that takes longer to make first."""
+        """Both apps, the one with the longer set-up first."""
         return self.llm_service, self.backend

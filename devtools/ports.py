@@ -1,11 +1,9 @@
-"""Whether a port is free, and who holds it when it is not."""
+"""Port checks: whether a port is free, and which process holds it."""
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,15 +15,15 @@ from devtools.errors import DevError
 
 
 def reachable_host(host: str) -> str:
-    """The address under which a service that listens on `host` is reached from this machine."""
+    """The address at which this machine reaches a service that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
 
 
 def is_free(host: str, port: int) -> bool:
     """Whether a service could listen on host and port.
 
-    Both are tried: binding, and connecting, since Windows and macOS let two sockets share a port
-    when one listens on all addresses and the other on one.
+    Tries binding and connecting, since Windows and macOS allow two sockets to share a port if one
+    listens on all addresses and the other on one.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -55,21 +53,18 @@ def require_free(host: str, port: int, option: str) -> None:
 
 
 def holder(port: int) -> str:
-    """The process that listens on a TCP port, as "name (process 123)"; empty when it can't be found out."""
-    platform: str = sys.platform
+    """The process that listens on a TCP port, as "name (process 123)"; empty if unknown."""
     with suppress(OSError, subprocess.SubprocessError, ValueError):
-        if platform == "linux":
-            return _holder_linux(port)
-        if platform == "win32":
+        if sys.platform == "win32":
             return _holder_windows(port)
-        return _holder_lsof(port)
+        return _holder_linux(port)
     return ""
 
 
 def _holder_linux(port: int) -> str:
     inodes = set(_listening_inodes(port))
     for folder in Path("/proc").glob("[0-9]*/fd"):
-        with suppress(OSError):  # other users' processes cannot be looked into
+        with suppress(OSError):  # no access to other users' processes
             links = {os.readlink(entry) for entry in folder.iterdir()}
             if any(f"socket:[{inode}]" in links for inode in inodes):
                 command = (folder.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
@@ -88,24 +83,6 @@ def _listening_inodes(port: int) -> Iterator[str]:
 
 def _holder_windows(port: int) -> str:
     table = subprocess.run(["netstat", "-ano", "-p", "TCP"], capture_output=True, text=True, timeout=10, check=True)
-    # The state's name is translated in localised Windows; a listening socket's peer is port 0 in all.
+    # Localised Windows translates the state's name, but a listening socket's peer always has port 0.
     match = re.search(rf"^\s*TCP\s+\S+:{port}\s+\S+:0\s+\S+\s+(\d+)\s*$", table.stdout, re.MULTILINE)
-    if not match:
-        return ""
-    process = match.group(1)
-    tasks = subprocess.run(
-        ["tasklist", "/FI", f"PID eq {process}", "/FO", "CSV", "/NH"],
-        capture_output=True, text=True, timeout=10, check=True,
-    )  # fmt: skip
-    name = next((row[0] for row in csv.reader(tasks.stdout.splitlines()) if len(row) > 1), "a program")
-    return f"{name} (process {process})"
-
-
-def _holder_lsof(port: int) -> str:
-    if not shutil.which("lsof"):
-        return ""
-    answer = subprocess.run(
-        ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"], capture_output=True, text=True, timeout=10, check=True
-    )
-    fields = {line[0]: line[1:] for line in answer.stdout.splitlines() if line}
-    return f"{fields.get('c', 'a program')} (process {fields['p']})" if "p" in fields else ""
+    return f"process {match.group(1)}" if match else ""

@@ -1,4 +1,4 @@
-"""Starting, watching and stopping child processes without leaving any behind."""
+"""Starting, monitoring and stopping child processes, including their descendants."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import IO, Any
 
 from devtools.stopping import Stop
 
-# Variables that would make a child look for its modules in another Python than its own.
+# Variables that would make a child load modules of another Python installation.
 _FOREIGN = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "CONDA_PREFIX")
 _POLL_S = 0.1
 
@@ -37,9 +38,9 @@ def start_in_own_group(
 ) -> subprocess.Popen[bytes]:
     """Starts a command as the leader of its own process group, stderr joined to `stdout`.
 
-    A Ctrl-C in the terminal does not reach it, so that this process decides when and how it ends.
-    On Linux the kernel asks it to end should this process be killed; that needs `setpriv`
-    (util-linux), and the thread that calls this must live as long as the child should.
+    A Ctrl-C in the terminal does not reach it, so that this process controls its end. On Linux the
+    kernel terminates it if this process is killed; this needs `setpriv` (util-linux), and the calling
+    thread must outlive the child.
     """
     arguments = [str(part) for part in command]
     group: dict[str, Any]
@@ -76,13 +77,16 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def run_in_foreground(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], stop: Stop) -> int:
-    """Runs a command that shares the terminal; returns its exit status.
+def run_in_foreground(
+    command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], stop: Stop, output: IO[bytes] | None = None
+) -> int:
+    """Runs a command that shares the terminal; returns its exit status. With `output` it writes there instead.
 
-    When this process is asked to stop, the child is told (unless the terminal already did), and
-    gets half a minute to tidy up.
+    On a stop request the child receives the signal, unless the terminal has sent it already, and has 30 s to
+    clean up.
     """
-    process = subprocess.Popen([str(part) for part in command], cwd=cwd, env=dict(env))
+    error = subprocess.STDOUT if output else None
+    process = subprocess.Popen([str(part) for part in command], cwd=cwd, env=dict(env), stdout=output, stderr=error)
     while process.poll() is None:
         if not stop.wait(_POLL_S):
             continue
@@ -101,8 +105,19 @@ def run_in_foreground(command: Sequence[str | Path], *, cwd: Path, env: Mapping[
     return process.returncode
 
 
+def run_captured(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], stop: Stop) -> tuple[int, str]:
+    """Runs a command from any thread; returns its exit status and output. Kills it on a stop request."""
+    with tempfile.TemporaryFile() as output:
+        process = start_in_own_group(command, cwd=cwd, env=env, stdout=output)
+        while process.poll() is None:
+            if stop.wait(_POLL_S):
+                kill_group(process)
+        output.seek(0)
+        return process.returncode, output.read().decode("utf-8", "replace")
+
+
 def describe_exit(status: int) -> str:
-    """How a process ended, in words: "exit status 3", "killed by SIGKILL"."""
+    """Describes how a process ended: "exit status 3", "killed by SIGKILL"."""
     if status < 0:
         with suppress(ValueError):
             return f"killed by {signal.Signals(-status).name}"

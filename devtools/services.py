@@ -1,4 +1,4 @@
-"""One running service: its process, its log lines, and whether it is ready."""
+"""One running service: process, log lines, readiness."""
 
 from __future__ import annotations
 
@@ -15,20 +15,30 @@ from pathlib import Path
 
 from devtools.console import Console
 from devtools.layout import App
+from devtools.narration import Narrator
 from devtools.ports import reachable_host
 from devtools.processes import ask_to_end, child_environment, describe_exit, kill_group, start_in_own_group
 from devtools.stopping import Stop
 
 _TAIL_LINES = 20
 _COLOURS = {"llm": "magenta", "backend": "cyan"}
-# A proxy from the environment must not be asked for this machine's own addresses.
+# No proxy from the environment for this machine's own addresses.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Service:
     """A service of this repository as a child process."""
 
-    def __init__(self, app: App, host: str, port: int, variables: Mapping[str, str], console: Console, log: Path):
+    def __init__(
+        self,
+        app: App,
+        host: str,
+        port: int,
+        variables: Mapping[str, str],
+        console: Console,
+        log: Path,
+        verbose: bool = False,
+    ) -> None:
         self.app = app
         self.host = host
         self.port = port
@@ -36,22 +46,25 @@ class Service:
         self.started_at = 0.0
         self._variables = {**variables, app.port_variable: str(port)}
         self._console = console
-        self._log = log
+        self.log = log
+        self.narrator = Narrator(app, console, log)
+        self._verbose = verbose
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
 
     @property
     def url(self) -> str:
-        """Where the service is reached from this machine, without a trailing slash."""
+        """URL of the service from this machine, without a trailing slash."""
         host = reachable_host(self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def start(self) -> None:
-        """Starts the process. To be called from the main thread (see `start_in_own_group`)."""
+        """Starts the process. Call it from the main thread (see `start_in_own_group`)."""
         self.ready = False
         self.started_at = time.monotonic()
         self._tail.clear()
+        self.narrator.restart()
         self._process = start_in_own_group(
             [self.app.python, "main.py"],
             cwd=self.app.folder,
@@ -63,19 +76,22 @@ class Service:
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         prefix = self._console.paint(f"{self.app.label:>7} |", _COLOURS[self.app.label])
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as log:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
             assert process.stdout is not None
             for raw in process.stdout:
                 log.write(raw)
                 log.flush()
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
                 self._tail.append(line)
-                self._console.line(f"{prefix} {line}")
+                if self._verbose:
+                    self._console.line(f"{prefix} {line}")
+                else:
+                    self.narrator.read(line)
 
     @property
     def exit_status(self) -> int | None:
-        """The exit status when the process has ended, None while it runs."""
+        """The exit status; None while the process runs."""
         return self._process.poll() if self._process else None
 
     @property
@@ -84,7 +100,7 @@ class Service:
         return self._process is not None and self._process.poll() is None
 
     def check_ready(self) -> bool:
-        """Asks `/readyz`; remembers a yes in `ready`."""
+        """Requests `/readyz`; sets `ready` on success."""
         with (
             suppress(urllib.error.URLError, HTTPException, OSError),
             _opener.open(f"{self.url}/readyz", timeout=2) as answer,
@@ -93,19 +109,19 @@ class Service:
         return self.ready
 
     def obituary(self) -> str:
-        """How the process ended, with its last log lines."""
+        """Describes how the process ended, with its last log lines."""
         self._join_reader()
         lines = "\n".join(f"    {line}" for line in self._tail) or "    (it wrote nothing)"
         how = describe_exit(self.exit_status or 0)
-        return f"{self.app.name} ended ({how}). Its last lines, also in {self._log}:\n{lines}"
+        return f"{self.app.name} ended ({how}). Its last lines, also in {self.log}:\n{lines}"
 
     def ask_to_end(self) -> None:
-        """Asks the process to finish what it is doing and end."""
+        """Requests a graceful stop of the process."""
         if self._process and self.running:
             ask_to_end(self._process)
 
     def kill(self) -> None:
-        """Kills what is left of the service, its child processes included."""
+        """Kills the service and its child processes."""
         if self._process:
             kill_group(self._process)
             self._join_reader()
@@ -116,9 +132,9 @@ class Service:
 
 
 def end_all(services: list[Service], grace_s: float, stop: Stop) -> list[Service]:
-    """Ends services gracefully, all at the same time; returns those that had to be killed.
+    """Stops services gracefully and concurrently; returns those that had to be killed.
 
-    A second Ctrl-C (one more than at the time of the call) cuts the grace short.
+    A further Ctrl-C during the call ends the grace period of `grace_s` seconds.
     """
     times = stop.times
     for service in services:

@@ -1,7 +1,6 @@
-"""Ctrl-C and termination signals as a flag that everything polls.
+"""Ctrl-C and termination signals as a flag to poll.
 
-A flag instead of an exception, because an exception would hit at any line, also in the middle of
-tidying up.
+A flag instead of an exception, because an exception could occur at any line, even during clean-up.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from devtools.errors import InterruptedByUser
 
 
 class Stop:
-    """Says whether, how often, and by which signal this process was asked to stop."""
+    """Stop requests of this process: number and signal."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -22,10 +21,9 @@ class Stop:
         self.times = 0
 
     def install(self) -> None:
-        """Takes over SIGINT, SIGTERM, SIGHUP and (Windows) SIGBREAK.
+        """Installs handlers of SIGINT, SIGTERM, SIGHUP and (Windows) SIGBREAK.
 
-        SIGINT is set explicitly too: a process started in the background by a shell inherits it
-        ignored.
+        SIGINT is set explicitly, since a background process of a shell inherits it as ignored.
         """
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
             number = getattr(signal, name, None)
@@ -36,7 +34,7 @@ class Stop:
         self.request(signum)
 
     def request(self, signum: int = signal.SIGINT) -> None:
-        """Asks for the stop, as a signal would."""
+        """Requests a stop, same as a signal."""
         if not self._event.is_set():
             self.signum = signum
         self.times += 1
@@ -44,14 +42,14 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether a stop was requested."""
         return self._event.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Sleeps up to `seconds`, less when a stop is asked for; says whether it was."""
+        """Sleeps up to `seconds`, or until a stop request; returns whether there was one."""
         return self._event.wait(seconds)
 
     def check(self) -> None:
-        """Raises InterruptedByUser when a stop was asked for."""
+        """Raises InterruptedByUser if a stop was requested."""
         if self.requested:
             raise InterruptedByUser(self.signum)

@@ -1,13 +1,17 @@
-"""`dev.py test`: the tests of both apps and of both together, one suite after the other."""
+"""`dev.py test`: the tests of both apps and of both together, side by side, since many of them only wait."""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree
 
 from devtools.console import Console
@@ -18,21 +22,57 @@ from devtools.stopping import Stop
 # What a developer has configured for real use must not reach a test: not the production database,
 # not a paid key, not another model.
 _CONFIGURATION = re.compile(
-    r"^(LLM|EMBED|EMBEDDING|BACKEND|DATABASE|RAG|SUPABASE|CORS|HUGGINGFACE|OPENAI|OTEL)_"
+    r"^(LLM|EMBED|EMBEDDING|RERANK|BACKEND|DATABASE|RAG|SUPABASE|CORS|HUGGINGFACE|OPENAI|OTEL)_"
     r"|^PG[A-Z]+$|^(HF_TOKEN|HF_HUB_OFFLINE|TRANSFORMERS_OFFLINE|DEBUG|LOG_LEVEL|LOG_FORMAT|TRACING|SAMPLE_LEXICON"
-    r"|DATA_DIR|MODEL_CACHE_DIR|MAX_BODY_BYTES|APP_NAME|APP_VERSION)$",
+    r"|DATA_DIR|MODEL_CACHE_DIR|PAGE_SUGGESTIONS|REPORTS|MAX_BODY_BYTES|UPLOAD_MAX_BYTES|APP_NAME|APP_VERSION)$",
     re.IGNORECASE,
 )
-# The only excuses for a skipped test where nothing may be missing (--fail-on-skip): what a machine
-# cannot be given by installing something.
-_ACCEPTED_SKIPS = re.compile(r"\b(gpu|cuda|windows|macos|posix|linux|rosetta|avx512|amx)\b", re.IGNORECASE)
+# Acceptable reasons for a skipped test with --fail-on-skip: what cannot be installed on a machine.
+_ACCEPTED_SKIPS = re.compile(
+    r"\b(gpu|cuda|windows|macos|posix|linux|rosetta|avx512|amx|container engine)\b", re.IGNORECASE
+)
 _NO_TESTS = 5
-SUITES = ("llm_service", "backend", "tests")
+_SHOWN = 10
+# Collecting them loads torch, which takes longer than many other tests together: a suite of its own.
+_ENGINES = "tests/engines"
+SUITES = ("llm_service", "engines", "backend", "tests")
+# Tests marked `slow(of=KIND)` run with --all, and with --since when a file that matches has changed.
+SLOW = {
+    "clients": ("llm_service/routers/*", "llm_service/schemas/*", "llm_service/services/*", "tests/clients/*"),
+    "fidelity": ("llm_service/engines/openvino/*", "llm_service/models/*", "llm_service/tests/*fidelity*"),
+    "images": ("deploy/docker/*", "*/requirements*.txt", "*/constraints.txt", "tests/*image*"),
+    "ray": ("deploy/ray/*", "tests/*ray*"),
+    "structure": (
+        "llm_service/services/structure/*",
+        "llm_service/engines/prompts/tools.py",
+        "llm_service/tests/*structure*",
+    ),
+    "schemathesis_backend": ("backend/routers/*", "backend/schemas/*", "backend/tests/*schemathesis*", "tests/schema*"),
+    "schemathesis_llm_service": (
+        "llm_service/routers/*",
+        "llm_service/schemas/*",
+        "llm_service/tests/*schemathesis*",
+        "tests/schema*",
+    ),
+}
+
+
+def slow_kinds(workspace: Workspace, base: str) -> set[str]:
+    """The kinds of slow tests whose files differ between the commit `base` and the working tree.
+
+    All of them when there is no such commit: without a base nothing is known to be unchanged.
+    """
+    command = ["git", "-C", str(workspace.root), "diff", "--name-only", base, "--"]
+    diff = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not base or diff.returncode:
+        return set(SLOW)
+    changed = diff.stdout.splitlines()
+    return {kind for kind, patterns in SLOW.items() if any(fnmatch(f, p) for f in changed for p in patterns)}
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Tests that run in one process: their name, working directory, and the app whose environment they use."""
+    """Tests below one folder: their name, working directory, and the app whose environment they use."""
 
     name: str
     folder: Path
@@ -42,12 +82,13 @@ class Suite:
 
 @dataclass
 class Outcome:
-    """Counts of one or several suites; `skips` holds (test, reason)."""
+    """Counts of one or several suites; `skips` holds (test, reason), `durations` (seconds, test)."""
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     skips: list[tuple[str, str]] = field(default_factory=list)
+    durations: list[tuple[float, str]] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
         """Adds another suite's counts."""
@@ -55,6 +96,7 @@ class Outcome:
         self.failed += other.failed
         self.skipped += other.skipped
         self.skips += other.skips
+        self.durations += other.durations
 
     def __str__(self) -> str:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
@@ -62,12 +104,15 @@ class Outcome:
 
 def suites(workspace: Workspace, only: Sequence[str] = ()) -> list[Suite]:
     """The suites to run, in order; those without a folder are left out."""
+    llm_service, backend = workspace.llm_service, workspace.backend
     every = [
-        Suite("llm_service", workspace.llm_service.folder, workspace.llm_service),
-        Suite("backend", workspace.backend.folder, workspace.backend),
-        Suite("tests", workspace.root, workspace.backend, ("tests",)),
+        Suite("llm_service", llm_service.folder, llm_service, (f"--ignore={_ENGINES}",)),
+        Suite("engines", llm_service.folder, llm_service, ("-o", f"testpaths={_ENGINES}")),
+        Suite("backend", backend.folder, backend),
+        Suite("tests", workspace.root, backend, ("tests",)),
     ]
-    return [s for s in every if (not only or s.name in only) and (s.folder / "tests").is_dir()]
+    found = [s for s in every if (s.folder / (_ENGINES if s.name == "engines" else "tests")).is_dir()]
+    return [s for s in found if not only or s.name in only]
 
 
 def environment_for_tests() -> dict[str, str]:
@@ -77,44 +122,76 @@ def environment_for_tests() -> dict[str, str]:
     return environment
 
 
-def run(
-    workspace: Workspace,
-    chosen: Sequence[Suite],
-    arguments: Sequence[str],
-    fail_on_skip: bool,
-    console: Console,
-    stop: Stop,
-) -> int:
-    """Runs the suites and prints the summary; 0 when every one passed."""
+@dataclass(frozen=True)
+class Options:
+    """How to run the suites: the slow kinds to include, arguments for pytest, and whether skips fail."""
+
+    slow: set[str]
+    arguments: Sequence[str] = ()
+    fail_on_skip: bool = False
+
+
+def run(workspace: Workspace, chosen: Sequence[Suite], options: Options, console: Console, stop: Stop) -> int:
+    """Runs the suites and prints the summary; 0 when every one passed.
+
+    The first one has the terminal; the others run beside it, and their output is printed when they have ended.
+    """
+    results = workspace.data / "test-results"
+    results.mkdir(parents=True, exist_ok=True)
+
+    def run_suite(suite: Suite, output: IO[bytes] | None = None) -> tuple[int, float]:
+        (results / f"{suite.name}.xml").unlink(missing_ok=True)
+        command: list[str | Path] = [suite.app.python, "-m", "pytest", f"--junitxml={results / suite.name}.xml"]
+        command += [*_selection(options.slow), *_workers(suite == chosen[0]), *suite.arguments, *options.arguments]
+        begun = time.monotonic()
+        environment = environment_for_tests()
+        status = run_in_foreground(command, cwd=suite.folder, env=environment, stop=stop, output=output)
+        return status, time.monotonic() - begun
+
+    def run_beside(suite: Suite) -> tuple[int, float]:
+        with (results / f"{suite.name}.log").open("wb") as log:
+            return run_suite(suite, log)
+
     total = Outcome()
     broken = []
-    for suite in chosen:
-        console.line(f"== {suite.name} ==")
-        report = workspace.data / "test-results" / f"{suite.name}.xml"
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.unlink(missing_ok=True)
-        command: list[str | Path] = [
-            suite.app.python,
-            "-m",
-            "pytest",
-            f"--junitxml={report}",
-            *suite.arguments,
-            *arguments,
-        ]
-        begun = time.monotonic()
-        status = run_in_foreground(command, cwd=suite.folder, env=environment_for_tests(), stop=stop)
-        outcome = read_report(report)
-        total.add(outcome)
-        # With arguments such as `-k name` a suite without a match is no failure.
-        if status and not (status == _NO_TESTS and arguments):
-            broken.append(suite.name)
-        console.line(
-            f"== {suite.name}: {outcome} in {time.monotonic() - begun:.0f} s (pytest's exit status {status}) ==\n"
-        )
-    return _conclude(total, broken, fail_on_skip, console)
+    with ThreadPoolExecutor(len(chosen)) as pool:
+        beside = {suite.name: pool.submit(run_beside, suite) for suite in chosen[1:]}
+        for suite in chosen:
+            console.line(f"== {suite.name} ==")
+            if suite.name in beside:
+                status, seconds = beside[suite.name].result()
+                console.line((results / f"{suite.name}.log").read_text(encoding="utf-8", errors="replace"))
+            else:
+                status, seconds = run_suite(suite)
+            outcome = read_report(results / f"{suite.name}.xml")
+            total.add(outcome)
+            # With arguments such as `-k name` a suite without a match is no failure.
+            if status and not (status == _NO_TESTS and options.arguments):
+                broken.append(suite.name)
+            console.line(f"== {suite.name}: {outcome} in {seconds:.0f} s (pytest's exit status {status}) ==\n")
+    return _conclude(total, broken, options.fail_on_skip, console)
+
+
+def _selection(slow: set[str]) -> list[str]:
+    """Pytest's options that leave out the slow tests but for these kinds."""
+    return ["-m", " or ".join(["not slow", *(f"slow(of={kind!r})" for kind in sorted(slow))])]
+
+
+def _workers(is_first: bool) -> list[str]:
+    """Pytest's options for a worker a core, at most four; half as many for the shorter suites beside the first.
+
+    Files are taken in the order of their names. By default those of few tests come last, and these are the slowest:
+    the last worker would be left alone with them.
+    """
+    count = min(4, os.cpu_count() or 1) // (1 if is_first else 2)
+    return ["-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder"] if count > 1 else []
 
 
 def _conclude(total: Outcome, broken: list[str], fail_on_skip: bool, console: Console) -> int:
+    if total.durations:
+        console.line("Slowest:")
+        for seconds, test in sorted(total.durations, reverse=True)[:_SHOWN]:
+            console.line(f"  {seconds:6.1f} s  {test}")
     if total.skips:
         console.line("Skipped:")
         for test, reason in total.skips:
@@ -142,18 +219,15 @@ def read_report(path: Path) -> Outcome:
     for case in cases:
         test = (case.get("classname", ""), case.get("name", ""))
         verdict = seen.get(test, "passed")
+        name = "::".join(filter(None, test))
+        outcome.durations.append((float(case.get("time") or 0), name))
         if case.find("failure") is not None or case.find("error") is not None:
             verdict = "failed"
         elif (skip := case.find("skipped")) is not None and verdict == "passed":
             verdict = "skipped"
-            outcome.skips.append(("::".join(filter(None, test)), skip.get("message", "no reason given")))
+            outcome.skips.append((name, skip.get("message", "no reason given")))
         seen[test] = verdict
     verdicts = list(seen.values())
     outcome.passed, outcome.failed = verdicts.count("passed"), verdicts.count("failed")
     outcome.skipped = verdicts.count("skipped")
     return outcome
-
-
-def in_continuous_integration() -> bool:
-    """Whether this runs in CI, by the variable every CI system sets."""
-    return os.environ.get("CI", "").lower() in ("1", "true", "yes")

@@ -34,24 +34,27 @@ class UpOptions:
     ready_timeout_s: float = 1800.0
     grace_s: float = 15.0
     restart: bool = True
+    verbose: bool = False
 
 
 def plan(workspace: Workspace, options: UpOptions, console: Console) -> list[Service]:
     """The services to start, with their addresses; raises DevError when a port is taken."""
     services = []
     if options.llm:
-        services.append(_service(workspace, workspace.llm_service, options.llm_port, {}, console))
+        services.append(_service(workspace, workspace.llm_service, options.llm_port, {}, console, options.verbose))
     if options.backend:
         llm = services[0] if services else None
         variables = _llm_address(workspace, options, llm, console)
-        services.append(_service(workspace, workspace.backend, options.backend_port, variables, console))
+        services.append(
+            _service(workspace, workspace.backend, options.backend_port, variables, console, options.verbose)
+        )
     if len({service.port for service in services}) < len(services):
         raise DevError(f"Both services would listen on port {services[0].port}.", "Give --llm-port or --backend-port.")
     return services
 
 
 def _service(
-    workspace: Workspace, app: App, port: int | None, variables: Mapping[str, str], console: Console
+    workspace: Workspace, app: App, port: int | None, variables: Mapping[str, str], console: Console, verbose: bool
 ) -> Service:
     configured = dotenv.configuration(workspace, app)
     host = configured.get(app.host_variable, "127.0.0.1")
@@ -61,13 +64,13 @@ def _service(
             raise DevError(f"{app.port_variable}={text} is not a port.", "Set it to a number from 1 to 65535.")
         port = int(text)
     require_free(host, port, f"--{app.label}-port")
-    if console.interactive and "LOG_FORMAT" not in configured:
-        # The app writes into a pipe and cannot see that somebody reads along.
+    if (console.interactive or not verbose) and "LOG_FORMAT" not in configured:
+        # The app writes into a pipe and cannot see the terminal behind it, or the reader of the file.
         variables = {**variables, "LOG_FORMAT": "text"}
     log = workspace.logs / f"{app.label}.log"
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))
-    return Service(app, host, port, variables, console, log)
+    return Service(app, host, port, variables, console, log, verbose)
 
 
 def _llm_address(workspace: Workspace, options: UpOptions, llm: Service | None, console: Console) -> dict[str, str]:
@@ -110,11 +113,13 @@ class Up:
         try:
             for service in self._services:
                 service.start()
-                self._console.line(f"{service.app.name} started on {service.url}")
+                self._console.line(f"{service.app.name}: starting on {service.url}")
             if self._wait_until_ready():
                 self._announce()
                 self._watch()
         finally:
+            for service in self._services:
+                self._console.status(service.app.label)
             self._end()
         return 1 if self._given_up else 0
 
@@ -123,9 +128,12 @@ class Up:
         while not self._stop.requested:
             for service in self._services:
                 if not service.running:
-                    raise DevError(service.obituary(), _mend_for(service))
+                    raise DevError(service.obituary(), _remedy_for(service))
                 if not service.ready and service.check_ready():
+                    self._console.status(service.app.label)
                     self._console.line(f"{service.app.name} is ready after {time.monotonic() - begun:.1f} s")
+                if not service.ready:
+                    self._console.status(service.app.label, _course(service, time.monotonic() - begun))
             waiting = [service for service in self._services if not service.ready]
             if not waiting:
                 return True
@@ -136,18 +144,20 @@ class Up:
                     f"{waiting[0].url}/readyz and the log say what is missing. A large model on a slow network needs\n"
                     "longer: --ready-timeout SECONDS. `dev.py doctor` checks the network, memory and disk.",
                 )
-            if time.monotonic() - said > _STILL_WAITING_S:
+            if time.monotonic() - said > _STILL_WAITING_S and not self._console.interactive:
                 said = time.monotonic()
-                self._console.line(f"... waiting for {names} ({said - begun:.0f} s)")
+                for service in waiting:
+                    self._console.line(f"... {_course(service, said - begun)}")
             self._stop.wait(_ASK_READY_S)
         return False
 
     def _announce(self) -> None:
         self._console.line()
-        for service in self._services:
-            if service.app.label == "backend":
-                self._console.line(f"  Chat page    {service.url}/")
-            self._console.line(f"  {service.app.label:<11}  {service.url}  (API: {service.url}/docs)")
+        for service in reversed(self._services):
+            page = "Chat page" if service.app.label == "backend" else "LLM service"
+            self._console.line(f"  {page:<11}  {service.url}/  (API: {service.url}/docs)")
+        if not self._options.verbose:
+            self._console.line(f"  {'Logs':<11}  {self._services[0].log.parent}  (here, too: --verbose)")
         self._console.line("\n  Ctrl-C ends " + ("both." if len(self._services) > 1 else "it."))
         self._console.line()
 
@@ -158,7 +168,7 @@ class Up:
                     self._after_a_restart(service)
                 elif service.app.label != "llm":
                     self._given_up = True
-                    raise DevError(service.obituary(), _mend_for(service))
+                    raise DevError(service.obituary(), _remedy_for(service))
                 elif not self._given_up:
                     self._revive(service)
 
@@ -197,7 +207,7 @@ class Up:
     def _give_up(self, service: Service, why: str) -> None:
         self._given_up = True
         if len(self._services) == 1:
-            raise DevError(f"{why}.", _mend_for(service))
+            raise DevError(f"{why}.", _remedy_for(service))
         self._console.line(f"{why}{self._meanwhile()}. Once mended: dev.py up --llm-only")
 
     def _end(self) -> None:
@@ -210,7 +220,11 @@ class Up:
             self._console.line(f"{service.app.name} did not end within its grace and was killed.")
 
 
-def _mend_for(service: Service) -> str:
+def _course(service: Service, seconds: float) -> str:
+    return f"{service.app.name} ({seconds:.0f} s): {service.narrator.doing}"
+
+
+def _remedy_for(service: Service) -> str:
     alone = "" if service.app.label == "backend" else " --llm-only"
     return (
         "The last line usually says what is wrong. `dev.py doctor` checks configuration, memory and network;\n"

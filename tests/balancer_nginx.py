@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-import psutil
 
-from conftest import ROOT, free_port, wait_until
-from test_end_to_end import WORKSPACE, AppProcess
+from app_process import AppProcess, start_llm
+from conftest import ROOT, wait_until
+from free_ports import free_port
 
 # Debian puts it where only root's PATH looks.
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -28,24 +26,7 @@ SERVERS = (
 
 def start_instance(port: int) -> AppProcess:
     """An instance with the engines that need no weights; it keeps no answers, so that each is generated."""
-    fakes = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake", "LLM_CACHE_MB": "0", "EMBED_CACHE_MB": "0"}
-    return AppProcess(WORKSPACE.llm_service, port, {"LLM_SERVICE_PORT": str(port), "LLM_SERVICE_API_KEY": KEY, **fakes})
-
-
-def terminate(instance: AppProcess) -> None:
-    """Ask an instance to end, as a rolling restart does, and wait until it has."""
-    instance.process().send_signal(signal.SIGTERM)
-    wait_until(lambda: instance._process.poll() is not None, f"port {instance.port} has ended")
-
-
-def kill(instance: AppProcess) -> None:
-    """kill -9, first of what speaks HTTP: its workers' end would have it say a last word."""
-    workers = instance.process().children(recursive=True)
-    instance._process.kill()
-    instance._process.wait()
-    for worker in workers:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            worker.kill()
+    return start_llm(port, LLM_SERVICE_API_KEY=KEY, LLM_CACHE_MB="0", EMBED_CACHE_MB="0")
 
 
 class Balancer:
@@ -53,6 +34,7 @@ class Balancer:
 
     def __init__(self, folder: Path, instances: Sequence[int]) -> None:
         self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         names = ("nginx.conf", "listen.conf", "upstream.conf")
         configuration, listen, upstream = ((CONFIGURATION / name).read_text() for name in names)
@@ -65,7 +47,7 @@ class Balancer:
         (folder / "upstream.conf").write_text(upstream.replace(SERVERS, servers))
         self._process: subprocess.Popen[bytes] | None = None
         headers = {"Authorization": f"Bearer {KEY}"}
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, headers=headers)
+        self.client = httpx.Client(base_url=self.url, timeout=60, headers=headers)
 
     def start(self) -> None:
         assert NGINX is not None

@@ -1,23 +1,33 @@
-"""What the tests of this folder share: small checkouts in which dev.py runs for real."""
+"""What the tests of this folder share: small checkouts in which dev.py's commands run."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from devtools import cli
+from devtools.doctor.findings import Finding
+from devtools.layout import Workspace
+from devtools.stopping import Stop
+from free_ports import free_port as free_port  # noqa: PLC0414 - tests of this folder have it from here
+
 ROOT = Path(__file__).resolve().parent.parent
 APPS = (("llm_service", "venv_llm"), ("backend", "venv"))
+# A port without a listener: a connection to it is refused at once.
+NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture
@@ -25,13 +35,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that an embedded database and nginx reach, which give up root's rights."""
+    with tempfile.TemporaryDirectory(prefix="apps-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"timed out waiting until {what}"
@@ -55,6 +67,32 @@ def wait_until_dead(*pids: int) -> None:
     wait_until(lambda: not any(is_alive(pid) for pid in pids), f"the processes {pids} have ended")
 
 
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+
+
+@contextmanager
+def _output_to(sink: IO[bytes]) -> Iterator[None]:
+    """Sends what this process and its children write to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    os.dup2(sink.fileno(), 1)
+    os.dup2(sink.fileno(), 2)
+    with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as writer:
+        try:
+            with redirect_stdout(writer), redirect_stderr(writer):
+                yield
+        finally:
+            for old, number in zip(kept, (1, 2), strict=True):
+                os.dup2(old, number)
+                os.close(old)
+
+
 @dataclass
 class Running:
     """A dev.py that runs in the background; its output is collected in a file."""
@@ -66,7 +104,7 @@ class Running:
     def output(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def wait_for(self, text: str, seconds: float = 60) -> None:
+    def wait_for(self, text: str, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while text not in self.output:
             assert self.process.poll() is None, f"it ended without saying {text!r}:\n{self.output}"
@@ -80,7 +118,7 @@ class Running:
         else:
             self.process.send_signal(signal.SIGINT)
 
-    def end(self, seconds: float = 30) -> int:
+    def end(self, seconds: float = 120) -> int:
         return self.process.wait(seconds)
 
 
@@ -101,20 +139,61 @@ class Checkout:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def dev(self, *arguments: str, timeout: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Runs dev.py to its end, stdout and stderr in one."""
-        return subprocess.run(
+    def dev(self, *arguments: str, **variables: str) -> Done:
+        """Runs a command of dev.py in this process, in the checkout's folder; stdout and stderr in one."""
+        with tempfile.TemporaryFile() as sink, self._placed(variables), _output_to(sink):
+            try:
+                status = cli.run(arguments, Workspace(self.root), Stop())
+            except SystemExit as ending:
+                status = int(ending.code or 0)
+            sys.stdout.flush()
+            sink.seek(0)
+            return Done(status, sink.read().decode("utf-8", "replace"))
+
+    def really_dev(self, *arguments: str, **variables: str) -> Done:
+        """Runs `python dev.py` to its end, as a user does."""
+        done = subprocess.run(
             [sys.executable, "dev.py", *arguments],
             cwd=self.root,
             env=self._environment(variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             encoding="utf-8",
-            timeout=timeout,
+            timeout=120,
             check=False,
         )
+        return Done(done.returncode, done.stdout)
+
+    @contextmanager
+    def _placed(self, variables: dict[str, str]) -> Iterator[None]:
+        """This process in the checkout's folder and environment."""
+        before = dict(os.environ)
+        os.environ.clear()
+        os.environ.update(self._environment(variables))
+        try:
+            with chdir(self.root):
+                yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    def look(self, check: Callable[[Workspace], Finding | Iterable[Finding]], **variables: str) -> dict[str, list[str]]:
+        """What one check of the doctor finds, by verdict, as "subject: seen -> remedy"."""
+        with self._placed({"NO_PROXY": "*", "HF_ENDPOINT": NOWHERE, "HF_HOME": str(self.root), **variables}):
+            found = check(Workspace(self.root))
+            told = [found] if isinstance(found, Finding) else list(found)
+        assert all(bool(each.remedy) == (each.verdict != "ok") for each in told)
+        return {
+            verdict: [f"{each.subject}: {each.seen} -> {each.remedy}" for each in told if each.verdict == verdict]
+            for verdict in ("ok", "warn", "fail")
+        }
+
+    def give_environment(self, template: Checkout, app: str) -> None:
+        """Copies an environment from another checkout, as if it had been made here."""
+        shutil.copytree(template.venv(app), self.venv(app), symlinks=True)
+        stamp = self.venv(app) / ".made.json"
+        stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "made_in": str(self.venv(app))}))
 
     def start(self, *arguments: str, **variables: str) -> Running:
         """Starts dev.py and leaves it running; the fixture ends it."""
@@ -143,7 +222,7 @@ class Checkout:
             if running.process.poll() is None:
                 running.interrupt()
                 try:
-                    running.process.wait(30)
+                    running.process.wait(60)
                 except subprocess.TimeoutExpired:
                     running.process.kill()
                     running.process.wait()
@@ -178,13 +257,21 @@ def _set_up_once(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.fixture
+def with_backend(bare_checkout: Checkout, _set_up_once: Checkout) -> Checkout:
+    """A checkout of the test's own, with the backend's environment."""
+    bare_checkout.give_environment(_set_up_once, "backend")
+    return bare_checkout
+
+
+@pytest.fixture
 def checkout(_set_up_once: Checkout) -> Iterator[Checkout]:
     """A checkout with both environments made, shared by the session; what a test adds is removed."""
     before = _files(_set_up_once.root)
     yield _set_up_once
     _set_up_once.end_everything()
     _set_up_once.started.clear()
-    for path in _files(_set_up_once.root) - before:
+    # Packages lent to its environments go, too: a later test counts on small ones.
+    for path in (_files(_set_up_once.root) - before) | set(_set_up_once.root.glob("*/venv*/**/lent.pth")):
         path.unlink()
 
 

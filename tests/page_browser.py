@@ -28,6 +28,7 @@ def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
+        sync_api.expect.set_options(timeout=60_000)
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield running
         running.close()
@@ -55,7 +56,7 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
 
     def open_one(url: str, **options: Any) -> Tab:
         context = browser.new_context(**{"locale": "es-PE", "reduced_motion": "reduce", **options})
-        tab = Tab(context.new_page(), url)
+        tab = Tab(context.new_page(), url.partition("/?")[0])
         opened.append(tab)
         tab.page.goto(url)
         return tab

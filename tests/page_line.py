@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
-from conftest import free_port
+from free_ports import free_port
 
 _PIECE = 40
 _PAUSE_S = 0.06

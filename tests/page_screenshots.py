@@ -1,6 +1,6 @@
 """Makes the screenshots of the README: `backend/venv/bin/python tests/page_screenshots.py`.
 
-Both apps run with the embedded models and the sample lexicon: single words, no sentence of the dictionary.
+Both apps run without weights on the sample lexicon: single words, which are answered without a model.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import httpx  # noqa: E402
 from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 
 from page_apps import running_apps  # noqa: E402
@@ -25,19 +26,24 @@ QUESTIONS = ("¿Cómo se dice perro en bora?", "¿Qué significa nuhba en españ
 
 @dataclass(frozen=True)
 class Picture:
-    """One file: the window's size in CSS pixels, the scheme, and how many of the questions are asked."""
+    """One file: the window's size in CSS pixels, the scheme, how many of the questions are asked, and another view."""
 
     name: str
     width: int
     height: int
     scheme: Literal["light", "dark"]
     questions: int = 2
+    address: str = ""
 
 
 PICTURES = (
+    Picture("page-first", 1000, 720, "light", 0),
     Picture("page", 1000, 840, "light"),
     Picture("page-dark", 1000, 840, "dark"),
     Picture("page-phone", 360, 740, "light", 1),
+    Picture("page-phone-first", 360, 740, "light", 0),
+    Picture("dictionary", 1000, 720, "light", 0, "?dictionary=bora"),
+    Picture("dictionary-phone", 360, 740, "dark", 0, "?dictionary=bora&letter=ts"),
 )
 
 
@@ -48,22 +54,41 @@ def take(browser: Browser, url: str, picture: Picture) -> None:
     page = context.new_page()
     page.set_default_timeout(120_000)
     tab = Tab(page, url)
-    page.goto(url)
-    for question in QUESTIONS[-picture.questions :]:
+    page.goto(f"{url}/{picture.address}")
+    page.locator("#sample .gloss, #log .gloss, #words a, #entry .gloss").first.wait_for(state="attached")
+    if picture.address:
+        page.locator("#words a:visible, #entry .gloss").first.wait_for()
+    page.get_by_text("modelo listo").wait_for(state="attached")
+    for question in QUESTIONS[len(QUESTIONS) - picture.questions :]:
         tab.ask_and_wait(question)
     page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
     page.screenshot(path=IMAGES / f"{picture.name}.png")
     context.close()
 
 
+def take_admin(browser: Browser, url: str) -> None:
+    """Save the administration: a file that is looked at, and a word that was asked for and not found."""
+    for _ in range(3):
+        httpx.post(f"{url}/api/rag/query", json={"query": "¿Cómo se dice linterna en bora?"}, timeout=60)
+    context = browser.new_context(viewport={"width": 1000, "height": 840}, locale="es-PE")
+    page = context.new_page()
+    page.goto(f"{url}/admin")
+    page.get_by_role("row", name="linterna").wait_for()
+    content = "lema,gloss_bora,pos\nzorfano,tsubune,adj.\n,vacío,\n"
+    page.locator("#file").set_input_files({"name": "palabras.csv", "mimeType": "text/csv", "buffer": content.encode()})
+    page.get_by_text("rechazados 1").last.wait_for()
+    page.screenshot(path=IMAGES / "admin.png", full_page=True)
+    context.close()
+
+
 def main() -> None:
     """Start everything and take all pictures."""
-    with running_apps({"LLM_MODEL": "embedded"}) as apps, sync_playwright() as playwright:
+    with running_apps() as apps, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        take(browser, apps.backend.url, PICTURES[0])  # once more below: the first answer of a process takes longest
         for picture in PICTURES:
             take(browser, apps.backend.url, picture)
             print(IMAGES / f"{picture.name}.png")
+        take_admin(browser, apps.backend.url)
         browser.close()
 
 

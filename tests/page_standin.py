@@ -21,23 +21,44 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-from conftest import free_port, wait_until
+from conftest import wait_until
+from free_ports import free_port
 
 WEB = Path(__file__).parents[1] / "backend" / "web"
 CSP = "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 DOG = {"lemma": "perro", "gloss": "oohííbye", "pos": "m.", "direction": "es_bora"}
 PLAIN = {"id": "d1", "kind": "dictionary", "content": "perro: oohííbye", "score": 1.0}
-SOURCE = {**PLAIN, "matched_on": ["lemma"], "metadata": DOG}
+SOURCE = {**PLAIN, "matched_on": ["lemma"], "metadata": DOG, "role": "answer"}
+CAT = {**SOURCE, "id": "c1", "metadata": {"lemma": "gato", "gloss": "mííchií", "direction": "es_bora"}}
+ERRORS = {"roto": "engine_restarted", "tarde": "deadline_exceeded"}
 TRAP = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
 FINAL: dict[str, Any] = {
     "answer": "Perro se dice oohííbye.",
     "answer_mode": "completed",
+    "explanation": None,
     "sources": [SOURCE],
+    "missing": [],
+    "says_more": False,
     "served_by": "llm_service",
     "degraded": False,
+    "reason": None,
     "model": "smol",
     "timings": {"retrieval_ms": 8.2, "total_ms": 1234.0},
     "request_id": "r-1",
+}
+
+
+HEALTH = {
+    "status": "degraded",
+    "version": "1",
+    "checks": {"database": True, "lexicon": True},
+    "llm_service": {"status": "degraded", "model": "maker/smol"},
+}
+FIXED: dict[str, Any] = {
+    "/page.json": {"suggestions": ["¿Cómo se dice agua en bora?"]},
+    "/health": HEALTH,
+    "/api/rag/stats": {"entries": 72, "pending_embeddings": 0},
+    "/api/rag/search": {"results": [SOURCE]},
 }
 
 
@@ -52,27 +73,23 @@ async def script(asked: dict[str, Any], cancelled: list[str]) -> AsyncIterator[b
     yield event({"sources": [trap if query == "trampa" else SOURCE]})
     if query.startswith("lento"):
         try:
-            while True:
-                yield event({"delta": "poco a poco "})
-                await asyncio.sleep(0.05)
+            await asyncio.sleep(600)
         finally:
             cancelled.append(query)
-    if query == "roto":
-        yield event({"delta": "Se dice "})
-        yield event({"error": {"type": "engine_restarted", "message": "x", "request_id": "r-9", "retryable": True}})
+    if query in ERRORS:
+        yield event({"error": {"type": ERRORS[query], "message": "x", "request_id": "r-9", "retryable": True}})
         return
-    for piece in ["Creo que ", "es otra palabra", *[" y otra más"] * (60 if query == "corto" else 0)]:
-        yield event({"delta": piece})
-        if query == "corto":
-            await asyncio.sleep(0.005)
     special: dict[str, dict[str, Any]] = {
-        "degradado": {"degraded": True, "served_by": "local"},
+        "reserva": {"degraded": True, "served_by": "local"},
+        "sin modelo": {"degraded": True, "served_by": "none", "reason": "overloaded", "answer_mode": "extractive"},
         "trampa": {"answer": TRAP, "sources": [trap]},
-        "corto": {"answer": "Corto."},
+        "varias": {"missing": ["zorro"], "sources": [SOURCE, CAT]},
     }
-    if query == "corto":
-        await asyncio.sleep(0.3)  # the long text is on the screen when the short one comes
-    final = event({**FINAL, **special.get(query, {})})
+    whole = {**FINAL, **special.get(query, {})}
+    if asked["explain"]:
+        whole["explanation"] = "Oohííbye es un animal."
+    yield event({"answer": whole["answer"]})
+    final = event(whole)
     middle = final.index("í".encode()) + 1 if "í".encode() in final else 1
     yield final[:middle]  # a character of two bytes arrives in two pieces
     await asyncio.sleep(0.02)
@@ -94,17 +111,14 @@ def serve(port: int) -> None:
             return JSONResponse({"error": error}, status, {"Retry-After": "12"} if status == 429 else None)
         return StreamingResponse(script(asked, cancelled), media_type="text/event-stream")
 
-    async def page(_: Request) -> Response:
-        return JSONResponse({"suggestions": ["¿Cómo se dice agua en bora?"]})
-
-    async def health(_: Request) -> Response:
-        return JSONResponse({"status": "degraded"})
+    async def fixed(request: Request) -> Response:
+        return JSONResponse(FIXED[request.url.path])
 
     async def probe(_: Request) -> Response:
         return JSONResponse(cancelled)
 
     routes = [Route("/api/rag/query", query, methods=["POST"]), Route("/probe", probe)]
-    routes += [Route("/page.json", page), Route("/health", health)]
+    routes += [Route(path, fixed) for path in FIXED]
     inner = Starlette(routes=[*routes, Mount("/", StaticFiles(directory=WEB, html=True))])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,7 +162,7 @@ class Standin:
 
     def cancelled(self) -> list[str]:
         """Return the questions whose client left before the end."""
-        with urllib.request.urlopen(f"{self.url}/probe", timeout=5) as reply:
+        with urllib.request.urlopen(f"{self.url}/probe", timeout=60) as reply:
             names: list[str] = json.load(reply)
             return names
 

@@ -40,7 +40,11 @@ class Tab:
 
     @property
     def banner(self) -> Locator:
-        return self.page.locator("#banner")
+        return self.page.locator("#away")
+
+    @property
+    def chip(self) -> Locator:
+        return self.page.locator("#chip")
 
     @property
     def last(self) -> Locator:
@@ -59,6 +63,11 @@ class Tab:
         answer = self.ask(text)
         answer.locator(".facts").wait_for(timeout=60_000)
         return answer
+
+    def facts(self, answer: Locator) -> str:
+        """Open an answer's details and return them."""
+        answer.locator(".facts summary").click()
+        return answer.locator(".facts dl").inner_text()
 
 
 OpenTab = Callable[..., Tab]

@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from conftest import ROOT, free_port, wait_until
+from conftest import ROOT, wait_until
+from free_ports import free_port
 
 PROMETHEUS = shutil.which("prometheus")
 PROMTOOL = shutil.which("promtool")

@@ -15,8 +15,9 @@ import httpx
 import psutil
 import yaml
 
-from conftest import ROOT, free_port, wait_until
-from test_end_to_end import WORKSPACE
+from app_process import WORKSPACE
+from conftest import ROOT, wait_until
+from free_ports import free_port
 
 KEY = "the replicas' key"
 DEPLOYMENT = ROOT / "deploy" / "ray"
@@ -55,7 +56,7 @@ class Replica:
     def workers(self) -> list[psutil.Process]:
         """The processes in which its models are."""
         children = psutil.Process(self.pid).children(recursive=True)
-        return [child for child in children if "engines.worker" in child.cmdline()]
+        return [child for child in children if "workers.child" in child.cmdline()]
 
 
 class Cluster:

@@ -2,7 +2,8 @@
 
 What to do comes in `STAND_IN_LLM` or `STAND_IN_BACKEND`, words separated by spaces:
 `ready_after=S` `die_after=S` (seconds), `die_once` (only on the first start), `stubborn` (ignores
-requests to end), `child` (starts a child process that would outlive it), `quiet_death` (ends at once).
+requests to end), `says` (prints `says.txt`), `child` (starts a child process that would outlive it),
+`quiet_death` (ends at once).
 Every start appends its process id to `pids.txt`, the child's to `children.txt`.
 """
 
@@ -54,6 +55,8 @@ def die_later(seconds: float) -> None:
 def main() -> None:
     starts = note("pids.txt", os.getpid())
     print(f"stand-in start {starts} ñandú", flush=True)
+    if "says" in ORDERS:
+        print((HERE / "says.txt").read_text(encoding="utf-8"), flush=True)
     if "quiet_death" in ORDERS:
         sys.exit("Configuration error: LLM_MODEL: it says no")
     if "child" in ORDERS:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ import httpx
 import pytest
 import yaml
 
-from conftest import ROOT, free_port, wait_until
+from app_process import ALONE, BORA_WORD, QUESTION, AppProcess, running, start_backend, start_llm
+from conftest import ROOT, wait_until
 from prometheus_process import CONFIGURATION, PROMETHEUS, PROMTOOL, Prometheus, hurried
-from test_end_to_end import BORA_WORD, QUESTION, WORKSPACE, AppProcess, start_backend
 
 needs_prometheus = pytest.mark.skipif(
     PROMETHEUS is None or PROMTOOL is None, reason="no Prometheus on this machine (Debian: apt-get install prometheus)"
@@ -74,37 +73,20 @@ def test_each_alert_has_a_unit_test_in_which_it_fires_and_one_in_which_it_does_n
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="alerts-", ignore_cleanup_errors=True) as name:
-        # The embedded database gives up root's rights and must still reach its folder.
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-@pytest.fixture(scope="module")
 def llm() -> Iterator[AppProcess]:
-    port = free_port()
-    fakes = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake", "LLM_SERVICE_API_KEY": KEYS["llm"]}
-    process = AppProcess(WORKSPACE.llm_service, port, {"LLM_SERVICE_PORT": str(port), **fakes})
+    process = start_llm(LLM_SERVICE_API_KEY=KEYS["llm"])
     process.client.headers["Authorization"] = f"Bearer {KEYS['llm']}"
-    try:
-        process.wait_until_ready()
+    with running(process):
         yield process
-    finally:
-        process.stop()
 
 
 @pytest.fixture(scope="module")
 def backend(folder: Path, llm: AppProcess) -> Iterator[AppProcess]:
     keys = {"LLM_SERVICE_API_KEY": KEYS["llm"], "BACKEND_API_KEY": KEYS["backend"]}
-    alone = {"LLM_MODEL": "nobody/has-this", "LLM_OFFLINE_MODEL": "none"}
-    process = start_backend(llm.port, folder / "backend", **keys, **alone)
+    process = start_backend(llm.url, folder / "backend", **keys, **ALONE)
     process.client.headers["Authorization"] = f"Bearer {KEYS['backend']}"
-    try:
-        process.wait_until_ready()
+    with running(process):
         yield process
-    finally:
-        process.stop()
 
 
 def ask(backend: AppProcess) -> dict[str, Any]:
@@ -131,8 +113,7 @@ def test_every_metric_of_a_rule_or_of_the_dashboard_is_exposed(llm: AppProcess, 
     wanted = {name for text in expressions for name in OF_THE_APPS.findall(text)} - NO_METRICS
     assert wanted - exposed(llm) - exposed(backend) == set()
     for process in (llm, backend):
-        url = f"http://127.0.0.1:{process.port}/metrics"
-        assert httpx.get(url).status_code == 401
+        assert httpx.get(f"{process.url}/metrics").status_code == 401
 
 
 @pytest.mark.e2e
@@ -157,7 +138,7 @@ def test_the_dashboard_shows_the_services_and_an_alert_fires_when_one_is_killed(
         wait_until(lambda: all(prometheus.query(each) for each in restarts), "a scrape of each is counted")
 
         assert "LLMServiceDown" not in prometheus.firing()
-        llm.kill_everything()
+        llm.kill()
         wait_until(lambda: "LLMServiceDown" in prometheus.firing(), "the alert fires")
         assert "BackendDown" not in prometheus.firing()
         # Its first fallback: from here on every series has been seen.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,18 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from balancer_nginx import KEY, NGINX, Balancer, kill, start_instance, terminate
-from conftest import free_port, wait_until
-from test_end_to_end import BORA_WORD, QUESTION, AppProcess, start_backend
+import app_process
+from app_process import ALONE, AppProcess, running, start_backend
+from balancer_nginx import KEY, NGINX, Balancer, start_instance
+from conftest import wait_until
+from free_ports import free_port
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(NGINX is None, reason="no nginx on this machine (Debian: apt-get install nginx)"),
 ]
-CALLERS = 12
+CALLERS = 4
 GENERATE = "/api/llm/generate"
 _numbers = itertools.count()
 
@@ -32,17 +32,9 @@ def said(content: str, **fields: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}], "temperature": 0, **fields}
 
 
-def running(instance: AppProcess) -> int:
+def busy_with(instance: AppProcess) -> int:
     health = instance.client.get("/api/llm/health", headers={"Authorization": f"Bearer {KEY}"}).json()
     return int(health["queue"]["running"])
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="balancer-", ignore_cleanup_errors=True) as name:
-        # nginx's workers and the embedded database give up root's rights and must still reach it.
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +55,16 @@ def balancer(folder: Path, ports: tuple[int, int]) -> Iterator[Balancer]:
 @pytest.fixture(scope="module")
 def both(ports: tuple[int, int]) -> Iterator[list[AppProcess]]:
     started = [start_instance(port) for port in ports]
-    try:
+    with running(*started):
         yield started
-    finally:
-        for instance in started:
-            instance.stop()
 
 
 @pytest.fixture
 def instances(both: list[AppProcess], balancer: Balancer) -> list[AppProcess]:
     """Both instances, ready; those that the last test ended start again."""
-    for at, instance in enumerate(both):
-        if instance._process.poll() is not None:
-            instance.stop()
-            both[at] = start_instance(instance.port)
+    for instance in both:
+        if instance.has_ended():
+            instance.start()
     for instance in both:
         instance.wait_until_ready()
 
@@ -92,23 +80,13 @@ def instances(both: list[AppProcess], balancer: Balancer) -> list[AppProcess]:
 
 @pytest.fixture(scope="module")
 def backend(folder: Path, balancer: Balancer) -> Iterator[AppProcess]:
-    # No model of its own, so that what the service leaves unanswered is seen.
-    alone = {"LLM_MODEL": "nobody/has-this", "LLM_OFFLINE_MODEL": "none", "LLM_SERVICE_API_KEY": KEY}
-    process = start_backend(balancer.port, folder / "backend", **alone)
-    try:
-        process.wait_until_ready()
+    process = start_backend(balancer.url, folder / "backend", **ALONE, LLM_SERVICE_API_KEY=KEY)
+    with running(process):
         yield process
-    finally:
-        process.stop()
 
 
 def ask(backend: AppProcess) -> str:
-    url = f"http://127.0.0.1:{backend.port}/api/rag/query"
-    response = httpx.post(url, json={"query": QUESTION}, timeout=120)
-    assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    assert BORA_WORD in answer["answer"]
-    return str(answer["served_by"])
+    return str(app_process.ask(backend)["served_by"])
 
 
 @contextmanager
@@ -141,7 +119,7 @@ def test_an_instance_killed_under_load_fails_no_question(
 ) -> None:
     wait_until(lambda: ask(backend) == "llm_service", "the service answers")
     with kept_busy(lambda: ask(backend)):
-        kill(instances[0])
+        instances[0].kill()
     wait_until(lambda: ask(backend) == "llm_service", "the other instance answers")
 
 
@@ -150,16 +128,15 @@ def test_restarting_both_in_turn_under_load_fails_no_question(
 ) -> None:
     wait_until(lambda: ask(backend) == "llm_service", "the service answers")
     with kept_busy(lambda: ask(backend)) as served:
-        for at, instance in enumerate(instances):
-            terminate(instance)
-            instance.stop()
-            instances[at] = start_instance(instance.port)
-            instances[at].wait_until_ready()
+        for instance in instances:
+            instance.terminate()
+            instance.start()
+            instance.wait_until_ready()
     assert served.count("llm_service") > len(served) / 2
 
 
 def test_new_work_goes_past_an_instance_that_is_gone(balancer: Balancer, instances: list[AppProcess]) -> None:
-    kill(instances[0])
+    instances[0].kill()
     answers = [balancer.client.post(GENERATE, json=said("hola")) for _ in range(8)]
     assert [answer.status_code for answer in answers] == [200] * 8
 
@@ -170,17 +147,17 @@ def test_new_work_goes_past_an_instance_that_drains_and_its_old_work_is_finished
     with ThreadPoolExecutor(3) as pool:
         body = said("[[words:40]] [[slow:100]] uno")
         long_ones = [pool.submit(balancer.client.post, GENERATE, json=body) for _ in range(3)]
-        wait_until(lambda: sorted(map(running, instances)) == [1, 2], "the long ones run")
+        wait_until(lambda: sorted(map(busy_with, instances)) == [1, 2], "the long ones run")
         # The one with less to do: new work comes to it first, is refused and has to go on.
-        draining = min(instances, key=running)
+        draining = min(instances, key=busy_with)
         draining.process().terminate()
         wait_until(lambda: not draining.is_ready(), "it drains")
         answers = [balancer.client.post(GENERATE, json=said("hola")) for _ in range(8)]
         assert [answer.status_code for answer in answers] == [200] * 8
-        assert '"error": "draining"' in draining.log()
+        wait_until(lambda: '"error": "draining"' in draining.log(), "it has refused")
         finished = [long_one.result() for long_one in long_ones]
     assert [(each.status_code, each.json()["tokens_generated"]) for each in finished] == [(200, 40)] * 3
-    wait_until(lambda: draining._process.poll() is not None, "it has ended")
+    wait_until(draining.has_ended, "it has ended")
 
 
 @pytest.mark.parametrize("path", [GENERATE, "/v1/chat/completions"])
@@ -190,10 +167,10 @@ def test_work_that_was_sent_and_lost_is_told_as_retryable_and_not_sent_again(
     body = said("[[words:200]] [[slow:100]] uno", **({"model": "fake"} if path.startswith("/v1") else {}))
     with ThreadPoolExecutor(1) as pool:
         lost = pool.submit(balancer.client.post, path, json=body, headers={"X-Request-ID": "the-lost-one"})
-        wait_until(lambda: any(running(instance) for instance in instances), "it runs")
-        working = next(instance for instance in instances if running(instance))
+        wait_until(lambda: any(busy_with(instance) for instance in instances), "it runs")
+        working = next(instance for instance in instances if busy_with(instance))
         other = next(instance for instance in instances if instance is not working)
-        kill(working)
+        working.kill()
         response = lost.result()
     assert response.status_code == 503
     assert response.headers["X-Request-ID"] == "the-lost-one"
@@ -208,7 +185,7 @@ def test_work_that_was_sent_and_lost_is_told_as_retryable_and_not_sent_again(
             "request_id": "the-lost-one",
             "retryable": True,
         }
-    assert running(other) == 0
+    assert busy_with(other) == 0
     assert "the-lost-one" not in other.log()
 
 
@@ -222,7 +199,7 @@ def test_a_stream_arrives_piece_by_piece(balancer: Balancer, instances: list[App
             if not line.startswith("data:"):
                 continue
             if not events:
-                still_generating_at_first = any(running(instance) for instance in instances)
+                still_generating_at_first = any(busy_with(instance) for instance in instances)
             events.append(line.removeprefix("data:").strip())
     assert still_generating_at_first
     # A piece for each of the thirty words, the whole, the end.
@@ -238,8 +215,8 @@ def test_generation_stops_when_the_caller_leaves_the_balancer(balancer: Balancer
         assert response.status_code == 200
         lines = response.iter_lines()
         next(lines)
-        assert any(running(instance) for instance in instances)
-    wait_until(lambda: not any(running(instance) for instance in instances), "it has stopped", 10)
+        assert any(busy_with(instance) for instance in instances)
+    wait_until(lambda: not any(busy_with(instance) for instance in instances), "it has stopped", 20)
 
 
 def test_key_and_request_id_reach_the_instance(balancer: Balancer, instances: list[AppProcess]) -> None:
@@ -268,9 +245,9 @@ def test_readiness_is_that_of_whoever_is_ready_and_without_any_callers_are_told(
     balancer: Balancer, instances: list[AppProcess]
 ) -> None:
     assert balancer.client.get("/readyz").status_code == 200
-    kill(instances[0])
+    instances[0].kill()
     assert {balancer.client.get("/readyz").status_code for _ in range(6)} == {200}
-    kill(instances[1])
+    instances[1].kill()
     for response in (balancer.client.get("/readyz"), balancer.client.post(GENERATE, json=said("hola"))):
         assert response.status_code == 503
         assert response.json()["error"]["retryable"] is True

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Checkout, wait_until
-from devtools import cli, interpreters, steps, testing
-from devtools.console import Console
+from conftest import ROOT, Checkout, wait_until, wait_until_dead
+from devtools import cli, testing
 from devtools.layout import Workspace
+from devtools.setup import interpreters, steps
 
 SHOW_ARGUMENTS = "import json, os, sys; print('ARGUMENTS', json.dumps([os.getcwd(), *sys.argv[1:]]))\n"
 COMMANDS = ("up", "setup", "test", "check", "bench", "doctor", "ingest", "backup", "restore", "model")
@@ -42,7 +42,10 @@ def arguments_seen(output: str) -> list[str]:
 
 
 def test_without_a_command_or_with_a_wrong_one_usage_is_shown(bare_checkout: Checkout) -> None:
-    for arguments in ([], ["fly"], ["up", "--fly"], ["up", "--llm-only", "--backend-only"], ["up", "--", "x"]):
+    wrong = [[], ["fly"], ["up", "--fly"], ["up", "--llm-only", "--backend-only"], ["up", "--", "x"]]
+    wrong += [["backup"], ["restore"], ["backup", "x", "--replace"], ["restore", "a", "b"]]
+    wrong += [["test", "--all", "--since", "HEAD"]]
+    for arguments in wrong:
         done = bare_checkout.dev(*arguments)
         assert done.returncode == 2
         assert "usage: dev.py" in done.stdout
@@ -135,7 +138,7 @@ def test_what_is_no_interpreter_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "mend"),
+    ("output", "remedy"),
     [
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk is full"),
         ("NameResolutionError: Temporary failure in name resolution", "Check the network"),
@@ -146,15 +149,20 @@ def test_what_is_no_interpreter_is_passed_over(tmp_path: Path) -> None:
         ("something nobody has seen", "doctor"),
     ],
 )
-def test_a_failed_step_is_explained_by_its_output(output: str, mend: str) -> None:
-    assert mend in steps.advice(output)
+def test_a_failed_step_is_explained_by_its_output(output: str, remedy: str) -> None:
+    assert remedy in steps.advice(output)
 
 
 # --- test ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def tested(checkout: Checkout) -> Checkout:
+def tested(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    """A checkout with a test in each suite. One worker: starting more takes longer than these tests."""
+    monkeypatch.setattr(testing, "_workers", lambda _: [])
+    # Other plugins of this environment take seconds to load.
+    quick = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p xdist.plugin"}
+    monkeypatch.setattr(checkout, "environment", checkout.environment | quick)
     lend_pytest(checkout)
     checkout.write("llm_service/tests/test_a.py", "def test_passes(): pass\n")
     checkout.write("backend/tests/test_b.py", "def test_passes(): pass\n")
@@ -167,11 +175,12 @@ def last_line(output: str) -> str:
 
 
 def test_all_suites_run_and_the_last_line_sums_them_up(tested: Checkout) -> None:
-    done = tested.dev("test")
+    done = tested.really_dev("test")
     assert done.returncode == 0, done.stdout
     assert last_line(done.stdout) == "3 passed, 0 failed, 0 skipped"
     for suite in ("llm_service", "backend", "tests"):
-        assert f"== {suite}: 1 passed" in done.stdout
+        assert re.search(rf"== {suite}: 1 passed.* in \d+ s", done.stdout)
+    assert re.search(r"^Slowest:\n +\d+\.\d s  ", done.stdout, re.MULTILINE)
 
 
 def test_a_failure_in_one_suite_fails_the_whole_and_the_others_still_run(tested: Checkout) -> None:
@@ -184,24 +193,24 @@ def test_a_failure_in_one_suite_fails_the_whole_and_the_others_still_run(tested:
 
 def test_a_suite_that_cannot_even_be_collected_fails(tested: Checkout) -> None:
     tested.write("backend/tests/test_bad.py", "import a_module_nobody_has\n")
-    done = tested.dev("test")
+    done = tested.dev("test", "--only", "backend")
     assert done.returncode == 1
     assert "Failed: backend" in done.stdout
 
 
 def test_a_suite_that_is_killed_fails(tested: Checkout) -> None:
     tested.write("tests/test_bad.py", "import os, signal\ndef test_dies(): os._exit(0 if os.name == 'nt' else 9)\n")
-    done = tested.dev("test")
+    done = tested.dev("test", "--only", "tests")
     assert done.returncode == 1
     assert "Failed: tests" in done.stdout
 
 
 def test_skips_are_listed_with_their_reasons(tested: Checkout) -> None:
     tested.write("tests/test_skip.py", "import pytest\ndef test_s(): pytest.skip('no Chromium on this machine')\n")
-    done = tested.dev("test")
+    done = tested.dev("test", "--only", "tests")
     assert done.returncode == 0
     assert re.search(r"^  .*test_s: .*no Chromium on this machine", done.stdout, re.MULTILINE)
-    assert last_line(done.stdout) == "3 passed, 0 failed, 1 skipped"
+    assert last_line(done.stdout) == "1 passed, 0 failed, 1 skipped"
 
 
 @pytest.mark.parametrize(("reason", "status"), [("no Chromium here", 1), ("no CUDA device", 0), ("Windows only", 0)])
@@ -229,22 +238,38 @@ def test_one_suite_can_be_chosen(tested: Checkout) -> None:
     assert last_line(done.stdout) == "1 passed, 0 failed, 0 skipped"
 
 
-def test_the_developers_configuration_never_reaches_a_test(tested: Checkout) -> None:
-    tested.write(
-        "backend/tests/test_env.py",
-        "import os\ndef test_env():\n"
-        "    unwanted = ('DATABASE_URL', 'LLM_MODEL', 'EMBEDDING_MODEL', 'BACKEND_HOST', 'PGPASSWORD', 'PYTHONPATH',\n"
-        "                'HF_HUB_OFFLINE', 'HUGGINGFACE_API_KEY', 'llm_top_p')\n"
-        "    assert [name for name in unwanted if name in os.environ] == []\n"
-        "    assert os.environ['ENV_FILES'] == 'none'\n"
-        "    assert os.environ['HF_HOME'] == 'kept'\n",
+def test_the_developers_configuration_never_reaches_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    unwanted = ("DATABASE_URL", "LLM_MODEL", "EMBEDDING_MODEL", "BACKEND_HOST", "PGPASSWORD", "PYTHONPATH",
+                "HF_HUB_OFFLINE", "HUGGINGFACE_API_KEY", "llm_top_p")  # fmt: skip
+    for name in (*unwanted, "HF_HOME"):
+        monkeypatch.setenv(name, "/x")
+    environment = testing.environment_for_tests()
+    assert [name for name in unwanted if name in environment] == []
+    assert (environment["ENV_FILES"], environment["HF_HOME"]) == ("none", "/x")
+
+
+SLOW = "import pytest\n@pytest.mark.slow(of='ray')\ndef test_ray(): pass\n"
+
+
+def test_slow_tests_run_when_asked_for_or_when_what_they_test_has_changed(tested: Checkout) -> None:
+    tested.write("tests/test_slow.py", SLOW)
+    tested.write("tests/pytest.ini", "[pytest]\nmarkers =\n    slow\n")
+    tested.write("deploy/ray/serve.yaml", "a: 1\n")
+    git = ("git", "-c", "user.name=x", "-c", "user.email=x@y", "-C", str(tested.root))
+    for command in (["init", "-q"], ["add", "tests", "deploy"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *command], check=True)
+    try:
+        passed = {}
+        for name, arguments in {"plain": [], "all": ["--all"], "same": ["--since", "HEAD"]}.items():
+            passed[name] = last_line(tested.dev("test", "--only", "tests", *arguments).stdout)[0]
+        assert passed == {"plain": "1", "all": "2", "same": "1"}
+        tested.write("deploy/ray/serve.yaml", "a: 2\n")
+        assert testing.slow_kinds(Workspace(tested.root), "HEAD") == {"ray"}
+    finally:
+        shutil.rmtree(tested.root / ".git")
+    assert (
+        testing.slow_kinds(Workspace(tested.root), "HEAD") == testing.slow_kinds(Workspace(ROOT), "") == {*testing.SLOW}
     )
-    done = tested.dev(
-        "test", "--only", "backend",
-        DATABASE_URL="postgresql://production", LLM_MODEL="x", EMBEDDING_MODEL="x", BACKEND_HOST="0.0.0.0",
-        PGPASSWORD="x", PYTHONPATH="/x", HF_HUB_OFFLINE="1", HUGGINGFACE_API_KEY="x", HF_HOME="kept", llm_top_p="1",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
 
 
 def test_reports_count_a_test_that_fails_and_then_breaks_in_teardown_once(tmp_path: Path) -> None:
@@ -253,13 +278,14 @@ def test_reports_count_a_test_that_fails_and_then_breaks_in_teardown_once(tmp_pa
         "<testsuites><testsuite>"
         "<testcase classname='a' name='x'><failure message='no'/></testcase>"
         "<testcase classname='a' name='x'><error message='teardown'/></testcase>"
-        "<testcase classname='a' name='y'/>"
+        "<testcase classname='a' name='y' time='2.5'/>"
         "<testcase classname='a' name='z'><skipped message='why'/></testcase>"
         "</testsuite></testsuites>"
     )
     outcome = testing.read_report(report)
     assert str(outcome) == "1 passed, 1 failed, 1 skipped"
     assert outcome.skips == [("a::z", "why")]
+    assert max(outcome.durations) == (2.5, "a::y")
     assert str(testing.read_report(tmp_path / "missing.xml")) == "0 passed, 0 failed, 0 skipped"
 
 
@@ -275,8 +301,7 @@ def test_a_terminated_test_run_takes_pytest_along(tested: Checkout) -> None:
     wait_until(lambda: note.exists() and bool(note.read_text()), "pytest is at work")
     running.process.send_signal(signal.SIGTERM)
     assert running.end() == 128 + signal.SIGTERM
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(note.read_text()), 0)
+    wait_until_dead(int(note.read_text()))
 
 
 # --- check, bench, ingest -----------------------------------------------------------------------
@@ -286,9 +311,8 @@ def test_a_terminated_test_run_takes_pytest_along(tested: Checkout) -> None:
 def checked(checkout: Checkout) -> Checkout:
     """A checkout whose tools are stand-ins that fail when a file `<tool>.fails` lies beside them."""
     tool = "import pathlib, sys\nprint('RAN', {0!r}, *sys.argv[1:])\nsys.exit(pathlib.Path('{0}.fails').exists())\n"
-    checkout.write("ruff.py", tool.format("ruff"))
-    for folder in (".", "llm_service", "backend"):
-        checkout.write(f"{folder}/mypy.py", tool.format("mypy"))
+    for name in ("ruff", "mypy"):
+        checkout.write(f"{name}.py", tool.format(name))
     for app in ("llm_service", "backend"):
         checkout.write(f"{app}/.importlinter", "[importlinter]\n")
         checkout.write(f"{app}/importlinter/__init__.py", "")
@@ -298,7 +322,7 @@ def checked(checkout: Checkout) -> Checkout:
         )
         checkout.write(f"{app}/main.py", "")
     checkout.write("pyproject.toml", "")
-    checkout.write("bench/fast.py", "")
+    checkout.write("bench/service/fast.py", "")
     return checkout
 
 
@@ -308,18 +332,18 @@ def test_every_tool_runs_on_everything(checked: Checkout) -> None:
     assert "RAN ruff format --check ." in done.stdout
     assert "RAN ruff check ." in done.stdout
     assert done.stdout.count("RAN importlinter") == 2
-    assert done.stdout.count("RAN mypy") == 4
-    assert re.search(r"RAN mypy .* dev\.py devtools", done.stdout)
-    assert re.search(r"RAN mypy .*bench.fast\.py", done.stdout)
+    assert done.stdout.count("RAN mypy") == 2
+    assert re.search(r"RAN mypy .*backend.*dev\.py .*devtools", done.stdout)
+    assert re.search(r"RAN mypy .*llm_service.*bench.service.fast\.py", done.stdout)
     assert re.search(r"All \d+ checks passed", done.stdout)
 
 
 def test_a_failing_tool_fails_the_check_and_the_others_still_run(checked: Checkout) -> None:
-    checked.write("backend/mypy.fails", "")
+    checked.write("mypy.fails", "")
     done = checked.dev("check")
     assert done.returncode == 1
-    assert last_line(done.stdout) == "Failed: types of backend"
-    assert done.stdout.count("RAN mypy") == 4
+    assert last_line(done.stdout) == "Failed: types of backend, types of llm_service"
+    assert done.stdout.count("RAN mypy") == 2
 
 
 def test_fix_lets_formatter_and_linter_write(checked: Checkout) -> None:
@@ -341,12 +365,15 @@ BENCHMARK = (
 )
 
 
-def test_benchmarks_run_in_the_environment_they_name(checkout: Checkout) -> None:
-    checkout.write("bench/fast.py", BENCHMARK)
-    checkout.write("bench/search.py", f"# environment: backend\n{BENCHMARK}")
-    checkout.write("bench/helpers.py", '"""No program."""\n')
+def test_benchmarks_run_in_the_environment_of_their_folder(checkout: Checkout) -> None:
+    checkout.write("bench/service/fast.py", BENCHMARK)
+    checkout.write("bench/backend/search.py", BENCHMARK)
+    checkout.write("bench/service/helpers.py", '"""No program."""\n')
     listed = checkout.dev("bench", "--list")
-    assert listed.stdout.splitlines() == ["fast                 Measures a thing.", "search               "]
+    assert sorted(listed.stdout.splitlines()) == [
+        "fast                 Measures a thing.",
+        "search               Measures a thing.",
+    ]
     done = checkout.dev("bench", "fast", "--", "--requests", "8")
     assert done.returncode == 0, done.stdout
     assert arguments_seen(done.stdout)[1:] == ["--requests", "8"]
@@ -356,7 +383,7 @@ def test_benchmarks_run_in_the_environment_they_name(checkout: Checkout) -> None
 
 
 def test_a_benchmark_that_needs_arguments_is_left_out_until_it_gets_some(checkout: Checkout) -> None:
-    checkout.write("bench/needy.py", f"# needs: FILE\n{BENCHMARK}")
+    checkout.write("bench/service/needy.py", f"# needs: FILE\n{BENCHMARK}")
     done = checkout.dev("bench")
     assert done.returncode == 0
     assert "it needs arguments: dev.py bench needy -- FILE" in done.stdout
@@ -366,14 +393,14 @@ def test_a_benchmark_that_needs_arguments_is_left_out_until_it_gets_some(checkou
 
 
 def test_an_unknown_benchmark_is_answered_with_the_known_ones(checkout: Checkout) -> None:
-    checkout.write("bench/fast.py", BENCHMARK)
+    checkout.write("bench/service/fast.py", BENCHMARK)
     done = checkout.dev("bench", "slow")
     assert done.returncode == 1
     assert "There are: fast." in done.stdout
 
 
 def test_a_failing_benchmark_fails_the_command(checkout: Checkout) -> None:
-    checkout.write("bench/bad.py", '"""Fails."""\nif __name__ == "__main__":\n    raise SystemExit(3)\n')
+    checkout.write("bench/service/bad.py", '"""Fails."""\nif __name__ == "__main__":\n    raise SystemExit(3)\n')
     done = checkout.dev("bench")
     assert done.returncode == 1
     assert "Failed: bad" in done.stdout
@@ -387,6 +414,23 @@ def test_ingest_hands_absolute_paths_and_options_to_the_backends_script(checkout
     folder, *arguments = arguments_seen(done.stdout)
     assert Path(folder) == checkout.root / "backend"
     assert arguments == [str(checkout.root / "my words.json"), "--dry-run"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passed"),
+    [
+        (["backup", "a b.zip"], ["save", "--"]),
+        (["restore", "a b.zip"], ["restore", "--"]),
+        (["restore", "--replace", "a b.zip"], ["restore", "--replace", "--"]),
+    ],
+)
+def test_backup_and_restore_hand_files_and_options_to_the_backends_script(
+    checkout: Checkout, arguments: list[str], passed: list[str]
+) -> None:
+    checkout.write("backend/scripts/backup.py", SHOW_ARGUMENTS + "sys.exit(7)\n")
+    done = checkout.dev(*arguments)
+    assert done.returncode == 7
+    assert arguments_seen(done.stdout) == [str(checkout.root / "backend"), *passed, str(checkout.root / "a b.zip")]
 
 
 def test_ingest_passes_the_exit_status_on_and_names_missing_files(checkout: Checkout) -> None:
@@ -405,7 +449,7 @@ def test_the_ci_script_runs_the_tests_strictly() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert script.startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in script
-    assert "python3 dev.py test --fail-on-skip" in script
+    assert "python3 dev.py test --fail-on-skip --since " in script
     bash = shutil.which("bash")
     if bash:
         assert subprocess.run([bash, "-n", ROOT / ".ci" / "run"], check=False).returncode == 0
@@ -427,29 +471,3 @@ def test_a_reader_that_goes_away_does_not_end_the_work() -> None:
     process.stdout.close()
     _, errors = process.communicate(timeout=60)
     assert errors == b"done"
-
-
-def test_a_terminal_gets_a_status_line_below_the_lines() -> None:
-    class Terminal:
-        encoding = "utf-8"
-
-        def __init__(self) -> None:
-            self.text = ""
-
-        def isatty(self) -> bool:
-            return True
-
-        def write(self, text: str) -> int:
-            self.text += text
-            return len(text)
-
-        def flush(self) -> None:
-            pass
-
-    terminal = Terminal()
-    console = Console(terminal)  # type: ignore[arg-type]
-    console.status("working")
-    console.line("a line")
-    assert terminal.text.endswith("a line\nworking")
-    console.status("")
-    assert terminal.text.endswith("\r       \r")

@@ -1,114 +1,49 @@
-"""The doctor: what it finds when something is broken on purpose."""
+"""The doctor as a command, and on the configuration: what it finds when something is broken on purpose."""
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import socket
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Checkout
-from devtools import doctor, doctor_configuration, dotenv
-from devtools.findings import Finding
+from conftest import NOWHERE, ROOT, Checkout
+from devtools import doctor, dotenv
+from devtools.doctor.configuration import env_files, keys, settings
+from devtools.doctor.findings import Finding
+from devtools.doctor.machine import open_ports
 from devtools.layout import Workspace
-from doctor_runs import StandIn, findings, has
+from free_ports import free_port
+from stand_in_server import StandIn
+
+
+def lines_of(output: str, verdict: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith(f"{verdict:<4}  ")]
 
 
 def test_a_healthy_machine_has_no_fault(checkout: Checkout) -> None:
-    status, lines = findings(checkout, LLM_MODEL="embedded")
-    assert lines["fail"] == []
-    assert status == 0
-    subjects = {line.split(":")[0] for line in lines["ok"] + lines["warn"]}
-    assert {"Python", "disk", "memory", "processor", "environment of backend", ".env", "model", "database"} <= subjects
+    ports = {"LLM_SERVICE_PORT": str(free_port()), "BACKEND_PORT": str(free_port())}
+    checkout.write("llm_service/scripts/models.py", "print('{\"configured\": {}}')\n")
+    done = checkout.really_dev("doctor", NO_PROXY="*", HF_ENDPOINT=NOWHERE, **ports)
+    # The small environments hold no PyTorch.
+    assert len(lines_of(done.stdout, "fail")) == 1, done.stdout
+    assert "fail  PyTorch: cannot be imported" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("1 fail")
+    assert done.returncode == 1
+    subjects = {line[6:].split(":")[0] for line in lines_of(done.stdout, "ok") + lines_of(done.stdout, "warn")}
+    assert {"Python", "disk", "memory", "processor", "environment of backend", ".env", "database"} <= subjects
 
 
-def test_every_complaint_comes_with_its_mend(bare_checkout: Checkout) -> None:
+def test_every_complaint_comes_with_what_corrects_it(bare_checkout: Checkout) -> None:
     bare_checkout.write(".env", "no assignment\nLLM_SERVICE_HOST=0.0.0.0\n")
-    _, lines = findings(bare_checkout, DATABASE_URL="mysql://x", LLM_MODEL="./missing.gguf")
-    assert len(lines["fail"]) >= 4
-    for line in lines["warn"] + lines["fail"]:
-        assert "\n      -> " in line
-
-
-def test_a_port_held_by_a_stranger_is_a_fault(checkout: Checkout) -> None:
-    with socket.socket() as stranger:
-        stranger.bind(("127.0.0.1", 0))
-        stranger.listen()
-        port = stranger.getsockname()[1]
-        status, lines = findings(checkout, BACKEND_PORT=str(port), LLM_MODEL="embedded")
-    assert status == 1
-    assert any(line.startswith(f"port {port}: taken by") and "--backend-port" in line for line in lines["fail"])
-
-
-@pytest.fixture
-def server() -> Iterator[StandIn]:
-    with StandIn() as stand_in:
-        yield stand_in
-
-
-def test_a_port_held_by_the_service_itself_is_well(checkout: Checkout, server: StandIn) -> None:
-    status, lines = findings(checkout, BACKEND_PORT=str(server.port), LLM_MODEL="embedded")
-    assert status == 0
-    assert has(lines["ok"], f"port {server.port}", "answers there like a running backend")
-
-
-@pytest.mark.parametrize("port", ["0", "65536", "http"])
-def test_a_port_that_is_none_is_a_fault(checkout: Checkout, port: str) -> None:
-    status, lines = findings(checkout, BACKEND_PORT=port, LLM_MODEL="embedded")
-    assert status == 1
-    assert has(lines["fail"], f"port of backend: BACKEND_PORT={port}")
-
-
-def test_a_host_open_to_others_without_a_key_is_a_fault(checkout: Checkout) -> None:
-    status, lines = findings(checkout, LLM_SERVICE_HOST="0.0.0.0", LLM_MODEL="embedded")
-    assert status == 1
-    assert any("there is no LLM_SERVICE_API_KEY" in line for line in lines["fail"])
-    status, lines = findings(checkout, LLM_SERVICE_HOST="0.0.0.0", LLM_SERVICE_API_KEY="k3y", LLM_MODEL="embedded")
-    assert status == 0
-    assert not any("k3y" in line for kind in lines.values() for line in kind)
-
-
-def test_lines_of_env_files_that_cannot_be_understood_are_named_but_not_shown(checkout: Checkout) -> None:
-    checkout.write("backend/.env", "LLM_TOP_P=0.9\nmy secret password\nLLM_MODEL='never closed\n")
-    status, lines = findings(checkout)
-    assert status == 1
-    text = "\n".join(lines["fail"])
-    assert "line 2 is not NAME=value" in text
-    assert "line 3 LLM_MODEL: the quotation mark is never closed" in text
-    assert "secret" not in text
-
-
-def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(checkout: Checkout) -> None:
-    shutil.copy(ROOT / ".env.example", checkout.root)
-    checkout.write("backend/.env", "LLM_MODLE=embedded\nSUPABASE_KEY=s3cret\nLLM_FANCY=1\nRAG_TOP_K=3\n")
-    status, lines = findings(checkout, LLM_TOPP="0.5", LLM_MODEL="embedded")
-    assert status == 0
-    assert has(lines["warn"], "backend/.env: LLM_MODLE is no setting", "is LLM_MODEL meant?")
-    assert has(lines["warn"], "backend/.env: LLM_FANCY is no setting", ".env.example lists every setting")
-    assert has(lines["warn"], "the environment: LLM_TOPP is no setting", "is LLM_TOP_P meant?")
-    assert has(lines["ok"], "4 settings; not for these apps: SUPABASE_KEY")
-    assert not has(lines["warn"], "RAG_TOP_K")
-    assert "s3cret" not in str(lines)
-
-
-@pytest.mark.parametrize(("app", "name"), [("llm_service", "LLM_TOP_P"), ("backend", "DATABASE_POOL_SIZE")])
-def test_a_bad_value_is_named_by_the_app_that_refuses_it(app: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ENV_FILES", "none")
-    workspace = Workspace(ROOT)
-    assert [finding.verdict for finding in doctor_configuration.settings(workspace)] == ["ok", "ok"]
-    monkeypatch.setenv(name, "-1")
-    told = {finding.subject: finding for finding in doctor_configuration.settings(workspace)}
-    assert told[f"settings of {app}"].verdict == "fail"
-    assert name in told[f"settings of {app}"].seen
-
-
-def test_settings_that_cannot_be_imported_are_a_fault(checkout: Checkout) -> None:
-    checkout.write("backend/config/settings.py", "import a_module_nobody_has\n")
-    _, lines = findings(checkout, LLM_MODEL="embedded")
-    assert has(lines["fail"], "settings of backend", "a_module_nobody_has")
+    done = bare_checkout.dev("doctor", DATABASE_URL="mysql://x", NO_PROXY="*", HF_ENDPOINT=NOWHERE)
+    assert done.returncode == 1
+    assert len(lines_of(done.stdout, "fail")) == 3, done.stdout
+    told = done.stdout.splitlines()
+    for line, after in itertools.pairwise(told):
+        if line.startswith(("warn", "fail")):
+            assert after.startswith("      -> ")
 
 
 @pytest.mark.parametrize("arguments", [["--fly"], ["everything"], ["--", "x"]])
@@ -120,28 +55,82 @@ def test_wrong_usage_has_an_exit_status_of_its_own(bare_checkout: Checkout, argu
 
 def test_the_help_says_what_each_exit_status_means(bare_checkout: Checkout) -> None:
     text = bare_checkout.dev("doctor", "--help").stdout
-    for status in ("0    all is well", "1    something must be mended", "2    wrong usage", "130  interrupted"):
-        assert status in text
+    for status in ("0    ", "1    ", "2    wrong usage", "130  interrupted"):
+        assert f"\n  {status}" in text
 
 
-def test_what_the_doctor_may_not_look_at_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_doctor_may_not_look_at_is_a_finding(bare_checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(_: Workspace) -> list[Finding]:
         raise PermissionError(13, "Permission denied", "/secret")
 
     monkeypatch.setattr(doctor, "CHECKS", (("the vault", forbidden),))
-    (finding,) = doctor.examine(Workspace(tmp_path))
-    assert (finding.verdict, finding.subject) == ("fail", "the vault")
-    assert "Permission denied" in finding.seen
+    (finding,) = bare_checkout.look(doctor.examine)["fail"]
+    assert finding.startswith("the vault: ")
+    assert "Permission denied" in finding
 
 
-def test_an_env_file_saved_as_utf_16_is_explained(checkout: Checkout) -> None:
-    (checkout.root / ".env").write_text("LLM_MODEL=embedded\n", encoding="utf-16")
-    _, lines = findings(checkout)
-    assert any("save it as UTF-8" in line for line in lines["fail"])
+def test_a_port_is_free_or_held_by_the_service_itself_or_a_fault(bare_checkout: Checkout) -> None:
+    with StandIn() as server, socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        told = bare_checkout.look(open_ports, BACKEND_PORT=str(port), LLM_SERVICE_PORT=str(server.port))
+    assert told["fail"][0].startswith(f"port {port}: taken by")
+    assert "--backend-port" in told["fail"][0]
+    assert "answers there like a running llm_service" in told["ok"][0]
+    for wrong in ("0", "65536", "http"):
+        told = bare_checkout.look(open_ports, BACKEND_PORT=wrong, LLM_SERVICE_PORT=str(free_port()))
+        assert told["fail"][0].startswith(f"port of backend: BACKEND_PORT={wrong}")
 
 
-def test_env_values_are_read_like_the_apps_read_them(tmp_path: Path) -> None:
-    path = tmp_path / ".env"
+def test_a_host_open_to_others_without_a_key_is_a_fault(bare_checkout: Checkout) -> None:
+    told = bare_checkout.look(keys, LLM_SERVICE_HOST="0.0.0.0")
+    assert "there is no LLM_SERVICE_API_KEY" in told["fail"][0]
+    told = bare_checkout.look(keys, LLM_SERVICE_HOST="0.0.0.0", LLM_SERVICE_API_KEY="k3y")
+    assert told["fail"] == []
+    assert "k3y" not in str(told)
+
+
+def test_lines_of_env_files_that_cannot_be_understood_are_named_but_not_shown(bare_checkout: Checkout) -> None:
+    bare_checkout.write("backend/.env", "LLM_TOP_P=0.9\nmy secret password\nLLM_MODEL='never closed\n")
+    (bare_checkout.root / ".env").write_text("LLM_MODEL=embedded\n", encoding="utf-16")
+    text = "\n".join(bare_checkout.look(env_files)["fail"])
+    assert "line 2 is not NAME=value" in text
+    assert "line 3 LLM_MODEL: the quotation mark is never closed" in text
+    assert "save it as UTF-8" in text
+    assert "secret" not in text
+
+
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(bare_checkout: Checkout) -> None:
+    shutil.copy(ROOT / ".env.example", bare_checkout.root)
+    bare_checkout.write("backend/.env", "LLM_MODLE=embedded\nSUPABASE_KEY=s3cret\nLLM_FANCY=1\nRAG_TOP_K=3\n")
+    told = bare_checkout.look(env_files, LLM_TOPP="0.5", LLM_MODEL="embedded")
+    assert told["fail"] == []
+    assert sorted(told["warn"]) == [
+        "backend/.env: LLM_FANCY is no setting, so it does nothing -> .env.example lists every setting",
+        "backend/.env: LLM_MODLE is no setting, so it does nothing -> is LLM_MODEL meant?",
+        "the environment: LLM_TOPP is no setting, so it does nothing -> is LLM_TOP_P meant?",
+    ]
+    assert "4 settings" in told["ok"][0]
+    assert "s3cret" not in str(told)
+
+
+@pytest.mark.parametrize(("app", "name"), [("llm_service", "LLM_TOP_P"), ("backend", "DATABASE_POOL_SIZE")])
+def test_a_bad_value_is_named_by_the_app_that_refuses_it(app: str, name: str) -> None:
+    here = Checkout(ROOT)
+    assert len(here.look(settings, ENV_FILES="none")["ok"]) == 2
+    told = here.look(settings, ENV_FILES="none", **{name: "-1"})
+    (fault,) = [line for line in told["fail"] if line.startswith(f"settings of {app}: ")]
+    assert name in fault
+
+
+def test_settings_that_cannot_be_imported_are_a_fault(checkout: Checkout) -> None:
+    checkout.write("backend/config/settings.py", "import a_module_nobody_has\n")
+    assert "a_module_nobody_has" in checkout.look(settings)["fail"][0]
+
+
+def test_env_values_are_read_like_the_apps_read_them(bare_checkout: Checkout) -> None:
+    path = bare_checkout.root / ".env"
     path.write_text(
         "# comment\n\nexport A=1\nb = two words  # comment\nC='single # kept'\nD=\"double\"\nE=\nF=a=b#c\n",
         encoding="utf-8-sig",
@@ -151,26 +140,16 @@ def test_env_values_are_read_like_the_apps_read_them(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_later_env_files_and_the_environment_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_later_env_files_and_the_environment_win_and_files_can_be_switched_off(
+    bare_checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("ENV_FILES", raising=False)
-    workspace = Workspace(tmp_path)
+    workspace = Workspace(bare_checkout.root)
     for name, text in {".env": "A=1\nB=1\nC=1", "backend/.env": "B=2\nC=2", "llm_service/.env": "C=3"}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+        bare_checkout.write(name, text)
     assert dotenv.configuration(workspace, workspace.llm_service, {}) == {"A": "1", "B": "2", "C": "3"}
     assert dotenv.configuration(workspace, workspace.backend, {"a": "9"}) == {"A": "9", "B": "2", "C": "2"}
-
-
-def test_env_files_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").write_text("A=1")
-    workspace = Workspace(tmp_path)
     monkeypatch.setenv("ENV_FILES", "none")
     assert dotenv.files_for(workspace, workspace.backend) == []
-    monkeypatch.setenv("ENV_FILES", str(tmp_path / ".env"))
-    assert dotenv.files_for(workspace, workspace.backend) == [tmp_path / ".env"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="on Windows the answer is that it is unknown")
-def test_the_doctor_runs_where_no_frontend_program_is_on_the_path(checkout: Checkout) -> None:
-    status, _ = findings(checkout, PATH=str(Path(sys.executable).parent), LLM_MODEL="embedded")
-    assert status == 0
+    monkeypatch.setenv("ENV_FILES", str(bare_checkout.root / ".env"))
+    assert dotenv.files_for(workspace, workspace.backend) == [bare_checkout.root / ".env"]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import platform
-import re
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from conftest import Checkout
-from devtools import doctor_machine, interpreters
-from devtools.environments import GIGABYTE
+from conftest import Checkout, make_checkout
+from devtools.doctor import machine
+from devtools.doctor.environments import environments, graphics, packages
 from devtools.layout import Workspace
-from doctor_runs import examine, findings, has, install_torch
+from devtools.setup import interpreters
+from devtools.setup.environments import GIGABYTE
 from small_wheels import make_wheel
 
 
@@ -24,60 +25,76 @@ def test_a_machine_without_a_python_for_the_apps_is_a_fault(tmp_path: Path, monk
     old.write_text("#!/bin/sh\necho 3 9 1 64 /usr/bin/python3.9\n")
     old.chmod(0o755)
     monkeypatch.setattr(interpreters, "candidates", lambda: [[str(old)]])
-    finding = doctor_machine.python()
+    finding = machine.python()
     assert finding.verdict == "fail"
     assert "found only 3.9.1" in finding.seen
-    assert "--python PATH" in finding.mend
+    assert "--python PATH" in finding.remedy
 
 
 @pytest.mark.parametrize(("free_gb", "verdict"), [(0.5, "fail"), (5.0, "fail"), (7.0, "warn"), (40.0, "ok")])
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_gb: float, verdict: str) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free_gb * GIGABYTE))
-    # Nothing is made yet, so both environments still need their place.
-    finding = doctor_machine.disk(Workspace(tmp_path))
-    assert (finding.verdict, finding.subject) == (verdict, "disk")
+    # Neither environment is made, so both still need their place.
+    finding = machine.disk(Workspace(tmp_path))
+    assert finding.verdict == verdict
     assert f"{free_gb:.1f} GB free" in finding.seen or f"{free_gb:.0f} GB free" in finding.seen
 
 
 @pytest.mark.parametrize(("total_gb", "verdict"), [(1.5, "fail"), (4.0, "warn"), (16.0, "ok"), (None, "warn")])
 def test_too_little_memory_is_named(monkeypatch: pytest.MonkeyPatch, total_gb: float | None, verdict: str) -> None:
-    monkeypatch.setattr(doctor_machine, "total_memory_gb", lambda: total_gb)
-    assert doctor_machine.memory().verdict == verdict
+    monkeypatch.setattr(machine, "total_memory_gb", lambda: total_gb)
+    assert machine.memory().verdict == verdict
 
 
 def test_a_processor_without_avx2_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_machine, "_cpu_features", lambda: {"sse4_2"})
+    monkeypatch.setattr(machine, "_cpu_features", lambda: {"sse4_2"})
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    finding = doctor_machine.processor()
+    finding = machine.processor()
     assert (finding.verdict, "without AVX2" in finding.seen) == ("warn", True)
 
 
 def test_memory_and_processor_are_found_out_on_this_machine() -> None:
-    total, available = doctor_machine.total_memory_gb(), doctor_machine.available_memory_gb()
+    total = machine.total_memory_gb()
     assert total is not None
     assert total > 0.1
-    assert available is None or available > 0
-    assert "cores" in doctor_machine.processor().seen
+    assert "cores" in machine.processor().seen
 
 
-def test_missing_and_outdated_environments_are_told(bare_checkout: Checkout) -> None:
-    assert bare_checkout.dev("setup", "--backend-only").returncode == 0
-    bare_checkout.write("backend/requirements.txt", "# changed\n")
-    _, lines = findings(bare_checkout)
-    assert has(lines["warn"], "environment of llm_service: not usable: there is none yet")
-    assert has(lines["warn"], "environment of backend: its requirements have changed")
+def test_missing_outdated_and_half_made_environments_are_reported_once(with_backend: Checkout) -> None:
+    with_backend.write("backend/requirements.txt", "# changed\n")
+    assert [line.partition(" -> ")[0] for line in with_backend.look(environments)["warn"]] == [
+        "environment of llm_service: not usable: there is none yet",
+        "environment of backend: its requirements have changed",
+    ]
+    (with_backend.venv("backend") / ".made.json").unlink()
+    assert "it was left half-made" in with_backend.look(environments)["warn"][1]
+    assert not any(with_backend.look(packages).values())
+
+
+@pytest.fixture(scope="module")
+def with_a_package(tmp_path_factory: pytest.TempPathFactory, _set_up_once: Checkout) -> Checkout:
+    """A checkout whose backend has one package installed."""
+    checkout = make_checkout(tmp_path_factory.mktemp("package") / "checkout")
+    checkout.give_environment(_set_up_once, "backend")
+    make_wheel(checkout.root / "wheels", "sturdy")
+    checkout.environment["PIP_FIND_LINKS"] = (checkout.root / "wheels").as_uri()
+    checkout.write("backend/requirements.txt", "sturdy==1.0\n")
+    done = checkout.dev("setup", "--backend-only")
+    assert done.returncode == 0, done.stdout
+    return checkout
 
 
 @pytest.fixture
-def with_a_package(bare_checkout: Checkout) -> tuple[Checkout, Path]:
-    """A checkout whose backend has one package, and the folder it is installed in."""
-    make_wheel(bare_checkout.root / "wheels", "sturdy")
-    bare_checkout.environment["PIP_FIND_LINKS"] = (bare_checkout.root / "wheels").as_uri()
-    bare_checkout.write("backend/requirements.txt", "sturdy==1.0\n")
-    done = bare_checkout.dev("setup", "--backend-only")
-    assert done.returncode == 0, done.stdout
-    (installed,) = bare_checkout.venv("backend").glob("**/sturdy.py")
-    return bare_checkout, installed.parent
+def package(with_a_package: Checkout) -> Iterator[Path]:
+    """The folder in which the package is installed; what a test breaks in it is whole again afterwards."""
+    (installed,) = with_a_package.venv("backend").glob("**/sturdy.py")
+    folder, kept = installed.parent, with_a_package.root / "kept"
+    kept.mkdir()
+    shutil.copy(installed, kept)
+    shutil.copytree(folder / "sturdy-1.0.dist-info", kept / "sturdy-1.0.dist-info")
+    yield folder
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
+    shutil.rmtree(kept)
 
 
 def break_import(folder: Path) -> None:
@@ -97,10 +114,9 @@ def downgrade(folder: Path) -> None:
     metadata.write_text(metadata.read_text().replace("Version: 1.0", "Version: 0.9"))
 
 
-def test_whole_packages_are_well(with_a_package: tuple[Checkout, Path]) -> None:
-    checkout, _ = with_a_package
-    _, lines = examine(checkout, LLM_MODEL="embedded")
-    assert has(lines["ok"], "packages of backend: all 1 installed as pinned, and importable")
+def test_whole_packages_are_well(with_a_package: Checkout) -> None:
+    told = with_a_package.look(packages)
+    assert told["ok"] == ["packages of backend: all 1 installed as pinned, and importable -> "]
 
 
 @pytest.mark.parametrize(
@@ -112,38 +128,32 @@ def test_whole_packages_are_well(with_a_package: tuple[Checkout, Path]) -> None:
         (downgrade, "is 0.9, 1.0 is pinned"),
     ],
 )
-def test_a_broken_package_is_named(with_a_package: tuple[Checkout, Path], damage: object, seen: str) -> None:
-    checkout, folder = with_a_package
-    assert callable(damage)
-    damage(folder)
-    status, lines = examine(checkout, LLM_MODEL="embedded")
-    assert status == 1
-    assert has(lines["fail"], f"packages of backend: sturdy: {seen}", "dev.py setup --fresh")
+def test_a_broken_package_is_named(
+    with_a_package: Checkout, package: Path, damage: Callable[[Path], None], seen: str
+) -> None:
+    damage(package)
+    told = with_a_package.look(packages)
+    assert told["fail"] == [f"packages of backend: sturdy: {seen} -> dev.py setup --fresh"]
 
 
 @pytest.mark.parametrize(
-    ("built_for", "usable", "seen"),
-    [("None", False, "for the processor"), ("'13.0'", True, "a GPU it can use"), ("'13.0'", False, "build for CUDA")],
+    ("torch", "verdict", "seen"),
+    [
+        ("None False", "ok", "2.13.0, for the processor"),
+        ("'13.0' True", "ok", "a GPU it can use"),
+        ("'13.0' False", "warn", "is a build for CUDA, and there is no GPU"),
+        ("", "fail", "cannot be imported"),
+    ],
 )
-def test_the_build_of_pytorch_is_judged(checkout: Checkout, built_for: str, usable: bool, seen: str) -> None:
-    install_torch(checkout, built_for, usable=usable)
-    status, lines = examine(checkout, LLM_MODEL="embedded", PATH=str(Path(sys.executable).parent))
-    assert status == 0
-    assert has(lines["ok"] + lines["warn"], "PyTorch: 2.13.0", seen)
-
-
-def test_a_pytorch_that_cannot_be_imported_is_a_fault(checkout: Checkout) -> None:
-    for folder in checkout.venv("llm_service").glob("**/site-packages"):
-        (folder / "torch.py").write_text("raise ImportError('libgomp.so.1 is missing')\n")
-    status, lines = examine(checkout, LLM_MODEL="embedded")
-    assert status == 1
-    assert has(lines["fail"], "PyTorch: cannot be imported")
-
-
-def test_a_checkout_with_a_broken_environment_names_it_once(bare_checkout: Checkout) -> None:
-    assert bare_checkout.dev("setup", "--backend-only").returncode == 0
-    (bare_checkout.venv("backend") / ".made.json").unlink()
-    _, lines = findings(bare_checkout)
-    about = [line for line in lines["warn"] + lines["fail"] if re.match("(environment|packages) of backend", line)]
-    assert len(about) == 1
-    assert "it was left half-made" in about[0]
+def test_the_build_of_pytorch_is_judged(checkout: Checkout, torch: str, verdict: str, seen: str) -> None:
+    (module,) = (folder / "torch.py" for folder in checkout.venv("llm_service").glob("lib/**/site-packages"))
+    built, _, usable = torch.partition(" ")
+    module.write_text(
+        f"class version: cuda = {built}\nclass cuda: is_available = staticmethod(lambda: {usable})\n"
+        "__version__ = '2.13.0'\n"
+    )
+    try:
+        told = checkout.look(graphics, PATH=str(Path(sys.executable).parent))
+    finally:
+        module.unlink()
+    assert seen in told[verdict][0]

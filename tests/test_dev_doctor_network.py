@@ -1,17 +1,18 @@
-"""The doctor on the LLM service and its key, proxies and the clock, each broken on purpose."""
+"""The doctor on the LLM service and its key, on proxies, and on the upstream, each broken on purpose."""
 
 from __future__ import annotations
 
-import os
 import socket
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from conftest import Checkout
-from devtools import doctor_network
-from doctor_runs import NOWHERE, StandIn, findings, has
+from conftest import NOWHERE, Checkout
+from devtools.doctor.network import connects, proxies, services
+from devtools.doctor.upstream import upstream
+from stand_in_server import StandIn
+
+KEY = "right-k3y"
 
 
 @pytest.fixture
@@ -20,102 +21,111 @@ def server() -> Iterator[StandIn]:
         yield stand_in
 
 
-def test_a_service_that_lets_the_key_in_is_well(checkout: Checkout, server: StandIn) -> None:
-    server.key = "k3y-of-the-service"
-    status, lines = findings(
-        checkout, LLM_SERVICE_URL=server.url, LLM_SERVICE_API_KEY="k3y-of-the-service", LLM_MODEL="embedded"
-    )
-    assert status == 0
-    assert has(lines["ok"], f"LLM service: {server.url} answers with embedded, the key is let in")
-    assert "k3y" not in str(lines)
-
-
 @pytest.mark.parametrize(
-    ("key", "seen"), [("wrong-k3y", "refuses the key in LLM_SERVICE_API_KEY"), ("", "wants a key, and there is no")]
+    ("key", "verdict", "seen"),
+    [
+        (KEY, "ok", "answers with embedded, the key is let in"),
+        ("wrong-k3y", "fail", "refuses the key in LLM_SERVICE_API_KEY"),
+        ("", "fail", "wants a key, and there is no LLM_SERVICE_API_KEY"),
+    ],
 )
-def test_a_key_that_the_service_refuses_is_a_fault(checkout: Checkout, server: StandIn, key: str, seen: str) -> None:
-    server.key = "right-k3y"
-    status, lines = findings(checkout, LLM_SERVICE_URL=server.url, LLM_SERVICE_API_KEY=key, LLM_MODEL="embedded")
-    assert status == 1
-    assert has(lines["fail"], f"LLM service: {server.url} {seen}")
-    assert "k3y" not in str(lines)
+def test_the_key_is_tried_and_never_shown(
+    bare_checkout: Checkout, server: StandIn, key: str, verdict: str, seen: str
+) -> None:
+    server.key = KEY
+    told = bare_checkout.look(services, LLM_SERVICE_URL=server.url, LLM_SERVICE_API_KEY=key)
+    assert f"LLM service: {server.url} {seen}" in told[verdict][0]
+    assert "k3y" not in str(told)
 
 
-def test_what_is_no_llm_service_is_a_fault(checkout: Checkout, server: StandIn) -> None:
+def test_what_answers_there_but_does_not_serve_is_named(bare_checkout: Checkout, server: StandIn) -> None:
+    server.status = 503
+    assert "up and not ready (503)" in bare_checkout.look(services, LLM_SERVICE_URL=server.url)["warn"][0]
+    server.status = 200
+    server.body = {"model": "SmolLM2", "requested_model": "Qwen/Qwen3-1.7B", "degraded": True}
+    degraded = bare_checkout.look(services, LLM_SERVICE_URL=server.url)["warn"][0]
+    assert "answers with SmolLM2 in place of Qwen/Qwen3-1.7B" in degraded
     server.live_status = 404
-    status, lines = findings(checkout, LLM_SERVICE_URL=server.url, LLM_MODEL="embedded")
-    assert status == 1
-    assert has(lines["fail"], "/livez answers 404: it is no LLM service")
-
-
-def test_a_service_that_loads_or_has_another_model_is_a_warning(checkout: Checkout, server: StandIn) -> None:
-    server.health_status = 503
-    _, lines = findings(checkout, LLM_SERVICE_URL=server.url, LLM_MODEL="embedded")
-    assert has(lines["warn"], "is up and not ready (503)")
-    server.health_status = 200
-    server.health = {"model": "SmolLM2", "requested_model": "Qwen/Qwen3-1.7B", "degraded": True}
-    _, lines = findings(checkout, LLM_SERVICE_URL=server.url, LLM_MODEL="embedded")
-    assert has(lines["warn"], "answers with SmolLM2 in place of Qwen/Qwen3-1.7B")
+    assert "/livez answers 404" in bare_checkout.look(services, LLM_SERVICE_URL=server.url)["fail"][0]
 
 
 def test_each_of_several_services_is_tried_and_passwords_in_addresses_stay_hidden(
-    checkout: Checkout, server: StandIn
+    bare_checkout: Checkout, server: StandIn
 ) -> None:
-    # 127.0.0.2 stands for another machine: this one's own services may simply not have been started.
-    urls = f"{server.url}, http://user:hunter2@127.0.0.2:9"
-    status, lines = findings(checkout, LLM_SERVICE_URL=urls, LLM_MODEL="embedded")
-    assert status == 1
-    assert has(lines["ok"], f"LLM service: {server.url} answers")
-    assert has(lines["fail"], "LLM service: http://127.0.0.2:9 cannot be reached")
-    assert "hunter2" not in str(lines)
+    # 127.0.0.2 stands for another machine: a service of this one may simply not have been started.
+    told = bare_checkout.look(services, LLM_SERVICE_URL=f"{server.url}, http://user:hunter2@127.0.0.2:9")
+    assert f"LLM service: {server.url} answers" in told["ok"][0]
+    assert "LLM service: http://127.0.0.2:9 cannot be reached" in told["fail"][0]
+    assert "hunter2" not in str(told)
 
 
-def test_a_service_of_this_machine_that_is_not_started_or_switched_off_is_no_fault(checkout: Checkout) -> None:
-    _, lines = findings(checkout, LLM_SERVICE_URL=NOWHERE, LLM_MODEL="embedded")
-    assert has(lines["ok"], f"LLM service: not running on {NOWHERE}")
-    _, lines = findings(checkout, LLM_SERVICE_ENABLED="false", LLM_MODEL="embedded")
-    assert has(lines["ok"], "LLM service: switched off")
-
-
-def test_an_address_that_is_none_is_a_fault(checkout: Checkout) -> None:
-    _, lines = findings(checkout, LLM_SERVICE_URL="localhost:8001", LLM_MODEL="embedded")
-    assert has(lines["fail"], "LLM_SERVICE_URL is not a http:// address")
-
-
-def test_a_proxy_that_would_catch_this_machines_addresses_is_a_fault(checkout: Checkout) -> None:
-    status, lines = findings(checkout, HTTP_PROXY=NOWHERE, NO_PROXY="", LLM_MODEL="embedded")
-    assert status == 1
-    assert has(lines["fail"], "proxy: HTTP_PROXY would also carry what is meant for 127.0.0.1", "NO_PROXY=localhost")
-    status, lines = findings(checkout, HTTP_PROXY=NOWHERE, NO_PROXY="localhost,127.0.0.1", LLM_MODEL="embedded")
-    assert status == 0
-    assert has(lines["ok"], "proxy: one is set, and addresses of this machine are exempt")
-
-
-@pytest.mark.parametrize(("off_s", "seen"), [(3600.0, "60 minutes behind"), (-3600.0, "60 minutes ahead")])
-def test_a_clock_that_differs_from_the_hubs_is_a_fault(
-    checkout: Checkout, server: StandIn, off_s: float, seen: str
+def test_a_service_of_this_machine_may_be_stopped_or_switched_off_but_its_address_must_be_one(
+    bare_checkout: Checkout,
 ) -> None:
-    server.clock_s = off_s
-    status, lines = findings(checkout, HF_ENDPOINT=server.url, LLM_MODEL="embedded")
-    assert status == 1
-    assert has(lines["fail"], "clock: ", seen)
+    assert f"not running on {NOWHERE}" in bare_checkout.look(services, LLM_SERVICE_URL=NOWHERE)["ok"][0]
+    assert "switched off" in bare_checkout.look(services, LLM_SERVICE_ENABLED="false")["ok"][0]
+    wrong = bare_checkout.look(services, LLM_SERVICE_URL="localhost:8001")["fail"][0]
+    assert "LLM_SERVICE_URL is not a http:// address" in wrong
 
 
-def test_a_clock_that_agrees_with_the_hubs_is_well(checkout: Checkout, server: StandIn) -> None:
-    _, lines = findings(checkout, HF_ENDPOINT=server.url, LLM_MODEL="embedded")
-    assert has(lines["ok"], "clock: ", "as the model hub says")
+def test_a_proxy_that_would_carry_this_machines_requests_is_a_fault(bare_checkout: Checkout) -> None:
+    told = bare_checkout.look(proxies, HTTP_PROXY=NOWHERE, NO_PROXY="")["fail"][0]
+    assert "HTTP_PROXY would also carry what is meant for 127.0.0.1" in told
+    assert "NO_PROXY=localhost" in told
+    told = bare_checkout.look(proxies, HTTP_PROXY=NOWHERE, NO_PROXY="localhost,127.0.0.1")["ok"][0]
+    assert "addresses of this machine are exempt" in told
 
 
-def test_a_clock_from_before_this_program_is_a_fault(bare_checkout: Checkout) -> None:
-    later = time.time() + 40 * 86400
-    os.utime(bare_checkout.root / "devtools" / "doctor.py", (later, later))
-    _, lines = findings(bare_checkout, LLM_MODEL="embedded")
-    assert has(lines["fail"], "clock: ", "earlier than this program was written")
-
-
-def test_a_hub_that_never_answers_is_given_up_within_the_limit() -> None:
+def test_a_host_that_never_answers_is_given_up_within_the_limit() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         # Not listening: the connection is refused or left hanging, by system; both must end.
-        assert not doctor_network.connects("127.0.0.1", silent.getsockname()[1], limit_s=0.5)
-    assert not doctor_network.connects("name-that-does-not.exist.invalid", 443, limit_s=2)
+        assert not connects("127.0.0.1", silent.getsockname()[1], limit_s=0.5)
+    assert not connects("name-that-does-not.exist.invalid", 443, limit_s=2)
+
+
+# --- the upstream -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def api(server: StandIn) -> StandIn:
+    server.body = {"data": [{"id": "qwen"}, {"id": "other"}]}
+    server.key = KEY
+    return server
+
+
+@pytest.mark.parametrize(
+    ("variables", "verdict", "seen"),
+    [
+        ({"LLM_UPSTREAM_API_KEY": KEY}, "ok", "/v1/models has qwen"),
+        ({"LLM_UPSTREAM_API_KEY": "wrong-k3y"}, "fail", "refuses the key in LLM_UPSTREAM_API_KEY"),
+        ({}, "fail", "wants a key, and LLM_UPSTREAM_API_KEY has none"),
+        ({"LLM_UPSTREAM_API_KEY": KEY, "LLM_UPSTREAM_MODEL": "gone"}, "fail", "has no model gone"),
+        ({"LLM_UPSTREAM_API_KEY": KEY, "LLM_UPSTREAM_MODEL": ""}, "fail", "has no model Qwen/Qwen3-1.7B"),
+        ({"LLM_UPSTREAM_URL": NOWHERE}, "fail", f"{NOWHERE}/v1/models cannot be reached"),
+        ({"LLM_UPSTREAM_URL": ""}, "fail", "is not an address without a user"),
+        ({"LLM_UPSTREAM_URL": "http://me:hunter2@127.0.0.1:9"}, "fail", "is not an address without a user"),
+        ({"LLM_UPSTREAM_READY_PATH": "/livez"}, "ok", "/livez says it is ready"),
+        ({"LLM_BACKEND": "auto"}, "warn", "LLM_UPSTREAM_URL is set and not used"),
+    ],
+)
+def test_the_upstream_is_tried_with_its_key_and_model(
+    bare_checkout: Checkout, api: StandIn, variables: dict[str, str], verdict: str, seen: str
+) -> None:
+    settings = {"LLM_BACKEND": "openai", "LLM_UPSTREAM_URL": api.url, "LLM_UPSTREAM_MODEL": "qwen", **variables}
+    told = bare_checkout.look(upstream, **settings)
+    assert seen in told[verdict][0]
+    assert "k3y" not in str(told)
+    assert "hunter2" not in str(told)
+
+
+def test_an_upstream_may_have_one_model_of_any_name_and_must_be_such_an_api(
+    bare_checkout: Checkout, server: StandIn
+) -> None:
+    settings = {"LLM_BACKEND": "openai", "LLM_UPSTREAM_URL": f"{server.url}/v1"}
+    server.body = {"data": [{"id": "the-one"}]}
+    assert "/v1/models has the-one" in bare_checkout.look(upstream, **settings)["ok"][0]
+    server.body = {"hello": "world"}
+    assert "gives no list of models" in bare_checkout.look(upstream, **settings)["fail"][0]
+    server.status = 500
+    assert "/v1/models answers 500" in bare_checkout.look(upstream, **settings)["fail"][0]

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from conftest import Checkout, wait_until
-from devtools import doctor_models
 
 SHOW = "import json, os, sys; print('ARGUMENTS', json.dumps([os.path.basename(os.getcwd()), *sys.argv[1:]]))\n"
 
@@ -29,7 +28,6 @@ def passed_on(checkout: Checkout, *arguments: str) -> list[str]:
         (["pull", "a/b", "--update"], ["pull", "--update", "--", "a/b"]),
         (["pull", "a/b:c.gguf@v1"], ["pull", "--", "a/b:c.gguf@v1"]),
         (["info", "--json", "embedded"], ["info", "--json", "--", "embedded"]),
-        (["remove", "a/b", "--yes", "--force"], ["remove", "--yes", "--force", "--", "a/b"]),
     ],
 )
 def test_commands_are_passed_on_to_the_services_script(
@@ -41,6 +39,12 @@ def test_commands_are_passed_on_to_the_services_script(
 def test_a_relative_path_means_the_file_here(checkout: Checkout) -> None:
     model = checkout.write("model.gguf", "")
     assert passed_on(checkout, "info", "model.gguf")[-1] == str(model)
+
+
+def test_removing_names_the_hubs_own_command(bare_checkout: Checkout) -> None:
+    done = bare_checkout.dev("model", "remove", "a/b")
+    assert done.returncode == 2
+    assert "cache rm model/OWNER/NAME" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -79,24 +83,3 @@ def test_an_interruption_reaches_the_script_and_its_last_words_are_heard(checkou
     wait_until(lambda: running.process.poll() is not None, "it ends")
     assert running.process.returncode == 130
     assert "run the same command to resume" in running.output
-
-
-@pytest.mark.parametrize(
-    ("name", "repository"),
-    [
-        ("Qwen/Qwen3-1.7B", "Qwen/Qwen3-1.7B"),
-        ("gpt2", "gpt2"),
-        ("a/b@refs/pr/1", "a/b"),
-        ("a/b:c.gguf", "a/b"),
-        ("a/b/c.gguf@v1", "a/b"),
-        ("models/x.gguf", None),
-        ("x.gguf", None),
-        ("./a/b", None),
-        ("/a/b", None),
-        ("~/a", None),
-        ("C:/x/y.gguf", None),
-        ("C:\\x\\y", None),
-    ],
-)
-def test_the_doctor_tells_names_of_the_hub_from_paths(name: str, repository: str | None) -> None:
-    assert doctor_models.hub_repository(name) == repository

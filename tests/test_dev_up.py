@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Checkout, Running, free_port, is_alive, wait_until, wait_until_dead
+from devtools.console import Console
+from devtools.layout import Workspace
+from devtools.narration import Narrator
 
 STAND_IN = Path(__file__).with_name("stand_in_service.py")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to another console's process")
@@ -43,7 +47,7 @@ class Bench:
 
     def seen_by(self, port: int) -> dict[str, str]:
         """The variables a stand-in was started with."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
             variables: dict[str, str] = json.loads(answer.read())
             return variables
 
@@ -57,7 +61,7 @@ def bench(checkout: Checkout) -> Iterator[Bench]:
 
 
 def test_starts_both_waits_until_both_are_ready_and_ctrl_c_ends_both(bench: Bench) -> None:
-    running = bench.up(llm="ready_after=1 child", backend="child")
+    running = bench.up("--verbose", llm="ready_after=1 child", backend="child")
     running.wait_for("Ctrl-C ends both")
     output = running.output
     assert "llm_service is ready" in output
@@ -72,6 +76,83 @@ def test_starts_both_waits_until_both_are_ready_and_ctrl_c_ends_both(bench: Benc
     assert running.end() == 0
     wait_until_dead(*pids)
     assert running.output.count("stand-in ends gracefully") == 2
+
+
+def log_lines(*entries: tuple[str, str, str]) -> str:
+    made = (
+        {"timestamp": "2026-11-30T07:06:18Z", "level": level, "logger": logger, "process": "http", "event": event}
+        for level, logger, event in entries
+    )
+    return "\n".join(json.dumps(each) for each in made)
+
+
+def test_only_what_matters_is_shown_and_all_is_in_the_logs(bench: Bench) -> None:
+    says = log_lines(
+        ("info", "worker", "loading maker/model with openvino"),
+        ("info", "models.hub", "downloading maker/model (1200 MB) at 0123456789ab"),
+        ("info", "models.download", "model.bin: 600 of 1200 MB"),
+        ("warning", "py.warnings", "FutureWarning: soon gone"),
+        ("warning", "adapters.llm_service.endpoints", "llm service fault"),
+        *[("warning", "workers.parent", "generator worker exited with status 13")] * 3,
+        ("error", "workers.parent", "generator: no such model"),
+        ("info", "workers.parent", "generator ready: maker/model on openvino after 3.0 s"),
+    )
+    bench.checkout.write("llm_service/says.txt", says)
+    running = bench.up(llm="says")
+    running.wait_for("Ctrl-C ends both")
+    output = running.output
+    logs, log = bench.checkout.root / ".data" / "logs", Path(".data", "logs", "llm.log")
+    wait_until(lambda: "3.0 s" in (logs / "llm.log").read_text(encoding="utf-8"), "the log has all")
+    shown = [line.partition(": ")[2] for line in output.splitlines() if line.startswith("llm_service: ")]
+    assert shown == [
+        f"starting on http://127.0.0.1:{bench.llm_port}",
+        "fetching maker/model (1200 MB)",
+        f"warning: generator worker exited with status 13 (log: {log})",
+        f"error: generator: no such model (log: {log})",
+        "language model ready: maker/model on openvino after 3.0 s",
+    ]
+    assert "stand-in start" not in output
+    assert "\r" not in output
+    assert "\033" not in output
+    assert f"Logs         {logs}" in output
+    assert "FutureWarning" in (logs / "llm.log").read_text(encoding="utf-8")
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_has_one_line_that_is_drawn_again_and_never_too_long(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    console = Console(terminal)
+    narrator = Narrator(Workspace(bench.checkout.root).llm_service, console, Path("llm.log"))
+    narrator.read(log_lines(("info", "models.download", "model.bin: 600 of 1200 MB")))
+    assert narrator.doing == "fetching model.bin [##########----------] 600 of 1200 MB"
+    narrator.read("2026-11-30T07:06:18Z INFO     generator worker: loading maker/model with openvino x=1")
+    assert narrator.doing == "loading maker/model with openvino"
+    narrator.read("Traceback (most recent call last):")
+    console.status("llm", "llm_service (3 s): " + narrator.doing)
+    console.line("backend is ready")
+    console.status("backend", "backend (3 s): starting")
+    console.status("backend")
+    console.status("llm")
+    *_, last = terminal.getvalue().split("backend is ready\n")
+    wide = "llm_service (3 s): loading maker/mod..."
+    assert last.split("\r")[::2] == [wide, "llm_service (3 ...   backend (3 s): ...", wide, ""]
+
+
+def test_what_ended_unseen_before_is_told_with_its_log(bench: Bench) -> None:
+    running = bench.up(backend="quiet_death", llm="ready_after=600")
+    assert running.end() == 1
+    assert "backend ended (exit status 1)" in running.output
+    assert str(bench.checkout.root / ".data" / "logs" / "backend.log") in running.output
 
 
 def test_sigterm_ends_both(bench: Bench) -> None:
@@ -114,7 +195,7 @@ def test_a_second_ctrl_c_ends_a_stubborn_service_at_once(bench: Bench) -> None:
     running = bench.up("--grace", "600", llm="stubborn")
     running.wait_for("Ctrl-C ends both")
     running.interrupt()
-    running.wait_for("stand-in ends gracefully")
+    running.wait_for("Ctrl-C again: at once")
     running.interrupt()
     running.end()
     wait_until_dead(*bench.every_pid())

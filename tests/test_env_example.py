@@ -17,7 +17,8 @@ APPS = ("llm_service", "backend")
 # Read by huggingface_hub and OpenTelemetry themselves; the apps need no field for them.
 LIBRARY_VARIABLES = {"HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 # Names and versions are the product's, not the user's.
-NOT_FOR_USERS = {"APP_NAME", "APP_VERSION"}
+# Old names are accepted for one release and not advertised.
+NOT_FOR_USERS = {"APP_NAME", "APP_VERSION", "LLM_KV_CACHE_GB", "LLM_PROMPT_LOOKUP", "LLM_REPRODUCIBLE"}
 # The one default in which the apps differ; the file says so.
 DIFFERENT = {("backend", "CORS_ORIGINS")}
 
@@ -60,6 +61,14 @@ def test_every_setting_is_documented() -> None:
 def test_the_documented_defaults_are_the_real_ones(app: str) -> None:
     shown = {name: value for name, value in documented().items() if value and (app, name) not in DIFFERENT}
     assert settings_of(app, shown) == settings_of(app, {})
+
+
+def test_the_services_own_example_says_the_same() -> None:
+    text = (ROOT / "llm_service" / ".env.example").read_text(encoding="utf-8")
+    own = re.findall(r"^# ([A-Z][A-Z0-9_]+)=(.*)$", text, re.MULTILINE)
+    assert own
+    assert set(own) <= documented().items()
+    assert [line for line in text.splitlines() if line and not line.startswith("#")] == []
 
 
 def test_every_variable_is_explained() -> None:

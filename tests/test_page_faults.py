@@ -1,8 +1,7 @@
-"""What the page says when something breaks, and that it notices when it is mended."""
+"""What the page says when something breaks, and that it notices when it works again."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +17,7 @@ pytest_plugins = ["page_browser"]
 pytestmark = pytest.mark.browser
 
 RECOVERY_MS = 60_000
+SHORTER = "() => { const real = AbortSignal.timeout; AbortSignal.timeout = (ms) => real.call(AbortSignal, ms / 20); }"
 
 
 @pytest.fixture
@@ -28,23 +28,20 @@ def doomed(open_tab: OpenTab) -> Iterator[Standin]:
     standin.kill()
 
 
-def test_a_killed_service_raises_a_banner_that_goes_when_it_is_back(tab: Tab, apps: Apps) -> None:
-    assert "servicio" in tab.ask_and_wait("perro").locator(".facts").inner_text()
-    expect(tab.banner).to_be_hidden()
+def test_a_killed_service_shows_in_the_chip_and_costs_no_word(tab: Tab, apps: Apps) -> None:
+    expect(tab.chip).to_contain_text("modelo listo")
     apps.llm.kill()
     try:
-        answer = tab.ask_and_wait("¿Cómo se dice gato en bora?")
-        expect(answer.locator(".answer")).to_contain_text("mííchií")
-        expect(answer.locator(".facts")).to_contain_text("solo diccionario")
-        expect(tab.banner).to_contain_text("No hay ningún modelo de lenguaje disponible")
-        expect(tab.banner).to_be_in_viewport()
+        expect(tab.ask_and_wait("¿Cómo se dice gato en bora?").locator(".gloss")).to_have_text("mííchií")
+        answer = tab.ask_and_wait("maloca")
+        expect(answer.locator(".why")).to_contain_text("El modelo de lenguaje no está disponible")
+        expect(tab.chip).to_contain_text("sin modelo")
+        expect(tab.banner).to_be_hidden()
     finally:
         apps.llm.start()
         apps.llm.wait_until_ready()
     # Nobody asks anything meanwhile.
-    expect(tab.banner).to_be_hidden(timeout=RECOVERY_MS)
-    expect(tab.page.locator("#announcer")).to_contain_text("vuelve a estar disponible")
-    expect(tab.ask_and_wait("perro").locator(".facts")).to_contain_text("servicio")
+    expect(tab.chip).to_contain_text("modelo listo", timeout=RECOVERY_MS)
 
 
 def test_a_stopped_database_is_said_and_the_question_can_be_asked_again_when_it_is_back(tab: Tab, apps: Apps) -> None:
@@ -56,48 +53,65 @@ def test_a_stopped_database_is_said_and_the_question_can_be_asked_again_when_it_
         expect(problem).to_contain_text("El diccionario no está disponible", timeout=RECOVERY_MS)
         expect(problem).to_contain_text("dentro de 5 segundos")
         expect(problem).to_contain_text("Referencia:")
-        expect(answer.locator(".answer")).to_have_count(0)
-        expect(tab.banner).to_contain_text("La base de datos no responde")
+        expect(tab.banner).to_contain_text("La base de datos no responde", timeout=RECOVERY_MS)
     finally:
         apps.database.start()
     expect(tab.banner).to_be_hidden(timeout=RECOVERY_MS)
     answer.get_by_role("button", name="Reintentar").press("Enter")
-    expect(tab.last.locator(".answer")).to_contain_text("oohííbye")
+    expect(tab.last.locator(".gloss")).to_have_text("oohííbye")
     expect(tab.page.get_by_role("article")).to_have_count(2)
 
 
-def test_a_server_killed_while_answering_is_said_and_asked_again_when_it_is_back(
+def test_a_server_killed_while_answering_leaves_the_entry_and_is_asked_again_when_it_is_back(
     open_tab: OpenTab, doomed: Standin
 ) -> None:
     tab = open_tab(doomed.url)
     tab.expects_failures = True
     answer = tab.ask("lento")
-    expect(answer).to_contain_text("poco a poco")
+    expect(answer.locator(".gloss")).to_have_text("oohííbye")
     doomed.kill()
-    expect(answer.get_by_role("alert")).to_contain_text("La conexión se cortó")
-    expect(answer.locator(".answer")).to_have_class(re.compile("partial"))
-    expect(tab.banner).to_contain_text("Se perdió la conexión")
+    expect(answer.locator(".state")).to_contain_text("La conexión se cortó")
+    expect(answer.locator(".gloss")).to_have_text("oohííbye")
+    expect(tab.banner).to_contain_text("No se puede contactar con el servidor")
+    expect(tab.chip).to_contain_text("sin conexión")
     again = tab.ask("perro")
     expect(again.get_by_role("alert")).to_contain_text("No se puede contactar con el servidor")
     doomed.restart()
     expect(tab.banner).to_be_hidden(timeout=RECOVERY_MS)
+    expect(tab.page.locator("#announcer")).to_have_text("El servidor vuelve a responder.")
     again.get_by_role("button", name="Reintentar").click()
     expect(tab.last.locator(".answer")).to_have_text(FINAL["answer"])
 
 
-def test_an_answer_of_the_local_model_is_told_until_one_is_of_the_service(scripted: Tab) -> None:
-    expect(scripted.ask_and_wait("degradado").locator(".facts")).to_contain_text("modelo local")
-    expect(scripted.banner).to_contain_text("responde el modelo local")
-    expect(scripted.ask_and_wait("perro").locator(".facts")).to_contain_text("servicio")
-    expect(scripted.banner).to_be_hidden()
+def test_an_answer_says_which_model_made_it_and_what_was_wanting(scripted: Tab) -> None:
+    expect(scripted.chip).to_contain_text("72 entradas · modelo de reserva")
+    expect(scripted.ask_and_wait("reserva").locator(".facts summary")).to_contain_text("smol (modelo de reserva)")
+    answer = scripted.ask_and_wait("sin modelo")
+    expect(answer.locator(".why")).to_contain_text("muchas preguntas en espera")
+    expect(answer.locator(".facts summary")).to_have_text("Texto del diccionario")
+    answer = scripted.ask_and_wait("perro")
+    expect(answer.locator(".why")).to_have_count(0)
+    facts = scripted.facts(answer)
+    assert all(text in facts for text in ("1,2 s", "8 ms", "completada", "smol"))
 
 
 def test_stopping_closes_the_connection_so_that_the_backend_stops_too(scripted: Tab, standin: Standin) -> None:
     answer = scripted.ask("lento, y se detiene")
-    expect(answer).to_contain_text("poco a poco poco a poco")
+    expect(answer.locator(".gloss")).to_have_text("oohííbye")
     scripted.page.get_by_role("button", name="Detener").click()
-    expect(answer).to_contain_text("Respuesta detenida")
+    expect(answer.locator(".state")).to_contain_text("Detenida. Queda lo que se encontró.")
     standin.wait_until_cancelled("lento, y se detiene")
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_after_ten_seconds_the_entry_stays_with_one_line(open_tab: OpenTab, standin: Standin, *, hangs: bool) -> None:
+    tab = open_tab(standin.url)
+    if hangs:
+        tab.page.evaluate(SHORTER)
+    answer = tab.ask("lento" if hangs else "tarde")
+    expect(answer.locator(".state")).to_contain_text("El modelo tardó más de diez segundos. Queda lo que se encontró.")
+    expect(answer.locator(".gloss")).to_have_text("oohííbye")
+    expect(answer.get_by_role("alert")).to_have_count(0)
 
 
 def test_too_many_questions_are_refused_with_the_time_to_wait(scripted: Tab) -> None:
@@ -108,11 +122,23 @@ def test_too_many_questions_are_refused_with_the_time_to_wait(scripted: Tab) -> 
     expect(problem).to_contain_text("r-7")
 
 
-def test_an_error_event_in_the_stream_marks_the_text_as_unfinished(scripted: Tab) -> None:
+def test_an_error_event_in_the_stream_leaves_the_entry(scripted: Tab) -> None:
     answer = scripted.ask("roto")
-    expect(answer.get_by_role("alert")).to_contain_text("El modelo se reinició")
-    expect(answer.locator(".answer")).to_have_class(re.compile("partial"))
-    expect(answer.locator(".answer")).to_have_text("Se dice")
+    expect(answer.locator(".state")).to_contain_text("Algo falló en el servidor")
+    expect(answer.locator(".gloss")).to_have_text("oohííbye")
+
+
+def test_a_list_is_a_table_with_the_missing_words_marked(scripted: Tab) -> None:
+    rows = scripted.ask_and_wait("varias").get_by_role("row")
+    expect(rows).to_have_text(["EspañolBora", "perrooohííbye", "gatomííchií", "zorrono está en el diccionario"])
+
+
+def test_an_explanation_comes_below_the_entry_when_it_is_wanted(scripted: Tab) -> None:
+    answer = scripted.ask_and_wait("perro")
+    answer.get_by_role("button", name="Explicar").click()
+    expect(answer.locator(".answer").last).to_have_text("Oohííbye es un animal.")
+    expect(answer.get_by_role("button", name="Explicar")).to_have_count(0)
+    expect(scripted.page.get_by_role("article")).to_have_count(2)
 
 
 def test_a_refused_key_is_asked_for_again_and_the_right_one_is_kept_in_this_tab_only(scripted: Tab) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app_process import WORKSPACE
 from conftest import ROOT
-from test_end_to_end import WORKSPACE
 
 
 def in_a_thread(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
 
+import app_process
+from app_process import ALONE, FAKES, AppProcess, running, start_backend
 from conftest import wait_until, wait_until_dead
 from ray_cluster import KEY, Cluster, Replica, ray_is_installed
 from test_balancer import kept_busy, said
-from test_end_to_end import BORA_WORD, QUESTION, AppProcess, start_backend
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.slow(of="ray"),
     pytest.mark.skipif(not ray_is_installed(), reason="no Ray in llm_service's environment (dev.py setup --dev)"),
 ]
 GENERATE = "/api/llm/generate"
-FAKES = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake", "LLM_CACHE_MB": "0", "EMBED_CACHE_MB": "0"}
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    ray = Cluster(FAKES)
+    ray = Cluster({**FAKES, "LLM_CACHE_MB": "0", "EMBED_CACHE_MB": "0"})
     try:
         ray.start()
         ray.deploy_by_command(min_replicas=1, max_replicas=1)
@@ -54,19 +53,12 @@ def two(cluster: Cluster) -> list[Replica]:
 
 
 @pytest.fixture(scope="module")
-def backend(cluster: Cluster) -> Iterator[AppProcess]:
-    with tempfile.TemporaryDirectory(prefix="ray-backend-", ignore_cleanup_errors=True) as name:
-        # The embedded database gives up root's rights and must still reach its folder.
-        Path(name).chmod(0o755)
-        # No model of its own, so that what the service leaves unanswered is seen; a replica that is killed
-        # fails what it had, all at once, which would open the circuit.
-        alone = {"LLM_MODEL": "nobody/has-this", "LLM_OFFLINE_MODEL": "none", "LLM_SERVICE_BREAKER_FAILURES": "64"}
-        process = start_backend(cluster.port, Path(name), LLM_SERVICE_API_KEY=KEY, **alone)
-        try:
-            process.wait_until_ready()
-            yield process
-        finally:
-            process.stop()
+def backend(cluster: Cluster, folder: Path) -> Iterator[AppProcess]:
+    # A replica that is killed fails what it had, all at once, which would open the circuit.
+    patient = {"LLM_SERVICE_API_KEY": KEY, "LLM_SERVICE_BREAKER_FAILURES": "64"}
+    process = start_backend(f"http://127.0.0.1:{cluster.port}", folder, **ALONE, **patient)
+    with running(process):
+        yield process
 
 
 def generate(cluster: Cluster, content: str, **headers: str) -> httpx.Response:
@@ -74,12 +66,7 @@ def generate(cluster: Cluster, content: str, **headers: str) -> httpx.Response:
 
 
 def ask(backend: AppProcess) -> str:
-    url = f"http://127.0.0.1:{backend.port}/api/rag/query"
-    response = httpx.post(url, json={"query": QUESTION}, timeout=120)
-    assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    assert BORA_WORD in answer["answer"]
-    return str(answer["served_by"])
+    return str(app_process.ask(backend)["served_by"])
 
 
 def test_a_second_replica_comes_when_more_wait_than_one_should_have(cluster: Cluster, one: Replica) -> None:

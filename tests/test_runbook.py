@@ -1,4 +1,4 @@
-"""docs/operations.md and docs/cloud.md against what they speak of: alerts, commands, settings, files, tests."""
+"""Pages of docs/ against what they speak of: alerts, commands, settings, files, tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from conftest import ROOT
 from devtools import cli
 
 OPERATIONS = ROOT / "docs" / "operations.md"
-PAGES = (OPERATIONS, ROOT / "docs" / "cloud.md")
+PAGES = (OPERATIONS, ROOT / "docs" / "cloud.md", ROOT / "docs" / "ORGANIZACION_PROYECTO.md")
 # Names in capitals that are no setting of the apps.
 NOT_SETTINGS = {"FILE", "NAME", "PROJECT", "REVISION", "RELEASE", "VM", "HF_HOME", "TLS", "GPU", "IGNORED"}
 

@@ -6,32 +6,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from conftest import free_port, wait_until
-from test_end_to_end import BORA_WORD, QUESTION, WORKSPACE, AppProcess, folder, start_backend
-
-__all__ = ["folder"]  # a fixture: pytest finds it by its name here
+from app_process import ALONE, AppProcess, ask, running, start_backend, start_llm
+from conftest import wait_until
+from free_ports import free_port
 
 pytestmark = pytest.mark.e2e
 CALLERS = 50
-
-
-def start_llm(port: int) -> AppProcess:
-    fakes = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake", "LLM_CACHE_MB": "0"}
-    return AppProcess(WORKSPACE.llm_service, port, {"LLM_SERVICE_PORT": str(port), **fakes})
-
-
-def ask(backend: AppProcess) -> dict[str, Any]:
-    url = f"http://127.0.0.1:{backend.port}/api/rag/query"
-    response = httpx.post(url, json={"query": QUESTION}, timeout=120)
-    assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    assert BORA_WORD in answer["answer"]
-    return answer
 
 
 def has_answered(llm: AppProcess) -> bool:
@@ -55,27 +38,17 @@ def ports() -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def backend(ports: tuple[int, int], folder: Path) -> Iterator[AppProcess]:
-    # No model of its own: what the service leaves unanswered is answered from the entries, at once.
-    alone = {"LLM_MODEL": "nobody/has-this", "LLM_OFFLINE_MODEL": "none", "LLM_SERVICE_TIMEOUT": "60"}
     urls = ",".join(f"http://127.0.0.1:{port}" for port in ports)
-    process = start_backend(ports[0], folder / "killed", **alone, LLM_SERVICE_URL=urls)
-    try:
-        process.wait_until_ready()
+    process = start_backend(urls, folder, **ALONE, LLM_SERVICE_TIMEOUT="60")
+    with running(process):
         yield process
-    finally:
-        process.stop()
 
 
 @pytest.fixture
 def instances(ports: tuple[int, int]) -> Iterator[list[AppProcess]]:
-    started = [start_llm(port) for port in ports]
-    try:
-        for instance in started:
-            instance.wait_until_ready()
+    started = [start_llm(port, LLM_CACHE_MB="0") for port in ports]
+    with running(*started):
         yield started
-    finally:
-        for instance in started:
-            instance.stop()
 
 
 def test_killing_every_instance_under_fifty_questions_fails_none_of_them(
@@ -95,7 +68,7 @@ def test_killing_every_instance_under_fifty_questions_fails_none_of_them(
         asking = [pool.submit(keep_asking) for _ in range(CALLERS)]
         wait_until(lambda: len(served) > CALLERS, "answers come")
         for instance in instances:
-            instance.kill_everything()
+            instance.kill()
         killed.set()
         for caller in asking:
             caller.result()
@@ -106,11 +79,9 @@ def test_killing_one_of_two_leaves_the_other_answering_and_it_is_used_again_when
     backend: AppProcess, instances: list[AppProcess]
 ) -> None:
     wait_until_all_are_asked(backend, instances)
-    instances[0].kill_everything()
+    instances[0].kill()
     assert {ask(backend)["served_by"] for _ in range(6)} == {"llm_service"}
 
-    port = instances[0].port
-    instances[0].stop()
-    instances[0] = start_llm(port)
+    instances[0].start()
     instances[0].wait_until_ready()
     wait_until_all_are_asked(backend, instances)

@@ -1,7 +1,8 @@
-"""One question, one trace: from the page's API to the language model, each app a process of its own."""
+"""One question, one trace and one id: from the page's API to the language model, each app a process of its own."""
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from conftest import free_port, wait_until
-from test_end_to_end import BORA_WORD, QUESTION, WORKSPACE, AppProcess, folder, start_backend
+from app_process import ALONE, BORA_WORD, AppProcess, running, start_backend, start_llm
+from conftest import wait_until
+from free_ports import free_port
 from trace_collector import Collector, Span, running_collector
 
-__all__ = ["folder"]  # a fixture: pytest finds it by its name here
-
 pytestmark = pytest.mark.e2e
-ALONE = {"LLM_MODEL": "nobody/has-this", "LLM_OFFLINE_MODEL": "none"}
 KEYS = {"LLM_SERVICE_API_KEY": "key-of-the-service", "BACKEND_API_KEY": "key-of-the-backend"}
 BEARER = {"Authorization": f"Bearer {KEYS['BACKEND_API_KEY']}"}
+
+# Without an entry of its own, so that a vector is made.
+QUESTION = "¿Cómo se dice perro grande en bora?"
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +31,16 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def llm(collector: Collector) -> Iterator[AppProcess]:
-    port = free_port()
-    engines = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake", "LLM_SERVICE_PORT": str(port)}
-    service = AppProcess(WORKSPACE.llm_service, port, engines | KEYS | collector.environment())
-    service.wait_until_ready()
-    yield service
-    service.stop()
+    service = start_llm(free_port(), **KEYS, **collector.environment(), LOG_LEVEL="DEBUG")
+    with running(service):
+        yield service
 
 
 @pytest.fixture(scope="module")
 def backend(llm: AppProcess, folder: Path, collector: Collector) -> Iterator[AppProcess]:
-    app = start_backend(llm.port, folder, **ALONE, **KEYS, **collector.environment())
-    app.wait_until_ready()
-    yield app
-    app.stop()
+    app = start_backend(llm.url, folder, **ALONE, **KEYS, **collector.environment())
+    with running(app):
+        yield app
 
 
 def ask(backend: AppProcess, collector: Collector, **fields: Any) -> tuple[str, list[Span]]:
@@ -53,10 +51,16 @@ def ask(backend: AppProcess, collector: Collector, **fields: Any) -> tuple[str, 
     assert response.status_code == 200, response.text
 
     def is_whole() -> bool:
+        """Each app exports its own spans: a call that succeeded has the LLM service's span below it."""
         spans = collector.trace(trace_id)
-        return {span.parent_id for span in spans} <= {span.id for span in spans} | {"00f067aa0ba902b7"} and any(
-            span.name == "POST /api/rag/query" for span in spans
-        )
+        ids, parents = {span.id for span in spans}, {span.parent_id for span in spans}
+        answered = {
+            span.id
+            for span in spans
+            if span.kind == "client" and span.name.startswith(("chat ", "embeddings ")) and not span.failed
+        }
+        asked = any(span.name == "POST /api/rag/query" for span in spans)
+        return asked and answered <= parents <= ids | {"00f067aa0ba902b7"}
 
     wait_until(is_whole, "the trace is whole")
     return response.text, collector.trace(trace_id)
@@ -77,7 +81,7 @@ def test_a_question_is_one_trace(backend: AppProcess, collector: Collector, *, s
     server = ("backend", "server", "POST /api/rag/query")
     (answer,) = [span for span in spans if (span.service, span.name) == ("llm-service", "chat fake")]
     (vectors,) = [span for span in spans if (span.service, span.name) == ("llm-service", "embeddings fake")]
-    (search,) = [span for span in spans if span.name == "SELECT documents"]
+    searches = [span for span in spans if span.name == "SELECT documents"]
     assert way_up(spans, answer) == [
         ("llm-service", "internal", "chat fake"),
         ("llm-service", "server", "POST /api/llm/generate"),
@@ -91,8 +95,9 @@ def test_a_question_is_one_trace(backend: AppProcess, collector: Collector, *, s
         ("backend", "internal", "retrieval"),
         server,
     ]
-    assert way_up(spans, search)[1:] == [("backend", "internal", "retrieval"), server]
-    assert len(spans) == 9
+    # Entries by words, then by words and meaning; texts.
+    assert [way_up(spans, search)[1:] for search in searches] == [[("backend", "internal", "retrieval"), server]] * 3
+    assert len(spans) == 12
     assert not any(span.failed for span in spans)
 
 
@@ -107,14 +112,14 @@ def test_the_backends_spans_say_who_answered_and_how(
     assert (server["app.served_by"], server["app.degraded"], server["app.model"]) == ("llm_service", False, "fake")
     request_ids = {attributes["app.request_id"] for attributes in named.values() if "app.request_id" in attributes}
     assert request_ids == {server["app.request_id"]}
-    retrieval = named["backend", "internal", "retrieval"]
-    assert retrieval["gen_ai.operation.name"] == "retrieval"
-    assert (retrieval["app.retrieval.mode"], retrieval["app.retrieval.results"] > 0) == ("words_and_meaning", True)
-    search = named["backend", "client", "SELECT"]
-    assert (search["db.system.name"], search["db.response.returned_rows"]) == (
-        "postgresql",
-        retrieval["app.retrieval.results"],
-    )
+    retrievals = [span.attributes for span in spans if span.name == "retrieval"]
+    assert {each["gen_ai.operation.name"] for each in retrievals} == {"retrieval"}
+    # Of the entries, and of the texts, of which there are none.
+    found = {each["app.retrieval.mode"]: each["app.retrieval.results"] for each in retrievals}
+    assert found == {"words_and_meaning": found["words_and_meaning"], "words": 0}
+    searches = [span.attributes for span in spans if span.name == "SELECT documents"]
+    assert {each["db.system.name"] for each in searches} == {"postgresql"}
+    assert found["words_and_meaning"] in {each["db.response.returned_rows"] for each in searches} - {0}
     call, done = named["backend", "client", "chat"], named["llm-service", "internal", "chat"]
     assert (call["gen_ai.provider.name"], call["gen_ai.operation.name"]) == ("llm_service", "chat")
     assert (call["server.address"], call["server.port"]) == ("127.0.0.1", llm.port)
@@ -130,7 +135,7 @@ def test_the_backends_spans_say_who_answered_and_how(
 def test_a_search_is_traced_without_its_words(backend: AppProcess, collector: Collector) -> None:
     trace_id = secrets.token_hex(16)
     headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01", **BEARER}
-    assert backend.client.get("/api/rag/search?q=perro", headers=headers).status_code == 200
+    assert backend.client.get("/api/rag/search?q=perro+grande", headers=headers).status_code == 200
     assert backend.client.delete("/api/rag/documents/perro-1", headers=headers).status_code == 404
     wait_until(lambda: sum(span.kind == "server" for span in collector.trace(trace_id)) >= 3, "the spans are there")
     names = {span.name for span in collector.trace(trace_id) if span.service == "backend" and span.kind == "server"}
@@ -151,15 +156,47 @@ def test_log_lines_of_both_carry_the_trace(backend: AppProcess, llm: AppProcess,
     wait_until(lambda: trace in llm.log(), "the LLM service's log has the trace")
 
 
+def about(app: AppProcess, request_id: str) -> list[dict[str, Any]]:
+    """Return what the log has about a request; every line of it is JSON. The last line may be under way."""
+    records: list[dict[str, Any]] = [json.loads(line) for line in app.log().split("\n")[:-1]]
+    return [record for record in records if record.get("request_id") == request_id]
+
+
+@pytest.mark.parametrize("sent", ["pregunta-7", None], ids=["of-the-caller", "of-the-backend"])
+def test_a_question_has_one_id_in_every_log(backend: AppProcess, llm: AppProcess, sent: str | None) -> None:
+    headers = {**BEARER, **({"X-Request-ID": sent} if sent else {})}
+    # Another question each time: a vector that is kept would not need the embedder.
+    question = f"¿Cómo se dice {'casa' if sent else 'agua'} grande en bora?"
+    response = backend.client.post("/api/rag/query", json={"query": question}, headers=headers)
+    assert response.status_code == 200
+    request_id = response.headers["X-Request-ID"]
+    assert sent in (None, request_id)
+    assert response.json()["request_id"] == request_id
+
+    def routes(app: AppProcess) -> set[str]:
+        return {record["route"] for record in about(app, request_id) if record["event"] == "request"}
+
+    wait_until(lambda: routes(backend) == {"/api/rag/query"}, "the backend has its line")
+    wait_until(lambda: routes(llm) == {"/api/llm/embed", "/api/llm/generate"}, "the LLM service has its lines")
+    assert {record["process"] for record in about(llm, request_id)} == {"http", "generator", "embedder"}
+    assert question not in backend.log()
+
+
 def test_a_service_that_is_gone_shows_as_failed_tries_and_a_fallback(
     backend: AppProcess, llm: AppProcess, collector: Collector
 ) -> None:
-    llm.kill_everything()
+    llm.kill()
     text, spans = ask(backend, collector)
     assert '"served_by":"none"' in text.replace(" ", "")
     (server,) = [span for span in spans if span.kind == "server"]
     assert (server.attributes["app.served_by"], server.attributes["app.degraded"]) == ("none", True)
-    assert server.events["fallback"]["reason"] in ("connect", "protocol", "circuit_open", "local_unavailable")
+    assert server.events["fallback"]["reason"] in (
+        "connect",
+        "protocol",
+        "http_5xx",
+        "circuit_open",
+        "local_unavailable",
+    )
     tries = [span for span in spans if span.name == f"chat {ALONE['LLM_MODEL']}" and span.kind == "client"]
     vectors = [span for span in spans if span.name.startswith("embeddings ") and span.kind == "client"]
     assert {span.attributes["error.type"] for span in tries + vectors} <= {"connect", "protocol"}

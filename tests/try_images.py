@@ -3,7 +3,7 @@
     python tests/try_images.py                                                  # root on Debian: Podman, debootstrap
     python tests/try_images.py --engine docker --base python:3.11-slim-bookworm # anywhere with Docker
 
-Run by hand: it takes ten minutes, 8 GB of disk, and what `python dev.py test` cannot count on. Without ``--base`` the
+`python dev.py test --all` runs it (test_images.py); it takes ten minutes and 8 GB of disk. Without ``--base`` the
 base image is made of Debian's own packages, so that no image registry is needed. What pip is configured to on this
 machine is shown to the builds (Podman only) and is not kept in the images. It ends with one line of JSON.
 """
@@ -125,7 +125,7 @@ def try_both(engine: Engine, name: str, seen: dict[str, Any]) -> None:
         raise Failed("no vector of 384 numbers")
     backend = Container(
         engine, "backend", name, models, f"--volume={name}-data:/data", *settings, f"--env=BACKEND_API_KEY={KEY}",
-        f"--env=LLM_SERVICE_URL=http://{llm.name}:8001",
+        f"--env=LLM_SERVICE_URL=http://{llm.name}:8001", "--env=RAG_WORDING=always",
     )  # fmt: skip
     question = {"query": "¿Cómo se dice perro en bora?"}
     told = backend.ask("/api/rag/query", question)

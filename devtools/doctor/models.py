@@ -1,0 +1,78 @@
+"""The doctor on the models: on this machine, available from the hub, small enough for the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from devtools import dotenv
+from devtools.commands.models import SCRIPT
+from devtools.doctor.asking import ask_python
+from devtools.doctor.findings import Finding, fail, ok, warn
+from devtools.doctor.machine import total_memory_gb
+from devtools.doctor.network import connects
+from devtools.layout import Workspace
+from devtools.setup.environments import GIGABYTE, why_unmade
+
+# Both apps' processes, the embedder, and an engine's memory beside weights and KV cache.
+_AROUND_GB = 0.8
+_ABSENT = "not on this machine"
+
+
+def models(workspace: Workspace) -> Iterator[Finding]:
+    """Whether the files of each configured model are here or can be fetched, and whether memory suffices."""
+    if why_unmade(workspace.llm_service):
+        yield ok("models", "examined once the LLM service's environment is made")
+        return
+    configured = ask_python(workspace.llm_service, SCRIPT, "list", "--json").get("configured")
+    if not isinstance(configured, dict):
+        yield fail("models", "the LLM service's own script cannot list them", "dev.py model list")
+        return
+    settings = dotenv.configuration(workspace, workspace.llm_service)
+    for setting, behind in configured.items():
+        name, path, problem = behind["name"], behind.get("path"), behind.get("problem") or ""
+        if path:
+            yield ok(setting, f"{name}: {path}, loaded by {behind['engine']}")
+            if setting == "LLM_MODEL":
+                yield from _memory(workspace, name, behind["engine"])
+        elif problem.startswith(_ABSENT):
+            yield _to_fetch(settings, setting, name)
+        elif "_BACKEND=" in problem:
+            yield ok(setting, problem)
+        else:
+            yield fail(setting, f"{name}: {problem}", f"correct {setting}, or fetch the files again: dev.py model pull")
+
+
+def _to_fetch(settings: Mapping[str, str], setting: str, name: str) -> Finding:
+    """A model that the hub has to provide."""
+    offline = settings.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+    if not offline and _hub_is_reachable(settings):
+        return ok(setting, f"{name} is downloaded at the first start (or now: dev.py model pull)")
+    why = "HF_HUB_OFFLINE is set" if offline else "the model hub cannot be reached"
+    remedy = "with internet: dev.py model pull NAME; without: copy the cache of a machine that has it, or name a folder"
+    if setting == "LLM_MODEL" and settings.get("LLM_OFFLINE_MODEL", "embedded") == "embedded":
+        return warn(setting, f"{name} is {_ABSENT} and {why}: the small embedded model answers instead", remedy)
+    return fail(setting, f"{name} is {_ABSENT} and {why}", remedy)
+
+
+def _memory(workspace: Workspace, name: str, engine: str) -> Iterator[Finding]:
+    details = ask_python(workspace.llm_service, SCRIPT, "info", "--json", "--", name)
+    needed_bytes = (details.get("memory_bytes") or {}).get(engine)
+    if needed_bytes:
+        yield judge_memory(name, needed_bytes / GIGABYTE + _AROUND_GB, total_memory_gb())
+
+
+def judge_memory(name: str, needed: float, total: float | None) -> Finding:
+    """Compares a model's need (weights, KV cache and the rest, in GB) with this machine's memory."""
+    seen = f"{name} needs about {needed:.1f} GB"
+    if total is not None and needed > total:
+        remedy = "a smaller model or export, less memory for the KV cache, a smaller batch, or more memory"
+        return fail("memory for the model", f"{seen}, this machine has {total:.1f} GB", remedy)
+    return ok("memory for the model", seen)
+
+
+def _hub_is_reachable(settings: Mapping[str, str]) -> bool:
+    hub = urlsplit(settings.get("HF_ENDPOINT", "https://huggingface.co"))
+    proxy = settings.get("HTTPS_PROXY")
+    target = urlsplit(proxy) if proxy else hub
+    return connects(target.hostname or "", target.port or (443 if target.scheme == "https" else 80))

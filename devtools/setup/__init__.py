@@ -1,0 +1,1 @@
+"""Environments of the apps: interpreters, packages, locks."""
