@@ -16,7 +16,7 @@ create compute instances "$VM_NAME" -- --zone="$ZONE" --machine-type="$VM_MACHIN
 
 # Only what is committed travels: no .env, no models, no data.
 archive="${TMPDIR:-/tmp}/llm-service-release.tar.gz"
-run git -C "$ROOT" archive --format=tar.gz --output="$archive" HEAD dev.py devtools llm_service deploy/cloud
+run git -C "$ROOT" archive --format=tar.gz --output="$archive" HEAD dev.py devtools service_kit llm_service deploy/cloud
 # A VM that was made just now takes a minute until it answers.
 attempts=30
 until cloud compute ssh "$VM_NAME" --zone="$ZONE" --tunnel-through-iap --command=true; do

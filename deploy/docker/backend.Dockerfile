@@ -9,7 +9,9 @@ ARG TORCH_INDEX_URL=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-WORKDIR /build
+# The kit is installed from where it stands, here and in the image that is kept.
+COPY service_kit /app/service_kit
+WORKDIR /app/backend
 COPY backend/requirements.txt backend/constraints.txt backend/requirements-models.txt ./
 # What only building against PyTorch needs, its headers and test programs, stays out: a tenth of the image.
 RUN if [ -n "$TORCH_INDEX_URL" ]; then \
@@ -24,6 +26,7 @@ FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin backend \
     && install -d -o backend -g backend /data /models /models/hub
 COPY --from=packages /opt/venv /opt/venv
+COPY service_kit /app/service_kit
 COPY backend /app/backend
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

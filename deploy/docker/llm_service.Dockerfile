@@ -11,7 +11,9 @@ ARG TORCH_INDEX_URL=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-WORKDIR /build
+# The kit is installed from where it stands, here and in the image that is kept.
+COPY service_kit /app/service_kit
+WORKDIR /app/llm_service
 COPY llm_service/requirements.txt llm_service/constraints.txt llm_service/requirements-models.txt ./
 # What only building against PyTorch needs, its headers and test programs, stays out: a tenth of the image.
 RUN if [ -n "$TORCH_INDEX_URL" ]; then \
@@ -26,6 +28,7 @@ FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin llm \
     && install -d -o llm -g llm /models /models/hub /models/converted
 COPY --from=packages /opt/venv /opt/venv
+COPY service_kit /app/service_kit
 COPY llm_service /app/llm_service
 # Nothing is read from files in the image; settings come from the environment.
 ENV PATH=/opt/venv/bin:$PATH \

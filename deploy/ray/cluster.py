@@ -26,18 +26,18 @@ LOOPBACK = "127.0.0.1"
 
 
 def environment(node_ip: str) -> dict[str, str]:
-    """Return what Ray's processes, and those who speak with them, have to find in their environment."""
+    """Return the environment variables of Ray's processes and clients."""
     ours = {
-        # Every process of Ray finds the deployment by its name.
+        # Makes the deployment importable in every process of Ray.
         "PYTHONPATH": os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))),
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_errors:middlewares",
         "RAY_USAGE_STATS_ENABLED": "0",
-        # Despite its name it says everywhere whether there are other machines. With 1, Linux's default, Ray puts
-        # the machine's outer address in place of the loopback one and opens all its ports to everybody.
+        # Despite its name, this enables multi-node clusters on every system. With 1, Linux's default, Ray replaces
+        # the loopback address by the machine's external one and exposes all its ports.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0" if node_ip == LOOPBACK else "1",
     }
     wishes = {
-        # Whoever reaches a port of Ray's may run code there: it asks for a token at least.
+        # Access to a port of Ray allows running code, so require a token.
         "RAY_AUTH_MODE": "token",
         **({} if "RAY_AUTH_TOKEN" in os.environ else {"RAY_AUTH_TOKEN_PATH": str(TOKEN)}),
     }
@@ -45,7 +45,7 @@ def environment(node_ip: str) -> dict[str, str]:
 
 
 def make_token(path: Path) -> None:
-    """Make the cluster's token if there is none; only its owner can read it."""
+    """Create the cluster's token, readable by its owner only, unless it exists."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,13 +83,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _open_without_key(file: Path) -> str:
-    """Return the address beyond loopback that a configuration opens although no key is set."""
+    """Return the non-loopback address that a configuration opens without an API key, if any."""
     import yaml  # type: ignore[import-untyped, unused-ignore]
 
     sys.path.insert(0, str(LLM_SERVICE))
-    from config.settings import is_loopback, settings
+    from service_kit.settings import is_loopback
 
-    if settings.llm_service_api_key is not None:
+    from config.settings import settings
+
+    if settings.has_keys:
         return ""
     wanted = yaml.safe_load(file.read_text(encoding="utf-8"))
     hosts = [wanted.get("http_options", {}).get("host", LOOPBACK)]
@@ -100,7 +102,7 @@ def _open_without_key(file: Path) -> str:
 def _command(options: argparse.Namespace) -> list[str]:
     start = ["ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
     if options.command == "head":
-        # The dashboard takes jobs, which are code: it stays on loopback wherever the nodes are.
+        # The dashboard accepts jobs, which run code, so it always stays on loopback.
         dashboard = [f"--dashboard-host={LOOPBACK}", f"--dashboard-port={options.dashboard_port}"]
         return [*start, "--head", f"--node-ip-address={options.node_ip}", f"--port={options.port}", *dashboard]
     if options.command == "join":
@@ -111,11 +113,11 @@ def _command(options: argparse.Namespace) -> list[str]:
 
 def _run(command: list[str], variables: dict[str, str]) -> int:
     module, *arguments = command
-    # Neither of the two has a ``python -m``.
+    # Neither command can be run with ``python -m``.
     code = f"import sys; from {module} import cli; sys.argv[0] = 'ray'; cli()"
     line = [sys.executable, "-c", code, *arguments]
     if os.name == "posix":
-        # Signals then go to Ray itself.
+        # Replace this process, so that signals reach Ray itself.
         os.execve(sys.executable, line, variables)  # noqa: S606 - a list, and our own interpreter
     return subprocess.call(line, env=variables)
 

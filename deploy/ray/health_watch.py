@@ -1,4 +1,4 @@
-"""When a replica may be given requests, and when it has to be replaced."""
+"""Health check of a replica: when it may receive requests, and when it must be replaced."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 LEAST_PATIENCE_S = 30.0
 LOADS_WAITED_FOR = 3
-"""A worker that comes back needs its load again: so many times as long as the first one took is waited for."""
+"""Default patience as a multiple of the first load's duration, since a restarted worker loads its model again."""
 _LOOK_EVERY_S = 0.1
 
 
@@ -19,11 +19,11 @@ class NotWell(Exception):
 
 
 class HealthWatch:
-    """Reads the service's health as Serve wants it: the first check returns when both models are loaded,
-    later ones raise when a worker has failed for good, or has not come back within ``patience_s``.
+    """Health check for Serve: the first check returns when both models are loaded; later ones raise when a
+    worker has failed permanently or has not recovered within ``patience_s``.
 
-    Without ``patience_s`` it is three times as long as the first load took, and half a minute at least.
-    A service replaces its own workers; Serve's replacing the whole replica is for when that did not help.
+    ``patience_s`` defaults to three times the duration of the first load, at least 30 s. The service restarts
+    its own workers; Serve replaces the whole replica only if that does not help.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class HealthWatch:
         self._ill_since: float | None = None
 
     async def check(self) -> None:
-        """Return when all is well or will be soon; raise ``NotWell`` otherwise."""
+        """Return when the service is healthy or may still recover in time; raise ``NotWell`` otherwise."""
         if not self._was_ready:
             await self._loaded()
             return

@@ -23,11 +23,11 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     door_host: str = "127.0.0.1"
-    """Where each replica answers GETs by itself (/metrics, /api/llm/health, /readyz)."""
+    """Host of each replica's own port for GET requests (/metrics, /api/llm/health, /readyz)."""
     door_port: int = Field(default=9401, ge=0, le=65535)
-    """The first replica's port on a machine; the next one has the next. 0: no such door."""
+    """Own port of the first replica on a machine; further replicas use the next ones. 0: no such ports."""
     patience_s: float | None = Field(default=None, gt=0)
-    """Replace a replica whose worker has been away for so long; without it, by how long loading took."""
+    """Seconds of worker outage after which a replica is replaced; derived from the load time by default."""
 
 
 @serve.deployment(name="LLM")
@@ -36,20 +36,20 @@ class LLM:
     """One replica: the whole service, its two workers included."""
 
     def __init__(self, arguments: Arguments) -> None:
-        # The app's modules are imported flat from its own folder, here only: nothing else of Ray needs them.
+        # The app's modules are top-level in its folder; only replicas need them on the path.
         sys.path.insert(0, str(LLM_SERVICE))
         from config.settings import settings
         from services.llm_service import get_llm_service
 
         self._arguments = arguments
-        # Asked for here first, so that models that cannot be loaded end the replica's initialisation with
-        # the reason; by itself the application would end the process.
+        # Created here with its own ``on_fatal``, so that a model that cannot be loaded fails the replica's
+        # initialisation with the reason; the application itself would end the process.
         service = get_llm_service(on_fatal=lambda _: None)
         self._watch = HealthWatch(service.health, settings.llm_load_timeout_s, arguments.patience_s)
         self._door: asyncio.Task[None] | None = None
 
     async def __serve_build_asgi_app__(self) -> "FastAPI":
-        """Return the application; Serve runs its lifespan, which starts and ends the workers."""
+        """Return the application; Serve runs its lifespan, which starts and stops the workers."""
         from main import app
 
         app.add_middleware(NamesReplica, replica=serve.get_replica_context().replica_id.unique_id)
@@ -59,8 +59,8 @@ class LLM:
         return app
 
     async def check_health(self) -> None:
-        """Raise when Serve should replace this replica. The first time, return when the models are loaded:
-        only then does it get requests.
+        """Raise when Serve should replace this replica. The first call returns when the models are loaded;
+        the replica receives no requests before.
         """
         await self._watch.check()
 

@@ -1,6 +1,6 @@
-"""A replica's own port, for those who have to see each one: Prometheus, and whoever looks for a fault.
+"""A replica's own port, for Prometheus and for diagnosis of single replicas.
 
-Serve sends every request to a replica of its choice, so one replica's numbers cannot be asked for there.
+Serve routes every request to a replica of its choice, so it cannot be used to read one replica's metrics.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PORTS = 64
-"""So many ports from the first one are tried: more replicas than that have none on one machine."""
+"""Number of ports to try; limits how many replicas per machine get a port."""
 
 
 class NamesReplica:
-    """Says in every response which replica it comes from."""
+    """Adds the replica's name to every response."""
 
     def __init__(self, app: "ASGIApp", replica: str) -> None:
         self._app = app
@@ -32,7 +32,7 @@ class NamesReplica:
 
 
 class OnlyLooking:
-    """Lets GET and HEAD pass: work that came in here would be counted by nobody who scales."""
+    """Allows only GET and HEAD: work submitted here would be invisible to Serve's autoscaling."""
 
     def __init__(self, app: "ASGIApp") -> None:
         self._app = app
@@ -47,7 +47,7 @@ class OnlyLooking:
 
 
 def first_free(host: str, first_port: int) -> socket.socket:
-    """Listen on the first port from ``first_port`` on that nobody has; raises ``OSError`` when all are taken."""
+    """Listen on the first free port from ``first_port`` on; raise ``OSError`` when all are taken."""
     for port in range(first_port, first_port + PORTS):
         try:
             return socket.create_server((host, port))
@@ -61,6 +61,6 @@ def open_door(app: "ASGIApp", listening: socket.socket) -> "asyncio.Task[None]":
     """Serve GETs on a socket until the returned task is cancelled."""
     import uvicorn
 
-    # The deployment runs the application's lifespan; this is only another way in.
+    # No lifespan: the deployment runs the application's.
     config = uvicorn.Config(OnlyLooking(app), lifespan="off", access_log=False, log_config=None)
     return asyncio.create_task(uvicorn.Server(config).serve(sockets=[listening]), name="door")

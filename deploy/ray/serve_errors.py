@@ -1,7 +1,7 @@
-"""What Serve's proxy says by itself, in the service's words, so that callers meet one contract (docs/api.md).
+"""Translation of the errors of Serve's proxy into the service's error contract (docs/api.md).
 
-Without this a request whose replica was killed is a bare 500, which no client may repeat, and a stream that
-was cut ends without a word.
+Without it a request whose replica was killed is a bare 500, which clients must not repeat, and an interrupted
+stream ends without an error.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _SERVES_OWN = ("/-/healthz", "/-/routes")
 
 @dataclass(frozen=True)
 class Problem:
-    """An error of the contract; those that say when may be tried again."""
+    """An error of the contract; retryable if it has ``retry_after_s``."""
 
     status: int
     kind: str
@@ -44,12 +44,12 @@ _OF_STATUS = {
 
 
 def middlewares() -> list[Middleware]:
-    """Return what Serve's proxies put around themselves (``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``)."""
+    """Return the middleware of Serve's proxies (``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``)."""
     return [Middleware(ServeErrors)]
 
 
 class ServeErrors:
-    """Puts an error of the contract in place of what comes from no replica, or of nothing."""
+    """Replaces missing responses, and errors that no replica sent, by errors of the contract."""
 
     def __init__(self, app: "ASGIApp") -> None:
         self._app = app
@@ -60,20 +60,20 @@ class ServeErrors:
             return
         exchange = _Exchange(scope, send)
         if scope["path"] == "/metrics":
-            await exchange.tell(EACH_HAS_ITS_OWN)
+            await exchange.respond(EACH_HAS_ITS_OWN)
             return
         try:
             async with asyncio.timeout(READY_WITHIN_S if scope["path"] == "/readyz" else None):
                 await self._app(scope, receive, exchange.send)
         except TimeoutError:
-            # Serve lets requests wait for the first replica; whoever asks whether there is one wants to know now.
+            # Serve holds requests until there is a replica, but a readiness check needs an answer now.
             await exchange.end(_OF_STATUS[404])
         else:
             await exchange.end()
 
 
 def _with_one_id(headers: "Iterable[tuple[bytes, bytes]]") -> list[tuple[bytes, bytes]]:
-    """Leave out the id that Serve adds to the one the replica has given."""
+    """Remove the request id that Serve adds to the replica's."""
     kept, has_id = [], False
     for name, value in headers:
         is_id = name.lower() == b"x-request-id"
@@ -97,19 +97,19 @@ class _Exchange:
             self._problem = None if by_replica else _OF_STATUS.get(message["status"])
             self._is_stream = headers.get("content-type", "").startswith("text/event-stream")
         if self._problem is not None:
-            return  # told at the end, in our words
+            return  # replaced by an error of the contract in ``end``
         self._started = True
         self._finished = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
 
     async def end(self, problem: Problem = GONE) -> None:
         if not self._started:
-            await self.tell(self._problem or problem)
+            await self.respond(self._problem or problem)
         elif not self._finished and self._is_stream:
             event = b"event: error\ndata: " + self._body(GONE) + b"\n\n"
             await self._send({"type": "http.response.body", "body": event, "more_body": False})
 
-    async def tell(self, problem: Problem) -> None:
+    async def respond(self, problem: Problem) -> None:
         body = self._body(problem)
         headers = [
             (b"content-type", b"application/json"),
