@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument(
         "--fail-on-skip", action="store_true", help="fail when a test is skipped for something that could be installed"
     )
+    test.add_argument("--run-again", action="store_true", help="run a few failed tests again, alone; tell of each")
     which = test.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="run the slow tests, too")
     which.add_argument("--since", metavar="COMMIT", help="run the slow tests of what has changed since a commit")
@@ -198,7 +199,7 @@ def _test(options: argparse.Namespace, setup: Setup) -> int:
     if options.since is not None:
         slow = testing.slow_kinds(setup.workspace, options.since)
         setup.console.line(f"Slow tests of what has changed: {', '.join(sorted(slow)) or 'none'}")
-    how = testing.Options(slow, options.rest, options.fail_on_skip)
+    how = testing.Options(slow, options.rest, options.fail_on_skip, options.run_again)
     return testing.run(setup.workspace, chosen, how, setup.console, setup.stop)
 
 

@@ -31,7 +31,9 @@ _CONFIGURATION = re.compile(
 _ACCEPTED_SKIPS = re.compile(
     r"\b(gpu|cuda|windows|macos|posix|linux|rosetta|avx512|amx|container engine)\b", re.IGNORECASE
 )
+_TESTS_FAILED = 1
 _NO_TESTS = 5
+_RUN_AGAIN = 5
 _SHOWN = 10
 # Collecting them loads torch, which takes longer than many other tests together: a suite of its own.
 _ENGINES = "tests/engines"
@@ -82,13 +84,18 @@ class Suite:
 
 @dataclass
 class Outcome:
-    """Counts of one or several suites; `skips` holds (test, reason), `durations` (seconds, test)."""
+    """Counts of one or several suites; `skips` holds (test, reason), `durations` (seconds, test).
+
+    `unstable` names the tests that failed beside the others and passed alone.
+    """
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    unstable: list[str] = field(default_factory=list)
     skips: list[tuple[str, str]] = field(default_factory=list)
     durations: list[tuple[float, str]] = field(default_factory=list)
+    failed_tests: list[str] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
         """Adds another suite's counts."""
@@ -97,9 +104,11 @@ class Outcome:
         self.skipped += other.skipped
         self.skips += other.skips
         self.durations += other.durations
+        self.unstable += other.unstable
 
     def __str__(self) -> str:
-        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+        unstable = f", {len(self.unstable)} of them unstable" if self.unstable else ""
+        return f"{self.passed} passed{unstable}, {self.failed} failed, {self.skipped} skipped"
 
 
 def suites(workspace: Workspace, only: Sequence[str] = ()) -> list[Suite]:
@@ -124,11 +133,15 @@ def environment_for_tests() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Options:
-    """How to run the suites: the slow kinds to include, arguments for pytest, and whether skips fail."""
+    """How to run the suites: the slow kinds to include, arguments for pytest, whether skips fail.
+
+    With `run_again` at most five failed tests of a suite run a second time, when nothing runs beside them.
+    """
 
     slow: set[str]
     arguments: Sequence[str] = ()
     fail_on_skip: bool = False
+    run_again: bool = False
 
 
 def run(workspace: Workspace, chosen: Sequence[Suite], options: Options, console: Console, stop: Stop) -> int:
@@ -139,21 +152,37 @@ def run(workspace: Workspace, chosen: Sequence[Suite], options: Options, console
     results = workspace.data / "test-results"
     results.mkdir(parents=True, exist_ok=True)
 
+    def command(suite: Suite, report: str) -> list[str | Path]:
+        selected = [*_selection(options.slow), *suite.arguments, *options.arguments]
+        kept = ["-o", f"cache_dir={results / suite.name}.cache"]
+        return [suite.app.python, "-m", "pytest", f"--junitxml={results / report}.xml", *kept, *selected]
+
     def run_suite(suite: Suite, output: IO[bytes] | None = None) -> tuple[int, float]:
         (results / f"{suite.name}.xml").unlink(missing_ok=True)
-        command: list[str | Path] = [suite.app.python, "-m", "pytest", f"--junitxml={results / suite.name}.xml"]
-        command += [*_selection(options.slow), *_workers(suite == chosen[0]), *suite.arguments, *options.arguments]
+        parallel = [*command(suite, suite.name), *_workers(suite == chosen[0])]
         begun = time.monotonic()
-        environment = environment_for_tests()
-        status = run_in_foreground(command, cwd=suite.folder, env=environment, stop=stop, output=output)
+        status = run_in_foreground(parallel, cwd=suite.folder, env=environment_for_tests(), stop=stop, output=output)
         return status, time.monotonic() - begun
 
     def run_beside(suite: Suite) -> tuple[int, float]:
         with (results / f"{suite.name}.log").open("wb") as log:
             return run_suite(suite, log)
 
-    total = Outcome()
-    broken = []
+    def run_again(suite: Suite, outcome: Outcome) -> int:
+        """Runs the failed tests alone and moves them to `unstable` when all of them pass; returns pytest's status."""
+        report = f"{suite.name}-again"
+        (results / f"{report}.xml").unlink(missing_ok=True)
+        console.line(f"== {suite.name}: {len(outcome.failed_tests)} again, alone ==")
+        again = [*command(suite, report), "--last-failed", "--last-failed-no-failures=none"]
+        status = run_in_foreground(again, cwd=suite.folder, env=environment_for_tests(), stop=stop)
+        second = read_report(results / f"{report}.xml")
+        if not status and second.passed == outcome.failed:
+            outcome.unstable, outcome.failed_tests = outcome.failed_tests, []
+            outcome.passed, outcome.failed = outcome.passed + outcome.failed, 0
+        return status
+
+    statuses = {}
+    outcomes = {}
     with ThreadPoolExecutor(len(chosen)) as pool:
         beside = {suite.name: pool.submit(run_beside, suite) for suite in chosen[1:]}
         for suite in chosen:
@@ -163,13 +192,19 @@ def run(workspace: Workspace, chosen: Sequence[Suite], options: Options, console
                 console.line((results / f"{suite.name}.log").read_text(encoding="utf-8", errors="replace"))
             else:
                 status, seconds = run_suite(suite)
-            outcome = read_report(results / f"{suite.name}.xml")
-            total.add(outcome)
             # With arguments such as `-k name` a suite without a match is no failure.
-            if status and not (status == _NO_TESTS and options.arguments):
-                broken.append(suite.name)
-            console.line(f"== {suite.name}: {outcome} in {seconds:.0f} s (pytest's exit status {status}) ==\n")
-    return _conclude(total, broken, options.fail_on_skip, console)
+            statuses[suite.name] = 0 if status == _NO_TESTS and options.arguments else status
+            outcomes[suite.name] = read_report(results / f"{suite.name}.xml")
+            console.line(
+                f"== {suite.name}: {outcomes[suite.name]} in {seconds:.0f} s (pytest's exit status {status}) ==\n"
+            )
+    total = Outcome()
+    for suite in chosen:
+        outcome = outcomes[suite.name]
+        if options.run_again and statuses[suite.name] == _TESTS_FAILED and 0 < outcome.failed <= _RUN_AGAIN:
+            statuses[suite.name] = run_again(suite, outcome)
+        total.add(outcome)
+    return _conclude(total, [name for name, status in statuses.items() if status], options.fail_on_skip, console)
 
 
 def _selection(slow: set[str]) -> list[str]:
@@ -199,6 +234,8 @@ def _conclude(total: Outcome, broken: list[str], fail_on_skip: bool, console: Co
     unexcused = [test for test, reason in total.skips if not _ACCEPTED_SKIPS.search(reason)] if fail_on_skip else []
     if unexcused:
         console.line(f"{len(unexcused)} of them because something is missing that could be installed (--fail-on-skip).")
+    for test in total.unstable:
+        console.line(f"Unstable (failed beside other tests, passed alone): {test}")
     if broken:
         console.line(f"Failed: {', '.join(broken)}")
     if not total.passed and not total.failed:
@@ -228,6 +265,7 @@ def read_report(path: Path) -> Outcome:
             outcome.skips.append((name, skip.get("message", "no reason given")))
         seen[test] = verdict
     verdicts = list(seen.values())
+    outcome.failed_tests = ["::".join(filter(None, test)) for test, verdict in seen.items() if verdict == "failed"]
     outcome.passed, outcome.failed = verdicts.count("passed"), verdicts.count("failed")
     outcome.skipped = verdicts.count("skipped")
     return outcome

@@ -191,6 +191,18 @@ def test_a_failure_in_one_suite_fails_the_whole_and_the_others_still_run(tested:
     assert last_line(done.stdout) == "3 passed, 1 failed, 0 skipped"
 
 
+def test_what_fails_only_beside_other_tests_is_named_and_what_fails_twice_fails(tested: Checkout) -> None:
+    once = "from pathlib import Path\ndef test_once():\n    seen = Path('seen')\n    first = not seen.exists()\n"
+    tested.write("backend/tests/test_once.py", once + "    seen.touch()\n    assert not first\n")
+    done = tested.dev("test", "--run-again", "--only", "backend")
+    assert "passed alone): tests.test_once::test_once" in done.stdout
+    assert (done.returncode, last_line(done.stdout)) == (0, "2 passed, 1 of them unstable, 0 failed, 0 skipped")
+
+    tested.write("backend/tests/test_bad.py", "def test_fails(): assert False\n")
+    done = tested.dev("test", "--run-again", "--only", "backend")
+    assert (done.returncode, last_line(done.stdout)) == (1, "2 passed, 1 failed, 0 skipped")
+
+
 def test_a_suite_that_cannot_even_be_collected_fails(tested: Checkout) -> None:
     tested.write("backend/tests/test_bad.py", "import a_module_nobody_has\n")
     done = tested.dev("test", "--only", "backend")
@@ -449,7 +461,7 @@ def test_the_ci_script_runs_the_tests_strictly() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert script.startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in script
-    assert "python3 dev.py test --fail-on-skip --since " in script
+    assert "python3 dev.py test --fail-on-skip --run-again --since " in script
     bash = shutil.which("bash")
     if bash:
         assert subprocess.run([bash, "-n", ROOT / ".ci" / "run"], check=False).returncode == 0
