@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from services.structure.expressions import EMPTY, NEVER, Chars, Expression, Literal, Repeat, alt, optional, seq
+from services.structure.expressions import EMPTY, NEVER, Chars, Expression, Literal, alt, optional, repeat, seq
 
 SAFE_DIGITS = 15
 """Digits that a double holds exactly; longer numbers are written only where a bound asks for them."""
@@ -28,8 +28,8 @@ def integers(low: Bound | None, high: Bound | None) -> Expression:
 def decimals(low: Bound | None, high: Bound | None) -> Expression:
     """Return the numbers between two bounds, with fractions; without bounds also with exponents."""
     if low is None and high is None:
-        exponent = seq(Chars(((0x45, 0x45), (0x65, 0x65))), optional(alt("+", "-")), Repeat(DIGIT, 1, 2))
-        return seq(_integers(None, None), optional(seq(".", Repeat(DIGIT, 1, SAFE_DIGITS))), optional(exponent))
+        exponent = seq(Chars(((0x45, 0x45), (0x65, 0x65))), optional(alt("+", "-")), repeat(DIGIT, 1, 2))
+        return seq(_integers(None, None), optional(seq(".", repeat(DIGIT, 1, SAFE_DIGITS))), optional(exponent))
     zero = Bound(Decimal(0))
     options: list[Expression] = []
     if low is None or low.value < 0:
@@ -59,7 +59,7 @@ def _integers(low: int | None, high: int | None) -> Expression:
 
 def _naturals(low: int, high: int | None) -> Expression:
     if high is None and low <= 1:
-        positive = seq(Chars(((0x31, 0x39),)), Repeat(DIGIT, 0, SAFE_DIGITS - 1))
+        positive = seq(Chars(((0x31, 0x39),)), repeat(DIGIT, 0, SAFE_DIGITS - 1))
         return positive if low else alt("0", positive)
     if high is None:
         digits = len(str(low))
@@ -78,7 +78,7 @@ def _between(low: str, high: str) -> Expression:
     if not low or low == high:
         return Literal(low)
     if set(low) == {"0"} and set(high) == {"9"}:
-        return Repeat(DIGIT, len(low), len(low))
+        return repeat(DIGIT, len(low), len(low))
     if low[0] == high[0]:
         return seq(low[0], _between(low[1:], high[1:]))
     rest = len(low) - 1
@@ -92,7 +92,7 @@ def _between(low: str, high: str) -> Expression:
         upper.append(seq(high[0], _between("0" * rest, high[1:])))
         last -= 1
     if first <= last:
-        options.append(seq(Chars(((0x30 + first, 0x30 + last),)), Repeat(DIGIT, rest, rest)))
+        options.append(seq(Chars(((0x30 + first, 0x30 + last),)), repeat(DIGIT, rest, rest)))
     return alt(*options, *upper)
 
 
@@ -138,7 +138,7 @@ def _digits(low: str, high: str | None, count: int, *, above_low: bool, below_hi
     if count == 0:
         return NEVER
     if not low and not above_low and high is None:
-        return Repeat(DIGIT, 1, count)
+        return repeat(DIGIT, 1, count)
     by_rest: dict[tuple[str, str | None, bool, bool], list[int]] = {}
     first, last = int(low[:1] or "0"), 9 if high is None else int(high[:1] or "0")
     for digit in range(first, last + 1):

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from services.structure.check import CheckedSchema
+from services.structure.check import BadSchema, CheckedSchema, UnsupportedSchema
 from services.structure.expressions import Grammar, TooLarge
-from services.structure.faults import BadSchema, UnsupportedSchema
 from services.structure.json_grammar import CommonRules, JsonGrammar
 from tests.services.random_schemas import random_schema, random_text
 
