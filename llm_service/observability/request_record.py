@@ -9,11 +9,11 @@ from typing import Literal
 
 from config.settings import Settings
 from engines.base import FirstToken, GenerationRequest, TextDelta, ToolCallDelta
+from engines.errors import ServiceError
 from observability.tracing_genai import ChatSpan, error_type
 from service_kit import records, tracing
-from services.errors import ServiceError
 from services.llm_service import LLMService
-from services.results import EmbeddingResult, GenerationItem, GenerationResult, RankingResult, ReasoningDelta
+from services.results import EncoderResult, GenerationItem, GenerationResult, ReasoningDelta
 
 
 @dataclass(slots=True)
@@ -49,12 +49,8 @@ class RequestRecord(records.RequestRecord):
             "cache": self.cache,
         }
 
-    def embedded(self, result: EmbeddingResult) -> None:
-        """Record the vectors of the answer."""
-        self.model, self.tokens_in, self.texts = result.model, sum(result.tokens), len(result.tokens)
-
-    def ranked(self, result: RankingResult) -> None:
-        """Record the scores of the answer."""
+    def read(self, result: EncoderResult) -> None:
+        """Record what an encoder read."""
         self.model, self.tokens_in, self.texts = result.model, sum(result.tokens), len(result.tokens)
 
     def answered(self, result: GenerationResult) -> None:

@@ -13,8 +13,8 @@ from service_kit.tracing import Attributes
 
 from config.settings import Settings
 from engines.base import FirstToken, GenerationRequest, TextDelta, ToolCallDelta
+from engines.errors import ServiceError
 from service_kit import tracing
-from services.errors import ServiceError
 from services.llm_service import LLMService
 from services.results import EmbeddingResult, GenerationItem, GenerationResult, ReasoningDelta, Started
 
@@ -55,7 +55,7 @@ class ChatSpan:
 
 async def embedded(work: Callable[[], Coroutine[Any, Any, EmbeddingResult]], service: LLMService) -> EmbeddingResult:
     """Run ``work`` inside the span ``embeddings MODEL``; return its vectors."""
-    info = service.health().embedder_info
+    info = service.info("embedder")
     span = tracing.start_span(f"embeddings {info.model if info else 'unknown'}")
     with tracing.ending(span, error_type):
         tracing.annotate(span, {"gen_ai.operation.name": "embeddings"})
@@ -81,7 +81,7 @@ def error_type(error: BaseException) -> str:
 
 
 def _asked(request: GenerationRequest, service: LLMService) -> Attributes:
-    info = service.health().generator_info
+    info = service.info("generator")
     sampling = request.sampling
     return {
         "gen_ai.operation.name": "chat",

@@ -17,7 +17,8 @@ MOST_ALTERNATIVES = 128
 Plain = dict[str, Any]
 _COMBINED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "const", "definitions", "$defs"})
 _NOTES = frozenset({"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$schema",
-                    "$comment", "$id", "discriminator", "contentEncoding", "contentMediaType"})  # fmt: skip
+                    "$comment", "$id", "discriminator", "contentEncoding", "contentMediaType", "then", "else",
+                    })  # fmt: skip
 _OF_TYPE = {
     "object": ("properties", "required", "additionalProperties", "patternProperties", "propertyNames", "minProperties",
                "maxProperties"),
@@ -46,7 +47,9 @@ def alternatives(document: CheckedSchema, schema: Any, path: str, seen: frozense
         parts.append([one for each in schema["anyOf"] for one in alternatives(document, each, path, seen)])
     if "oneOf" in schema:
         branches = [alternatives(document, each, path, seen) for each in schema["oneOf"]]
-        pairs = [pair for at, branch in enumerate(branches) for other in branches[:at] for pair in product(branch, other)]
+        pairs = [
+            pair for at, branch in enumerate(branches) for other in branches[:at] for pair in product(branch, other)
+        ]
         if not all(disjoint(document, one, other, path) for one, other in pairs):
             raise UnsupportedSchema("oneOf whose choices may overlap; anyOf is possible", pointer(path, "oneOf"))
         parts.append([one for branch in branches for one in branch])
@@ -113,11 +116,6 @@ def _plain(schema: dict[str, Any]) -> Plain:
         plain["prefixItems"] = plain.pop("items")
         if "additionalItems" in plain:
             plain["items"] = plain.pop("additionalItems")
-    if "if" in plain and "then" not in plain and "else" not in plain:
-        del plain["if"]
-    if "if" not in plain:
-        plain.pop("then", None)
-        plain.pop("else", None)
     return plain
 
 
@@ -165,12 +163,10 @@ def _meet(one: Any, other: Any) -> Any:
 
 
 def _kinds(one: list[str], other: list[str]) -> list[str]:
-    def narrowed(kind: str, among: list[str]) -> str | None:
-        if kind in among:
-            return kind
-        return "integer" if kind in ("number", "integer") and {"number", "integer"} & set(among) else None
-
-    return list(dict.fromkeys(found for kind in one if (found := narrowed(kind, other)) is not None))
+    both, numbers = [kind for kind in one if kind in other], {"number", "integer"}
+    if not numbers & set(both) and numbers & set(one) and numbers & set(other):
+        both.append("integer")
+    return both
 
 
 def _shared_values(one: list[Any], other: list[Any]) -> list[Any]:

@@ -146,7 +146,7 @@ class JsonGrammar:
 
     def _refuse(self, plain: Plain, path: str, words: tuple[str, ...]) -> None:
         for word in words:
-            if word in plain and plain[word] not in (True, {}):
+            if word in plain:
                 raise UnsupportedSchema(f"{word} cannot be enforced", pointer(path, word))
 
     def _count(self, plain: Plain, path: str, noun: str, longest: int) -> tuple[int, int | None]:
@@ -186,9 +186,7 @@ class JsonGrammar:
             raise Contradiction("no number lies between its bounds", pointer(path, "minimum"))
         return found
 
-    def _multiples(
-        self, low: numbers.Bound | None, high: numbers.Bound | None, plain: Plain, path: str
-    ) -> Expression:
+    def _multiples(self, low: numbers.Bound | None, high: numbers.Bound | None, plain: Plain, path: str) -> Expression:
         """Return the multiples of ``multipleOf``, when they are few."""
         place, step = pointer(path, "multipleOf"), Decimal(str(plain["multipleOf"]))
         if low is None or high is None or (high.value - low.value) / step > MOST_MULTIPLES:
@@ -296,7 +294,8 @@ class JsonGrammar:
         if len(patterns := plain.get("patternProperties", {})) > 1:
             place = pointer(path, "patternProperties")
             raise UnsupportedSchema("several patternProperties without properties cannot be enforced", place)
-        for pattern, values in patterns.items():
+        if patterns:
+            ((pattern, values),) = patterns.items()
             names.append({"pattern": pattern})
         if low > 1:
             place = pointer(path, "minProperties")

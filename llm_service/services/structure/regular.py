@@ -30,7 +30,7 @@ from services.structure.expressions import (
 
 Ranges = list[tuple[int, int]]
 MOST_REPETITIONS = 4096
-_PARSER: Any = re._parser  # type: ignore[attr-defined]  # the tree is wanted, which the public module does not give
+_PARSER: Any = re._parser  # noqa: SLF001 - the public module gives no tree
 _CLASSES: dict[str, Ranges] = {
     "DIGIT": [(0x30, 0x39)],
     "WORD": [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)],
@@ -145,7 +145,7 @@ def _parse(pattern: str) -> Any:
     try:
         with warnings.catch_warnings(action="error", category=FutureWarning):
             tree = _PARSER.parse(pattern)
-    except (re.error, FutureWarning) as error:
+    except (re.error, OverflowError, FutureWarning) as error:
         raise NotRegular(str(error)) from error
     if tree.state.flags != re.UNICODE:
         raise NotRegular("a flag")
@@ -170,7 +170,7 @@ def _search(tree: Any, before: Expression | None = None, after: Expression | Non
 
 
 def _is_anchor(item: Any, where: str) -> bool:
-    return item[0].name == "AT" and item[1].name == where
+    return (item[0].name, str(item[1])) == ("AT", where)
 
 
 def _part(operation: str, argument: Any) -> Expression:

@@ -120,14 +120,11 @@ def test_probes_need_no_key(guarded: ServiceProcess, path: str) -> None:
     ],
 )
 def test_keys_that_cannot_be_used_end_the_start_with_one_line(name: str, value: str, said: str) -> None:
-    service = ServiceProcess(**{name: value})
-    try:
+    with running_service(ready=None, **{name: value}) as service:
         assert service.process.wait(60) == 1
         (line,) = service.log().splitlines()
         assert line == f"configuration error: {name}: {line.rpartition(name + ': ')[2]}"
         assert said in line
-    finally:
-        service.stop()
 
 
 def test_a_page_of_another_name_reaches_nothing(bare: ServiceProcess) -> None:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Settings
-
 APP_DIR = Path(__file__).resolve().parents[2]
 PRINT = (
     "import json; from config.settings import settings; "
@@ -70,15 +68,6 @@ def test_what_cannot_work_stops_the_start_with_one_line(variables: dict[str, str
     assert named in answer.stderr
 
 
-def test_the_old_name_of_the_memory_counts_and_is_named() -> None:
-    old = Settings(_env_file=None, llm_kv_cache_gb=1.5)  # type: ignore[call-arg]
-    assert old.llm_memory_gb == 1.5
-    assert [warning.partition(" ")[0] for warning in old.ignored] == ["LLM_KV_CACHE_GB"]
-    both = Settings(_env_file=None, llm_kv_cache_gb=1.5, llm_memory_gb=2)  # type: ignore[call-arg]
-    assert both.llm_memory_gb == 2
-
-
-def test_settings_without_meaning_are_accepted_and_named() -> None:
-    config = Settings(_env_file=None, llm_reproducible=True, llm_prompt_lookup="auto")  # type: ignore[call-arg]
-    assert [warning.partition(" ")[0] for warning in config.ignored] == ["LLM_REPRODUCIBLE", "LLM_PROMPT_LOOKUP"]
-    assert Settings(_env_file=None).ignored == []  # type: ignore[call-arg]
+def test_memory_has_two_names_of_which_the_newer_counts() -> None:
+    assert values(LLM_KV_CACHE_GB="1.5")["llm_memory_gb"] == "1.5"
+    assert values(LLM_KV_CACHE_GB="1.5", LLM_MEMORY_GB="2")["llm_memory_gb"] == "2.0"
