@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import psutil
-import pytest
 
 from tests.api.service_process import APP_DIR, eventually, question, running_service
 
@@ -47,17 +46,11 @@ def test_without_model_hub_or_stand_in_it_refuses_to_start() -> None:
         assert "LLM_OFFLINE_MODEL=embedded" in service.log()
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [("LLM_TEMPERATURE", "hot"), ("LLM_MAX_BATCH", "0"), ("LLM_BACKEND", "magic"), ("LLM_SERVICE_HOST", "0.0.0.0")],
-)
-def test_a_bad_setting_stops_the_start_with_one_line_that_names_it(setting: str, value: str) -> None:
-    with running_service(ready=None, **{setting: value}) as service:
+def test_a_bad_setting_stops_the_start_with_one_line_that_names_it() -> None:
+    with running_service(ready=None, LLM_BACKEND="magic") as service:
         assert service.process.wait(60) == 1
-        lines = service.log().strip().splitlines()
-        assert len(lines) == 1
-        assert lines[0].startswith("configuration error")
-        assert setting in lines[0]
+        (line,) = service.log().strip().splitlines()
+        assert line.startswith("configuration error: LLM_BACKEND")
 
 
 def test_it_drains_when_told_to_stop() -> None:
