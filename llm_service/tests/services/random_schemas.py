@@ -21,7 +21,17 @@ LETTERS = [
     "a/b~c",
 ]
 """Letters of Spanish and Bora, combining marks, an emoji, and what JSON and the tags of calls are made of."""
-PATTERNS = ["^[a-z]{1,3}$", r"^\d{2}-\d{2}$", "^(sí|no)$", "x", "^[^a-f]{2}$", "^a+$", r"^\S+@\w{2}$"]
+PATTERNS = [
+    "^[a-z]{1,3}$",
+    r"^\d{2}-\d{2}$",
+    "^(sí|no)$",
+    "x",
+    "^[^a-f]{2}$",
+    "^a+$",
+    r"^\S+@\w{2}$",
+    "ab$|^ac",
+    r'^[^\d"ñ]$',
+]
 FORMATS = ["date", "date-time", "time", "uuid", "email", "ipv4", "uri"]
 
 
