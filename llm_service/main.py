@@ -30,11 +30,13 @@ from middleware.drain import DrainGate
 from middleware.page import FOLDER, PageAtRoot, page_files
 from observability.metrics import Metrics
 from observability.request_record import RequestRecord
-from routers import api_description, errors, llm_router, ops_router
-from routers.openai import router as openai_router
-from routers.ranking import router as ranking_router
+from routers import api_description, errors, llm_router, ops_router, ranking
+from routers.openai import chat, completions, embeddings, models, tokens
+from routers.openai.responses import router as responses
 from services.drain import Drain
 from services.llm_service import LLMService, get_llm_service
+
+ENDPOINTS = (llm_router, chat, responses, completions, embeddings, models, tokens, ranking, ops_router)
 
 logger = logging.getLogger("llm_service")
 
@@ -49,8 +51,6 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         logger.info(
             "%s %s: loading %s and %s", config.app_name, config.app_version, config.llm_model, config.embedding_model
         )
-        for warning in config.ignored:
-            logger.warning(warning)
         traces.start()
         with drain.signals_taken_over():
             await service.start()
@@ -77,7 +77,7 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
     app.state.metrics = Metrics(service, config)
     app.state.started = time.monotonic()
     app.state.started_at = int(time.time())
-    routers = (llm_router.router, *openai_router.ROUTERS, ranking_router.router, ops_router.router)
+    routers = [endpoint.router for endpoint in ENDPOINTS]
     for router in routers:
         app.include_router(router)
     app.mount(FOLDER.rstrip("/"), page_files(), name="page")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service_kit.keys import check_keys_file
 from service_kit.settings import is_loopback, split_list
@@ -99,17 +99,13 @@ class Settings(BaseSettings):
     """Maximum number of concurrent generation requests."""
     llm_max_queue: int = Field(default=64, ge=0, le=10000)
     """Maximum number of queued requests; more are refused."""
-    llm_memory_gb: float = Field(default=0.0, ge=0.0, le=1024.0)
+    llm_memory_gb: float = Field(
+        default=0.0, ge=0.0, le=1024.0, validation_alias=AliasChoices("llm_memory_gb", "llm_kv_cache_gb")
+    )
     """Memory of the generator in addition to its weights, in GB: KV cache, prefix cache, compiled kernels; 0 uses a
-    share of the machine's memory."""
-    llm_kv_cache_gb: float = Field(default=0.0, ge=0.0, le=1024.0)
-    """Old name of ``LLM_MEMORY_GB``, accepted until the next release."""
+    share of the machine's memory. ``LLM_KV_CACHE_GB`` is another name of it."""
     llm_max_batched_tokens: int = Field(default=0, ge=0, le=65536)
     """Prompt tokens per step; 0: measured at start so that a step takes 0.25 s."""
-    llm_reproducible: bool = False
-    """Ignored; accepted until the next release."""
-    llm_prompt_lookup: Literal["auto", "off"] = "off"
-    """Ignored; accepted until the next release."""
     llm_stream_interval_ms: float = Field(default=40.0, ge=0.0, le=1000.0)
     """Minimum interval between pieces of a stream after the first, in milliseconds (OpenVINO)."""
     llm_request_timeout_s: float = Field(default=300.0, gt=0, le=86400)
@@ -205,25 +201,6 @@ class Settings(BaseSettings):
         """Keys and tokens to mask in logs."""
         held = (self.llm_service_api_key, self.llm_upstream_api_key, self.huggingface_api_key, self.hf_token)
         return tuple(secret.get_secret_value() for secret in held if secret is not None)
-
-    @model_validator(mode="after")
-    def _the_old_name_of_the_memory_counts(self) -> Self:
-        if not self.llm_memory_gb:
-            self.llm_memory_gb = self.llm_kv_cache_gb
-        return self
-
-    @property
-    def ignored(self) -> list[str]:
-        """Warnings about deprecated settings in use."""
-        warnings = []
-        if "llm_kv_cache_gb" in self.model_fields_set:
-            warnings.append("LLM_KV_CACHE_GB is now LLM_MEMORY_GB; the old name will go")
-        warnings += [
-            f"{name.upper()} is ignored and will go"
-            for name in ("llm_reproducible", "llm_prompt_lookup")
-            if name in self.model_fields_set
-        ]
-        return warnings
 
     @property
     def hub_environment(self) -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from engines.errors import Draining
 from routers.errors import error_response, problem_of
 from services.drain import Drain
-from services.errors import Draining
 
 
 class DrainGate:

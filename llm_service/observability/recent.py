@@ -3,23 +3,11 @@
 import statistics
 import time
 from collections import deque
-from dataclasses import dataclass
 
 from observability.request_record import RequestRecord
 
 WINDOW_S = 300.0
 _MOST = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """Medians of ``answers``; ``None`` where there were none. ``tokens_per_second`` is that of one request, after its
-    time in the queue.
-    """
-
-    answers: int
-    tokens_per_second: float | None
-    ttft_ms: float | None
 
 
 class Recent:
@@ -34,11 +22,16 @@ class Recent:
             running = max(record.seconds - (record.queue_s or 0.0), 1e-6)
             self._answers.append((time.monotonic(), record.tokens_out / running, 1000 * record.ttft_s))
 
-    def speed(self) -> Speed:
-        """Return the medians of the last ``WINDOW_S`` seconds."""
+    def speed(self) -> dict[str, float | None]:
+        """Return the number of answers of the last ``WINDOW_S`` seconds and their medians, ``None`` without any.
+        ``tokens_per_second`` is that of one request, after its time in the queue.
+        """
         begin = time.monotonic() - WINDOW_S
         found = [(rate, ttft) for at, rate, ttft in self._answers if at >= begin]
-        if not found:
-            return Speed(0, None, None)
-        rates, firsts = zip(*found, strict=True)
-        return Speed(len(found), round(statistics.median(rates), 2), round(statistics.median(firsts), 1))
+        rates, firsts = zip(*found, strict=True) if found else ((), ())
+        return {
+            "seconds": WINDOW_S,
+            "answers": len(found),
+            "tokens_per_second": round(statistics.median(rates), 2) if found else None,
+            "ttft_ms": round(statistics.median(firsts), 1) if found else None,
+        }

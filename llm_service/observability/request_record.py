@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from config.settings import Settings
-from engines.base import FirstToken, GenerationRequest, TextDelta, ToolCallDelta
-from observability.tracing_genai import ChatSpan, error_type
+from engines.base import FirstToken, GenerationRequest
+from engines.errors import ServiceError
+from observability.tracing_genai import answered, chat_span, error_type
 from service_kit import records, tracing
-from services.errors import ServiceError
 from services.llm_service import LLMService
-from services.results import EmbeddingResult, GenerationItem, GenerationResult, RankingResult, ReasoningDelta
+from services.results import EncoderResult, GenerationItem, GenerationResult, Started
 
 
 @dataclass(slots=True)
@@ -49,12 +49,8 @@ class RequestRecord(records.RequestRecord):
             "cache": self.cache,
         }
 
-    def embedded(self, result: EmbeddingResult) -> None:
-        """Record the vectors of the answer."""
-        self.model, self.tokens_in, self.texts = result.model, sum(result.tokens), len(result.tokens)
-
-    def ranked(self, result: RankingResult) -> None:
-        """Record the scores of the answer."""
+    def read(self, result: EncoderResult) -> None:
+        """Record what an encoder read."""
         self.model, self.tokens_in, self.texts = result.model, sum(result.tokens), len(result.tokens)
 
     def answered(self, result: GenerationResult) -> None:
@@ -80,27 +76,31 @@ async def followed(
 
     A piece is timed when the caller requests the next one, so gaps are measured as seen by the caller.
     """
-    last_piece: float | None = None
-    chat = ChatSpan(request, service, config)
-    items = ask(dataclasses.replace(request, trace_headers=tracing.propagation_headers(chat.span)))
-    with tracing.ending(chat.span, error_type):
+    begun, last_piece = time.monotonic(), 0.0
+    span = chat_span(request, service, config)
+    items = ask(dataclasses.replace(request, trace_headers=tracing.propagation_headers(span)))
+    with tracing.ending(span, error_type):
         async with contextlib.aclosing(items):
             try:
                 async for item in items:
-                    chat.note(item)
-                    if isinstance(item, TextDelta | ReasoningDelta | ToolCallDelta):
-                        now = time.monotonic()
-                        if last_piece is not None:
-                            record.gaps.append(now - last_piece)
-                        elif record.first_piece_s is None:
-                            record.first_piece_s = now - record.arrived
-                        last_piece = now
-                    elif isinstance(item, GenerationResult):
-                        record.answered(item)
+                    now = time.monotonic()
+                    if isinstance(item, Started):
+                        record.cache = item.cache
+                        tracing.annotate(span, {"app.cache": item.cache})
                     elif isinstance(item, FirstToken):
                         record.first_token()
+                        tracing.annotate(span, {"app.ttft_ms": round(1000 * (now - begun), 3)})
+                    elif isinstance(item, GenerationResult):
+                        record.answered(item)
+                        tracing.annotate(span, answered(item))
+                        tracing.end(span)
+                    elif last_piece:
+                        record.gaps.append(now - last_piece)
+                        last_piece = now
                     else:
-                        record.cache = item.cache
+                        tracing.annotate(span, {"gen_ai.response.time_to_first_chunk": round(now - begun, 6)})
+                        record.first_piece_s = record.first_piece_s or now - record.arrived
+                        last_piece = now
                     yield item
             except ServiceError as error:
                 record.error = error.type

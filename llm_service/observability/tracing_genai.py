@@ -3,59 +3,35 @@
 https://github.com/open-telemetry/semantic-conventions-genai
 """
 
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 from service_kit.tracing import Attributes
 
 from config.settings import Settings
-from engines.base import FirstToken, GenerationRequest, TextDelta, ToolCallDelta
+from engines.base import GenerationRequest
+from engines.errors import ServiceError
 from service_kit import tracing
-from services.errors import ServiceError
 from services.llm_service import LLMService
-from services.results import EmbeddingResult, GenerationItem, GenerationResult, ReasoningDelta, Started
+from services.results import EmbeddingResult, GenerationResult
 
 
-class ChatSpan:
-    """The span of one answer, ``chat MODEL``: a child of its request's span."""
-
-    def __init__(self, request: GenerationRequest, service: LLMService, config: Settings) -> None:
-        upstream = config.llm_backend == "openai"
-        self.span = tracing.start_span(f"chat {service.model_name}", SpanKind.CLIENT if upstream else SpanKind.INTERNAL)
-        self._begun = time.monotonic()
-        self._streamed = request.stream
-        self._seen_text = False
-        if self.span.is_recording():
-            tracing.annotate(self.span, _asked(request, service))
-            if upstream:
-                tracing.annotate(self.span, _address(config.llm_upstream_url or ""))
-
-    def note(self, item: GenerationItem) -> None:
-        """Record an item of the answer; the result ends the span."""
-        if not self.span.is_recording():
-            return
-        if isinstance(item, Started):
-            tracing.annotate(self.span, {"app.cache": item.cache})
-        elif isinstance(item, FirstToken):
-            tracing.annotate(self.span, {"app.ttft_ms": round(1000 * self._seconds(), 3)})
-        elif isinstance(item, TextDelta | ReasoningDelta | ToolCallDelta):
-            if not self._seen_text:
-                self._seen_text = True
-                tracing.annotate(self.span, {"gen_ai.response.time_to_first_chunk": self._seconds()})
-        elif isinstance(item, GenerationResult):
-            tracing.annotate(self.span, _answered(item))
-            tracing.end(self.span)
-
-    def _seconds(self) -> float:
-        return round(time.monotonic() - self._begun, 6)
+def chat_span(request: GenerationRequest, service: LLMService, config: Settings) -> Span:
+    """Start the span of one answer, ``chat MODEL``: a child of its request's span."""
+    upstream = config.llm_backend == "openai"
+    span = tracing.start_span(f"chat {service.model_name}", SpanKind.CLIENT if upstream else SpanKind.INTERNAL)
+    if span.is_recording():
+        tracing.annotate(span, _asked(request, service))
+    if upstream:
+        tracing.annotate(span, _address(config.llm_upstream_url or ""))
+    return span
 
 
 async def embedded(work: Callable[[], Coroutine[Any, Any, EmbeddingResult]], service: LLMService) -> EmbeddingResult:
     """Run ``work`` inside the span ``embeddings MODEL``; return its vectors."""
-    info = service.health().embedder_info
+    info = service.info("embedder")
     span = tracing.start_span(f"embeddings {info.model if info else 'unknown'}")
     with tracing.ending(span, error_type):
         tracing.annotate(span, {"gen_ai.operation.name": "embeddings"})
@@ -81,7 +57,7 @@ def error_type(error: BaseException) -> str:
 
 
 def _asked(request: GenerationRequest, service: LLMService) -> Attributes:
-    info = service.health().generator_info
+    info = service.info("generator")
     sampling = request.sampling
     return {
         "gen_ai.operation.name": "chat",
@@ -96,7 +72,8 @@ def _asked(request: GenerationRequest, service: LLMService) -> Attributes:
     }
 
 
-def _answered(result: GenerationResult) -> Attributes:
+def answered(result: GenerationResult) -> Attributes:
+    """Return what a span says of an answer."""
     return {
         "gen_ai.response.model": result.model,
         "gen_ai.response.finish_reasons": [result.finish_reason],

@@ -5,15 +5,12 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from routers.openai.chat.response import ChatCompletion, ChatCompletionChunk
-from routers.openai.completions.schemas import CompletionBody
-from routers.openai.error_schema import OpenAIErrorBody
-from routers.openai.errors import speaks_openai
-from routers.openai.responses.response import ResponseEvent
+from routers.openai.chat import ChatCompletionChunk
+from routers.openai.completions import CompletionBody
+from routers.openai.errors import OpenAIErrorBody, speaks_openai
+from routers.openai.responses.schemas import ResponseEvent
 from schemas.common import ErrorBody
-from schemas.generation import GenerateResponse, TextPiece, ThoughtPiece, ToolCallEvent
-from schemas.health import HealthResponse
-from schemas.status import StatusResponse
+from schemas.generation import AnswerPiece, GenerateResponse
 from service_kit import openapi
 
 TAGS = [
@@ -23,7 +20,7 @@ TAGS = [
     {"name": "Operations", "description": "For load balancers and operators"},
 ]
 _STREAMS: dict[str, tuple[type[BaseModel], ...]] = {
-    "/api/llm/generate": (TextPiece, ThoughtPiece, ToolCallEvent, GenerateResponse, ErrorBody),
+    "/api/llm/generate": (AnswerPiece, GenerateResponse, ErrorBody),
     "/v1/chat/completions": (ChatCompletionChunk, OpenAIErrorBody),
     "/v1/completions": (CompletionBody, OpenAIErrorBody),
     "/v1/responses": (ResponseEvent,),
@@ -42,6 +39,3 @@ def _correct(schema: dict[str, Any]) -> None:
             operation["responses"].pop("422", None)
     for path, models in _STREAMS.items():
         openapi.describe_stream(schema, path, models, named_errors=True)
-    for model in (ChatCompletion, HealthResponse, StatusResponse):
-        # FastAPI drops null values from examples.
-        schema["components"]["schemas"][model.__name__]["examples"] = model.model_json_schema()["examples"]

@@ -1,15 +1,18 @@
-"""Translation between the wire models of embeddings and the service's types; encodes vectors for both APIs."""
+"""Embedding for both APIs, and vectors in the type and encoding of a response."""
 
 from binascii import b2a_base64
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
-import orjson
 from fastapi.exceptions import RequestValidationError
 
-from engines.base import FloatMatrix
+from engines.base import FloatMatrix, InputType
+from engines.errors import GenerationFailed
+from observability.tracing_genai import embedded
+from routers.calls import ModelCall
 from schemas.embedding import EmbedRequest, EncodingFormat, OutputDtype
-from services.errors import GenerationFailed
 from services.quantization import Codes, Scales, quantize
 from services.results import EmbeddingResult
 
@@ -17,66 +20,63 @@ UNNORMALISED = "-raw"
 """Fingerprint suffix of vectors that are not scaled to length 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class WireVectors:
-    """Vectors in the encoding of a response.
-
-    ``values`` is serialisable by ``orjson`` with ``OPT_SERIALIZE_NUMPY``: a matrix with one row of numbers
-    per text, or a list with one base64 string per text. ``scales``: one number per int8 or uint8 vector.
-    """
-
-    values: FloatMatrix | Codes | list[str]
-    scales: Scales | None
+async def embed_texts(
+    call: ModelCall, texts: Sequence[str], *, normalize: bool = True, input_type: InputType | None
+) -> EmbeddingResult:
+    """Return the vectors of texts, in order; raises a ``ServiceError`` and ``ClientDisconnected``."""
+    work = partial(
+        call.service.embed,
+        tuple(texts),
+        normalize=normalize,
+        input_type=input_type,
+        request_id=call.request_id,
+        timeout_s=call.timeout_s,
+        # Vectors are deterministic: a recomputed one equals the cached one, so ``fresh`` need not store it.
+        use_cache=call.use_cache and not call.fresh,
+    )
+    result = await call.until_left(embedded(work, call.service))
+    call.record.read(result)
+    return result
 
 
 def wire_vectors(
     vectors: FloatMatrix, output_dtype: OutputDtype = "float32", encoding_format: EncodingFormat = "float"
-) -> WireVectors:
-    """Return ``vectors``, float32 of shape (texts, dimension), in the requested type and encoding.
-
-    Raises ``GenerationFailed`` if a value is infinite or NaN.
+) -> tuple[FloatMatrix | Codes | list[str], Scales | None]:
+    """Return ``vectors``, float32 of shape (texts, dimension), in the requested type and encoding: rows of numbers, or
+    base64 strings; and the scale of each, for int8 and uint8. Raises ``GenerationFailed`` for infinities and NaN.
     """
     if not np.isfinite(vectors).all():
         raise GenerationFailed("the model gave a vector with numbers that are not finite")
-    quantized = quantize(vectors, output_dtype)
+    values, scales = quantize(vectors, output_dtype)
     if encoding_format == "float":
-        return WireVectors(quantized.values, quantized.scales)
-    rows = quantized.values.astype(quantized.values.dtype.newbyteorder("<"), copy=False)
-    return WireVectors([b2a_base64(row, newline=False).decode("ascii") for row in rows], quantized.scales)
+        return values, scales
+    rows = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    return [b2a_base64(row, newline=False).decode("ascii") for row in rows], scales
 
 
-def wire_fingerprint(fingerprint: str, *, normalized: bool) -> str:
-    """Return the fingerprint of an answer's vectors. ``fingerprint`` is the embedder's, which applies to
-    vectors of length 1.
-    """
-    return fingerprint if normalized else fingerprint + UNNORMALISED
-
-
-def check_dimensions(requested: int | None, dimension: int, model: str) -> None:
+def check_dimensions(requested: int | None, result: EmbeddingResult) -> None:
     """Raise ``RequestValidationError`` if the requested dimension differs from the model's."""
+    dimension = result.vectors.shape[1]
     if requested is None or requested == dimension:
         return
-    reason = f"this model's vectors cannot be shortened: {model} is not a Matryoshka model"
+    reason = f"this model's vectors cannot be shortened: {result.model} is not a Matryoshka model"
     message = f"{reason}. Leave the field out, or set it to {dimension}"
     error = {"type": "dimensions", "loc": ("body", "dimensions"), "msg": message, "input": requested}
     raise RequestValidationError([error])
 
 
-def embedding_body(body: EmbedRequest, result: EmbeddingResult) -> bytes:
-    """Return the response to ``body`` as JSON."""
-    dimension = result.vectors.shape[1]
-    check_dimensions(body.dimensions, dimension, result.model)
-    vectors = wire_vectors(result.vectors, body.output_dtype, body.encoding_format)
-    payload = {
-        "embeddings": vectors.values,
-        "dim": dimension,
+def embedding_body(body: EmbedRequest, result: EmbeddingResult) -> dict[str, Any]:
+    """Return the response to ``body``."""
+    check_dimensions(body.dimensions, result)
+    values, scales = wire_vectors(result.vectors, body.output_dtype, body.encoding_format)
+    return {
+        "embeddings": values,
+        "dim": result.vectors.shape[1],
         "count": len(result.vectors),
         "model": result.model,
-        "fingerprint": wire_fingerprint(result.fingerprint, normalized=body.normalize),
+        "fingerprint": result.fingerprint + ("" if body.normalize else UNNORMALISED),
         "tokens": result.tokens,
         "truncated": result.truncated,
         "dtype": body.output_dtype,
+        **({} if scales is None else {"scales": scales}),
     }
-    if vectors.scales is not None:
-        payload["scales"] = vectors.scales
-    return orjson.dumps(payload, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -14,24 +14,25 @@ from service_kit.records import record_of
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from engines import errors
 from routers.openai.errors import openai_body, openai_headers, path_not_found, speaks_openai, validation_problem
 from service_kit import errors as kit
-from services import errors
+from services.errors import DeadlineExceeded, InvalidRequest, InvalidTexts, UnknownField
 
 STATUS: dict[type[errors.ServiceError], int] = {
     errors.ModelLoading: 503,
     errors.ModelUnavailable: 503,
     errors.Overloaded: 503,
     errors.Draining: 503,
-    errors.DeadlineExceeded: 504,
+    DeadlineExceeded: 504,
     errors.EngineRestarted: 503,
     errors.GenerationFailed: 500,
     errors.ContextLengthExceeded: 400,
     errors.Unsupported: 400,
     errors.NotConfigured: 501,
-    errors.InvalidRequest: 422,
-    errors.UnknownField: 422,
-    errors.InvalidTexts: 400,
+    InvalidRequest: 422,
+    UnknownField: 422,
+    InvalidTexts: 400,
 }
 
 

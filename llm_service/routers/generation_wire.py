@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -20,32 +20,20 @@ from engines.base import (
     ToolCallDelta,
     Tools,
 )
+from engines.errors import ServiceError
 from engines.request_ids import unique_id
 from routers.choices import ChoiceItem
 from routers.errors import service_error_body
-from schemas.generation import GenerationFields
-from schemas.tools import AllowedTools, EarlierCall, JsonSchemaFormat, NamedTool
+from schemas.generation import GenerationFields, Turn
+from schemas.tools import AllowedTools, JsonSchemaFormat, NamedTool
+from service_kit import sse
 from services.decoding import choose_decoding
-from services.errors import InvalidRequest, ServiceError
+from services.errors import InvalidRequest
 from services.results import GenerationResult, ReasoningDelta
 
 EFFORT_TOKENS = {"minimal": 128, "low": 512, "medium": 2048, "high": 8192}
 """Tokens of a thought by ``reasoning_effort``; the largest effort has no budget."""
 ANY_OBJECT = '{"type": "object"}'
-
-
-class Turn(Protocol):
-    """A turn as the routes receive it."""
-
-    role: Any
-    name: str | None
-    tool_calls: list[EarlierCall] | None
-    tool_call_id: str | None
-
-    @property
-    def text(self) -> str | None:
-        """What was said."""
-        ...
 
 
 def to_generation_request(
@@ -114,7 +102,7 @@ def _tools(body: GenerationFields) -> Tools | None:
         Tool(
             tool.function.name,
             tool.function.description,
-            json.dumps(tool.function.parameters or {"type": "object", "properties": {}}, ensure_ascii=False),
+            _json(tool.function.parameters or {"type": "object", "properties": {}}),
             tool.function.strict,
         )
         for tool in body.tools
@@ -157,7 +145,7 @@ def _output(body: GenerationFields) -> OutputFormat | None:
     if wanted is not None and wanted.model_fields_set:
         return _structured(body)
     if isinstance(body.response_format, JsonSchemaFormat):
-        schema = json.dumps(body.response_format.json_schema.schema_, ensure_ascii=False)
+        schema = _json(body.response_format.json_schema.schema_)
         return OutputFormat("json", schema, "response_format.json_schema.schema")
     if body.response_format is not None and body.response_format.type == "json_object":
         return OutputFormat("json", ANY_OBJECT)
@@ -171,19 +159,23 @@ def _structured(body: GenerationFields) -> OutputFormat:
         raise InvalidRequest("contradicts response_format; send one of them", field=field)
     formats: list[OutputFormat] = []
     if wanted.json_ is not None:
-        schema = wanted.json_ if isinstance(wanted.json_, str) else json.dumps(wanted.json_, ensure_ascii=False)
+        schema = wanted.json_ if isinstance(wanted.json_, str) else _json(wanted.json_)
         formats.append(OutputFormat("json", schema, f"{field}.json"))
     if wanted.json_object:
         formats.append(OutputFormat("json", ANY_OBJECT))
     if wanted.regex is not None:
         formats.append(OutputFormat("regex", wanted.regex, f"{field}.regex"))
     if wanted.choice is not None:
-        formats.append(OutputFormat("choice", json.dumps(wanted.choice, ensure_ascii=False), f"{field}.choice"))
+        formats.append(OutputFormat("choice", _json(wanted.choice), f"{field}.choice"))
     if wanted.grammar is not None:
         formats.append(OutputFormat("grammar", wanted.grammar, f"{field}.grammar"))
     if len(formats) != 1:
         raise InvalidRequest("exactly one of json, json_object, regex, choice, grammar", field=field)
     return formats[0]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _logprobs(body: GenerationFields) -> int | None:
@@ -195,7 +187,7 @@ def _logprobs(body: GenerationFields) -> int | None:
 
 
 def to_body(result: GenerationResult, request_id: str) -> dict[str, Any]:
-    """Return the response body of a complete answer."""
+    """Return the response body of a complete answer, for ``orjson``."""
     return {
         "answer": result.answer,
         "reasoning_content": result.reasoning,
@@ -210,12 +202,7 @@ def to_body(result: GenerationResult, request_id: str) -> dict[str, Any]:
             "completion_tokens": result.completion_tokens,
             "total_tokens": result.prompt_tokens + result.completion_tokens,
         },
-        "timings": {
-            "queue_ms": result.timings.queue_ms,
-            "ttft_ms": result.timings.ttft_ms,
-            "total_ms": result.timings.total_ms,
-            "tokens_per_second": result.timings.tokens_per_second,
-        },
+        "timings": result.timings,
         "cached": result.cached,
         "degraded": result.degraded,
         "request_id": request_id,
@@ -267,10 +254,10 @@ async def server_sent_events(items: AsyncGenerator[ChoiceItem, None], request_id
                     yield _event({"tool_call_delta": tool_call_piece(item)})
                 elif isinstance(item, GenerationResult):
                     yield _event(to_body(item, request_id))
-            yield b"data: [DONE]\n\n"
+            yield sse.DONE
         except ServiceError as error:
-            yield b"event: error\n" + _event(service_error_body(error, request_id))
+            yield sse.event(orjson.dumps(service_error_body(error, request_id)), "error")
 
 
 def _event(data: dict[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(data) + b"\n\n"
+    return sse.event(orjson.dumps(data))

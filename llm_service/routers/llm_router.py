@@ -4,21 +4,16 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from service_kit.disconnect import until_disconnect
 
-from observability.tracing_genai import embedded
-from routers.answering import AnswersHere
-from routers.cache_control import CACHE_HEADER_DOC, Caching
-from routers.dependencies import Config, Record, Service, Timeout
-from routers.embedding_wire import embedding_body
-from routers.error_docs import responses
+from routers.calls import Call, json_response
+from routers.dependencies import Config, Service
+from routers.embedding_wire import embed_texts, embedding_body
+from routers.error_docs import of_a_model, responses
 from routers.generation_wire import server_sent_events, to_body, to_generation_request
 from routers.state_wire import health_body, status_body
-from routers.unknown_fields import HEADER_DOC, ignored_fields
 from schemas.embedding import EmbedRequest, EmbedResponse
 from schemas.generation import GenerateRequest, GenerateResponse
-from schemas.health import HealthResponse
-from schemas.status import StatusResponse
+from schemas.state import HealthResponse, StatusResponse
 from services.errors import InvalidTexts
 
 STREAM_EXAMPLE = (
@@ -32,67 +27,40 @@ router = APIRouter(prefix="/api/llm", tags=["LLM"])
 @router.post(
     "/generate",
     response_model=GenerateResponse,
-    responses={
-        200: {
-            "content": {"text/event-stream": {"example": STREAM_EXAMPLE}},
-            "headers": CACHE_HEADER_DOC | HEADER_DOC,
-            "description": "The answer; with stream, server-sent events",
-        },
-        **responses(400, 401, 405, 413, 422, 500, 503, 504),
-    },
+    responses=of_a_model("The answer; with stream, server-sent events", stream=STREAM_EXAMPLE),
     summary="Answer a conversation",
 )
-async def generate(body: GenerateRequest, here: AnswersHere) -> Response:
+async def generate(body: GenerateRequest, call: Call) -> Response:
     """Continue the conversation in ``messages``.
 
     With ``stream: true`` the answer is sent as server-sent events: ``{"delta": "…"}`` for each piece,
     then the complete response object, then ``[DONE]``. A failed stream ends with an ``error`` event.
     """
-    headers = ignored_fields(body, here.config)
-    asked = to_generation_request(body, body.messages, here.config, here.request_id, body.max_new_tokens)
-    return await here.respond(
+    headers = call.headers(body)
+    asked = to_generation_request(body, body.messages, call.config, call.request_id, body.max_new_tokens)
+    return await call.respond(
         [asked],
         headers,
-        body=lambda results: to_body(results[0], here.request_id),
-        events=partial(server_sent_events, request_id=here.request_id),
+        body=lambda results: to_body(results[0], call.request_id),
+        events=partial(server_sent_events, request_id=call.request_id),
     )
 
 
 @router.post(
     "/embed",
     response_model=EmbedResponse,
-    responses=responses(400, 401, 405, 413, 422, 500, 503, 504),
+    responses=of_a_model("The vectors, in the order of the texts"),
     summary="Turn texts into vectors",
-    response_description="The vectors, in the order of the texts",
 )
-async def embed(
-    body: EmbedRequest,
-    request: Request,
-    service: Service,
-    config: Config,
-    caching: Caching,
-    record: Record,
-    timeout_ms: Timeout = None,
-) -> Response:
+async def embed(body: EmbedRequest, call: Call) -> Response:
     """Return one vector per text, in order. Vectors of known texts come from a cache."""
     if not body.texts:
         raise InvalidTexts("must not be empty", field="texts")
-    if len(body.texts) > config.embed_max_texts:
-        raise InvalidTexts(f"at most {config.embed_max_texts} in one request", field="texts")
-    headers = ignored_fields(body, config)
-    work = partial(
-        service.embed,
-        tuple(body.texts),
-        normalize=body.normalize,
-        input_type=body.input_type,
-        request_id=str(request.state.request_id),
-        timeout_s=timeout_ms / 1000 if timeout_ms else None,
-        # Vectors are deterministic: a recomputed one equals the cached one, so ``fresh`` need not store it.
-        use_cache=caching.use_cache and not caching.fresh,
-    )
-    result = await until_disconnect(request, embedded(work, service))
-    record.embedded(result)
-    return Response(embedding_body(body, result), media_type="application/json", headers=headers)
+    if len(body.texts) > call.config.embed_max_texts:
+        raise InvalidTexts(f"at most {call.config.embed_max_texts} in one request", field="texts")
+    headers = call.headers(body)
+    result = await embed_texts(call, body.texts, normalize=body.normalize, input_type=body.input_type)
+    return json_response(embedding_body(body, result), headers)
 
 
 @router.get(
@@ -107,9 +75,8 @@ async def embed(
 )
 async def health(request: Request, service: Service, config: Config) -> JSONResponse:
     """Return the current health at once; never loads a model, never waits for one."""
-    state = service.health()
-    body = health_body(state, request, service, config)
-    return JSONResponse(body, 503 if state.status in ("unhealthy", "loading") else 200)
+    body = health_body(request, service, config)
+    return JSONResponse(body, 503 if body["status"] in ("unhealthy", "loading") else 200)
 
 
 @router.get(

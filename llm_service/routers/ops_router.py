@@ -7,7 +7,7 @@ from service_kit.metrics import CONTENT_TYPE
 from observability.metrics import Metrics
 from routers.dependencies import Config, Service
 from routers.error_docs import responses
-from schemas.ops import Liveness, Readiness, Root, Version
+from schemas.state import Liveness, Readiness, Root, Version
 from services.drain import Drain
 
 router = APIRouter(tags=["Operations"])
@@ -29,8 +29,7 @@ async def livez() -> Liveness:
 async def readyz(request: Request, service: Service) -> JSONResponse:
     """200 when requests will be served, 503 while loading, restarting or draining."""
     drain: Drain = request.app.state.drain
-    state = service.health()
-    status = "draining" if drain.draining else state.status
+    status = "draining" if drain.draining else service.health().status
     ready = status in ("healthy", "degraded")
     return JSONResponse({"status": "ready" if ready else status}, 200 if ready else 503)
 

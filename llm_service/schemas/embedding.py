@@ -47,71 +47,23 @@ class EmbedRequest(RequestModel):
     )
 
 
-EncodedVector = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
-Int8 = Annotated[int, Field(ge=-127, le=127)]
-Uint8 = Annotated[int, Field(ge=1, le=255)]
-Byte = Annotated[int, Field(ge=0, le=255)]
-Vectors = Field(description="A list of numbers for each text, or a base64 string, as encoding_format says")
-Scales = Field(description="For each vector, what a step of its numbers is worth: value * scale is the float32 number")
-ShiftedScales = Field(description="For each vector: (value - 128) * scale is the float32 number")
+class EmbedResponse(WireModel):
+    """Vectors in the order of the texts: ``dim`` numbers each, for ``binary`` ``dim`` bits packed into bytes."""
 
-
-class _Embeddings(WireModel):
+    dtype: OutputDtype
+    embeddings: list[list[float]] | list[str] = Field(
+        description="A list of numbers for each text, or a base64 string, as encoding_format says"
+    )
+    scales: list[float] | None = Field(
+        default=None,
+        description=(
+            "For each vector of int8 or uint8, what a step of its numbers is worth: value * scale, for uint8 "
+            "(value - 128) * scale, is the float32 number"
+        ),
+    )
     dim: int = Field(description="Dimensions of the model, whatever the dtype")
     count: int
     model: str
     fingerprint: str = Field(description="Vectors of different fingerprints cannot be compared")
     tokens: list[int] = Field(description="Tokens read of each text")
     truncated: list[bool] = Field(description="Whether a text was longer than the model reads")
-
-
-class Float32Embeddings(_Embeddings):
-    """Vectors in the order of the texts, ``dim`` numbers each."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "dim": 3,
-                    "count": 1,
-                    "model": "sentence-transformers/all-MiniLM-L6-v2",
-                    "fingerprint": "23202422d3773d12",
-                    "tokens": [4],
-                    "truncated": [False],
-                    "dtype": "float32",
-                    "embeddings": [[0.6, 0.0, 0.8]],
-                }
-            ]
-        }
-    )
-
-    dtype: Literal["float32"]
-    embeddings: list[list[float]] | list[EncodedVector] = Vectors
-
-
-class Int8Embeddings(_Embeddings):
-    """Vectors in the order of the texts, ``dim`` numbers from -127 to 127 each."""
-
-    dtype: Literal["int8"]
-    embeddings: list[list[Int8]] | list[EncodedVector] = Vectors
-    scales: list[float] = Scales
-
-
-class Uint8Embeddings(_Embeddings):
-    """Vectors in the order of the texts, ``dim`` numbers from 1 to 255 each; 128 stands for 0."""
-
-    dtype: Literal["uint8"]
-    embeddings: list[list[Uint8]] | list[EncodedVector] = Vectors
-    scales: list[float] = ShiftedScales
-
-
-class BinaryEmbeddings(_Embeddings):
-    """Vectors in the order of the texts, ``dim`` bits each, packed into ``dim / 8`` bytes."""
-
-    dtype: Literal["binary"]
-    embeddings: list[list[Byte]] | list[EncodedVector] = Vectors
-
-
-EmbedResponse = Annotated[
-    Float32Embeddings | Int8Embeddings | Uint8Embeddings | BinaryEmbeddings, Field(discriminator="dtype")
-]

@@ -23,6 +23,7 @@ MAX_STOPS = 8
 MAX_STOP_CHARACTERS = 256
 
 TokenLimit = Annotated[int, Field(ge=1, le=32768), WHOLE]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Seed = Annotated[int, Field(ge=0, lt=2**63), WHOLE]
 
 
@@ -38,6 +39,9 @@ Stop = Annotated[StopTexts, BeforeValidator(_as_list, json_schema_input_type=Sto
 class Turn(RequestModel):
     """What all turns of a conversation have in common; accepts answers of this service unchanged."""
 
+    role: Literal["system", "developer", "user", "assistant", "tool"] = Field(
+        description="system, user, assistant or tool; developer is another word for system"
+    )
     name: Annotated[Text, Field(max_length=256)] | None = Field(
         default=None, description="Of a participant; only an upstream is shown it"
     )
@@ -58,13 +62,15 @@ class Turn(RequestModel):
             raise PydanticCustomError("missing", "Field required, except beside tool_calls")
         return content
 
+    @property
+    def text(self) -> str | None:
+        """What was said."""
+        raise NotImplementedError
+
 
 class Message(Turn):
     """One turn of the conversation."""
 
-    role: Literal["system", "developer", "user", "assistant", "tool"] = Field(
-        description="system, user, assistant or tool; developer is another word for system"
-    )
     content: Annotated[Text, Field(min_length=1)] | None = Field(
         default=None, validate_default=True, description="What was said; may be left out beside tool_calls"
     )
@@ -81,7 +87,19 @@ class TemplateArguments(RequestModel):
     enable_thinking: bool | None = None
 
 
-class GenerationFields(RequestModel):
+class WithoutEffect(RequestModel):
+    """Fields that change nothing in the answer."""
+
+    user: Text | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = Field(default=None, description="Nothing is stored")
+    service_tier: Text | None = None
+    safety_identifier: Text | None = None
+    prompt_cache_key: Text | None = None
+    prompt_cache_retention: Text | None = None
+
+
+class GenerationFields(WithoutEffect):
     """Fields that mean the same to every route. Omitted ones default to the service's settings."""
 
     temperature: float | None = Field(
@@ -111,23 +129,14 @@ class GenerationFields(RequestModel):
     parallel_tool_calls: bool | None = Field(default=None, description="Whether one answer may make several calls")
     enable_thinking: bool | None = Field(default=None, description="Let a model that can think first")
     chat_template_kwargs: TemplateArguments | None = Field(default=None, description="enable_thinking, as vLLM has it")
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
+    reasoning_effort: Effort | None = Field(
         default=None, description="none: no thinking; else thinking, closed after a number of tokens"
     )
     thinking_budget: Annotated[int, Field(ge=1, le=32768), WHOLE] | None = Field(
         default=None, description="Tokens after which a thought is closed"
     )
-
-    # Without effect on the answer.
-    user: Text | None = None
-    metadata: dict[str, Any] | None = None
-    store: bool | None = None
-    service_tier: Text | None = None
-    safety_identifier: Text | None = None
-    prompt_cache_key: Text | None = None
-    prompt_cache_retention: Text | None = None
+    keep_alive: float | Text | None = Field(default=None, description="Without effect, as prediction")
     prediction: dict[str, Any] | None = None
-    keep_alive: float | Text | None = None
 
 
 class GenerateRequest(GenerationFields):
@@ -169,26 +178,6 @@ class TimingsBody(WireModel):
 class GenerateResponse(WireModel):
     """The answer with its usage and timings."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "answer": "The capital of Peru is Lima.",
-                    "reasoning_content": None,
-                    "model": "HuggingFaceTB/SmolLM2-135M-Instruct",
-                    "tokens_generated": 8,
-                    "device": "cpu",
-                    "finish_reason": "stop",
-                    "usage": {"prompt_tokens": 37, "completion_tokens": 8, "total_tokens": 45},
-                    "timings": {"queue_ms": 0.1, "ttft_ms": 51.1, "total_ms": 128.0, "tokens_per_second": 62.5},
-                    "cached": False,
-                    "degraded": False,
-                    "request_id": "27b427597d5047b994d25cc1718e1ec9",
-                }
-            ]
-        }
-    )
-
     answer: str
     reasoning_content: str | None = Field(description="The thought before the answer, where there was one")
     model: str
@@ -204,19 +193,9 @@ class GenerateResponse(WireModel):
     request_id: str
 
 
-class TextPiece(WireModel):
-    """Event of a stream: the next part of the answer."""
+class AnswerPiece(WireModel):
+    """Event of a stream: the next part of the answer, of the thought or of a call."""
 
-    delta: str
-
-
-class ThoughtPiece(WireModel):
-    """Event of a stream: the next part of the thought."""
-
-    reasoning_delta: str
-
-
-class ToolCallEvent(WireModel):
-    """Event of a stream: the next part of a call."""
-
-    tool_call_delta: ToolCallPiece
+    delta: str | None = None
+    reasoning_delta: str | None = None
+    tool_call_delta: ToolCallPiece | None = None

@@ -12,6 +12,7 @@ MAX_PATTERN_CHARACTERS = 4096
 MAX_GRAMMAR_CHARACTERS = 64 * 1024
 
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
+SchemaName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 JsonSchema = dict[str, Any]
 
 
@@ -93,7 +94,7 @@ Tools = Annotated[list[FunctionTool], Field(max_length=MAX_TOOLS)]
 class NamedSchema(RequestModel):
     """A JSON schema in OpenAI's wrapper."""
 
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    name: SchemaName
     description: Text | None = None
     schema_: JsonSchema = Field(alias="schema", description="The JSON schema the answer must follow")
     strict: bool | None = Field(default=None, description="Answers always follow the schema")

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 
-from services.errors import Overloaded
+from engines.errors import Overloaded
 
 SMOOTHING = 0.2
 FIRST_GUESS_S = 2.0

@@ -1,34 +1,6 @@
 """Errors of the service itself, in addition to those of engines and workers."""
 
-from engines.errors import (
-    ContextLengthExceeded,
-    Draining,
-    EngineRestarted,
-    GenerationFailed,
-    ModelLoading,
-    ModelUnavailable,
-    NotConfigured,
-    Overloaded,
-    ServiceError,
-    Unsupported,
-)
-
-__all__ = [
-    "ContextLengthExceeded",
-    "DeadlineExceeded",
-    "Draining",
-    "EngineRestarted",
-    "GenerationFailed",
-    "InvalidRequest",
-    "InvalidTexts",
-    "ModelLoading",
-    "ModelUnavailable",
-    "NotConfigured",
-    "Overloaded",
-    "ServiceError",
-    "UnknownField",
-    "Unsupported",
-]
+from engines.errors import ServiceError
 
 
 class DeadlineExceeded(ServiceError):

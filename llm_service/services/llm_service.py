@@ -5,15 +5,15 @@ until it ends, its deadline passes or its caller cancels.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from typing import Any, Literal
 
 from config.settings import Settings, settings
 from engines.base import (
     Detokenized,
     DetokenizeRequest,
     EmbeddingRequest,
+    EngineInfo,
     GenerationRequest,
     InputType,
     Ranked,
@@ -21,24 +21,16 @@ from engines.base import (
     Tokenized,
     TokenizeRequest,
 )
+from engines.errors import GenerationFailed, NotConfigured
 from engines.request_ids import unique_id
 from services.admission import Admission
 from services.answering.answers import Answers
 from services.answering.response_cache import ResponseCache
 from services.deadline import Deadline
-from services.errors import GenerationFailed, InvalidTexts, NotConfigured
+from services.errors import InvalidTexts
 from services.events import CacheName, DocumentsRanked, Events
 from services.exchanges import Exchanges
-from services.results import (
-    EmbeddingResult,
-    GenerationItem,
-    GenerationResult,
-    Health,
-    Load,
-    RankingResult,
-    Status,
-    WorkerLoad,
-)
+from services.results import EmbeddingResult, GenerationItem, Health, RankingResult
 from services.vectors.embedding import Embedding
 from services.vectors.embedding_cache import EmbeddingCache
 from services.workers import Worker
@@ -50,64 +42,69 @@ MIB = 1024 * 1024
 
 
 class LLMService:
-    """Generation, embeddings and ranking for the whole process; ``events`` are for its metrics."""
+    """Generation, embeddings and ranking for the whole process.
+
+    Attributes:
+        workers: the models' workers by role; ``reranker`` only where one is configured.
+        places: of generation requests.
+        events: for metrics.
+
+    """
 
     def __init__(self, config: Settings, generator: Worker, embedder: Worker, reranker: Worker | None = None) -> None:
         self._config = config
-        self._generator = generator
-        self._embedder = embedder
-        self._reranker = reranker
-        self._workers: dict[Role, Worker] = {"generator": generator, "embedder": embedder}
+        self.workers: dict[Role, Worker] = {"generator": generator, "embedder": embedder}
         if reranker is not None:
-            self._workers["reranker"] = reranker
-        self._generation = Admission(config.llm_max_batch, config.llm_max_queue)
+            self.workers["reranker"] = reranker
+        self.places = Admission(config.llm_max_batch, config.llm_max_queue)
         self.events = Events()
         answers = ResponseCache(int(config.llm_cache_mb * MIB), config.llm_cache_ttl_s) if config.llm_cache_mb else None
-        self._answers = Answers(
-            generator, self._generation, answers, self.events, upstream=config.llm_backend == "openai"
-        )
+        self._answers = Answers(generator, self.places, answers, self.events, upstream=config.llm_backend == "openai")
         vectors = EmbeddingCache(int(config.embed_cache_mb * MIB)) if config.embed_cache_mb else None
-        places = Admission(ENCODER_CONCURRENCY, config.embed_max_queue)
-        self._embedding = Embedding(embedder, places, vectors, self.events)
-        self._texts = Exchanges(generator, Admission(ENCODER_CONCURRENCY, config.embed_max_queue))
-        self._ranking = None
-        if reranker is not None:
-            self._ranking = Exchanges(reranker, Admission(ENCODER_CONCURRENCY, config.embed_max_queue))
+        self._embedding = Embedding(embedder, self._encoder_places(), vectors, self.events)
+        self._texts = Exchanges(generator, self._encoder_places())
+        self._ranking = None if reranker is None else Exchanges(reranker, self._encoder_places())
         self._caches: dict[CacheName, ResponseCache | EmbeddingCache | None]
         self._caches = {"response": answers, "embedding": vectors}
 
-    @property
-    def model_name(self) -> str:
-        """The loaded model, or the one that is being loaded."""
-        return self._generator.info.model if self._generator.info else self._config.llm_model
+    def _encoder_places(self) -> Admission:
+        return Admission(ENCODER_CONCURRENCY, self._config.embed_max_queue)
+
+    def info(self, role: Role) -> EngineInfo | None:
+        """Return the loaded model of a role; ``None`` before it is loaded, and where there is none."""
+        worker = self.workers.get(role)
+        return worker.info if worker else None
 
     @property
-    def device(self) -> str:
-        """Device of the model (cpu, cuda:0); the configured one until the model is loaded."""
-        return self._generator.info.device if self._generator.info else self._config.llm_device_map
+    def model_name(self) -> str:
+        """The loaded language model, or the one that is being loaded."""
+        info = self.info("generator")
+        return info.model if info else self._config.llm_model
+
+    def health(self) -> Health:
+        """Return the current health; never waits, never loads."""
+        workers, info = self.workers.values(), self.info("generator")
+        states = {worker.state for worker in workers}
+        status: Literal["healthy", "loading", "degraded", "unhealthy"] = "unhealthy"
+        if "loading" in states and not {"failed", "stopped"} & states:
+            status = "loading"
+        elif states == {"ready"}:
+            status = "degraded" if info is not None and info.degraded else "healthy"
+        errors = [worker.last_error for worker in workers if worker.last_error]
+        return Health(status, self.workers["generator"].state, self.workers["embedder"].state, next(iter(errors), None))
+
+    @property
+    def cache_bytes(self) -> dict[CacheName, int]:
+        """Memory used by each cache."""
+        return {name: cache.used_bytes if cache else 0 for name, cache in self._caches.items()}
 
     async def start(self) -> None:
         """Start loading the models; returns at once."""
-        await asyncio.gather(*(worker.start() for worker in self._workers.values()))
+        await asyncio.gather(*(worker.start() for worker in self.workers.values()))
 
     async def stop(self) -> None:
         """End the workers."""
-        await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
-
-    async def generate(
-        self,
-        request: GenerationRequest,
-        timeout_s: float | None = None,
-        *,
-        use_cache: bool = True,
-        fresh: bool = False,
-    ) -> GenerationResult:
-        """Answer a conversation; raises a ``ServiceError``. Cancelling stops the generation."""
-        async with contextlib.aclosing(self.stream(request, timeout_s, use_cache=use_cache, fresh=fresh)) as items:
-            async for item in items:
-                if isinstance(item, GenerationResult):
-                    return item
-        raise GenerationFailed("the engine gave no answer")
+        await asyncio.gather(*(worker.stop() for worker in self.workers.values()))
 
     def stream(
         self,
@@ -165,7 +162,7 @@ class LLMService:
         if not isinstance(event, Ranked) or self._ranking.info is None:
             raise GenerationFailed("the engine gave no scores")
         self.events.tell(DocumentsRanked(len(documents)))
-        return RankingResult(event.scores, self._ranking.info.model, event.tokens, event.truncated)
+        return RankingResult(self._ranking.info.model, event.tokens, event.truncated, event.scores)
 
     async def tokenize(self, request: TokenizeRequest, timeout_s: float | None = None) -> tuple[int, ...]:
         """Return token ids of the language model; raises a ``ServiceError``."""
@@ -179,58 +176,9 @@ class LLMService:
         assert isinstance(event, Detokenized)
         return event.text
 
-    def health(self) -> Health:
-        """Return the current health; never waits, never loads."""
-        states = [worker.state for worker in self._workers.values()]
-        info = self._generator.info
-        status: Status
-        if "failed" in states or "stopped" in states:
-            status = "unhealthy"
-        elif "loading" in states:
-            status = "loading"
-        elif "restarting" in states:
-            status = "unhealthy"
-        else:
-            status = "degraded" if info is not None and info.degraded else "healthy"
-        return Health(
-            status=status,
-            generator=self._generator.state,
-            embedder=self._embedder.state,
-            reranker=self._reranker.state if self._reranker else None,
-            generator_info=info,
-            embedder_info=self._embedder.info,
-            reranker_info=self._reranker.info if self._reranker else None,
-            running=self._generation.running,
-            waiting=self._generation.waiting,
-            capacity=self._generation.capacity,
-            restarts=sum(worker.restarts for worker in self._workers.values()),
-            last_error=next((worker.last_error for worker in self._workers.values() if worker.last_error), None),
-        )
-
-    def load(self) -> Load:
-        """Return the current load; never waits."""
-        return Load(
-            running=self._generation.running,
-            waiting=self._generation.waiting,
-            workers={role: _worker_load(worker) for role, worker in self._workers.items()},
-            cache_bytes={name: cache.used_bytes if cache else 0 for name, cache in self._caches.items()},
-        )
-
     def _deadline(self, timeout_s: float | None) -> Deadline:
         limit = self._config.llm_request_timeout_s
         return Deadline(limit if timeout_s is None else min(timeout_s, limit))
-
-
-def _worker_load(worker: Worker) -> WorkerLoad:
-    return WorkerLoad(
-        state=worker.state,
-        info=worker.info,
-        pid=worker.pid,
-        restarts=worker.restarts,
-        batch_sizes=worker.batch_sizes,
-        kv_cache_usage=worker.kv_cache_usage,
-        last_fault=worker.last_fault,
-    )
 
 
 def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None = None) -> LLMService:

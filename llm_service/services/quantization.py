@@ -2,8 +2,6 @@
 result for a text does not depend on the other texts of its request.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -20,30 +18,22 @@ ByteMatrix = npt.NDArray[np.uint8]
 Scales = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Quantized:
-    """Quantized vectors.
+def quantize(vectors: FloatMatrix, output_dtype: OutputDtype) -> tuple[FloatMatrix | Codes, Scales | None]:
+    """Quantize ``vectors``, finite float32 of shape (texts, dimension).
 
-    ``values`` is C-contiguous, of shape (texts, dimension), or (texts, bytes) for packed bits, with eight
-    dimensions per byte. ``scales``, of shape (texts,), is set for int8 and uint8:
-    ``(value - zero point) * scale`` restores the float32 number with an error of at most half a scale.
+    Returns C-contiguous values of the same shape, or (texts, bytes) for packed bits, with eight dimensions per byte;
+    and for int8 and uint8 the scale of each vector, shape (texts,): ``(value - zero point) * scale`` restores the
+    float32 number with an error of at most half a scale.
     """
-
-    values: FloatMatrix | Codes
-    scales: Scales | None = None
-
-
-def quantize(vectors: FloatMatrix, output_dtype: OutputDtype) -> Quantized:
-    """Quantize ``vectors``, finite float32 of shape (texts, dimension)."""
     if output_dtype == "float32":
-        return Quantized(np.ascontiguousarray(vectors))
+        return np.ascontiguousarray(vectors), None
     if output_dtype == "binary":
-        return Quantized(pack_signs(vectors))
+        return pack_signs(vectors), None
     codes, scales = _int8(vectors)
     if output_dtype == "int8":
-        return Quantized(codes, scales)
+        return codes, scales
     # Flipping the highest bit adds 128 modulo 256.
-    return Quantized(codes.view(np.uint8) ^ np.uint8(UINT8_ZERO_POINT), scales)
+    return codes.view(np.uint8) ^ np.uint8(UINT8_ZERO_POINT), scales
 
 
 def pack_signs(vectors: FloatMatrix) -> ByteMatrix:

@@ -1,12 +1,10 @@
 """Results of the service."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from engines.base import (
-    EngineInfo,
     FinishReason,
     FirstToken,
     FloatMatrix,
@@ -16,11 +14,7 @@ from engines.base import (
     ToolCall,
     ToolCallDelta,
 )
-from services.events import CacheName
-from workers.faults import Fault
-from workers.parent import Role, WorkerState
-
-Status = Literal["healthy", "loading", "degraded", "unhealthy"]
+from workers.parent import WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,70 +70,39 @@ GenerationItem = Started | FirstToken | ReasoningDelta | TextDelta | ToolCallDel
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddingResult:
-    """Vectors, shape (texts, dimension), with tokens read and truncation per text."""
+class EncoderResult:
+    """What an encoder made of texts: ``tokens`` read and ``truncated`` for each."""
 
-    vectors: FloatMatrix
     model: str
-    fingerprint: str
     tokens: tuple[int, ...]
     truncated: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class RankingResult:
-    """Scores, shape (documents,), with tokens read and truncation per document."""
+class EmbeddingResult(EncoderResult):
+    """Vectors, shape (texts, dimension)."""
+
+    vectors: FloatMatrix
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class RankingResult(EncoderResult):
+    """Scores, shape (documents,)."""
 
     scores: FloatVector
-    model: str
-    tokens: tuple[int, ...]
-    truncated: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Current state of the service; ``reranker`` is ``None`` where none is configured."""
+    """Whether requests are served; ``degraded``: by another model than the configured one. ``last_error`` is that of a
+    worker that is not ready.
+    """
 
-    status: Status
+    status: Literal["healthy", "loading", "degraded", "unhealthy"]
     generator: WorkerState
     embedder: WorkerState
-    reranker: WorkerState | None
-    generator_info: EngineInfo | None
-    embedder_info: EngineInfo | None
-    reranker_info: EngineInfo | None
-    running: int
-    waiting: int
-    capacity: int
-    restarts: int
     last_error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerLoad:
-    """One worker: ``restarts``, ``batch_sizes`` and ``last_fault`` since the start, ``kv_cache_usage`` now."""
-
-    state: WorkerState
-    info: EngineInfo | None
-    pid: int | None
-    restarts: int
-    batch_sizes: Mapping[int, int]
-    kv_cache_usage: float | None
-    last_fault: Fault | None
-
-    @property
-    def ready(self) -> bool:
-        """Whether it takes requests."""
-        return self.state == "ready"
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Current load of the service; ``cache_bytes`` by cache name."""
-
-    running: int
-    waiting: int
-    workers: Mapping[Role, WorkerLoad]
-    cache_bytes: Mapping[CacheName, int]
 
 
 @dataclass(slots=True)

@@ -5,9 +5,11 @@ programs read ``code`` and ``param``.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from service_kit.errors import Problem, Refusal
+
+from schemas.common import WireModel
 
 PREFIX = "/v1"
 ENDPOINTS = ("chat/completions", "completions", "embeddings", "models", "rerank", "responses")
@@ -21,6 +23,21 @@ _VALIDATION_CODES = {
     "unsupported_parameter": "unsupported_parameter",
     "token_ids": "unsupported_value",
 }
+
+
+class OpenAIErrorDetail(WireModel):
+    """The error. ``code`` is machine-readable, ``param`` names the invalid field."""
+
+    message: str
+    type: Literal["invalid_request_error", "server_error"]
+    param: str | None
+    code: str | None
+
+
+class OpenAIErrorBody(WireModel):
+    """Every error of ``/v1/*`` has this body."""
+
+    error: OpenAIErrorDetail
 
 
 def speaks_openai(path: str) -> bool:

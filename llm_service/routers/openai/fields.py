@@ -11,6 +11,16 @@ from schemas.common import Text
 ModelName = Annotated[Text, Field(min_length=1, max_length=512)]
 
 
+def texts_not_tokens(value: Any) -> Any:
+    """Make a list of one text; refuse token ids."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and any(isinstance(item, int | list) for item in value):
+        advice = "send text (LangChain's OpenAIEmbeddings: check_embedding_ctx_length=False)"
+        raise PydanticCustomError("token_ids", f"token ids belong to another model's tokenizer; {advice}")
+    return value
+
+
 class OnlyNeutral:
     """Accepts an unsupported field only at values without effect, which many clients send.
 

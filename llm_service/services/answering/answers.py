@@ -15,12 +15,13 @@ from engines.base import (
     TextDelta,
     ToolCallDelta,
 )
+from engines.errors import GenerationFailed
 from services.admission import Admission
 from services.answering.answer_text import AnswerText
 from services.answering.response_cache import ResponseCache, is_deterministic, response_key
 from services.answering.single_flight import SingleFlight
 from services.deadline import Deadline
-from services.errors import DeadlineExceeded, GenerationFailed
+from services.errors import DeadlineExceeded
 from services.events import AnswerRejected, CacheAsked, Events, Generated, Waited
 from services.results import Clock, GenerationItem, GenerationResult, ReasoningDelta, Started
 from services.structure.requests import constrained, find_fault, is_json

@@ -49,7 +49,7 @@ class ThoughtSplitter:
     def _advance_thought(self) -> Iterator[Part]:
         end = self._pending.find(THOUGHT_ENDS)
         if end < 0:
-            yield from self._take("thought", len(self._pending) - _held_back(self._pending))
+            yield from self._take("thought", len(self._pending) - held_back(self._pending, THOUGHT_ENDS))
             return
         yield from self._take("thought", end)
         self._pending = self._pending.removeprefix(THOUGHT_ENDS)
@@ -64,15 +64,7 @@ class ThoughtSplitter:
             yield kind, text
 
 
-def split_thought(text: str, *, inside_thought: bool = False) -> tuple[str | None, str]:
-    """Split a whole text into thought (``None`` when there is none or it is empty) and answer."""
-    splitter = ThoughtSplitter(inside_thought=inside_thought)
-    parts = [*splitter.push(text), *splitter.finish()]
-    thought, answer = ("".join(part for kind, part in parts if kind == wanted) for wanted in ("thought", "answer"))
-    return thought.strip() or None, answer.strip()
-
-
-def _held_back(text: str) -> int:
-    """Return how many characters at the end may be the start of ``</think>``."""
-    longest = min(len(THOUGHT_ENDS) - 1, len(text))
-    return next((length for length in range(longest, 0, -1) if THOUGHT_ENDS.startswith(text[-length:])), 0)
+def held_back(text: str, tag: str) -> int:
+    """Return how many characters at the end may be the start of a tag."""
+    longest = min(len(tag) - 1, len(text))
+    return next((length for length in range(longest, 0, -1) if tag.startswith(text[-length:])), 0)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from engines.base import TextDelta, ToolCall, ToolCallDelta
 from engines.prompts.tools import CALL_BEGINS, CALL_ENDS
+from services.answering.reasoning import held_back
 
 _HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)')
 _END = re.compile(rf"\s*\}}\s*{re.escape(CALL_ENDS.strip())}\s*")
@@ -126,7 +127,5 @@ class ToolCallReader:
 
 def _held_back(text: str) -> int:
     """Return how many characters at the end may be the start of a call, the line breaks before it included."""
-    longest = min(len(CALL_BEGINS) - 1, len(text))
-    tag = next((length for length in range(longest, 0, -1) if CALL_BEGINS.startswith(text[-length:])), 0)
-    rest = text[: len(text) - tag]
-    return tag + len(rest) - len(rest.rstrip("\n"))
+    rest = text[: len(text) - held_back(text, CALL_BEGINS)]
+    return len(text) - len(rest.rstrip("\n"))

@@ -73,17 +73,28 @@ def seq(*parts: Expression | str) -> Expression:
             flat += part.parts
         else:
             flat.append(Literal(part) if isinstance(part, str) else part)
-    return Seq(tuple(flat))
+    if NEVER in flat:
+        return NEVER
+    return flat[0] if len(flat) == 1 else Seq(tuple(flat))
 
 
 def alt(*options: Expression | str) -> Expression:
     """Return a choice; a text stands for itself."""
-    return Alt(tuple(Literal(option) if isinstance(option, str) else option for option in options))
+    found = [Literal(option) if isinstance(option, str) else option for option in options]
+    possible = [option for option in found if option != NEVER]
+    return possible[0] if len(possible) == 1 else Alt(tuple(possible))
+
+
+def repeat(item: Expression, least: int, most: int | None) -> Expression:
+    """Return ``item`` from ``least`` to ``most`` times; ``None`` is without end."""
+    if item == NEVER or most == 0:
+        return NEVER if least else EMPTY
+    return Repeat(item, least, most)
 
 
 def optional(item: Expression) -> Expression:
     """Return what may be left out."""
-    return Repeat(item, 0, 1)
+    return repeat(item, 0, 1)
 
 
 def chars(ranges: Sequence[tuple[int, int]], *, inverted: bool = False) -> Chars:
@@ -112,8 +123,10 @@ class Grammar:
         self.rules: dict[str, Expression] = {}
         self._nodes = 0
 
-    def rule(self, expression: Expression) -> Ref:
+    def rule(self, expression: Expression) -> Expression:
         """Add a rule; return the reference to it."""
+        if expression == NEVER:
+            return NEVER
         reference = self.reserve()
         self.define(reference, expression)
         return reference
@@ -131,48 +144,30 @@ class Grammar:
             raise TooLarge
         self.rules[reference.name] = expression
 
-    def matches_something(self, root: Expression) -> bool:
-        """Whether there is a text of finite length that matches."""
-        return _ends(root, self._endings())
+    def can_end(self, root: Expression) -> bool:
+        """Whether every rule that ``root`` leads to has a text of finite length."""
+        ending: set[str] = set()
+        before = -1
+        while before < len(ending):
+            before = len(ending)
+            ending |= {name for name, rule in self.rules.items() if name not in ending and _ends(rule, ending)}
+        return _ends(root, ending) and ending.issuperset(self._reached(root))
 
     def ebnf(self, root: Expression) -> str:
-        """Return the grammar as EBNF, without what cannot be completed."""
-        endings = self._endings()
-        kept = {name: _prune(rule, endings) for name, rule in self.rules.items() if name in endings}
+        """Return the grammar as EBNF."""
         writer = _Writer()
-        lines = [writer.line("root", _prune(root, endings))]
-        reached, waiting = set[str](), list(_references(root))
-        while waiting:
-            name = waiting.pop()
-            if name in reached or name not in kept:
-                continue
-            reached.add(name)
-            lines.append(writer.line(name, kept[name]))
-            waiting.extend(_references(kept[name]))
+        lines = [writer.line("root", root)]
+        lines += [writer.line(name, self.rules[name]) for name in self._reached(root)]
         return "\n".join([*lines, *writer.blocks]) + "\n"
 
-    def _endings(self) -> set[str]:
-        """Return the names of the rules that match some text."""
-        known: set[str] = set()
-        before = -1
-        while before < len(known):
-            before = len(known)
-            for name, rule in self.rules.items():
-                if name not in known and _ends(rule, known):
-                    known.add(name)
-        return known
-
-
-def _children(expression: Expression) -> tuple[Expression, ...]:
-    match expression:
-        case Seq(parts):
-            return parts
-        case Alt(options):
-            return options
-        case Repeat(item):
-            return (item,)
-        case _:
-            return ()
+    def _reached(self, root: Expression) -> list[str]:
+        found: dict[str, None] = {}
+        waiting = [root]
+        while waiting:
+            names = [node.name for node in _nodes(waiting.pop()) if isinstance(node, Ref) and node.name not in found]
+            found |= dict.fromkeys(names)
+            waiting += [self.rules[name] for name in dict.fromkeys(names)]
+        return list(found)
 
 
 def _nodes(expression: Expression) -> Iterator[Expression]:
@@ -180,40 +175,25 @@ def _nodes(expression: Expression) -> Iterator[Expression]:
     while waiting:
         node = waiting.pop()
         yield node
-        waiting.extend(_children(node))
+        match node:
+            case Seq(parts) | Alt(parts):
+                waiting += parts
+            case Repeat(item):
+                waiting.append(item)
 
 
-def _references(expression: Expression) -> Iterator[str]:
-    return (node.name for node in _nodes(expression) if isinstance(node, Ref))
-
-
-def _ends(expression: Expression, known: set[str]) -> bool:
+def _ends(expression: Expression, ending: set[str]) -> bool:
     match expression:
-        case Literal():
-            return True
-        case Chars(ranges):
-            return bool(ranges)
         case Seq(parts):
-            return all(_ends(part, known) for part in parts)
+            return all(_ends(part, ending) for part in parts)
         case Alt(options):
-            return any(_ends(option, known) for option in options)
+            return any(_ends(option, ending) for option in options)
         case Repeat(item, least):
-            return least == 0 or _ends(item, known)
+            return least == 0 or _ends(item, ending)
         case Ref(name):
-            return name in known
-
-
-def _prune(expression: Expression, known: set[str]) -> Expression:
-    """Return an expression that can be completed without the parts of it that cannot."""
-    match expression:
-        case Seq(parts):
-            return Seq(tuple(_prune(part, known) for part in parts))
-        case Alt(options):
-            return Alt(tuple(_prune(option, known) for option in options if _ends(option, known)))
-        case Repeat(item, least, most):
-            return Repeat(_prune(item, known), least, most) if _ends(item, known) else EMPTY
+            return name in ending
         case _:
-            return expression
+            return True
 
 
 class _Writer:
@@ -233,7 +213,7 @@ class _Writer:
             case Chars(ranges):
                 return _class(ranges)
             case Seq(parts):
-                return " ".join(self.write(part) for part in parts if part != EMPTY) or '""'
+                return " ".join(self.write(part) for part in parts) or '""'
             case Alt(options):
                 return f"({' | '.join(self.write(option) for option in options)})"
             case Repeat(item, least, most):
@@ -242,13 +222,11 @@ class _Writer:
                 return name
 
     def _repeat(self, item: str, least: int, most: int | None) -> str:
-        if most == 0:
-            return '""'
         item = self._block(item) if max(least, most or 0) > BLOCK else f"({item})"
         fixed = self._times(item, least)
         if most is None:
             return f"{fixed} {item}*".strip()
-        return f"{fixed} {self._up_to(item, most - least)}".strip() or '""'
+        return f"{fixed} {self._up_to(item, most - least)}".strip()
 
     def _times(self, item: str, count: int) -> str:
         """Return ``item`` exactly ``count`` times."""

@@ -4,23 +4,21 @@
 cannot be merged into one keyword is kept in ``allOf`` of the plain schema.
 """
 
+import json
 from collections.abc import Callable
 from itertools import product
 from typing import Any
 
 import regex
 
-from services.structure.check import MATCH_TIMEOUT_S, CheckedSchema
-from services.structure.faults import UnsupportedSchema, pointer
+from services.structure.check import MATCH_TIMEOUT_S, CheckedSchema, UnsupportedSchema, check_pattern, pointer
 
 MOST_ALTERNATIVES = 128
-TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 Plain = dict[str, Any]
 _COMBINED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "const", "definitions", "$defs"})
 _NOTES = frozenset({"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$schema",
-                    "$comment", "$id", "discriminator", "contentEncoding", "contentMediaType"})  # fmt: skip
-_LARGEST = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
-_SMALLEST = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
+                    "$comment", "$id", "discriminator", "contentEncoding", "contentMediaType", "then", "else",
+                    })  # fmt: skip
 _OF_TYPE = {
     "object": ("properties", "required", "additionalProperties", "patternProperties", "propertyNames", "minProperties",
                "maxProperties"),
@@ -28,31 +26,36 @@ _OF_TYPE = {
     "string": ("pattern", "minLength", "maxLength", "format"),
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }  # fmt: skip
+TYPES = (*_OF_TYPE, "boolean", "null")
 
 
 def alternatives(document: CheckedSchema, schema: Any, path: str, seen: frozenset[str] = frozenset()) -> list[Plain]:
     """Return the plain schemas of which a value must follow one. Raises ``BadSchema``."""
     if isinstance(schema, bool):
         return [{}] if schema else []
-    found: list[Plain] = [_plain(schema)]
+    if path and "$id" in schema:
+        raise UnsupportedSchema("$id below the top", pointer(path, "$id"))
+    for word in ("pattern", "patternProperties"):
+        for pattern in [schema[word]] if isinstance(schema.get(word), str) else schema.get(word, ()):
+            check_pattern(pattern, pointer(path, word))
+    parts: list[list[Plain]] = [[_plain(schema)]]
     if isinstance(reference := schema.get("$ref"), str):
-        if reference in seen:
-            return []
-        target = document.resolve(reference, path)
-        found = _both(found, alternatives(document, target, path, seen | {reference}))
-    for each in schema.get("allOf", ()):
-        found = _both(found, alternatives(document, each, path, seen))
+        target = False if reference in seen else document.resolve(reference, path)
+        parts.append(alternatives(document, target, path, seen | {reference}))
+    parts += [alternatives(document, each, path, seen) for each in schema.get("allOf", ())]
     if "anyOf" in schema:
-        found = _both(found, [one for each in schema["anyOf"] for one in alternatives(document, each, path, seen)])
+        parts.append([one for each in schema["anyOf"] for one in alternatives(document, each, path, seen)])
     if "oneOf" in schema:
         branches = [alternatives(document, each, path, seen) for each in schema["oneOf"]]
-        for at, branch in enumerate(branches):
-            for other in branches[:at]:
-                if not all(disjoint(document, a, b, path) for a, b in product(branch, other)):
-                    raise UnsupportedSchema(
-                        "oneOf whose choices may overlap; anyOf is possible", pointer(path, "oneOf")
-                    )
-        found = _both(found, [one for branch in branches for one in branch])
+        pairs = [
+            pair for at, branch in enumerate(branches) for other in branches[:at] for pair in product(branch, other)
+        ]
+        if not all(disjoint(document, one, other, path) for one, other in pairs):
+            raise UnsupportedSchema("oneOf whose choices may overlap; anyOf is possible", pointer(path, "oneOf"))
+        parts.append([one for branch in branches for one in branch])
+    found = parts[0]
+    for part in parts[1:]:
+        found = _both(found, part)
     return found
 
 
@@ -62,26 +65,25 @@ def types_of(plain: Plain) -> tuple[str, ...]:
     """
     if "type" in plain:
         return tuple(plain["type"])
-    hinted = tuple(kind for kind, words in _OF_TYPE.items() if any(word in plain for word in words))
-    return hinted or tuple(kind for kind in TYPES if kind != "integer")
+    return tuple(kind for kind, words in _OF_TYPE.items() if any(word in plain for word in words)) or TYPES
 
 
 def disjoint(document: CheckedSchema, one: Plain, other: Plain, path: str, depth: int = 3) -> bool:
     """Whether it is certain that no value written for one of two plain schemas follows the other."""
-    for a, b in ((one, other), (other, one)):
-        if "enum" in a and not any(document.allows(value, a) and document.allows(value, b) for value in a["enum"]):
-            return True
-    kinds = [set(plain.get("type", TYPES)) for plain in (one, other)]
-    written = [set(types_of(plain)) for plain in (one, other)]
-    if not (_kinds_overlap(written[0], kinds[1]) or _kinds_overlap(written[1], kinds[0])):
+    for plain in (one, other):
+        if "enum" in plain:
+            return not any(document.allows(value, one) and document.allows(value, other) for value in plain["enum"])
+    allowed = [_with_integers(plain.get("type", TYPES)) for plain in (one, other)]
+    written = [_with_integers(types_of(plain)) for plain in (one, other)]
+    if not (written[0] & allowed[1] or written[1] & allowed[0]):
         return True
-    if written[0] != {"object"} or written[1] != {"object"} or depth == 0:
+    if written != [{"object"}, {"object"}] or depth == 0:
         return False
     return _objects_differ(document, one, other, path, depth) and _objects_differ(document, other, one, path, depth)
 
 
-def _kinds_overlap(written: set[str], allowed: set[str]) -> bool:
-    return bool(written & allowed) or bool({"number", "integer"} & written and {"number", "integer"} & allowed)
+def _with_integers(kinds: Any) -> set[str]:
+    return {"number" if kind == "integer" else kind for kind in kinds}
 
 
 def _objects_differ(document: CheckedSchema, written: Plain, other: Plain, path: str, depth: int) -> bool:
@@ -89,35 +91,31 @@ def _objects_differ(document: CheckedSchema, written: Plain, other: Plain, path:
     properties, others = written.get("properties", {}), other.get("properties", {})
     if properties and any(name not in properties for name in other.get("required", ())):
         return True
-    for name in written.get("required", ()):
-        if name not in properties:
-            continue
-        if name not in others:
-            if other.get("additionalProperties", True) is False:
-                return True
-            continue
-        pairs = product(alternatives(document, properties[name], path), alternatives(document, others[name], path))
-        if all(disjoint(document, a, b, path, depth - 1) for a, b in pairs):
-            return True
-    return False
+    always = [name for name in written.get("required", ()) if name in properties]
+    closed = other.get("additionalProperties", True) is False and "patternProperties" not in other
+    if closed and any(name not in others for name in always):
+        return True
+    return any(
+        all(
+            disjoint(document, a, b, path, depth - 1)
+            for a in alternatives(document, properties[name], path)
+            for b in alternatives(document, others[name], path)
+        )
+        for name in always
+        if name in others
+    )
 
 
 def _plain(schema: dict[str, Any]) -> Plain:
     plain = {word: value for word, value in schema.items() if word not in _COMBINED and word not in _NOTES}
     if "const" in schema:
-        values = [schema["const"]]
-        plain["enum"] = [v for v in plain["enum"] if _same(v, values[0])] if "enum" in plain else values
+        plain["enum"] = _shared_values([schema["const"]], plain["enum"]) if "enum" in plain else [schema["const"]]
     if isinstance(plain.get("type"), str):
         plain["type"] = [plain["type"]]
     if isinstance(plain.get("items"), list):  # of drafts before 2020-12
         plain["prefixItems"] = plain.pop("items")
         if "additionalItems" in plain:
             plain["items"] = plain.pop("additionalItems")
-    if "if" in plain and "then" not in plain and "else" not in plain:
-        del plain["if"]
-    if "if" not in plain:
-        plain.pop("then", None)
-        plain.pop("else", None)
     return plain
 
 
@@ -125,42 +123,27 @@ def _both(some: list[Plain], others: list[Plain]) -> list[Plain]:
     if len(some) * len(others) > MOST_ALTERNATIVES:
         raise UnsupportedSchema(f"more than {MOST_ALTERNATIVES} combinations of its choices")
     merged = (_merge(a, b) for a, b in product(some, others))
-    return [plain for plain in merged if plain is not None]
+    return [plain for plain in merged if plain.get("type") != []]
 
 
-def _merge(one: Plain, other: Plain) -> Plain | None:
-    """Return the plain schema that follows both; ``None`` where no value can."""
+def _merge(one: Plain, other: Plain) -> Plain:
+    """Return the plain schema that follows both."""
     if not one or not other:
         return one or other
-    merged: Plain = {}
-    if "properties" in one or "properties" in other:
-        merged["properties"] = _properties(one, other)
-    if "prefixItems" in one or "prefixItems" in other:
-        merged["prefixItems"] = _prefix(one, other)
     left: list[Plain] = [*one.get("allOf", ()), *other.get("allOf", ())]
-    for word in [*one, *(word for word in other if word not in one)]:
-        if word in merged or word == "allOf":
-            continue
-        if word not in one or word not in other:
-            merged[word] = one.get(word, other.get(word))
-        elif (merge := _MERGES.get(word)) is not None:
+    merged = {**one, **other}
+    if "properties" in merged:
+        names = {**one.get("properties", {}), **other.get("properties", {})}
+        merged["properties"] = {name: _meet(_property(one, name), _property(other, name)) for name in names}
+    for word in one.keys() & other.keys() - {"properties", "allOf"}:
+        if (merge := _MERGES.get(word)) is not None:
             merged[word] = merge(one[word], other[word])
-        elif one[word] == other[word]:
-            merged[word] = one[word]
-        else:
-            merged[word] = one[word]
-            left.append({word: other[word]})
-    if left:
-        merged["allOf"] = left
-    return None if merged.get("type") == [] else merged
-
-
-def _properties(one: Plain, other: Plain) -> dict[str, Any]:
-    names = [
-        *one.get("properties", {}),
-        *(name for name in other.get("properties", {}) if name not in one.get("properties", {})),
-    ]
-    return {name: _meet(_property(one, name), _property(other, name)) for name in names}
+        elif one[word] != other[word]:
+            left.append({word: one[word]})
+    for plain, another in ((one, other), (other, one)):
+        if "prefixItems" in plain and "prefixItems" not in another and "items" in another:
+            left.append({"prefixItems": plain["prefixItems"]})  # they would also be items of the other
+    return {**merged, "allOf": left} if left else merged
 
 
 def _property(plain: Plain, name: str) -> Any:
@@ -169,16 +152,6 @@ def _property(plain: Plain, name: str) -> Any:
     if any(regex.search(pattern, name, timeout=MATCH_TIMEOUT_S) for pattern in plain.get("patternProperties", ())):
         return True  # where the object is written, patterns are applied to every property
     return plain.get("additionalProperties", True)
-
-
-def _prefix(one: Plain, other: Plain) -> list[Any]:
-    lists = [plain.get("prefixItems", []) for plain in (one, other)]
-    rests = [plain.get("items", True) for plain in (one, other)]
-    length = max(len(each) for each in lists)
-    return [
-        _meet(*(each[at] if at < len(each) else rest for each, rest in zip(lists, rests, strict=True)))
-        for at in range(length)
-    ]
 
 
 def _meet(one: Any, other: Any) -> Any:
@@ -190,30 +163,23 @@ def _meet(one: Any, other: Any) -> Any:
 
 
 def _kinds(one: list[str], other: list[str]) -> list[str]:
-    def narrowed(kind: str, among: list[str]) -> str | None:
-        if kind in among:
-            return kind
-        return "integer" if kind in ("number", "integer") and {"number", "integer"} & set(among) else None
-
-    return list(dict.fromkeys(found for kind in one if (found := narrowed(kind, other)) is not None))
+    both, numbers = [kind for kind in one if kind in other], {"number", "integer"}
+    if not numbers & set(both) and numbers & set(one) and numbers & set(other):
+        both.append("integer")
+    return both
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal; ``true`` is not 1."""
-    if isinstance(one, bool) != isinstance(other, bool):
-        return False
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
-    return bool(one == other)
+def _shared_values(one: list[Any], other: list[Any]) -> list[Any]:
+    """Return the values of both lists; as texts, since ``true`` is not 1."""
+    texts = {json.dumps(value, sort_keys=True) for value in other}
+    return [value for value in one if json.dumps(value, sort_keys=True) in texts]
 
 
 _MERGES: dict[str, Callable[[Any, Any], Any]] = {
-    **dict.fromkeys(_LARGEST, max),
-    **dict.fromkeys(_SMALLEST, min),
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
     "type": _kinds,
-    "enum": lambda one, other: [value for value in one if any(_same(value, each) for each in other)],
+    "enum": _shared_values,
     "required": lambda one, other: list(dict.fromkeys([*one, *other])),
     "items": _meet,
     "additionalProperties": _meet,

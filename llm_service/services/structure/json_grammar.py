@@ -5,11 +5,12 @@ properties has no others, white space is at most one space, letters are written 
 """
 
 import json
+import math
 from decimal import Decimal
 from typing import Any
 
 from services.structure import numbers, regular
-from services.structure.check import DEEPEST, LONGEST_SCHEMA, CheckedSchema
+from services.structure.check import LONGEST_SCHEMA, BadSchema, CheckedSchema, UnsupportedSchema, pointer
 from services.structure.expressions import (
     EMPTY,
     NEVER,
@@ -17,16 +18,16 @@ from services.structure.expressions import (
     Grammar,
     Literal,
     Ref,
-    Repeat,
     TooLarge,
     alt,
     chars,
     optional,
+    repeat,
     seq,
 )
-from services.structure.faults import BadSchema, UnsupportedSchema, pointer
 from services.structure.flatten import Plain, alternatives, types_of
 
+DEEPEST = 40
 LONGEST_STRING, LONGEST_LIST = 16_384, 4_096
 """Bounds that a schema sets above these are lowered to them."""
 MOST_RULES = 2_000
@@ -44,10 +45,18 @@ FORMATS = {
     "email": r"^[A-Za-z0-9_+-]{1,64}(\.[A-Za-z0-9_+-]{1,32}){0,3}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{2,24}){1,3}$",
 }
 """Formats whose texts are written as they say; others are notes to people."""
+_RULES_OF_NUMBERS = frozenset({"type", "multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _ANYWHERE = ("not", "if", "$dynamicRef", "$recursiveRef")
 _OF_OBJECTS = ("dependentRequired", "dependentSchemas", "dependencies")
 SPACE = optional(Literal(" "))
 COMMA, COLON = seq(",", SPACE), seq(":", SPACE)
+
+
+class Contradiction(BadSchema):
+    """A schema that no value can follow."""
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(f"contradictory: {message}", path)
 
 
 class JsonGrammar:
@@ -57,15 +66,14 @@ class JsonGrammar:
         self._document = document
         self._grammar = grammar
         self._common = common
-        self._rules: dict[str, Ref] = {}
-        self._dead_ends: list[BadSchema] = []
+        self._rules: dict[str, Ref | Contradiction] = {}
 
     def root(self, *, only_objects: bool = False) -> Expression:
         """Return the values of the whole schema. Raises ``BadSchema``."""
         schema = {"allOf": [self._document.schema, {"type": "object"}]} if only_objects else self._document.schema
         root = self._value(schema, "")
-        if not self._grammar.matches_something(root):
-            raise self._dead_ends[0] if self._dead_ends else BadSchema("no value of finite length follows it")
+        if not self._grammar.can_end(root):
+            raise BadSchema("no value of finite length follows it")
         return root
 
     def _value(self, schema: Any, path: str) -> Expression:
@@ -75,132 +83,141 @@ class JsonGrammar:
             if (len(key) > LONGEST_SCHEMA // 4 and path) or len(self._rules) > MOST_RULES or path.count("/") > DEEPEST:
                 raise TooLarge
             self._rules[key] = reference = self._grammar.reserve()
-            options = alternatives(self._document, schema, path)
-            if not options:
-                self._dead_end("nothing can follow it", path)
-            self._grammar.define(reference, alt(*(self._plain(plain, path) for plain in options)))
-        return self._rules[key]
+            try:
+                self._grammar.define(reference, self._options(schema, path))
+            except Contradiction as error:
+                self._rules[key] = error
+        found = self._rules[key]
+        if isinstance(found, Contradiction):
+            raise found
+        return found
 
-    def _dead_end(self, message: str, path: str) -> Expression:
-        self._dead_ends.append(BadSchema(f"contradictory: {message}", path))
-        return NEVER
+    def _possible(self, schema: Any, path: str, *, needed: bool) -> Expression:
+        """Return the values that follow a schema; ``NEVER`` where it is contradictory and not needed."""
+        try:
+            return self._value(schema, path)
+        except Contradiction:
+            if needed:
+                raise
+            return NEVER
+
+    def _options(self, schema: Any, path: str) -> Expression:
+        """Return the values of all alternatives but contradictory ones."""
+        options: list[Expression] = []
+        fault = Contradiction("nothing can follow it", path)
+        for plain in alternatives(self._document, schema, path):
+            try:
+                options.append(self._plain(plain, path))
+            except Contradiction as error:
+                fault = error
+        if not options:
+            raise fault
+        return alt(*options)
 
     def _plain(self, plain: Plain, path: str) -> Expression:
         if "enum" in plain:
             alone = plain.keys() == {"enum"}
             values = [value for value in plain["enum"] if alone or self._document.allows(value, plain)]
             if not values:
-                return self._dead_end("no value of its enum follows the rest", pointer(path, "enum"))
+                raise Contradiction("no value of its enum follows the rest", pointer(path, "enum"))
             return alt(*(_text(value) for value in values))
         if not plain:
             return self._common.value
         self._refuse(plain, path, _ANYWHERE)
         for left in plain.get("allOf", ()):
             self._refuse(left, path, tuple(left))
-        writers = {
-            "object": self._object,
-            "array": self._array,
-            "string": self._string,
-            "integer": self._number,
-            "number": self._number,
-        }
-        options: list[Expression] = []
-        for kind in types_of(plain):
-            if kind == "null":
-                options.append(Literal("null"))
-            elif kind == "boolean":
-                options.append(alt("true", "false"))
-            else:
-                options.append(writers[kind](plain | {"type": [kind]}, path))
-        return alt(*options)
+        kinds = types_of(plain)
+        return alt(*(self._of_type(kind, plain | {"type": [kind]}, path) for kind in kinds))
+
+    def _of_type(self, kind: str, plain: Plain, path: str) -> Expression:
+        match kind:
+            case "object":
+                return self._object(plain, path)
+            case "array":
+                return self._array(plain, path)
+            case "string":
+                return self._string(plain, path)
+            case "integer" | "number":
+                return self._number(plain, path)
+            case "boolean":
+                return alt("true", "false")
+            case _:
+                return Literal("null")
 
     def _refuse(self, plain: Plain, path: str, words: tuple[str, ...]) -> None:
         for word in words:
-            if word in plain and plain[word] not in (True, {}):
+            if word in plain:
                 raise UnsupportedSchema(f"{word} cannot be enforced", pointer(path, word))
+
+    def _count(self, plain: Plain, path: str, noun: str, longest: int) -> tuple[int, int | None]:
+        """Return ``minItems`` and ``maxItems``, or those of another noun; ``None`` is without end."""
+        low, high = int(plain.get(f"min{noun}", 0)), plain.get(f"max{noun}")
+        if high is not None and low > high:
+            raise Contradiction(f"min{noun} is more than max{noun}", pointer(path, f"min{noun}"))
+        if low > longest:
+            raise UnsupportedSchema(f"min{noun} above {longest} cannot be enforced", pointer(path, f"min{noun}"))
+        return low, None if high is None else min(int(high), longest)
 
     # --- strings and numbers --------------------------------------------------------------------
 
     def _string(self, plain: Plain, path: str) -> Expression:
-        low, high = int(plain.get("minLength", 0)), plain.get("maxLength")
-        if high is not None and low > high:
-            return self._dead_end("minLength is more than maxLength", pointer(path, "minLength"))
-        if low > LONGEST_STRING:
-            raise UnsupportedSchema(f"minLength above {LONGEST_STRING} cannot be enforced", pointer(path, "minLength"))
-        high = None if high is None else min(int(high), LONGEST_STRING)
-        pattern = plain.get("pattern", FORMATS.get(plain.get("format", "")))
-        if pattern is None:
-            return seq('"', Repeat(self._common.character, low, high), '"')
+        low, high = self._count(plain, path, "Length", LONGEST_STRING)
         word = "pattern" if "pattern" in plain else "format"
+        pattern = plain[word] if word == "pattern" else FORMATS.get(plain.get("format", ""))
+        if pattern is None:
+            return seq('"', repeat(self._common.character, low, high), '"')
         try:
-            body, _ = regular.searched(pattern, regular.ANY)
+            body = regular.searched(pattern)
         except regular.NotRegular as error:
             raise UnsupportedSchema(f"this pattern cannot be enforced: {error}", pointer(path, word)) from error
-        narrowed = regular.between_lengths(body, low, high)
-        if narrowed is None:
+        body = regular.between_lengths(body, low, math.inf if high is None else high)
+        if body == NEVER:
             raise UnsupportedSchema(f"{word} with minLength or maxLength cannot be enforced", pointer(path, word))
-        return seq('"', regular.in_json(narrowed), '"')
+        return seq('"', regular.in_json(body), '"')
 
     def _number(self, plain: Plain, path: str) -> Expression:
         low = _bound(plain, "minimum", "exclusiveMinimum", sign=1)
         high = _bound(plain, "maximum", "exclusiveMaximum", sign=-1)
-        step = plain.get("multipleOf")
         whole = plain["type"] == ["integer"]
-        if step is not None and not (whole and step == 1):
-            return self._multiples(low, high, step, path, whole=whole)
+        if "multipleOf" in plain and not (whole and plain["multipleOf"] == 1):
+            return self._multiples(low, high, plain, path)
         found = numbers.integers(low, high) if whole else numbers.decimals(low, high)
-        if not self._grammar.matches_something(found):
-            return self._dead_end("no number lies between its bounds", pointer(path, "minimum"))
+        if found == NEVER:
+            raise Contradiction("no number lies between its bounds", pointer(path, "minimum"))
         return found
 
-    def _multiples(
-        self, low: numbers.Bound | None, high: numbers.Bound | None, step: Any, path: str, *, whole: bool
-    ) -> Expression:
-        """Return the multiples of ``step``, when they are few."""
-        place = pointer(path, "multipleOf")
-        if low is None or high is None or (high.value - low.value) / Decimal(str(step)) > MOST_MULTIPLES:
+    def _multiples(self, low: numbers.Bound | None, high: numbers.Bound | None, plain: Plain, path: str) -> Expression:
+        """Return the multiples of ``multipleOf``, when they are few."""
+        place, step = pointer(path, "multipleOf"), Decimal(str(plain["multipleOf"]))
+        if low is None or high is None or (high.value - low.value) / step > MOST_MULTIPLES:
             raise UnsupportedSchema("multipleOf without close bounds on both sides cannot be enforced", place)
-        first = int(low.value // Decimal(str(step))) - 1
-        exact = [Decimal(str(step)) * n for n in range(first, first + MOST_MULTIPLES + 4)]
+        exact = [step * n for n in range(int(low.value // step) - 1, int(high.value // step) + 2)]
         values = [int(value) if value == int(value) else float(value) for value in exact]
-        rules = {"type": "integer" if whole else "number", "multipleOf": step}
-        values = [
-            value
-            for value, number in zip(values, exact, strict=True)
-            if (number > low.value or (number == low.value and not low.open))
-            and (number < high.value or (number == high.value and not high.open))
-            and self._document.allows(value, rules)
-        ]
-        if not values:
-            return self._dead_end("no multiple lies between its bounds", place)
-        return alt(*(_text(value) for value in values))
+        rules = {word: plain[word] for word in plain.keys() & _RULES_OF_NUMBERS}
+        allowed = [value for value in values if self._document.allows(value, rules)]
+        if not allowed:
+            raise Contradiction("no multiple lies between its bounds", place)
+        return alt(*(_text(value) for value in allowed))
 
     # --- arrays ---------------------------------------------------------------------------------
 
     def _array(self, plain: Plain, path: str) -> Expression:
         prefix, rest = plain.get("prefixItems", []), plain.get("items", plain.get("unevaluatedItems") is not False)
-        low, high = int(plain.get("minItems", 0)), plain.get("maxItems")
-        if high is not None and low > high:
-            return self._dead_end("minItems is more than maxItems", pointer(path, "minItems"))
-        if low > LONGEST_LIST:
-            raise UnsupportedSchema(f"minItems above {LONGEST_LIST} cannot be enforced", pointer(path, "minItems"))
-        high = None if high is None else min(int(high), LONGEST_LIST)
+        low, high = self._count(plain, path, "Items", LONGEST_LIST)
         if plain.get("uniqueItems") and (high is None or high > 1):
             return self._subset(plain, low, high, path)
         self._refuse(plain, path, ("contains",))
         if isinstance(plain.get("unevaluatedItems"), dict):
             self._refuse(plain, path, ("unevaluatedItems",))
-        if rest is False:
-            high = len(prefix) if high is None else min(high, len(prefix))
-            if low > high:
-                return self._dead_end("it has fewer items than minItems", pointer(path, "minItems"))
         places = prefix if high is None else prefix[:high]
-        items = [self._value(each, pointer(path, "prefixItems", at)) for at, each in enumerate(places)]
+        items = [
+            self._possible(each, pointer(path, "prefixItems", at), needed=at < low) for at, each in enumerate(places)
+        ]
         tail: Expression = EMPTY
         if high is None or high > len(items):
-            item = self._value(rest, pointer(path, "items"))
+            item = self._possible(rest, pointer(path, "items"), needed=low > len(items))
             more = (max(0, low - len(items)), None if high is None else high - len(items))
-            tail = Repeat(seq(COMMA, item), *more) if items else _list(item, *more)
+            tail = repeat(seq(COMMA, item), *more) if items else _list(item, *more)
         for at in range(len(items) - 1, -1, -1):
             part = seq(COMMA if at else EMPTY, items[at], tail)
             tail = part if at < low else optional(self._grammar.rule(part))
@@ -210,19 +227,14 @@ class JsonGrammar:
         """Return the arrays of different values of an enum, in its order."""
         place = pointer(path, "uniqueItems")
         options = alternatives(self._document, plain.get("items", True), pointer(path, "items"))
-        if (
-            plain.get("prefixItems")
-            or "contains" in plain
-            or not options
-            or any("enum" not in each for each in options)
-        ):
+        if plain.get("prefixItems") or "contains" in plain or not all("enum" in each for each in options or [{}]):
             raise UnsupportedSchema("uniqueItems cannot be enforced, except for items of an enum", place)
         values = list(dict.fromkeys(
             _text(value) for each in options for value in each["enum"] if self._document.allows(value, each)
         ))  # fmt: skip
         most = len(values) if high is None else min(high, len(values))
         if most < low:
-            return self._dead_end("its enum has fewer values than minItems", place)
+            raise Contradiction("its enum has fewer values than minItems", place)
         if len(values) > MOST_SUBSETS:
             raise UnsupportedSchema(f"uniqueItems with more than {MOST_SUBSETS} values cannot be enforced", place)
         return seq("[", self._chosen([(Literal(value), False) for value in values], low, most), "]")
@@ -247,58 +259,52 @@ class JsonGrammar:
         self._refuse(plain, path, _OF_OBJECTS)
         if isinstance(plain.get("unevaluatedProperties"), dict):
             self._refuse(plain, path, ("unevaluatedProperties",))
-        low, high = int(plain.get("minProperties", 0)), plain.get("maxProperties")
+        low, high = self._count(plain, path, "Properties", LONGEST_LIST)
         required = plain.get("required", [])
         names = list(dict.fromkeys([*plain.get("properties", {}), *required]))
         if not names:
             return self._map(plain, low, high, path)
         parts: list[tuple[Expression, bool]] = []
         for name in names:
-            schema = self._property(plain, name)
-            if "propertyNames" in plain and not self._document.allows(name, plain["propertyNames"]):
-                schema = False
-            place = pointer(path, "properties", name)
-            if schema is False:
-                if name in required:
-                    return self._dead_end("this property is required and forbidden", place)
-                continue
-            parts.append((seq(_text(name), COLON, self._value(schema, place)), name in required))
-        most = len(parts) if high is None else min(int(high), len(parts))
+            place, always = pointer(path, "properties", name), name in required
+            value = self._possible(self._property(plain, name), place, needed=always)
+            if value != NEVER:
+                parts.append((seq(_text(name), COLON, value), always))
+        most = len(parts) if high is None else min(high, len(parts))
         if max(low, sum(always for _, always in parts)) > most:
-            return self._dead_end("it needs more properties than it may have", path)
+            raise Contradiction("it needs more properties than it may have", path)
         return seq("{", self._chosen(parts, low, most), "}")
 
     def _property(self, plain: Plain, name: str) -> Any:
         """Return the schema of a property."""
+        if "propertyNames" in plain and not self._document.allows(name, plain["propertyNames"]):
+            return False
         found = [plain["properties"][name]] if name in plain.get("properties", {}) else []
         for pattern, schema in plain.get("patternProperties", {}).items():
             if self._document.allows(name, {"pattern": pattern}):
                 found.append(schema)
         if not found:
             return plain.get("additionalProperties", True)
-        if False in found:
-            return False
         return found[0] if len(found) == 1 else {"allOf": found}
 
     def _map(self, plain: Plain, low: int, high: int | None, path: str) -> Expression:
         """Return objects whose names are not known."""
         values = plain.get("additionalProperties", plain.get("unevaluatedProperties") is not False)
-        key: dict[str, Any] = {"type": "string"}
-        if patterns := plain.get("patternProperties"):
-            if len(patterns) > 1:
-                raise UnsupportedSchema("several patternProperties without properties cannot be enforced",
-                                        pointer(path, "patternProperties"))  # fmt: skip
-            ((key["pattern"], values),) = patterns.items()
+        names = [{"type": "string"}]
+        if len(patterns := plain.get("patternProperties", {})) > 1:
+            place = pointer(path, "patternProperties")
+            raise UnsupportedSchema("several patternProperties without properties cannot be enforced", place)
+        if patterns:
+            ((pattern, values),) = patterns.items()
+            names.append({"pattern": pattern})
         if low > 1:
-            raise UnsupportedSchema("minProperties above 1 without properties cannot be enforced",
-                                    pointer(path, "minProperties"))  # fmt: skip
-        if high is not None and low > high:
-            return self._dead_end("minProperties is more than maxProperties", pointer(path, "minProperties"))
-        if values is False or high == 0:
-            return Literal("{}") if low == 0 else self._dead_end("it may have no property", path)
-        names = key if "propertyNames" not in plain else {"allOf": [key, plain["propertyNames"]]}
-        entry = seq(self._value(names, pointer(path, "propertyNames")), COLON, self._value(values, path))
-        return seq("{", _list(entry, low, None if high is None else min(int(high), LONGEST_LIST)), "}")
+            place = pointer(path, "minProperties")
+            raise UnsupportedSchema("minProperties above 1 without properties cannot be enforced", place)
+        if "propertyNames" in plain:
+            names.append(plain["propertyNames"])
+        name = self._possible({"allOf": names}, pointer(path, "propertyNames"), needed=low > 0)
+        value = self._possible(values, path, needed=low > 0)
+        return seq("{", _list(seq(name, COLON, value), low, high), "}")
 
 
 class CommonRules:
@@ -307,7 +313,7 @@ class CommonRules:
     def __init__(self, grammar: Grammar) -> None:
         plain = chars([(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)], inverted=True)
         self.character = grammar.rule(alt(plain, seq("\\", chars([(ord(c), ord(c)) for c in '"\\/bfnrt']))))
-        string = grammar.rule(seq('"', Repeat(self.character, 0, None), '"'))
+        string = grammar.rule(seq('"', repeat(self.character, 0, None), '"'))
         self.value = grammar.reserve()
         entry = grammar.rule(seq(string, COLON, self.value))
         self.object = grammar.rule(seq("{", _list(entry, 0, None), "}"))
@@ -320,7 +326,7 @@ def _list(item: Expression, low: int, high: int | None) -> Expression:
     """Return ``low`` to ``high`` items with commas between."""
     if high == 0:
         return EMPTY
-    more = Repeat(seq(COMMA, item), max(0, low - 1), None if high is None else high - 1)
+    more = repeat(seq(COMMA, item), max(0, low - 1), None if high is None else high - 1)
     return seq(item, more) if low else optional(seq(item, more))
 
 

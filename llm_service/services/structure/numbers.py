@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from services.structure.expressions import EMPTY, NEVER, Chars, Expression, Literal, Repeat, alt, optional, seq
+from services.structure.expressions import EMPTY, NEVER, Chars, Expression, Literal, alt, optional, repeat, seq
 
 SAFE_DIGITS = 15
 """Digits that a double holds exactly; longer numbers are written only where a bound asks for them."""
@@ -28,8 +28,9 @@ def integers(low: Bound | None, high: Bound | None) -> Expression:
 def decimals(low: Bound | None, high: Bound | None) -> Expression:
     """Return the numbers between two bounds, with fractions; without bounds also with exponents."""
     if low is None and high is None:
-        exponent = seq(Chars(((0x45, 0x45), (0x65, 0x65))), optional(alt("+", "-")), Repeat(DIGIT, 1, 2))
-        return seq(_integers(None, None), optional(seq(".", Repeat(DIGIT, 1, SAFE_DIGITS))), optional(exponent))
+        exponent = seq(Chars(((0x45, 0x45), (0x65, 0x65))), optional(alt("+", "-")), repeat(DIGIT, 1, 2))
+        whole = seq(optional(Literal("-")), _naturals(0, None))
+        return seq(whole, optional(seq(".", repeat(DIGIT, 1, SAFE_DIGITS))), optional(exponent))
     zero = Bound(Decimal(0))
     options: list[Expression] = []
     if low is None or low.value < 0:
@@ -59,7 +60,7 @@ def _integers(low: int | None, high: int | None) -> Expression:
 
 def _naturals(low: int, high: int | None) -> Expression:
     if high is None and low <= 1:
-        positive = seq(Chars(((0x31, 0x39),)), Repeat(DIGIT, 0, SAFE_DIGITS - 1))
+        positive = seq(Chars(((0x31, 0x39),)), repeat(DIGIT, 0, SAFE_DIGITS - 1))
         return positive if low else alt("0", positive)
     if high is None:
         digits = len(str(low))
@@ -69,31 +70,8 @@ def _naturals(low: int, high: int | None) -> Expression:
         least = max(low, 10 ** (length - 1) if length > 1 else 0)
         most = min(high, 10**length - 1)
         if least <= most:
-            options.append(_between(str(least), str(most)))
+            options.append(_digits(str(least), str(most), length, fewest=length))
     return alt(*options)
-
-
-def _between(low: str, high: str) -> Expression:
-    """Return the digit strings from ``low`` to ``high``, all of the same length."""
-    if not low or low == high:
-        return Literal(low)
-    if set(low) == {"0"} and set(high) == {"9"}:
-        return Repeat(DIGIT, len(low), len(low))
-    if low[0] == high[0]:
-        return seq(low[0], _between(low[1:], high[1:]))
-    rest = len(low) - 1
-    options: list[Expression] = []
-    first, last = int(low[0]), int(high[0])
-    if set(low[1:]) - {"0"}:
-        options.append(seq(low[0], _between(low[1:], "9" * rest)))
-        first += 1
-    upper: list[Expression] = []
-    if set(high[1:]) - {"9"}:
-        upper.append(seq(high[0], _between("0" * rest, high[1:])))
-        last -= 1
-    if first <= last:
-        options.append(seq(Chars(((0x30 + first, 0x30 + last),)), Repeat(DIGIT, rest, rest)))
-    return alt(*options, *upper)
 
 
 def _positive(low: Bound, high: Bound | None) -> Expression:
@@ -133,12 +111,17 @@ def _may_stop(low: str, high: str | None, *, above_low: bool, below_high: bool) 
     return not low and not above_low and (high is None or bool(high) or not below_high)
 
 
-def _digits(low: str, high: str | None, count: int, *, above_low: bool, below_high: bool) -> Expression:
-    """Return one to ``count`` digits whose value as a fraction lies between two others."""
+def _digits(
+    low: str, high: str | None, count: int, *, fewest: int = 1, above_low: bool = False, below_high: bool = False
+) -> Expression:
+    """Return ``fewest`` to ``count`` digits whose value as a fraction lies between two others."""
     if count == 0:
         return NEVER
+    low = low.rstrip("0")
+    if high == "9" * count and not below_high:
+        high = None
     if not low and not above_low and high is None:
-        return Repeat(DIGIT, 1, count)
+        return repeat(DIGIT, max(1, fewest), count)
     by_rest: dict[tuple[str, str | None, bool, bool], list[int]] = {}
     first, last = int(low[:1] or "0"), 9 if high is None else int(high[:1] or "0")
     for digit in range(first, last + 1):
@@ -153,10 +136,10 @@ def _digits(low: str, high: str | None, count: int, *, above_low: bool, below_hi
     options: list[Expression] = []
     for (rest_low, rest_high, above, below), found in by_rest.items():
         chosen = Chars(((0x30 + found[0], 0x30 + found[-1]),))
-        if _may_stop(rest_low, rest_high, above_low=above, below_high=below):
+        if fewest <= 1 and _may_stop(rest_low, rest_high, above_low=above, below_high=below):
             options.append(chosen)
         # Zeros behind the largest fraction add nothing.
         if rest_high != "":
-            rest = _digits(rest_low, rest_high, count - 1, above_low=above, below_high=below)
+            rest = _digits(rest_low, rest_high, count - 1, fewest=fewest - 1, above_low=above, below_high=below)
             options.append(seq(chosen, rest))
     return alt(*options)

@@ -14,9 +14,8 @@ from engines.errors import Unsupported
 from engines.prompts.tools import CALL_BEGINS
 from services.errors import InvalidRequest
 from services.structure import regular
-from services.structure.check import MATCH_TIMEOUT_S, checked
+from services.structure.check import MATCH_TIMEOUT_S, BadSchema, UnsupportedSchema, check_pattern, checked
 from services.structure.expressions import Expression, Grammar, TooLarge, alt, seq
-from services.structure.faults import BadSchema, UnsupportedSchema
 from services.structure.json_grammar import CommonRules, JsonGrammar
 from services.structure.tool_grammar import calls, text_or_calls
 
@@ -93,11 +92,9 @@ def _output(grammar: Grammar, common: CommonRules, output: OutputFormat) -> Expr
         return _json(grammar, common, output.source)
     if output.kind == "choice":
         return alt(*json.loads(output.source))
+    check_pattern(output.source, "")
     try:
-        regex.compile(output.source)
         return regular.whole_match(output.source)
-    except regex.error as error:
-        raise BadSchema(f"no regular expression: {error}") from error
     except regular.NotRegular as error:
         raise UnsupportedSchema(f"this expression cannot be enforced: {error}") from error
 

@@ -2,23 +2,14 @@
 
 from engines.prompts.thinking import THOUGHT_BEGINS, THOUGHT_ENDS
 from engines.prompts.tools import CALL_BEGINS, CALL_ENDS, call_head
-from services.structure.expressions import (
-    EMPTY,
-    Chars,
-    Expression,
-    Grammar,
-    Repeat,
-    alt,
-    chars,
-    seq,
-)
+from services.structure.expressions import EMPTY, Chars, Expression, Grammar, alt, chars, repeat, seq
 
 
 def calls(grammar: Grammar, arguments: dict[str, Expression], most: int) -> Expression:
     """Return one to ``most`` calls of tools with these arguments, behind the first opening tag."""
     options = [seq(call_head(name), values, "}", CALL_ENDS) for name, values in arguments.items()]
     body = grammar.rule(alt(*options))
-    return seq(body, Repeat(seq("\n", CALL_BEGINS, body), 0, most - 1))
+    return seq(body, repeat(seq("\n", CALL_BEGINS, body), 0, most - 1))
 
 
 def text_or_calls(grammar: Grammar, after_tag: Expression, *, thinking: bool) -> Expression:
@@ -43,7 +34,7 @@ def until(grammar: Grammar, tag: str, then: Expression) -> Expression:
         reached = then if at + 1 == len(tag) else states[at + 1]
         others = chars([*first.ranges, *wanted.ranges], inverted=True)
         if at == 0:
-            grammar.define(state, seq(Repeat(others, 0, None), alt(EMPTY, seq(wanted, reached))))
+            grammar.define(state, seq(repeat(others, 0, None), alt(EMPTY, seq(wanted, reached))))
         else:
             grammar.define(state, alt(EMPTY, seq(wanted, reached), seq(first, states[1]), seq(others, states[0])))
     return states[0]

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 
 from engines.base import Embedded, EmbeddingRequest
+from engines.errors import GenerationFailed
 from services.admission import Admission
 from services.deadline import Deadline
-from services.errors import GenerationFailed
 from services.events import CacheAsked, Events, TextsEmbedded
 from services.exchanges import Exchanges
 from services.results import EmbeddingResult
@@ -34,29 +34,17 @@ class Embedding:
         self, request: EmbeddingRequest, deadline: Deadline, cache: EmbeddingCache, fingerprint: str
     ) -> EmbeddingResult:
         keys = text_keys(request, fingerprint)
-        known: dict[bytes, KeptVector] = {}
-        missing: dict[bytes, str] = {}
-        for key, text in zip(keys, request.texts, strict=True):
-            if key in known or key in missing:
-                continue
-            kept = cache.get(key)
-            if kept is None:
-                missing[key] = text
-            else:
-                known[key] = kept
+        known = {key: kept for key in keys if (kept := cache.get(key)) is not None}
+        missing = {key: text for key, text in zip(keys, request.texts, strict=True) if key not in known}
         self._events.tell(CacheAsked("embedding", hits=len(known), misses=len(missing)))
         if missing:
             event = await self._compute(dataclasses.replace(request, texts=tuple(missing.values())), deadline)
             if self._fingerprint(request) != fingerprint:
                 # The worker was replaced by one with another model: cached vectors do not match its own.
-                complete = len(missing) == len(keys)
-                return self._result(request, event if complete else await self._compute(request, deadline))
-            fresh = dict(zip(missing, _kept_vectors(event), strict=True))
-            for key, kept in fresh.items():
-                cache.put(key, kept)
-            if len(missing) == len(keys):
-                return self._result(request, event)
-            known |= fresh
+                return self._result(request, await self._compute(request, deadline))
+            for key, fresh in zip(missing, _kept_vectors(event), strict=True):
+                cache.put(key, fresh)
+                known[key] = fresh
         return self._result(request, _merge(request.id, [known[key] for key in keys]))
 
     def _fingerprint(self, request: EmbeddingRequest) -> str | None:
@@ -76,7 +64,7 @@ class Embedding:
         info = self._exchanges.info
         assert info is not None
         fingerprint = self._fingerprint(request) or ""
-        return EmbeddingResult(event.vectors, info.model, fingerprint, event.tokens, event.truncated)
+        return EmbeddingResult(info.model, event.tokens, event.truncated, event.vectors, fingerprint)
 
 
 def _kept_vectors(event: Embedded) -> list[KeptVector]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ WAIT_S = 300.0
 class ServiceProcess:
     """A running LLM service, its log, and a client for it."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, command: Sequence[str] = ("main.py",), **settings: str) -> None:
         self.port = int(settings.get("LLM_SERVICE_PORT") or free_port())
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._log = Path(self._folder.name) / "service.log"
@@ -40,7 +40,7 @@ class ServiceProcess:
         }
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "main.py"], cwd=APP_DIR, env=environment | settings, stdout=log, stderr=log
+                [sys.executable, *command], cwd=APP_DIR, env=environment | settings, stdout=log, stderr=log
             )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
@@ -111,11 +111,14 @@ def leave_when_it_runs(
 
 
 @contextlib.contextmanager
-def running_service(*, ready: bool = True, **settings: str) -> Iterator[ServiceProcess]:
-    """Run a service for the length of a block."""
-    service = ServiceProcess(**settings)
+def running_service(
+    *, ready: bool | None = True, command: Sequence[str] = ("main.py",), **settings: str
+) -> Iterator[ServiceProcess]:
+    """Run a service for the length of a block, which begins when it is ready, or lives; with ``None`` at once."""
+    service = ServiceProcess(command, **settings)
     try:
-        service.wait_for("/readyz" if ready else "/livez")
+        if ready is not None:
+            service.wait_for("/readyz" if ready else "/livez")
         yield service
     finally:
         service.stop()

@@ -46,7 +46,7 @@ def test_every_body_that_is_sent_has_an_example(description: dict[str, Any]) -> 
 def test_examples_of_bodies_follow_their_own_description(description: dict[str, Any]) -> None:
     components = description["components"]["schemas"]
     shown = {name: example for name, schema in components.items() for example in schema.get("examples", [])}
-    assert {"GenerateRequest", "GenerateResponse", "ChatCompletion", "EmbedRequest", "HealthResponse"} <= set(shown)
+    assert {"GenerateRequest", "ChatCompletionRequest", "EmbedRequest"} <= set(shown)
     for name, example in shown.items():
         rules = jsonschema_rs.validator_for(
             {"$ref": f"#/components/schemas/{name}", "components": {"schemas": components}}

@@ -206,16 +206,6 @@ def test_identical_requests_are_computed_once(service: ServiceProcess, stream: b
         assert len({answer.json()["answer"] for answer in answers}) == 1
 
 
-def test_only_one_of_them_is_generated(service: ServiceProcess) -> None:
-    text = f"k uno dos {SLOW}"
-    with asking(6) as start:
-        shared = [start(service, text) for _ in range(4)]
-        runs(service, 1)
-        alone = [start(service, text, {"Cache-Control": "no-store"}) for _ in range(2)]
-        runs(service, 3)
-        assert [answer.result().status_code for answer in (*shared, *alone)] == [200] * 6
-
-
 def test_who_joins_a_request_that_waits_takes_no_place_in_the_queue() -> None:
     with running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="1") as service, asking(4) as start:
         with listening(service, "largo [[words:2000]] [[slow:20]]", max_new_tokens=2000):

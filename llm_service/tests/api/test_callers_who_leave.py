@@ -5,20 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.api.openai_clients import LONG, idle
 from tests.api.service_process import ServiceProcess, eventually, leave_when_it_runs, question, running_service
-
-LONG = "uno [[words:2000]] [[slow:50]]"
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[ServiceProcess]:
     with running_service() as process:
         yield process
-
-
-def idle(service: ServiceProcess) -> bool:
-    queue = service.health()["queue"]
-    return bool(queue["running"] == 0 and queue["waiting"] == 0)
 
 
 def leave_during(service: ServiceProcess, *, stream: bool) -> None:

@@ -34,20 +34,10 @@ def check_error(response: Any, status: int, type_: str, *, retryable: bool = Fal
         ({"messages": [{"role": "user", "content": ""}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": "a\x00b"}]}, "messages.0.content"),
         ({"messages": [{"role": "user"}]}, "messages.0.content"),
-        ({"messages": [USER], "temperature": -0.1}, "temperature"),
-        ({"messages": [USER], "temperature": 2.1}, "temperature"),
-        ({"messages": [USER], "top_p": 1.5}, "top_p"),
         ({"messages": [USER], "max_new_tokens": 0}, "max_new_tokens"),
         ({"messages": [USER], "max_new_tokens": 1.5}, "max_new_tokens"),
         ({"messages": [USER], "max_new_tokens": "5"}, "max_new_tokens"),
         ({"messages": [USER], "max_new_tokens": True}, "max_new_tokens"),
-        ({"messages": [USER], "temperature": "0.5"}, "temperature"),
-        ({"messages": [USER], "stream": 1}, "stream"),
-        ({"messages": [USER], "stream": "true"}, "stream"),
-        ({"messages": [USER], "stop": [""]}, "stop.0"),
-        ({"messages": [USER], "seed": -1}, "seed"),
-        ({"messages": [USER], "response_format": {"type": "yaml"}}, "response_format"),
-        ({"messages": [USER], "tools": [{"type": "function"}]}, "tools.0.function"),
     ],
 )
 def test_a_bad_field_is_named(service: ServiceProcess, body: dict[str, Any], field: str) -> None:
@@ -65,11 +55,7 @@ def test_whole_numbers_may_be_written_as_either_kind_of_number(service: ServiceP
         b'{"messages": [{"role": "user", "content": "hola"}], "temperature": NaN}',
         b'{"messages": [{"role": "user", "content": "hola"}], "top_p": Infinity}',
         b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
-        b'{"messages": ',
         b"[]",
-        b"\xff\xfe",
-        b"[" * 100_000,
-        b"",
     ],
 )
 def test_a_malformed_body_is_refused(service: ServiceProcess, content: bytes) -> None:
@@ -92,10 +78,6 @@ def test_a_prompt_longer_than_the_context_is_told_both_counts(service: ServicePr
     assert error["context_length"] == 2048
 
 
-def test_a_field_the_engine_cannot_honour_is_refused(service: ServiceProcess) -> None:
-    check_error(service.generate("[[reject]] hola"), 400, "unsupported")
-
-
 def test_an_unknown_route_is_not_found(service: ServiceProcess) -> None:
     check_error(service.client.get("/api/llm/nothing"), 404, "not_found")
 
@@ -112,17 +94,6 @@ def test_one_broken_request_does_not_harm_the_next(service: ServiceProcess) -> N
 def test_a_body_larger_than_the_cap_is_refused(service: ServiceProcess) -> None:
     body = question("a" * (8 * 1024 * 1024))
     check_error(service.client.post("/api/llm/generate", json=body), 413, "request_too_large")
-
-
-def test_a_body_that_hides_its_size_is_refused_too(service: ServiceProcess) -> None:
-    def chunks() -> Any:
-        yield b'{"messages": [{"role": "user", "content": "'
-        for _ in range(9):
-            yield b"a" * 1024 * 1024
-
-    response = service.client.post("/api/llm/generate", content=chunks(), headers={"content-type": "application/json"})
-    check_error(response, 413, "request_too_large")
-    assert service.generate("hola").status_code == 200
 
 
 def test_a_deadline_ends_a_slow_request(service: ServiceProcess) -> None:

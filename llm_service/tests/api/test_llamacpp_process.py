@@ -96,12 +96,8 @@ def test_the_log_holds_neither_key_nor_prompt(service: ServiceProcess) -> None:
 
 
 def test_no_worker_outlives_a_killed_service() -> None:
-    service = ServiceProcess(**SETTINGS)
-    try:
-        service.wait_for("/readyz")
+    with running_service(**SETTINGS) as service:
         workers = list(service.workers().values())
         service.process.kill()
         gone, alive = psutil.wait_procs(workers, timeout=60)
         assert (len(gone), alive) == (2, [])
-    finally:
-        service.stop()

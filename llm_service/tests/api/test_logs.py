@@ -1,12 +1,10 @@
 """What operators read: one line for each request, in whatever form, which nobody can forge."""
 
-import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 
@@ -218,29 +216,8 @@ def test_on_a_terminal_lines_are_for_people() -> None:
 
 
 def test_uvicorn_as_a_command_writes_the_same_form() -> None:
-    environment = {"ENV_FILES": "none", "LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake", "PATH": os.environ["PATH"]}
-    kept = {name: os.environ[name] for name in ("HOME", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
-    port = free_port()
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port)],
-            cwd=APP_DIR,
-            env=environment | kept,
-            stderr=log,
-            stdout=log,
-        )
-
-        def answers() -> bool:
-            with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"http://127.0.0.1:{port}/version").status_code == 200
-            return False
-
-        try:
-            eventually(answers, "it answers")
-        finally:
-            process.terminate()
-            process.wait(60)
-        log.seek(0)
-        lines = [json.loads(line) for line in log.read().splitlines()]
-    assert {"uvicorn.error", "access", "llm_service"} <= {line["logger"] for line in lines}
-    assert len([line for line in lines if line.get("route") == "/version"]) == 1
+    port = str(free_port())
+    with running_service(command=("-m", "uvicorn", "main:app", "--port", port), LLM_SERVICE_PORT=port) as service:
+        service.client.get("/version", headers={"X-Request-ID": "by-command"})
+        assert access_line(service, "by-command")["route"] == "/version"
+        assert {"uvicorn.error", "access", "llm_service"} <= {line["logger"] for line in json_lines(service)}

@@ -46,10 +46,6 @@ def test_the_answer_says_what_was_cut_and_what_can_be_compared(service: ServiceP
     assert body["fingerprint"] == service.health()["fingerprint"]
 
 
-def test_the_models_own_dimension_may_be_asked_for(client: OpenAI) -> None:
-    assert len(client.embeddings.create(model=MODEL, input="hola", dimensions=384).data[0].embedding) == 384
-
-
 def test_small_types_come_with_what_scales_them_back(service: ServiceProcess) -> None:
     body = {"model": MODEL, "input": ["hola mundo", "buenos días"], "output_dtype": "int8"}
     exact = own_vectors(service, *body["input"])

@@ -8,17 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import APIError, BadRequestError
+from openai import APIError
 from openai.types.chat import ChatCompletionChunk
 
 from tests.api.openai_clients import LONG, MODEL, ask, async_client, idle, sync_client, user
 from tests.api.service_process import ServiceProcess, eventually
-
-
-def events(response: httpx.Response) -> list[Any]:
-    """Return the data of every event, in order."""
-    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line]
-    return [line if line == "[DONE]" else json.loads(line) for line in lines]
+from tests.api.test_generate import events_of
 
 
 def stream(service: ServiceProcess, content: str, **fields: Any) -> httpx.Response:
@@ -33,7 +28,7 @@ def said(chunks: list[ChatCompletionChunk], index: int = 0) -> str:
 
 def test_a_stream_is_role_pieces_finish_done(service: ServiceProcess) -> None:
     response = stream(service, "¿cómo se dice ñandú en bora? ɨ́ɨ́")
-    role, *pieces, finish, done = events(response)
+    role, *pieces, finish, done = events_of(response)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert response.headers["X-Request-ID"]
     assert role["choices"] == [
@@ -47,7 +42,7 @@ def test_a_stream_is_role_pieces_finish_done(service: ServiceProcess) -> None:
 
 
 def test_usage_comes_last_and_only_when_asked_for(service: ServiceProcess) -> None:
-    *others, counted, done = events(stream(service, "uno dos tres", stream_options={"include_usage": True}))
+    *others, counted, done = events_of(stream(service, "uno dos tres", stream_options={"include_usage": True}))
     assert done == "[DONE]"
     assert all(event["usage"] is None for event in others)
     assert counted["choices"] == []
@@ -75,7 +70,7 @@ def test_choices_are_told_apart(service: ServiceProcess) -> None:
 
 
 def test_an_answer_of_no_token_still_has_its_role_and_end(service: ServiceProcess) -> None:
-    role, finish, done = events(stream(service, "uno [[words:0]]"))
+    role, finish, done = events_of(stream(service, "uno [[words:0]]"))
     assert role["choices"][0]["delta"]["role"] == "assistant"
     assert (finish["choices"][0]["finish_reason"], done) == ("stop", "[DONE]")
 
@@ -83,7 +78,7 @@ def test_an_answer_of_no_token_still_has_its_role_and_end(service: ServiceProces
 def test_a_fault_after_the_first_token_is_an_error_event_without_done(service: ServiceProcess) -> None:
     response = stream(service, "[[fail]] uno dos")
     assert response.status_code == 200
-    *_, last = events(response)
+    *_, last = events_of(response)
     assert last["error"]["code"] == "generation_failed"
     assert last["error"]["type"] == "server_error"
     assert "[DONE]" not in response.text
@@ -99,24 +94,9 @@ def test_the_client_raises_on_a_fault_after_the_first_token(service: ServiceProc
 
 def test_one_choice_that_breaks_ends_the_stream_of_all(service: ServiceProcess) -> None:
     response = stream(service, "[[fail]] uno dos", n=3)
-    assert "error" in events(response)[-1]
+    assert "error" in events_of(response)[-1]
     assert response.text.count('"error"') == 1
     eventually(lambda: idle(service), "all places are free")
-
-
-def test_a_refusal_keeps_its_status(service: ServiceProcess) -> None:
-    with sync_client(service) as client, pytest.raises(BadRequestError) as caught:
-        client.chat.completions.create(model=MODEL, messages=user("[[reject-length]] a"), stream=True)
-    assert caught.value.code == "context_length_exceeded"
-
-
-def test_closing_a_stream_frees_its_place(service: ServiceProcess) -> None:
-    with sync_client(service) as client:
-        chunks = client.chat.completions.create(model=MODEL, messages=user(LONG), stream=True, max_tokens=2000)
-        next(iter(chunks))
-        assert not idle(service)
-        chunks.close()
-        eventually(lambda: idle(service), "its place is free")
 
 
 def test_callers_who_leave_at_any_moment_take_no_place_along(service: ServiceProcess) -> None:
@@ -163,7 +143,7 @@ async def test_coroutines_read_streams_side_by_side(service: ServiceProcess) -> 
 def test_a_thought_is_told_from_the_answer(service: ServiceProcess) -> None:
     pieces = [
         event["choices"][0]["delta"]
-        for event in events(stream(service, "<think> quizá uno </think> dos tres"))
+        for event in events_of(stream(service, "<think> quizá uno </think> dos tres"))
         if event != "[DONE]"
     ]
     assert "".join(piece.get("reasoning_content", "") for piece in pieces).strip() == "quizá uno"

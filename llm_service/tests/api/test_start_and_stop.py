@@ -4,9 +4,8 @@ import subprocess
 import sys
 
 import psutil
-import pytest
 
-from tests.api.service_process import APP_DIR, ServiceProcess, eventually, question, running_service
+from tests.api.service_process import APP_DIR, eventually, question, running_service
 
 MODEL_LIBRARIES = ("torch", "transformers", "sentence_transformers", "openvino", "openvino_genai")
 
@@ -39,37 +38,23 @@ def test_it_lives_while_the_model_loads_and_says_so() -> None:
 
 
 def test_without_model_hub_or_stand_in_it_refuses_to_start() -> None:
-    service = ServiceProcess(
-        LLM_BACKEND="auto", LLM_MODEL="nobody/no-such-model", LLM_OFFLINE_MODEL="none", HF_HUB_OFFLINE="1"
-    )
-    try:
+    with running_service(
+        ready=None, LLM_BACKEND="auto", LLM_MODEL="nobody/no-such-model", LLM_OFFLINE_MODEL="none", HF_HUB_OFFLINE="1"
+    ) as service:
         assert service.process.wait(60) != 0
         assert "nobody/no-such-model is not in the model cache and the hub cannot be reached" in service.log()
         assert "LLM_OFFLINE_MODEL=embedded" in service.log()
-    finally:
-        service.stop()
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [("LLM_TEMPERATURE", "hot"), ("LLM_MAX_BATCH", "0"), ("LLM_BACKEND", "magic"), ("LLM_SERVICE_HOST", "0.0.0.0")],
-)
-def test_a_bad_setting_stops_the_start_with_one_line_that_names_it(setting: str, value: str) -> None:
-    service = ServiceProcess(**{setting: value})
-    try:
+def test_a_bad_setting_stops_the_start_with_one_line_that_names_it() -> None:
+    with running_service(ready=None, LLM_BACKEND="magic") as service:
         assert service.process.wait(60) == 1
-        lines = service.log().strip().splitlines()
-        assert len(lines) == 1
-        assert lines[0].startswith("configuration error")
-        assert setting in lines[0]
-    finally:
-        service.stop()
+        (line,) = service.log().strip().splitlines()
+        assert line.startswith("configuration error: LLM_BACKEND")
 
 
 def test_it_drains_when_told_to_stop() -> None:
-    service = ServiceProcess()
-    try:
-        service.wait_for("/readyz")
+    with running_service() as service:
         workers = list(service.workers().values())
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             under_way = pool.submit(service.generate, "uno [[words:60]] [[slow:100]]")
@@ -85,14 +70,10 @@ def test_it_drains_when_told_to_stop() -> None:
             assert under_way.result().json()["tokens_generated"] == 60
         service.process.wait(60)
         assert psutil.wait_procs(workers, timeout=60)[1] == []
-    finally:
-        service.stop()
 
 
 def test_a_second_signal_does_not_wait_for_the_grace() -> None:
-    service = ServiceProcess()
-    try:
-        service.wait_for("/readyz")
+    with running_service() as service:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             under_way = pool.submit(service.generate, "uno [[words:2000]] [[slow:50]]", max_new_tokens=2000)
             eventually(lambda: service.health()["queue"]["running"] == 1, "it runs")
@@ -102,14 +83,10 @@ def test_a_second_signal_does_not_wait_for_the_grace() -> None:
             cut_off = under_way.result()
             assert (cut_off.status_code, cut_off.json()["error"]["retryable"]) == (503, True)
         service.process.wait(60)
-    finally:
-        service.stop()
 
 
 def test_what_is_not_done_when_the_grace_is_over_ends_with_an_error() -> None:
-    service = ServiceProcess(LLM_DRAIN_GRACE_S="1")
-    try:
-        service.wait_for("/readyz")
+    with running_service(LLM_DRAIN_GRACE_S="1") as service:
         body = question("uno [[words:2000]] [[slow:50]]", max_new_tokens=2000, stream=True)
         with service.client.stream("POST", "/api/llm/generate", json=body) as response:
             lines = response.iter_lines()
@@ -119,5 +96,3 @@ def test_what_is_not_done_when_the_grace_is_over_ends_with_an_error() -> None:
         assert "event: error" in rest
         assert "[DONE]" not in rest
         service.process.wait(60)
-    finally:
-        service.stop()

@@ -2,7 +2,7 @@
 
 import psutil
 
-from schemas.status import StatusResponse
+from schemas.state import StatusResponse
 from tests.api.service_process import eventually, running_service
 
 

@@ -12,9 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from config.settings import ROOT_DIR
-from services.structure.check import CheckedSchema
+from services.structure.check import BadSchema, CheckedSchema
 from services.structure.expressions import Grammar
-from services.structure.faults import BadSchema
 from services.structure.json_grammar import CommonRules, JsonGrammar
 from tests.api.service_process import ServiceProcess, running_service
 from tests.services.random_schemas import LETTERS, random_parameters, random_schema

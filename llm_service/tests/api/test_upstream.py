@@ -191,13 +191,10 @@ def test_an_upstream_killed_in_the_middle_is_missed_and_found_again() -> None:
 
 
 def test_a_wrong_key_ends_the_start_and_is_not_logged(upstream: ServiceProcess) -> None:
-    service = ServiceProcess(**upstream_settings(upstream, LLM_UPSTREAM_API_KEY="sk-wrong-key"))
-    try:
+    with running_service(ready=None, **upstream_settings(upstream, LLM_UPSTREAM_API_KEY="sk-wrong-key")) as service:
         service.process.wait(60)
         assert "LLM_UPSTREAM_API_KEY" in service.log()
         assert "sk-wrong-key" not in service.log()
-    finally:
-        service.stop()
 
 
 def test_the_key_is_nowhere_in_the_log(front: ServiceProcess) -> None:

@@ -109,16 +109,12 @@ def test_a_worker_that_is_frozen_is_replaced() -> None:
 
 
 def test_no_worker_outlives_a_killed_service() -> None:
-    service = ServiceProcess()
-    try:
-        service.wait_for("/readyz")
+    with running_service() as service:
         workers = list(service.workers().values())
         assert len(workers) == 2
         service.process.kill()
         gone, alive = psutil.wait_procs(workers, timeout=60)
         assert (len(gone), alive) == (2, [])
-    finally:
-        service.stop()
 
 
 def test_health_tells_of_a_worker_that_is_being_replaced() -> None:

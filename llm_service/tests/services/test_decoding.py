@@ -4,7 +4,6 @@ import pytest
 
 from config.settings import Settings
 from services.decoding import Decoding, choose_decoding
-from services.errors import InvalidRequest
 
 WISHES: dict[str, Any] = {"temperature": None, "top_p": None, "enable_thinking": None, "constrained": False}
 
@@ -15,29 +14,6 @@ def settings(**values: Any) -> Settings:
 
 def choose(config: Settings | None = None, **wishes: Any) -> Decoding:
     return choose_decoding(config or settings(), **(WISHES | wishes))
-
-
-def test_what_is_left_out_comes_from_the_settings() -> None:
-    assert choose(settings(llm_temperature=0.3, llm_top_p=0.7)) == Decoding(0.3, 0.7, enable_thinking=False)
-
-
-def test_zero_is_a_wish_of_its_own() -> None:
-    assert choose(temperature=0.0, top_p=0.0)[:2] == (0.0, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("wishes", "field"),
-    [
-        ({"temperature": 0.0}, "temperature"),
-        ({"temperature": 1e-46}, "temperature"),
-        ({"top_p": 0.0}, "top_p"),
-        ({"constrained": True}, "enable_thinking"),
-    ],
-)
-def test_thinking_is_refused_where_it_cannot_be(wishes: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidRequest) as refusal:
-        choose(enable_thinking=True, **wishes)
-    assert refusal.value.field == field
 
 
 @pytest.mark.parametrize("wishes", [{"temperature": 0.0}, {"top_p": 0.0}, {"constrained": True}])

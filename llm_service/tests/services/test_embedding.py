@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from engines.base import Embedded, EmbeddingRequest, InputType
+from engines.errors import Overloaded
 from engines.fake_encoders import DIMENSION, FakeEmbedder
 from engines.request_ids import unique_id
 from services.admission import Admission
 from services.deadline import Deadline
-from services.errors import Overloaded
 from services.events import Events
 from services.results import EmbeddingResult
 from services.vectors.embedding import Embedding
@@ -127,13 +127,6 @@ async def test_who_wants_no_cache_neither_reads_nor_fills_it() -> None:
     await caller.embed("a", "b", use_cache=False)
     await caller.embed("b")
     assert caller.worker.texts_sent == [("a",), ("a", "b"), ("b",)]
-
-
-async def test_without_memory_everything_is_computed() -> None:
-    caller = Caller(max_bytes=0)
-    for _ in range(2):
-        check(await caller.embed("a"), "a")
-    assert len(caller.worker.texts_sent) == 2
 
 
 async def test_results_can_be_changed_without_changing_what_is_kept() -> None:

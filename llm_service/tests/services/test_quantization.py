@@ -3,7 +3,7 @@ import numpy.typing as npt
 import pytest
 
 from engines.base import FloatMatrix
-from services.quantization import UINT8_ZERO_POINT, Quantized, quantize
+from services.quantization import UINT8_ZERO_POINT, Codes, Scales, quantize
 
 HALF = 0.5001
 """Half a step, and what float32 rounds away."""
@@ -19,63 +19,56 @@ def unit(vectors: FloatMatrix) -> FloatMatrix:
     return scaled
 
 
-def restored(quantized: Quantized, zero_point: int = 0) -> npt.NDArray[np.float64]:
-    assert quantized.scales is not None
-    codes = quantized.values.astype(np.float64) - zero_point
-    return codes * quantized.scales[:, np.newaxis].astype(np.float64)
+def restored(codes: FloatMatrix | Codes, scales: Scales | None, zero_point: int = 0) -> npt.NDArray[np.float64]:
+    assert scales is not None
+    return (codes.astype(np.float64) - zero_point) * scales[:, np.newaxis].astype(np.float64)
 
 
 @pytest.mark.parametrize("length", [1.0, 1e-6, 37.5, 1e30])
 def test_int8_and_its_scale_give_every_number_back_within_half_a_step(length: float) -> None:
     vectors = unit(vectors_of(50)) * np.float32(length)
-    quantized = quantize(vectors, "int8")
-    assert quantized.values.dtype == np.int8
-    assert quantized.scales is not None
-    off = np.abs(restored(quantized) - vectors)
-    assert (off <= HALF * quantized.scales[:, np.newaxis]).all()
+    codes, scales = quantize(vectors, "int8")
+    assert codes.dtype == np.int8
+    assert scales is not None
+    assert (np.abs(restored(codes, scales) - vectors) <= HALF * scales[:, np.newaxis]).all()
 
 
 def test_every_vector_uses_the_whole_range_and_never_the_lowest_number() -> None:
-    codes = quantize(vectors_of(200), "int8").values.astype(int)
+    vectors = vectors_of(200)
+    codes = quantize(vectors, "int8")[0].astype(int)
     assert (np.abs(codes).max(axis=1) == 127).all()
     assert codes.min() == -127
-
-
-def test_a_vector_and_its_opposite_have_the_same_numbers() -> None:
-    vectors = vectors_of(20)
-    assert np.array_equal(quantize(vectors, "int8").values, -quantize(-vectors, "int8").values)
+    assert np.array_equal(codes, -quantize(-vectors, "int8")[0].astype(int))
 
 
 def test_uint8_is_int8_with_128_for_zero() -> None:
     vectors = vectors_of(20)
-    int8, uint8 = quantize(vectors, "int8"), quantize(vectors, "uint8")
-    assert uint8.values.dtype == np.uint8
-    assert np.array_equal(uint8.values.astype(int) - UINT8_ZERO_POINT, int8.values.astype(int))
-    assert np.array_equal(restored(uint8, UINT8_ZERO_POINT), restored(int8))
+    (int8, scales), (uint8, others) = quantize(vectors, "int8"), quantize(vectors, "uint8")
+    assert uint8.dtype == np.uint8
+    assert np.array_equal(restored(uint8, others, UINT8_ZERO_POINT), restored(int8, scales))
 
 
 def test_the_cosine_of_int8_codes_is_that_of_the_vectors() -> None:
     vectors = vectors_of(60)
-    codes = quantize(vectors, "int8").values.astype(np.float32)
+    codes = quantize(vectors, "int8")[0].astype(np.float32)
     exact, coded = unit(vectors) @ unit(vectors).T, unit(codes) @ unit(codes).T
     assert np.abs(exact - coded).max() < 0.003
 
 
 def test_what_a_vector_becomes_does_not_depend_on_its_neighbours() -> None:
     vectors = vectors_of(5) * np.array([[1], [1000], [1e-3], [7], [1]], dtype=np.float32)
-    together = quantize(vectors, "int8").values
-    alone = np.concatenate([quantize(row[np.newaxis], "int8").values for row in vectors])
-    assert np.array_equal(together, alone)
+    alone = np.concatenate([quantize(row[np.newaxis], "int8")[0] for row in vectors])
+    assert np.array_equal(quantize(vectors, "int8")[0], alone)
 
 
 @pytest.mark.parametrize("number", [0.0, -0.0, 1e-45, -1e-45, 1e-40, 3.4e38, -3.4e38])
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "binary"])
 def test_extreme_numbers_overflow_nothing(number: float, dtype: str) -> None:
     vectors = np.full((1, 16), number, dtype=np.float32)
-    quantized = quantize(vectors, dtype)  # type: ignore[arg-type]
-    if quantized.scales is not None:
-        assert np.isfinite(quantized.scales).all()
-        back = restored(quantized, UINT8_ZERO_POINT if dtype == "uint8" else 0)
+    codes, scales = quantize(vectors, dtype)  # type: ignore[arg-type]
+    if scales is not None:
+        assert np.isfinite(scales).all()
+        back = restored(codes, scales, UINT8_ZERO_POINT if dtype == "uint8" else 0)
         np.testing.assert_allclose(back, vectors, rtol=1e-6, atol=1e-43)
 
 
@@ -84,21 +77,18 @@ def test_bits_are_those_of_sentence_transformers_ubinary() -> None:
     from sentence_transformers.util import quantize_embeddings
 
     vectors = vectors_of(30)
-    quantized = quantize(vectors, "binary")
-    assert quantized.values.dtype == np.uint8
-    assert quantized.values.shape == (30, 48)
-    assert quantized.scales is None
-    assert np.array_equal(quantized.values, quantize_embeddings(vectors, precision="ubinary"))
+    bits, scales = quantize(vectors, "binary")
+    assert (bits.dtype.name, bits.shape, scales) == ("uint8", (30, 48), None)
+    assert np.array_equal(bits, quantize_embeddings(vectors, precision="ubinary"))
 
 
 def test_the_first_dimension_is_the_highest_bit_and_zero_is_no_bit() -> None:
     vectors = np.array([[0.1, -0.1, 0.0, -0.0, -1, -1, -1, 2, 5, -5]], dtype=np.float32)
-    assert quantize(vectors, "binary").values.tolist() == [[0b10000001, 0b10000000]]
+    assert quantize(vectors, "binary")[0].tolist() == [[0b10000001, 0b10000000]]
 
 
 def test_float32_stays_as_it_is_in_rows_that_lie_one_after_the_other() -> None:
     vectors = vectors_of(8)[::2]
-    quantized = quantize(vectors, "float32")
-    assert np.array_equal(quantized.values, vectors)
-    assert quantized.values.flags.c_contiguous
-    assert quantized.scales is None
+    values, scales = quantize(vectors, "float32")
+    assert np.array_equal(values, vectors)
+    assert (values.flags.c_contiguous, scales) == (True, None)

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from services.answering.reasoning import ThoughtSplitter, split_thought
+from services.answering.reasoning import ThoughtSplitter
 
 THOUGHT_THEN_ANSWER = "<think>\nes un <b>perro</b>\n</think>\n\nUn perro: oohííbye"
 
@@ -52,11 +52,6 @@ def test_thought_and_answer_are_told_apart_however_the_text_is_cut(
     for first, second in itertools.combinations_with_replacement(cuts, 2):
         pieces = [text[:first], text[first:second], text[second:]]
         assert split_in_pieces(pieces, inside_thought=inside) == (thought, answer), pieces
-
-
-@pytest.mark.parametrize(("text", "inside", "thought", "answer"), TEXTS)
-def test_a_whole_text_is_split_like_its_pieces(text: str, inside: bool, thought: str, answer: str) -> None:
-    assert split_thought(text, inside_thought=inside) == (thought.strip() or None, answer.strip())
 
 
 def test_nothing_is_held_back_longer_than_a_tag() -> None:

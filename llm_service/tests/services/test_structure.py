@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from services.structure.check import CheckedSchema
+from services.structure.check import BadSchema, CheckedSchema, UnsupportedSchema
 from services.structure.expressions import Grammar, TooLarge
-from services.structure.faults import BadSchema, UnsupportedSchema
 from services.structure.json_grammar import CommonRules, JsonGrammar
 from tests.services.random_schemas import random_schema, random_text
 
@@ -86,3 +85,21 @@ def test_numbers_keep_their_bounds(low: float | None, high: float | None) -> Non
         check({"type": "number", **bounds}, 80)
         if (low, high) not in ((0.2, 0.8), (0, 1)):
             check({"type": "integer", **bounds}, 80)
+
+
+@pytest.mark.parametrize("pattern", ["(?i)a", "b(^a)", r"\bfoo", "(?=a)b", "a*+b", "(a)\\1"])
+def test_an_expression_that_no_grammar_follows_is_refused(pattern: str) -> None:
+    with pytest.raises(UnsupportedSchema):
+        texts({"type": "string", "pattern": pattern})
+
+
+def test_what_cannot_be_is_left_out_where_it_may_be() -> None:
+    never = {"type": "integer", "minimum": 2, "maximum": 1}
+    assert check({"type": "object", "properties": {"a": never, "b": {"const": 1}}, "required": ["b"]}) <= {
+        '{"b":1}',
+        '{"b": 1}',
+    }
+    assert check({"type": "array", "items": never}) == {"[]"}
+    assert check({"anyOf": [never, {"const": "ñ"}]}) == {'"ñ"'}
+    with pytest.raises(BadSchema, match="contradictory"):
+        texts({"type": "object", "properties": {"a": never}, "required": ["a"]})

@@ -1,20 +1,15 @@
 """``/v1/responses``."""
 
-from functools import partial
-
 from fastapi import APIRouter
 from fastapi import Response as HttpResponse
 
-from routers.answering import AnswersHere
-from routers.cache_control import CACHE_HEADER_DOC
-from routers.error_docs import openai_responses
-from routers.openai.models.names import chat_model
-from routers.openai.responses.request import ResponsesRequest
-from routers.openai.responses.response import ResponseBody
-from routers.openai.responses.stream import response_events
-from routers.openai.responses.translation import Response, renamed, to_generation
-from routers.unknown_fields import HEADER_DOC, ignored_fields
-from services.errors import ServiceError
+from engines.errors import ServiceError
+from routers.calls import Call
+from routers.error_docs import of_a_model
+from routers.openai.models import chat_model
+from routers.openai.responses.output import Response
+from routers.openai.responses.schemas import ResponseBody, ResponsesRequest
+from routers.openai.responses.translation import renamed, to_generation
 
 STREAM_EXAMPLE = (
     'event: response.output_text.delta\ndata: {"type": "response.output_text.delta", "delta": "Lima.", …}\n\n'
@@ -27,24 +22,21 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"])
 @router.post(
     "/responses",
     response_model=ResponseBody,
-    responses={
-        200: {
-            "content": {"text/event-stream": {"example": STREAM_EXAMPLE}},
-            "headers": CACHE_HEADER_DOC | HEADER_DOC,
-            "description": "The response; with stream, server-sent events up to one that says how it ended",
-        },
-        **openai_responses(400, 401, 404, 405, 413, 500, 503, 504),
-    },
+    responses=of_a_model(
+        "The response; with stream, server-sent events up to one that says how it ended",
+        openai=True,
+        stream=STREAM_EXAMPLE,
+    ),
     summary="Answer a conversation, as items",
 )
-async def responses(body: ResponsesRequest, here: AnswersHere) -> HttpResponse:
+async def responses(body: ResponsesRequest, call: Call) -> HttpResponse:
     """Continue the conversation in ``input``; compatible with OpenAI's responses, but nothing is stored."""
-    model = chat_model(here.service, here.config)
+    model = chat_model(call.service, call.config)
     model.check(body.model)
-    headers = ignored_fields(body, here.config)
+    headers = call.headers(body)
     try:
-        asked = to_generation(body, here.config, here.request_id)
+        asked = to_generation(body, call.config, call.request_id)
         response = Response(body, asked, model.id)
-        return await here.respond([asked], headers, body=response.whole, events=partial(response_events, response))
+        return await call.respond([asked], headers, body=response.whole, events=response.events)
     except ServiceError as error:
         raise renamed(error) from None

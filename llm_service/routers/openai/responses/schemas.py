@@ -1,13 +1,22 @@
-"""Wire model of requests to ``/v1/responses``."""
+"""Wire models of ``/v1/responses``."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from routers.openai.fields import ModelName, OnlyNeutral
-from schemas.common import WHOLE, RequestModel, Text
-from schemas.generation import MAX_MESSAGES, TokenLimit
-from schemas.tools import MAX_TOOLS, JsonSchema, ToolMode, ToolName, kind_of_choice
+from schemas.common import WHOLE, RequestModel, Text, WireModel
+from schemas.generation import MAX_MESSAGES, Effort, TokenLimit, WithoutEffect
+from schemas.tools import (
+    MAX_TOOLS,
+    FunctionDefinition,
+    FunctionName,
+    NamedSchema,
+    PlainFormat,
+    SchemaName,
+    ToolMode,
+    kind_of_choice,
+)
 
 STATELESS = "Nothing is stored here: send the whole conversation in input"
 LOGPROBS = "message.output_text.logprobs"
@@ -28,50 +37,48 @@ def _as_parts(value: Any) -> Any:
 
 Parts = Annotated[list[InputText], Field(max_length=MAX_MESSAGES)]
 Content = Annotated[Parts, BeforeValidator(_as_parts, json_schema_input_type=Text | Parts)]
+CallId = Annotated[Text, Field(min_length=1, max_length=256)]
 Ignored = Annotated[Any, Field(description="Without effect")]
 
 
-class InputMessage(RequestModel):
+class _Item(RequestModel):
+    id: Ignored = None
+    status: Ignored = None
+
+
+class InputMessage(_Item):
     """One turn of the conversation. Accepts messages of earlier answers unchanged."""
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
     content: Content
-    id: Ignored = None
-    status: Ignored = None
     phase: Ignored = None
 
 
-class InputCall(RequestModel):
+class InputCall(_Item):
     """A call that an earlier answer asked for."""
 
     type: Literal["function_call"]
-    call_id: Annotated[Text, Field(min_length=1, max_length=256)]
+    call_id: CallId
     name: Annotated[Text, Field(min_length=1, max_length=256)]
     arguments: Text
-    id: Ignored = None
-    status: Ignored = None
 
 
-class InputCallOutput(RequestModel):
+class InputCallOutput(_Item):
     """What a called function gave."""
 
     type: Literal["function_call_output"]
-    call_id: Annotated[Text, Field(min_length=1, max_length=256)]
+    call_id: CallId
     output: Content
-    id: Ignored = None
-    status: Ignored = None
 
 
-class InputReasoning(RequestModel):
+class InputReasoning(_Item):
     """The thought before an earlier answer; models are not shown it again."""
 
     type: Literal["reasoning"]
-    id: Ignored = None
     summary: Ignored = None
     content: Ignored = None
     encrypted_content: Ignored = None
-    status: Ignored = None
 
 
 def _kind(item: Any) -> str:
@@ -97,21 +104,16 @@ InputItems = Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSA
 Input = Annotated[InputItems, BeforeValidator(_as_items, json_schema_input_type=Text | InputItems)]
 
 
-class ResponseTool(RequestModel):
+class _OfFunction(RequestModel):
+    type: Literal["function"]
+
+
+class ResponseTool(FunctionDefinition, _OfFunction):
     """A function that the model may call; tools that run on OpenAI's side are refused."""
 
-    type: Literal["function"]
-    name: ToolName
-    description: Text | None = None
-    parameters: JsonSchema | None = Field(default=None, description="JSON schema of its arguments, an object")
-    strict: bool | None = Field(default=None, description="Arguments always follow the schema")
 
-
-class ResponseNamedTool(RequestModel):
+class ResponseNamedTool(FunctionName, _OfFunction):
     """The one tool that must be called."""
-
-    type: Literal["function"]
-    name: ToolName
 
 
 class ResponseAllowedTools(RequestModel):
@@ -130,33 +132,24 @@ ResponseToolChoice = Annotated[
 ]
 
 
-class SchemaFormat(RequestModel):
+class SchemaFormat(NamedSchema):
     """An answer that follows a JSON schema."""
 
     type: Literal["json_schema"]
-    name: str = Field(default="answer", pattern=r"^[a-zA-Z0-9_-]{1,64}$")
-    schema_: JsonSchema = Field(alias="schema", description="The JSON schema the answer must follow")
-    description: Text | None = None
-    strict: bool | None = Field(default=None, description="Answers always follow the schema")
-
-
-class PlainTextFormat(RequestModel):
-    """Free text, or any JSON object."""
-
-    type: Literal["text", "json_object"]
+    name: SchemaName = "answer"
 
 
 class TextOptions(RequestModel):
     """What the answer must be."""
 
-    format: Annotated[SchemaFormat | PlainTextFormat, Field(discriminator="type")] | None = None
+    format: Annotated[SchemaFormat | PlainFormat, Field(discriminator="type")] | None = None
     verbosity: Annotated[Any, OnlyNeutral("medium")] = None
 
 
 class ReasoningOptions(RequestModel):
     """How long to think."""
 
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    effort: Effort | None = None
     summary: Ignored = None
     generate_summary: Ignored = None
 
@@ -167,7 +160,7 @@ class ResponseStreamOptions(RequestModel):
     include_obfuscation: Annotated[Any, OnlyNeutral(False)] = None  # noqa: FBT003 - a value, not a switch
 
 
-class ResponsesRequest(RequestModel):
+class ResponsesRequest(WithoutEffect):
     """A conversation to continue."""
 
     model_config = ConfigDict(
@@ -190,18 +183,34 @@ class ResponsesRequest(RequestModel):
     include: list[Text] | None = Field(default=None, description=f"{LOGPROBS}; others have no effect")
     top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
 
-    # Without effect on the answer.
-    metadata: dict[str, Any] | None = None
-    prompt_cache_key: Text | None = None
-    prompt_cache_retention: Text | None = None
-    safety_identifier: Text | None = None
-    service_tier: Text | None = None
-    store: bool | None = Field(default=None, description="Nothing is stored")
-    user: Text | None = None
-
     background: Annotated[Any, OnlyNeutral(False)] = None  # noqa: FBT003 - a value, not a switch
     conversation: Annotated[Any, OnlyNeutral(instead=STATELESS)] = None
     max_tool_calls: Annotated[Any, OnlyNeutral()] = None
     previous_response_id: Annotated[Any, OnlyNeutral(instead=STATELESS)] = None
     prompt: Annotated[Any, OnlyNeutral(instead=STATELESS)] = None
     truncation: Annotated[Any, OnlyNeutral("disabled")] = None
+
+
+class ResponseBody(WireModel):
+    """A response: its output as items, and what was asked."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    object: Literal["response"]
+    created_at: int = Field(description="Seconds since 1970")
+    status: Literal["in_progress", "completed", "incomplete", "failed"]
+    model: str
+    output: list[dict[str, Any]] = Field(description="Items of the types reasoning, message and function_call")
+    error: dict[str, Any] | None
+    incomplete_details: dict[str, Any] | None = Field(description="Why it is incomplete: max_output_tokens")
+    usage: dict[str, Any] | None = Field(description="Token counts; those of thoughts and of cached prompts are 0")
+
+
+class ResponseEvent(WireModel):
+    """An event of a stream; further fields by its type."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    sequence_number: int

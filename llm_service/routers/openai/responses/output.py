@@ -1,0 +1,256 @@
+"""A response, whole or as server-sent events.
+
+Each item of the output is added, filled by deltas and done; the events between are those that OpenAI's clients build
+their own copy from.
+"""
+
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from engines.base import GenerationRequest, TextDelta, TokenLogprob, ToolCallDelta
+from engines.errors import ServiceError
+from routers.choices import ChoiceItem
+from routers.errors import problem_of
+from routers.generation_wire import logprobs_body
+from routers.openai.errors import openai_body
+from routers.openai.responses.schemas import ResponsesRequest
+from routers.openai.responses.translation import renamed
+from service_kit import sse
+from services.results import GenerationItem, GenerationResult, ReasoningDelta
+
+Kind = Literal["reasoning", "message", "call"]
+Event = tuple[str, dict[str, Any]]
+_PREFIXES: dict[Kind, str] = {"reasoning": "rs", "message": "msg", "call": "fc"}
+
+
+def new_id(prefix: str) -> str:
+    """Return an id for a response or an item of one."""
+    return f"{prefix}_{uuid.uuid4().hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Fields shared by all states of one response."""
+
+    body: ResponsesRequest
+    asked: GenerationRequest
+    model: str
+    id: str = field(default_factory=lambda: new_id("resp"))
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def whole(self, results: list[GenerationResult]) -> dict[str, Any]:
+        """Return a response that has ended."""
+        *_, (_, ended) = Output(self).take(results[0])
+        response: dict[str, Any] = ended["response"]
+        return response
+
+    async def events(self, items: AsyncGenerator[ChoiceItem, None]) -> AsyncGenerator[bytes, None]:
+        """Yield a streamed response; the last event says how it ended."""
+        output, number = Output(self), 0
+
+        def numbered(events: Iterator[Event]) -> Iterator[bytes]:
+            nonlocal number
+            for name, data in events:
+                yield sse.event(orjson.dumps({"type": name, "sequence_number": number, **data}), name)
+                number += 1
+
+        async with contextlib.aclosing(items):
+            for event in numbered(output.begin()):
+                yield event
+            try:
+                async for _, item in items:
+                    for event in numbered(output.take(item)):
+                        yield event
+            except ServiceError as error:
+                for event in numbered(output.fail(renamed(error))):
+                    yield event
+
+    def ended(self, result: GenerationResult, output: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return a response that has ended with ``output``."""
+        cut = result.finish_reason == "length"
+        usage = {
+            "input_tokens": result.prompt_tokens,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": result.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": result.prompt_tokens + result.completion_tokens,
+        }
+        details = {"reason": "max_output_tokens"} if cut else None
+        return self.state("incomplete" if cut else "completed", output, usage=usage, incomplete_details=details)
+
+    def state(self, status: str, output: Sequence[dict[str, Any]] = (), **more: Any) -> dict[str, Any]:
+        """Return the response in a state."""
+        body, sampling = self.body, self.asked.sampling
+        said = body.model_dump(include={"tools", "tool_choice", "text"}, by_alias=True, exclude_none=True)
+        return {
+            "id": self.id,
+            "object": "response",
+            "created_at": self.created,
+            "status": status,
+            "model": self.model,
+            "output": list(output),
+            "error": None,
+            "incomplete_details": None,
+            "instructions": body.instructions,
+            "max_output_tokens": body.max_output_tokens,
+            "metadata": body.metadata or {},
+            "parallel_tool_calls": body.parallel_tool_calls is not False,
+            "previous_response_id": None,
+            "reasoning": {"effort": body.reasoning and body.reasoning.effort, "summary": None},
+            "store": False,
+            "temperature": sampling.temperature,
+            "text": said.get("text") or {"format": {"type": "text"}},
+            "tool_choice": said.get("tool_choice", "auto"),
+            "tools": said.get("tools", []),
+            "top_p": sampling.top_p,
+            "truncation": "disabled",
+            "usage": None,
+            "user": body.user,
+            **more,
+        }
+
+
+@dataclass(slots=True)
+class _Item:
+    """The item that is being filled. ``logprobs`` of its tokens; ``call`` and ``number`` of a function call."""
+
+    kind: Kind
+    call: tuple[str, str] = ("", "")
+    number: int = 0
+    pieces: list[str] = field(default_factory=list)
+    logprobs: list[Any] = field(default_factory=list)
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        self.id = new_id(_PREFIXES[self.kind])
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def part(self) -> dict[str, Any]:
+        """The text as part of the item."""
+        if self.kind == "reasoning":
+            return {"type": "reasoning_text", "text": self.text}
+        return {"type": "output_text", "text": self.text, "annotations": [], "logprobs": self.logprobs}
+
+    def body(self, status: str) -> dict[str, Any]:
+        """Return the item; without its text while it is in progress."""
+        begun = status == "in_progress"
+        if self.kind == "call":
+            call_id, name = self.call
+            arguments = "" if begun else self.text
+            kind: dict[str, Any] = {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
+        else:
+            content = [] if begun else [self.part]
+            own: dict[str, Any] = {"summary": []} if self.kind == "reasoning" else {"role": "assistant"}
+            kind = {"type": self.kind, **own, "content": content}
+        return {**kind, "id": self.id, "status": status}
+
+
+class Output:
+    """The items of a response, as the events that fill them."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self._done: list[dict[str, Any]] = []
+        self._item: _Item | None = None
+        self._begun: list[Kind] = []
+
+    def begin(self) -> Iterator[Event]:
+        """Yield the events before the first item."""
+        for name in ("response.created", "response.in_progress"):
+            yield name, {"response": self._response.state("in_progress")}
+
+    def take(self, item: GenerationItem) -> Iterator[Event]:
+        """Yield the events of an item of the answer; of a whole one, those that its pieces have not had."""
+        if isinstance(item, ReasoningDelta):
+            yield from self._text("reasoning", item.text)
+        elif isinstance(item, TextDelta):
+            yield from self._text("message", item.text, item.logprobs)
+        elif isinstance(item, ToolCallDelta):
+            yield from self._call(item)
+        elif isinstance(item, GenerationResult):
+            yield from self._end(item)
+
+    def fail(self, error: ServiceError) -> Iterator[Event]:
+        """Yield the events of a response that broke."""
+        body = openai_body(problem_of(error))["error"]
+        failed = {"code": "server_error", "message": body["message"]}
+        yield "response.failed", {"response": self._response.state("failed", self._done, error=failed)}
+        yield "error", {name: body[name] for name in ("code", "message", "param")}
+
+    def _text(self, kind: Kind, text: str, tokens: Sequence[TokenLogprob] = ()) -> Iterator[Event]:
+        item = self._item
+        if item is None or item.kind != kind:
+            item = _Item(kind)
+            yield from self._open(item)
+            yield "response.content_part.added", {**self._place(item), "content_index": 0, "part": item.part}
+        logprobs = (logprobs_body(tokens) or {"content": []})["content"]
+        item.pieces.append(text)
+        item.logprobs += logprobs
+        delta = {**self._place(item), "content_index": 0, "delta": text}
+        if kind == "reasoning":
+            yield "response.reasoning_text.delta", delta
+        else:
+            yield "response.output_text.delta", {**delta, "logprobs": logprobs}
+
+    def _call(self, delta: ToolCallDelta) -> Iterator[Event]:
+        item = self._item
+        if item is None or item.kind != "call" or item.number != delta.index:
+            item = _Item("call", (delta.id or new_id("call"), delta.name or ""), delta.index)
+            yield from self._open(item)
+        if delta.arguments:
+            item.pieces.append(delta.arguments)
+            yield "response.function_call_arguments.delta", {**self._place(item), "delta": delta.arguments}
+
+    def _end(self, result: GenerationResult) -> Iterator[Event]:
+        if result.reasoning and "reasoning" not in self._begun:
+            yield from self._text("reasoning", result.reasoning)
+        if result.answer and "message" not in self._begun:
+            yield from self._text("message", result.answer, result.logprobs)
+        called = self._begun.count("call")
+        for number, call in enumerate(result.tool_calls[called:], called):
+            yield from self._call(ToolCallDelta("", number, call.arguments, id=call.id, name=call.name))
+        if not {"message", "call"} & set(self._begun):
+            # A response without any output has an empty message.
+            yield from self._text("message", "")
+        yield from self._close("incomplete" if result.finish_reason == "length" else "completed")
+        ended = self._response.ended(result, self._done)
+        yield f"response.{ended['status']}", {"response": ended}
+
+    def _open(self, item: _Item) -> Iterator[Event]:
+        yield from self._close("completed")
+        self._item = item
+        self._begun.append(item.kind)
+        yield "response.output_item.added", {"output_index": len(self._done), "item": item.body("in_progress")}
+
+    def _close(self, status: str) -> Iterator[Event]:
+        """Yield the last events of the item under way, if any. A call is complete or not made at all."""
+        item, self._item = self._item, None
+        if item is None:
+            return
+        place = self._place(item)
+        if item.kind == "call":
+            status = "completed"
+            yield "response.function_call_arguments.done", {**place, "name": item.call[1], "arguments": item.text}
+        else:
+            done = {**place, "content_index": 0}
+            if item.kind == "reasoning":
+                yield "response.reasoning_text.done", {**done, "text": item.text}
+            else:
+                yield "response.output_text.done", {**done, "text": item.text, "logprobs": item.logprobs}
+            yield "response.content_part.done", {**done, "part": item.part}
+        body = item.body(status)
+        yield "response.output_item.done", {"output_index": len(self._done), "item": body}
+        self._done.append(body)
+
+    def _place(self, item: _Item) -> dict[str, Any]:
+        return {"item_id": item.id, "output_index": len(self._done)}

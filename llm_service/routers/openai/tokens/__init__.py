@@ -1,1 +1,0 @@
-"""``/tokenize`` and ``/detokenize``, as vLLM has them."""

@@ -1,1 +1,0 @@
-"""Documents ranked against a query: ``/v1/rerank`` as Cohere and Jina have it, ``/rerank`` as TEI has it."""
