@@ -1,6 +1,7 @@
 import pytest
 
-from services.mentor.questions.parser import fold, parse_query
+from services.mentor.lexicon.folding import fold
+from services.mentor.questions.parser import parse_query
 
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u061c\u202a"
 
