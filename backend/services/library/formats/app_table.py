@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from adapters.base import Direction
-from services.library.documents import InvalidDocument
+from services.library.documents import Draft, InvalidDocument
 from services.library.formats.dictionary import example_draft, head_draft
-from services.library.formats.naming import Draft
 from services.library.formats.records import ParsedRecords, RecordCollector
 from services.mentor.lexicon.folding import normalise
 
