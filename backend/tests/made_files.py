@@ -30,7 +30,7 @@ def pdf(pages: Sequence[Sequence[Line]], *, outline: Sequence[tuple[str, int]] =
         page = writer.add_blank_page(595, 842)
         page.update(_named({"Resources": resources, "Contents": writer._add_object(content)}))
     for title, number in outline:
-        writer.add_outline_item(title, page_number=number)
+        writer.add_outline_item(title=title, page_number=number)
     writer.write(out)
     return out.getvalue()
 
