@@ -21,11 +21,13 @@ from services.mentor.questions.vocabulary import (
     TELLING,
 )
 
-_TO_TONGUE = re.compile(
-    r" (?:en|al|a|para|hacia) (?:(?:(?:el|la|su|tu|nuestra|nuestro|mi) )?(?:(?:idioma|lengua) )?"
-    r"(?:bora|espanol|castellano)|(?:el|la|su|tu|nuestra|nuestro|mi) (?:idioma|lengua))$"
+_TO = (
+    r"(?:en|al|a|para|hacia) (?:(?:(?:el|la|su|tu|nuestra|nuestro|mi) )?(?:(?:idioma|lengua) )?"
+    r"(?P<tongue>bora|espanol|castellano)|(?:el|la|su|tu|nuestra|nuestro|mi) (?:idioma|lengua))"
 )
-_OF_TONGUE = re.compile(r" (?:de|del) (?:el |la )?(?:idioma |lengua )?(?:bora|espanol|castellano)$")
+_FROM = r"(?:de|del|desde) (?:el |la )?(?:idioma |lengua )?(?P<tongue>bora|espanol|castellano)"
+_INTO, _OUT_OF = re.compile(rf"\b{_TO}\b"), re.compile(rf"\b{_FROM}\b")
+_TO_TONGUE, _OF_TONGUE = re.compile(rf" {_TO}$"), re.compile(rf" {_FROM}$")
 _TO_PEOPLE = re.compile(r" (?:(?:para|entre) )?(?:ustedes )?(?:los|las) boras?$")
 _HAS_WORD = re.compile(
     r" (?:tiene|hay|existe) (?:una |un |alguna )?(?:traduccion|palabra|equivalente|nombre|significado)$"
@@ -40,11 +42,6 @@ _OF_BORA = re.compile(
     r"\b(?:palabra|termino|expresion|frase|nombre|traduccion|equivalente) (?:en )?bora"
     r"(?P<link> (?:para|de|del|por|que))?\b"
 )
-_INTO = re.compile(
-    r"\b(?:en|al|a|para|hacia) (?:(?:el|la|su|tu|nuestra|mi) )?(?:(?:idioma|lengua) )?"
-    r"(?P<tongue>bora|espanol|castellano|idioma|lengua)\b"
-)
-_OUT_OF = re.compile(r"\b(?:de|del|desde) (?:el |la )?(?:idioma |lengua )?(?P<tongue>bora|espanol|castellano)\b")
 
 
 def peel(folded: str) -> tuple[str, Direction | None] | None:
