@@ -1,6 +1,6 @@
 """Sections of running text, and the passages they are cut into."""
 
-import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -8,11 +8,10 @@ from typing import Final
 from services.library.documents import Draft
 from services.library.formats.records import ParsedRecords, RecordCollector, Unit
 from services.mentor.lexicon.folding import normalise
+from services.passages.sentences import split
 
 CHUNK_CHARS: Final = 700
 """Fits the embedding model's limit of 256 tokens, about 700 characters of Spanish; the rest would be cut off."""
-
-_SENTENCE_END = re.compile(r"[.!?…][\"'»”)]*\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +59,16 @@ def _pieces(block: Block, limit: int) -> Iterator[Block]:
     if all(len(line) <= limit for line in lines) and _is_listing(lines):
         yield from (Block(text, block.line) for text in _packed(lines, "\n", limit))
         return
-    fitting = [part for sentence in _sentences(" ".join(block.text.split())) for part in _fitting(sentence, limit)]
+    fitting = [
+        part
+        for sentence in split(" ".join(block.text.split()))
+        for part in textwrap.wrap(sentence, limit, break_on_hyphens=False)
+    ]
     yield from (Block(text, block.line) for text in _packed(fitting, " ", limit))
-
-
-def _sentences(text: str) -> Iterator[str]:
-    start = 0
-    for found in _SENTENCE_END.finditer(text):
-        yield text[start : found.end()].rstrip()
-        start = found.end()
-    yield text[start:]
 
 
 def _is_listing(lines: Sequence[str]) -> bool:
     return sum(line.lstrip().startswith(("-", "*", "+", "|", "•")) for line in lines) * 2 > len(lines)
-
-
-def _fitting(sentence: str, limit: int) -> Iterator[str]:
-    if len(sentence) <= limit:
-        yield sentence
-        return
-    pieces = [word[at : at + limit] for word in sentence.split() for at in range(0, len(word), limit)]
-    yield from _packed(pieces, " ", limit)
 
 
 def _packed(parts: Sequence[str], joint: str, limit: int) -> Iterator[str]:
