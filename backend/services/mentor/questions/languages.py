@@ -24,11 +24,13 @@ olá ola oi tchau bom boa dia noite tarde português portugues espanhol bora lí
 _PORTUGUESE = frozenset(_PORTUGUESE_TEXT.split())
 # Not telling: words of Spanish or of Bora too, and common between the two.
 _SHARED_TEXT = """
-do for to in into i me my can name tell it and or not about have has there bora no
+do for to in into i me my can name tell it or not about have has there bora no
 como se o a os as que e de da do das dos na nos para pra por um uma quer significa significado seu sua fala
 isso sim ajuda ajudar podes posso ola boa dia noite tarde muita lingua
 """
 _SHARED = frozenset(_SHARED_TEXT.split())
+ENGLISH_ONLY = (_ENGLISH - _SHARED) | {"question", "answer", "entries"}
+"""The last ones are of prompts, which small models repeat."""
 _ASKING_TEXT = """
 say saying said call called translate translated translation mean means meaning word words
 diz dizer dizem traduz traduza traduzir tradução significa significado palavra palavras
