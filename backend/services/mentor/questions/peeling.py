@@ -52,15 +52,18 @@ def peel(folded: str) -> tuple[str, Direction | None] | None:
     start, first_kinds = _peel_start(words[:end])
     kinds_seen |= first_kinds
     kinds = kinds_seen - {"plain"}
+    if COURTESY.issuperset(words[:end]):
+        start = 0
     # "traduce perro", "perro en bora" (but "¿y en bora?" has no term).
-    is_short = (start and words[0] in ORDERS) or (end < size and kinds == {"tongue"} and words[0] != "y")
+    first = next((word for word in words[:start] if KINDS.get(word, "plain") != "plain"), "")
+    is_short = first in ORDERS or (end < size and kinds == {"tongue"} and words[0] != "y")
     if not is_short and (len(kinds) < 2 or not kinds & TELLING):
         return None
     inner = " ".join(folded.split()[start:end])
     for pattern in (_AFTER_NOUN, *((_REPORTED,) if "mean" in kinds_seen or end < size else ())):
         found = pattern.fullmatch(inner)
         inner = found["x"] if found else inner
-    return inner, _direction(" ".join(words), kinds_seen)
+    return inner, _direction(" ".join(words), kinds - ({"say"} if first in ORDERS else set()))
 
 
 def corrected(folded: str) -> str:
@@ -106,7 +109,7 @@ def _end_of_question(text: str) -> int | None:
         if len(rest) > 6 or None in kinds or (kinds == {"plain"} and rest[-1] not in CLOSING):
             continue
         # "hola, ¿cómo se dice en bora?" asks for "hola", "hola, ¿cómo se le dice a decir?" does not.
-        is_open = len(rest) > 1 and (rest[-2] in LINKS or KINDS[rest[-2]] == "say")
+        is_open = len(rest) > 1 and (rest[-2] in LINKS or KINDS.get(rest[-2]) == "say")
         ends = KINDS.get(rest[-1]) in ("say", "mean") or rest[-1] in CLOSING
         if KINDS.keys() >= set(before) and (is_open or not ends):
             continue
@@ -147,6 +150,4 @@ def _direction(text: str, kinds_seen: set[str]) -> Direction | None:
         return "bora_es" if out_of["tongue"] == "bora" else "es_bora"
     if "mean" in kinds_seen:
         return "bora_es"
-    if kinds_seen & {"say", "tongue"} and "traduce" not in text.split() and "traduceme" not in text.split():
-        return "es_bora"
-    return None
+    return "es_bora" if kinds_seen & {"say", "tongue"} else None

@@ -6,7 +6,7 @@ _ASK = "como que cual cuales"
 _SAY = (
     "dice dicen decir digo decimos diria dirian dirias diriamos dices dijera llama llaman llamar llamaria llamaban "
     "nombra nombran nombrar escribe escribir escriben pronuncia pronunciar expresa expresar traduce traduceme "
-    "traducir traduzca traduccion traducen pasa pasar pasame ponme poner"
+    "traducir traduzca traduzco traduccion traducen pasa pasar pasame ponme poner"
 )
 _MEAN = (
     "significa significan significado significaria signifique significar quiere quieren querra querria queria querian "
@@ -15,9 +15,10 @@ _MEAN = (
 _NOUN = "palabra palabras termino expresion frase nombre equivalente vocablo"
 _TONGUE = "bora boras espanol castellano idioma lengua"
 _REQUEST = (
-    "puedes puede podrias podria puedo sabes sabe quiero quisiera queremos necesito necesitamos gustaria deseo busco "
-    "ayuda ayudas ayudame ayudar ensename ensenas ensenar dime digame dinos "
-    "entiendo entender entiende comprendo comprender muestrame averigua buscame"
+    "puedes puede pueden podrias podria podrian puedo sabes sabe quiero quisiera queremos necesito necesitamos "
+    "gustaria deseo busco ayuda ayudas ayudame ayudar ayudarme ensename ensenas ensenar ensenarme dime digame dinos "
+    "decime decirme decirnos digas entiendo entender entiende comprendo comprender muestrame mostrarme explicarme "
+    "averigua busca buscame"
 )
 _PLAIN = (
     "a al de del en para por con y o si no se la el lo las los un una unos unas mi su tu me te le les nos esto eso ese "
@@ -29,7 +30,7 @@ _COURTESY = (
     "duda bien profe profesor profesora maestro maestra mentor amigo amiga"
 )
 COURTESY = frozenset(_COURTESY.split())
-_LINKS = "a al de del para por que es son seria sea tiene usan usa existe hay le dan con"
+_LINKS = "a al de del para que es son seria sea tiene usan usa existe hay le dan con"
 LINKS = frozenset(_LINKS.split())
 """Words between a question and its term."""
 _CLOSING = "es son seria ser hago hacer uso usa usan"
