@@ -92,8 +92,8 @@ async def test_both_directions_are_listed_each_meaning_where_no_entry_of_its_own
     assert spanish.next is None
     # Entries read the other way round, by each of their meanings; "úmehe" has an entry of its own.
     bora = await word_list(filled, "bora_es")
-    expected = "cúdsi, kaá úmehe, lóco, llihíyo, nahbénu, ojts’o, pivájtso, tyájo, tsɨ́ɨ́mene, úmehe, úmɨhe"
-    assert ", ".join(each.word for each in bora.words) == expected
+    in_order = "cúdsi, kaá úmehe, lóco, llihíyo, nahbénu, ojts’o, pivájtso, tyájo, tsɨ́ɨ́mene, úmehe, úmɨhe"
+    assert ", ".join(each.word for each in bora.words) == in_order
     meanings = {each.word: each.meaning for each in bora.words}
     assert (meanings["nahbénu"], meanings["úmehe"]) == ("acompañar", "árbol, palo")
     assert list(bora.letters) == ["c", "k", "l", "ll", "n", "o", "p", "t", "ts", "u"]
