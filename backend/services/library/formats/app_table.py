@@ -16,7 +16,6 @@ from services.library.formats.records import ParsedRecords, RecordCollector
 from services.mentor.lexicon.folding import normalise
 
 APP_TABLE: Final = "bora_docs"
-_GLOSS: Final[Mapping[Direction, str]] = {"es_bora": "gloss_bora", "bora_es": "gloss_es"}
 _TAG_OF_SPANISH: Final = ("[LEMMA_ES]", "[SUBLEMMA_ES]")
 _CARRIED: Final = frozenset(
     {"lemma", "sublemma", "gloss_es", "gloss_bora", "pos", "pos_full", "bora_text", "spanish_text", "direction"}
