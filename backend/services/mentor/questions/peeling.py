@@ -134,7 +134,8 @@ def _peel_start(words: list[str]) -> tuple[int, set[str]]:
         # "… qué es pajtye"
         kinds_seen.add("is" if word in ("es", "son") and place and words[place - 1] == "que" else kind)
         is_telling = kind != "plain" or word in PEOPLE or (word in COURTESY and not kinds_seen - {"plain"})
-        if is_telling or (word in LINKS and end == place):
+        is_link = word in LINKS or (word == "con" and words[place - 1] in PEOPLE)
+        if is_telling or (is_link and end == place):
             end = place + 1
         before = kind
     return end, kinds_seen

@@ -30,7 +30,7 @@ _COURTESY = (
     "duda bien profe profesor profesora maestro maestra mentor amigo amiga"
 )
 COURTESY = frozenset(_COURTESY.split())
-_LINKS = "a al de del para que es son seria sea tiene usan usa existe hay le dan con"
+_LINKS = "a al de del para que es son seria sea tiene usan usa existe hay le dan"
 LINKS = frozenset(_LINKS.split())
 """Words between a question and its term."""
 _CLOSING = "es son seria ser hago hacer uso usa usan"
