@@ -23,8 +23,7 @@ from schemas.rag import (
     SuggestResponse,
     Text,
 )
-from services.entries import entry, word_list
-from services.suggestions import suggestions
+from services.entries import entry, suggestions, word_list
 
 router = APIRouter(prefix="/api/rag", tags=["RAG"])
 

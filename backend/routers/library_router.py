@@ -141,11 +141,11 @@ def _report(report: LoadReport) -> UploadReport:
     shown = report.refused[:SHOWN_REFUSALS]
     return UploadReport(
         source=report.source,
-        inserted=report.inserted,
-        updated=report.updated,
-        unchanged=report.unchanged,
+        inserted=report.stored.inserted,
+        updated=report.stored.updated,
+        unchanged=report.stored.unchanged,
         refused=len(report.refused),
-        refusals=[RefusedPart.model_validate({"unit": e.unit, "at": e.at, "reason": e.reason}) for e in shown],
+        refusals=[RefusedPart.model_validate({"unit": e.unit, "at": str(e.index), "reason": e.reason}) for e in shown],
         repeated=report.repeated,
         gone=report.gone,
         removed=report.removed,

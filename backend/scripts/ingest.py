@@ -193,7 +193,7 @@ def _refuse_one_name_twice(names: Sequence[str]) -> None:
 
 
 def _show(records: ParsedRecords, report: IngestReport, *, everything: bool) -> None:
-    lines = [*map(str, records.problems), *report.rejected]
+    lines = list(map(str, records.problems))
     repeated = f", {records.repeated} printed twice" if records.repeated else ""
     print(
         f"{records.source}: {report.inserted} new, {report.updated} changed, {report.unchanged} unchanged; "

@@ -88,23 +88,20 @@ class Found:
     def without_model(self) -> RagAnswer:
         """Return the answer of the documents' own words."""
         if self.texts is None:
-            return _from_entries(self.basis, self.fault)
-        return replace(self._from_texts(quoted(self.texts)), degraded=self.fault is not None, reason=self.fault)
+            served_by: ServedBy = "dictionary" if self.basis.wanted else "none"
+            said = extractive_answer(self.basis)
+            answer = RagAnswer(said, "extractive", self.basis.hits, served_by, degraded=False)
+        else:
+            answer = self._from_texts(quoted(self.texts))
+        return replace(answer, degraded=self.fault is not None, reason=self.fault)
 
     def checked(self, completion: Completion) -> RagAnswer:
         """Return what holds of a model's answer."""
         if self.texts is None:
             return checked_entries(completion, self.basis, self.fault)
         cut_short = completion.finish_reason == "length"
-        return replace(
-            self._from_texts(checked(completion.answer, self.texts, cut_short=cut_short)),
-            served_by=completion.served_by,
-            degraded=completion.degraded or self.fault is not None,
-            model=completion.model,
-            timings=completion.timings,
-            tokens=completion.tokens_generated,
-            cached=completion.cached,
-            reason=self.fault,
+        return _worded_by(
+            completion, self._from_texts(checked(completion.answer, self.texts, cut_short=cut_short)), self.fault
         )
 
     def _from_texts(self, answer: TextAnswer) -> RagAnswer:
@@ -123,25 +120,20 @@ async def whole_answer(parts: AsyncGenerator[AnswerPart, None]) -> RagAnswer:
     return answer
 
 
-def _from_entries(basis: Basis, fault: str | None) -> RagAnswer:
-    served_by: ServedBy = "dictionary" if basis.wanted else "none"
-    return RagAnswer(
-        extractive_answer(basis), "extractive", basis.hits, served_by, degraded=fault is not None, reason=fault
-    )
-
-
 def checked_entries(completion: Completion, basis: Basis, fault: str | None = None) -> RagAnswer:
     """Return what holds of a model's answer from the dictionary, else the entries themselves."""
     grounded = ground(completion.answer, basis, cut_short=completion.finish_reason == "length")
-    return RagAnswer(
-        grounded.text,
-        grounded.mode,
-        basis.hits,
-        completion.served_by,
-        completion.degraded or fault is not None,
-        completion.model,
-        completion.timings,
-        completion.tokens_generated,
-        completion.cached,
-        fault,
+    return _worded_by(completion, RagAnswer(grounded.text, grounded.mode, basis.hits, "none", degraded=False), fault)
+
+
+def _worded_by(completion: Completion, answer: RagAnswer, fault: str | None) -> RagAnswer:
+    return replace(
+        answer,
+        served_by=completion.served_by,
+        degraded=completion.degraded or fault is not None,
+        model=completion.model,
+        timings=completion.timings,
+        tokens=completion.tokens_generated,
+        cached=completion.cached,
+        reason=fault,
     )

@@ -6,9 +6,8 @@ from the prompt, from the words an answer may use and from quotations; the store
 
 import re
 
-_TURN = re.compile(
-    r"<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?s>", re.IGNORECASE
-)
+_CONTROL = r"<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?s>"
+_TURN = re.compile(_CONTROL, re.IGNORECASE)
 """Start of a forged conversation turn; everything from there to the end of the text is removed."""
 _LABELLED_TURN = re.compile(
     r"(?:\A|\n|(?<=[.!?;]\s))\s*(?:(?i:(?:#+\s*)?\[?(?:system|assistant|human)\]?\s*:\s*\n)|(?:SYSTEM|ASSISTANT|USER):)[^\n]*"
@@ -27,24 +26,8 @@ _ORDERS = (
     r"instruc(?:ciones|tions?)|reglas|rules|prompts?|indicaciones|[oó]rdenes|lo anterior|previous|above|"
     r"todo lo (?:dicho|que)|everything"
 )
-_INSTRUCTION = re.compile(
-    rf"\b(?:ignor\w+|olvid\w+|descart\w+|omit\w+|forget|disregard|override|bypass)\b.{{0,60}}\b(?:{_ORDERS})\b"
-    rf"|\b(?:nuevas?|new|updated|tus|your|sus)\s+(?:{_ORDERS})\b"
-    r"|\b(?:system|developer)\s+(?:prompt|message|override)\b|\b(?:prompt|mensaje|instrucciones) del sistema\b"
-    r"|\b(?:responde|contesta|respond|reply|answer|escribe|write|print|output|repite|repeat|di|say)\s+"
-    r"(?:(?:siempre|[uú]nica y exclusivamente|always|exactly|this|esto|ahora|now)\s+)*"
-    r"(?:solo|s[oó]lo|solamente|[uú]nicamente|s[oó]lamente|siempre|only|exactly|with|just|en ingl[eé]s|in english)\b"
-    r"|\b(?:a partir de ahora|desde ahora|from now on|ahora eres|you are now|act[uú]a como|act as|pretend|finge)\b"
-    r"|\b(?:revel|muestr|reveal|show|print|repite|repeat|copia|dime)\w*\b.{0,40}\b(?:prompt|instruc\w+|rules|reglas)\b"
-    r"|\b(?:asistente|assistant|modelo de lenguaje|language model|chatbot|la ia|the ai)\b.{0,40}"
-    r"\b(?:debe|debes|must|should|tiene que|has to|responde|contesta|answer)\w*",
-    re.IGNORECASE | re.DOTALL,
-)
-
 _TOKEN = re.compile(
-    r"<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?s>"
-    r"|</?(?:system|assistant|instructions?|sistema|instrucciones|instruções|prompt)\b[^<>]*>",
-    re.IGNORECASE,
+    rf"{_CONTROL}|</?(?:system|assistant|instructions?|sistema|instrucciones|instruções|prompt)\b[^<>]*>", re.IGNORECASE
 )
 _TELLS = (
     r"(?:responde|responda|responder|contesta|contesten?|conteste|respond|reply|answer|escribe|escriba|escreva|write|print|"
@@ -70,7 +53,7 @@ _ADDRESSED = re.compile(
     rf"\b(?:debe|debes|deve|must|should|shall|tiene que|has to|have to|is to|{_TELLS[3:-1]})\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""Narrower than ``_INSTRUCTION``: a manual speaks of instructions and of assistants without addressing a model."""
+"""What addresses a model; a manual speaks of instructions and of assistants without doing so."""
 
 _NO_MARKUP = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "{": "(", "}": ")", "`": "'"})
 
@@ -81,7 +64,7 @@ def plain(text: str) -> str:
     turn = _TURN.search(kept)
     kept = kept[: turn.start()] if turn else kept
     kept = _TAG.sub(" ", _IMAGE_OR_LINK.sub(r"\1", kept))
-    sentences = [sentence for sentence in _SENTENCE.split(kept) if sentence and not _INSTRUCTION.search(sentence)]
+    sentences = [sentence for sentence in _SENTENCE.split(kept) if sentence and not _ADDRESSED.search(sentence)]
     cleaned = " ".join(" ".join(sentences).split())
     if cleaned != " ".join(text.split()):
         cleaned = cleaned.rstrip(" .;")

@@ -1,9 +1,9 @@
-"""Vectors of questions, made while their words are searched."""
+"""Vectors of questions, and of what is compared with them, within a time limit."""
 
 import asyncio
 import logging
-import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from adapters.base import Embedder, Embeddings, InputType, LogicalError, TechnicalError
@@ -15,22 +15,20 @@ EMBED_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Vector:
-    """A unit vector; only vectors with equal fingerprints may be compared."""
+class QuestionVector:
+    """A unit vector, to be compared only with vectors of the same fingerprint; or why there is none."""
 
-    values: Sequence[float]
-    fingerprint: str
+    values: Sequence[float] = ()
+    fingerprint: str = ""
+    fault: str | None = None
+    """A ``reason`` of the embedder's error; ``None`` too where no embedder is configured."""
+
+
+Made = Awaitable[QuestionVector]
 
 
 class QuestionEmbedder:
-    """Embeds questions, and what is compared with them, within a time limit.
-
-    Args:
-        embedder: ``None``: none is configured.
-        timeout_s: in seconds.
-        metrics: counts questions that no vector could be made for.
-
-    """
+    """Embeds questions and the texts that are compared with them; ``embedder`` is ``None``: none is configured."""
 
     def __init__(
         self, embedder: Embedder | None, *, timeout_s: float = EMBED_TIMEOUT_S, metrics: Metrics | None = None
@@ -39,79 +37,44 @@ class QuestionEmbedder:
         self._timeout_s = timeout_s
         self._metrics = metrics or Metrics()
 
-    def question(self, text: str, request_id: str | None) -> "QuestionVector":
-        """Return the vector to be made of a question; nothing is asked yet."""
-        return QuestionVector(self, text, request_id)
+    @contextmanager
+    def question(self, text: str, request_id: str | None, *, early: bool) -> Iterator[Callable[[], Made]]:
+        """Give a function that makes a question's vector; with ``early`` it is being made, and given up at the end."""
+        task = asyncio.create_task(self.embed_question(text, request_id)) if early else None
+        try:
+            yield lambda: task or self.embed_question(text, request_id)
+        finally:
+            if task is not None:
+                task.cancel()
 
-    async def texts(self, texts: Sequence[str], request_id: str | None) -> list[list[float]]:
-        """Return one vector a text. Raises ``TechnicalError`` and ``LogicalError``."""
-        return (await self.embed(texts, "document", request_id)).vectors
-
-    async def embed(self, texts: Sequence[str], input_type: InputType, request_id: str | None) -> Embeddings:
-        """Return the vectors of the texts. Raises ``TechnicalError`` and ``LogicalError``."""
+    async def embed_question(self, text: str, request_id: str | None) -> QuestionVector:
+        """Return the vector of a question, without ``values`` if there is no embedder or it failed; raise nothing."""
         if self._embedder is None:
-            raise TechnicalError("no embedder is configured", reason="disabled")
+            return QuestionVector()
+        try:
+            made = await self._embed(self._embedder, [text], "query", request_id)
+        except (TechnicalError, LogicalError) as error:
+            # A refusal's message may quote the question.
+            logger.warning("searching by words only", extra={"reason": error.reason, "request_id": request_id})
+            self._metrics.fell_back(error.reason)
+            return QuestionVector(fault=error.reason)
+        return QuestionVector(made.vectors[0], made.fingerprint)
+
+    async def embed_texts(self, texts: Sequence[str], request_id: str | None) -> list[list[float]]:
+        """Return one vector a text; none at all if the embedder failed."""
+        if self._embedder is None or not texts:
+            return []
+        try:
+            return (await self._embed(self._embedder, texts, "document", request_id)).vectors
+        except (TechnicalError, LogicalError) as error:
+            self._metrics.fell_back(error.reason)
+            return []
+
+    async def _embed(
+        self, embedder: Embedder, texts: Sequence[str], input_type: InputType, request_id: str | None
+    ) -> Embeddings:
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._embedder.embed_texts(texts, input_type=input_type, request_id=request_id)
+                return await embedder.embed_texts(texts, input_type=input_type, request_id=request_id)
         except TimeoutError as error:
             raise TechnicalError(f"no vector within {self._timeout_s:.1f} s", reason="timeout") from error
-
-    def note_failure(self, error: TechnicalError | LogicalError, request_id: str | None) -> None:
-        """Note that a question is searched by words only."""
-        # A refusal's message may quote the question.
-        logger.warning("searching by words only", extra={"reason": error.reason, "request_id": request_id})
-        self._metrics.fell_back(error.reason)
-
-    @property
-    def is_configured(self) -> bool:
-        """Whether there is an embedder."""
-        return self._embedder is not None
-
-
-class QuestionVector:
-    """A question's vector, made in the background once it has been started; closing it hangs up."""
-
-    def __init__(self, embedder: QuestionEmbedder, text: str, request_id: str | None) -> None:
-        self._embedder = embedder
-        self._text = text
-        self._request_id = request_id
-        self._task: asyncio.Task[Embeddings] | None = None
-        self.waited_s = 0.0
-        """Seconds that ``made`` took."""
-        self.fault: str | None = None
-        """Why there is no vector, although an embedder is configured."""
-
-    def start(self) -> None:
-        """Begin to make it, if there is an embedder."""
-        if self._task is None and self._embedder.is_configured:
-            work = self._embedder.embed([self._text], "query", self._request_id)
-            self._task = asyncio.create_task(work)
-            self._task.add_done_callback(_retrieve)
-
-    async def made(self) -> Vector | None:
-        """Return the vector; ``None`` if there is no embedder or it failed, see ``fault``."""
-        self.start()
-        if self._task is None:
-            return None
-        started = time.perf_counter()
-        try:
-            embeddings = await self._task
-        except (TechnicalError, LogicalError) as error:
-            self.fault = error.reason
-            self._embedder.note_failure(error, self._request_id)
-            return None
-        finally:
-            self.waited_s = time.perf_counter() - started
-        return Vector(embeddings.vectors[0], embeddings.fingerprint)
-
-    def close(self) -> None:
-        """Give it up, if it is still being made."""
-        if self._task is not None:
-            self._task.cancel()
-
-
-def _retrieve(task: "asyncio.Task[Embeddings]") -> None:
-    """Take the exception of a vector that nobody waited for, which asyncio would report."""
-    if not task.cancelled():
-        task.exception()

@@ -20,12 +20,12 @@ from adapters.base import (
 )
 from observability.metrics import Metrics
 from services.answers import Answered, AnswerPart, Explained, Found, RagAnswer, Sources, checked_entries, whole_answer
-from services.mentor.basis import Basis, basis_of
+from services.mentor.basis import Basis, basis_of, with_limit
 from services.mentor.entries import as_hit
 from services.mentor.extractive import missing_words
 from services.mentor.prompts import PromptBuilder, build_messages, explanation_messages
 from services.mentor.questions.parser import parse_query
-from services.mentor.understanding import basis_for, understand
+from services.mentor.understanding import understand
 from services.model_calls import Call, ask
 from services.passages.basis import given_basis
 from services.passages.prompts import text_messages
@@ -71,7 +71,7 @@ class RAGService:
         huggingface_adapter: language model used when no ``language_model`` is given.
         language_model: usually the chain of the LLM service and the local model.
         embedder: embeds the questions; without one, search is by words only.
-        sampling: sampling options; greedy by default, so that the LLM service's response cache is hit.
+        sampling: greedy by default, so that the LLM service's response cache is hit.
         top_k: default number of documents per answer.
         wording: when a model is asked to word an answer.
         prompt: builds the messages that ask for an answer.
@@ -79,8 +79,7 @@ class RAGService:
         texts: how questions to texts are answered.
         ranker: orders passages that were found by meaning only.
         metrics: counts searches, answers, and questions answered without a model.
-        on_missing: called with the words that an answer names as missing, and their question; must return at once and
-            raise nothing.
+        on_missing: called with the missing words of an answer, and their question; must return at once.
 
     """
 
@@ -221,7 +220,7 @@ class RAGService:
             entries = await self._retriever.retrieve(
                 asked.query, _RANKED, by_meaning=not asked.by_words_only, request_id=call.request_id
             )
-            basis = basis_for(asked, entries.hits, limit, history).with_roles()
+            basis = with_limit(asked.basis(entries.hits), limit).with_roles()
             found = Found(asked.query.original, basis, fault=entries.fault)
         if not is_settled(found.basis.question, found.basis):
             found = await self._with_texts(found, limit, call)
@@ -258,7 +257,7 @@ class RAGService:
         fixed = found.texts is None and found.basis.is_fixed
         if not found.hits or fixed or self._wording == "never":
             return False
-        return self._wording == "always" or found.texts is not None or not found.basis.wanted
+        return self._wording == "always" or found.texts is not None
 
     def _messages(self, found: Found, history: Sequence[ChatMessage]) -> list[ChatMessage]:
         if found.texts is None:

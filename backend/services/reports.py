@@ -37,14 +37,7 @@ def reported_word(text: str) -> str:
 
 
 class Reports:
-    """Collects reports and writes them in the background.
-
-    Args:
-        store: receives the counts.
-        metrics: counts reports, and lost ones.
-        enabled: whether any are collected.
-
-    """
+    """Collects reports and writes them in the background; collects none unless ``enabled``."""
 
     def __init__(self, store: ReportStore, metrics: Metrics, *, enabled: bool = True) -> None:
         self._store = store

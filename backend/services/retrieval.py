@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 
 from adapters.base import DocumentStore, Embedder, ParsedQuery, SearchHit
@@ -23,15 +22,7 @@ class Retrieval:
 
 
 class Retriever:
-    """Searches the store by words and, unless entries answer every word, by meaning.
-
-    Args:
-        store: the document store.
-        embedder: embeds the question; ``None`` searches by words only.
-        embed_timeout_s: limit for embedding a question, in seconds.
-        metrics: counts searches, and those without a vector.
-
-    """
+    """Searches the store by words and, unless entries answer every word, by meaning, if there is an embedder."""
 
     def __init__(
         self,
@@ -55,23 +46,25 @@ class Retriever:
         """
         if not query.phrase:
             return Retrieval([], {"embed_ms": 0.0, "search_ms": 0.0})
-        started, mode = time.perf_counter(), "words"
+        started, waited_s, fault, mode = time.perf_counter(), 0.0, None, "words"
+        early = by_meaning and len(query.terms) > 1
         with (
             tracing.ending(tracing.start_span("retrieval")) as span,
             tracing.current(span),
-            closing(self._embedder.question(query.phrase, request_id)) as question,
+            self._embedder.question(query.phrase, request_id, early=early) as vector_of_it,
         ):
             tracing.annotate(span, {"gen_ai.operation.name": "retrieval"})
-            if by_meaning and len(query.terms) > 1:
-                question.start()
             found = await self._store.search(query, top_k)
             hits = found.hits
-            if by_meaning and not is_answered(query, hits) and (vector := await question.made()) is not None:
-                mode = "words_and_meaning"
-                hits = await self._store.search_near(found, vector.values, vector.fingerprint, top_k)
+            if by_meaning and not is_answered(query, hits):
+                waiting = time.perf_counter()
+                vector = await vector_of_it()
+                waited_s, fault = time.perf_counter() - waiting, vector.fault
+                if vector.values:
+                    mode = "words_and_meaning"
+                    hits = await self._store.search_near(found, vector.values, vector.fingerprint, top_k)
             tracing.annotate(span, {"app.retrieval.mode": mode, "app.retrieval.results": len(hits)})
         took_s = time.perf_counter() - started
         self._metrics.retrieved(took_s)
-        search_s = took_s - question.waited_s
-        timings = {"embed_ms": round(question.waited_s * 1_000, 2), "search_ms": round(search_s * 1_000, 2)}
-        return Retrieval(hits, timings, question.fault)
+        timings = {"embed_ms": round(waited_s * 1_000, 2), "search_ms": round((took_s - waited_s) * 1_000, 2)}
+        return Retrieval(hits, timings, fault)

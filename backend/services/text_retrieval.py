@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 from adapters.base import DocumentStore, LogicalError, Ranker, SearchHit, TechnicalError, TextTerm
@@ -15,7 +14,7 @@ from services.passages.question import read_question
 from services.passages.quotation import best_quotation
 from services.passages.relevance import Passage, by_meaning_only, compared, in_order, rank, reranked, term_weights
 from services.passages.words import indexed
-from services.question_vectors import QuestionEmbedder, Vector
+from services.question_vectors import QuestionEmbedder, QuestionVector
 
 logger = logging.getLogger(__name__)
 _RANK_TIMEOUT_S = 1.0
@@ -45,13 +44,7 @@ class TextRetrieval:
 class TextRetriever:
     """Searches the texts by words and, where an embedder answers in time, by meaning.
 
-    Args:
-        store: the document store.
-        embedder: embeds the question.
-        threshold: lowest relevance of sentences that are answered from.
-        metrics: counts searches, and those without a vector.
-        ranker: puts passages that were found by meaning only in a better order; ``None``: none is asked.
-
+    Nothing is answered from passages below ``threshold``; ``ranker`` orders those that were found by meaning only.
     """
 
     def __init__(
@@ -76,45 +69,44 @@ class TextRetriever:
         if not question.terms:
             return TextRetrieval([], TextBasis(question, ()), 0, 0.0)
         started = time.perf_counter()
+        vector = QuestionVector()
         with (
             tracing.ending(tracing.start_span("retrieval")) as span,
             tracing.current(span),
-            closing(self._embedder.question(query, request_id)) as asked,
+            self._embedder.question(query, request_id, early=self._are_there) as vector_of_it,
         ):
             tracing.annotate(span, {"gen_ai.operation.name": "retrieval"})
-            if self._are_there:
-                asked.start()
             found = await self._store.search_texts(
                 [TextTerm(indexed(term.text), term.folded) for term in question.terms]
             )
             self._are_there = found.total > 0
-            vector = await asked.made() if found.total else None
-            if vector is not None:
+            if self._are_there:
+                vector = await vector_of_it()
+            if vector.values:
                 found = await self._store.near_texts(found, vector.values, vector.fingerprint)
             ranked = rank(question, found, top_k)
-            if vector is not None:
+            if vector.values:
                 ranked = await self._with_sentences(ranked, vector, request_id)
                 ranked = await self._with_ranks(query, ranked, request_id)
-            mode = "words" if vector is None else "words_and_meaning"
+            mode = "words_and_meaning" if vector.values else "words"
             tracing.annotate(span, {"app.retrieval.mode": mode, "app.retrieval.results": len(ranked)})
         self._metrics.retrieved(time.perf_counter() - started)
         basis = text_basis(question, ranked, term_weights(question, found))
         relevance = best_quotation(basis).relevance if ranked else 0.0
         if relevance < self._threshold:
             basis = TextBasis(question, ())
-        return TextRetrieval(ranked, basis, found.total, relevance, asked.fault)
+        return TextRetrieval(ranked, basis, found.total, relevance, vector.fault)
 
-    async def _with_sentences(self, ranked: list[Passage], vector: Vector, request_id: str | None) -> list[Passage]:
+    async def _with_sentences(
+        self, ranked: list[Passage], vector: QuestionVector, request_id: str | None
+    ) -> list[Passage]:
         """Return the passages ranked by their sentences too; as they are when these cannot be embedded in time."""
         chosen = compared(ranked)
-        texts = [text for passage in chosen for text in passage.spoken]
-        try:
-            made = iter(await self._embedder.texts(texts, request_id) if texts else [])
-        except (TechnicalError, LogicalError) as error:
-            self._metrics.fell_back(error.reason)
+        made = await self._embedder.embed_texts([text for passage in chosen for text in passage.spoken], request_id)
+        if not made:
             return ranked
-        near = [[_dot(vector.values, next(made)) for _ in passage.sentences] for passage in chosen]
-        return reranked(ranked, near)
+        left = iter(made)
+        return reranked(ranked, [[_dot(vector.values, next(left)) for _ in passage.sentences] for passage in chosen])
 
     async def _with_ranks(self, query: str, ranked: list[Passage], request_id: str | None) -> list[Passage]:
         """Return the passages in the ranker's order; as they are when it fails, is slow or has no model."""

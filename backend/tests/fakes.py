@@ -4,12 +4,7 @@ import math
 import zlib
 from collections.abc import Sequence
 
-from adapters.base import (
-    Embeddings,
-    InputType,
-    LogicalError,
-    TechnicalError,
-)
+from adapters.base import Embeddings, InputType, LogicalError, TechnicalError
 from services.mentor.lexicon.folding import words
 
 DIMENSION = 384
@@ -34,12 +29,16 @@ class FakeEmbedder:
     async def embed_texts(
         self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
     ) -> Embeddings:
+        await self.asked(texts)
         if self.failing or (self.fail_after is not None and len(self.calls) >= self.fail_after):
             raise TechnicalError("nobody answers", reason="connect")
         if self.refused.intersection(texts):
             raise LogicalError("refused", status=400, error_type="invalid_request")
         self.calls.append(list(texts))
         return Embeddings([self.vector(text) for text in texts], "fake", self.fingerprint, "llm_service")
+
+    async def asked(self, texts: Sequence[str]) -> None:
+        """Called before every answer, for subclasses."""
 
     def vector(self, text: str) -> list[float]:
         values = [0.0] * DIMENSION

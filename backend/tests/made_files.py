@@ -1,66 +1,38 @@
-"""Small files of office formats, made without the libraries that read them."""
+"""Small files of office formats."""
 
 import io
 import zipfile
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
+from pypdf import PdfWriter
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
 Line = tuple[str, int]
 """A line of text and its size in points."""
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 
 
 def pdf(pages: Sequence[Sequence[Line]], *, outline: Sequence[tuple[str, int]] = ()) -> bytes:
     """Return a PDF whose pages hold the lines; ``outline`` gives titles with page numbers from 0."""
-    objects: list[bytes] = []
-
-    def add(body: bytes) -> int:
-        objects.append(body)
-        return len(objects)
-
-    font = add(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>")
-    parent = len(pages) * 2 + 2
-    kids = []
+    writer, out = PdfWriter(), io.BytesIO()
+    font = {"Type": "Font", "Subtype": "Type1", "BaseFont": "Helvetica", "Encoding": "WinAnsiEncoding"}
+    resources = _named({"Font": _named({"F1": _named({key: NameObject(f"/{name}") for key, name in font.items()})})})
     for lines in pages:
         text, height = b"", 800
         for line, size in lines:
             height -= size + 6
             said = line.encode("cp1252").replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
             text += b"BT /F1 %d Tf 1 0 0 1 50 %d Tm (%s) Tj ET\n" % (size, height, said)
-        content = add(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(text), text))
-        kids.append(
-            add(
-                b"<< /Type /Page /Parent %d 0 R /MediaBox [0 0 595 842] /Contents %d 0 R "
-                b"/Resources << /Font << /F1 %d 0 R >> >> >>" % (parent, content, font)
-            )
-        )
-    assert (
-        add(b"<< /Type /Pages /Kids [%s] /Count %d >>" % (b" ".join(b"%d 0 R" % kid for kid in kids), len(kids)))
-        == parent
-    )
-    root = b"<< /Type /Catalog /Pages %d 0 R" % parent
-    if outline:
-        first = len(objects) + 1
-        last, tree = first + len(outline) - 1, first + len(outline)
-        for place, (title, page) in enumerate(outline):
-            links = b"/Prev %d 0 R " % (first + place - 1) if place else b""
-            links += b"/Next %d 0 R " % (first + place + 1) if place < len(outline) - 1 else b""
-            said = b"\xfe\xff" + title.encode("utf-16-be")
-            add(
-                b"<< /Title <%s> /Parent %d 0 R %s/Dest [%d 0 R /Fit] >>"
-                % (said.hex().encode(), tree, links, kids[page])
-            )
-        add(b"<< /Type /Outlines /First %d 0 R /Last %d 0 R /Count %d >>" % (first, last, len(outline)))
-        root += b" /Outlines %d 0 R" % tree
-    catalog = add(root + b" >>")
-    out, places = b"%PDF-1.4\n", []
-    for number, body in enumerate(objects, 1):
-        places.append(len(out))
-        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    start = len(out)
-    out += b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(objects) + 1, table)
-    out += b"trailer\n<< /Size %d /Root %d 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, catalog, start)
-    return out
+        content = DecodedStreamObject()
+        content.set_data(text)
+        page = writer.add_blank_page(595, 842)
+        page.update(_named({"Resources": resources, "Contents": writer._add_object(content)}))
+    for title, number in outline:
+        writer.add_outline_item(title=title, page_number=number)
+    writer.write(out)
+    return out.getvalue()
 
 
 def docx(paragraphs: Sequence[tuple[str, str]]) -> bytes:
@@ -77,17 +49,10 @@ def docx(paragraphs: Sequence[tuple[str, str]]) -> bytes:
         f'<w:style w:type="paragraph" w:styleId="Heading{level}"><w:name w:val="heading {level}"/></w:style>'
         for level in (1, 2)
     )
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
     return _zip(
         {
-            "[Content_Types].xml": f'<Types xmlns="{package}/content-types"><Default Extension="xml" '
-            'ContentType="application/xml"/><Default Extension="rels" '
-            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/></Types>',
-            "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
-            f'Type="{office}/officeDocument" Target="word/document.xml"/></Relationships>',
-            "word/_rels/document.xml.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
-            f'Type="{office}/styles" Target="styles.xml"/></Relationships>',
+            "_rels/.rels": _relations("officeDocument", "word/document.xml"),
+            "word/_rels/document.xml.rels": _relations("styles", "styles.xml"),
             "word/styles.xml": f"<w:styles {names}>{styles}</w:styles>",
             "word/document.xml": f"<w:document {names}><w:body>{body}</w:body></w:document>",
         }
@@ -97,33 +62,40 @@ def docx(paragraphs: Sequence[tuple[str, str]]) -> bytes:
 def xlsx(sheets: dict[str, Sequence[Sequence[object]]]) -> bytes:
     """Return a workbook of sheets with their rows."""
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
-    listed = links = ""
-    files = {}
+    listed, files = "", {}
     for number, (name, rows) in enumerate(sheets.items(), 1):
         listed += f'<sheet name="{escape(name)}" sheetId="{number}" r:id="r{number}"/>'
-        links += f'<Relationship Id="r{number}" Type="{office}/worksheet" Target="worksheets/s{number}.xml"/>'
-        lines = ""
-        for row_number, row in enumerate(rows, 1):
-            cells = "".join(
-                f'<c r="{chr(65 + column)}{row_number}"><v>{cell}</v></c>'
-                if isinstance(cell, int | float)
-                else f'<c r="{chr(65 + column)}{row_number}" t="inlineStr"><is><t>{escape(str(cell))}</t></is></c>'
-                for column, cell in enumerate(row)
-            )
-            lines += f'<row r="{row_number}">{cells}</row>'
+        lines = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows)
         files[f"xl/worksheets/s{number}.xml"] = f'<worksheet xmlns="{main}"><sheetData>{lines}</sheetData></worksheet>'
+    paths = [path.removeprefix("xl/") for path in files]
+    workbook = f'<workbook xmlns="{main}" xmlns:r="{OFFICE}"><sheets>{listed}</sheets></workbook>'
     return _zip(
         {
-            "[Content_Types].xml": f'<Types xmlns="{package}/content-types"/>',
-            "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
-            f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-            "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>',
-            "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships">{links}</Relationships>',
+            "[Content_Types].xml": f'<Types xmlns="{PACKAGE}/content-types"/>',
+            "_rels/.rels": _relations("officeDocument", "xl/workbook.xml"),
+            "xl/workbook.xml": workbook,
+            "xl/_rels/workbook.xml.rels": _relations("worksheet", *paths),
             **files,
         }
     )
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int | float):
+        return f"<c><v>{value}</v></c>"
+    return f'<c t="inlineStr"><is><t>{escape(str(value))}</t></is></c>'
+
+
+def _named(values: dict[str, object]) -> DictionaryObject:
+    return DictionaryObject({NameObject(f"/{name}"): value for name, value in values.items()})
+
+
+def _relations(kind: str, *targets: str) -> str:
+    links = "".join(
+        f'<Relationship Id="r{number}" Type="{OFFICE}/{kind}" Target="{target}"/>'
+        for number, target in enumerate(targets, 1)
+    )
+    return f'<Relationships xmlns="{PACKAGE}/relationships">{links}</Relationships>'
 
 
 def _zip(files: dict[str, str]) -> bytes:

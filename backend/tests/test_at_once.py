@@ -9,7 +9,7 @@ import pytest
 from main import Collaborators
 from tests.backend_server import LocalStub, running, settings_for, until_ready
 from tests.fake_llm_service import FakeLLMService
-from tests.test_rag_api import DOG, WORD, ask, events, stream, wait_until
+from tests.test_rag_api import DOG, WORD, ask, stream, wait_until
 
 ANSWER = f'En bora, "perro" se dice "{WORD}".'
 RIVER = {"id": "t/rio", "kind": "text", "content": "El Ampiyacu es un río de aguas negras del Perú."}
@@ -144,10 +144,3 @@ def test_a_backend_that_never_words_asks_no_model(database_url: str, service: Fa
         assert "aguas negras" in passage["answer"]
         assert who(passage) == ("none", False, None)
     assert "generate" not in service.paths()
-
-
-def test_a_stream_that_needs_no_model_ends_although_time_is_short(backend: httpx.Client) -> None:
-    body = {"query": DOG, "stream": True, "explain": True}
-    received = events(backend.post("/api/rag/query", json=body, headers={"X-Request-Timeout-Ms": "2000"}))
-    assert received[1] == {"answer": ANSWER}
-    assert received[-1] == "[DONE]"

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.library.formats import UnreadableFile, read_file
-from services.library.formats.lift import read_lift
-from services.library.formats.mdf import read_mdf
+from services.library.formats.lexica import read_lift, read_mdf
 from services.library.formats.records import NotReadable, ParsedRecords
 
 MDF = r"""\_sh v3.0  400  MDF 4.0

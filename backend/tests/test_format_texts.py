@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from services.library.formats.texts.chunks import CHUNK_CHARS
 from services.library.formats.texts.markdown import read_markdown, read_text
+from services.library.formats.texts.sections import CHUNK_CHARS
 
 SENTENCE = "El sol sale por la mañana y la gente va a la chacra. "
 

@@ -44,21 +44,16 @@ def test_homographs_keep_their_ids_by_their_order() -> None:
     assert [document.id for document in corrected] == [first.id, second.id]
 
 
-def test_the_accent_of_a_lemma_makes_another_id() -> None:
-    assert documents(entry("tú", "a"))[0].id != documents(entry("tu", "a"))[0].id
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(entry("tú", "a"), entry("tu", "a")), ({"lemma": "a", "gloss_bora": "b"}, {"lemma": "a", "gloss_es": "b"})],
+    ids=["accent", "direction"],
+)
+def test_other_words_have_other_ids(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert documents(one)[0].id != documents(other)[0].id
 
 
-def test_both_directions_of_one_word_are_two_documents() -> None:
-    one_way = documents({"lemma": "a", "gloss_bora": "b"})[0]
-    other_way = documents({"lemma": "a", "gloss_es": "b"})[0]
-    assert one_way.id != other_way.id
-
-
-def test_two_files_do_not_overwrite_each_other() -> None:
-    (one,), (other,) = documents(entry("sol", "a"), source="a.json"), documents(entry("sol", "a"), source="b.json")
+def test_files_do_not_overwrite_each_other() -> None:
+    (one,), (other,), (none,) = (documents(entry("sol", "a"), source=name) for name in ("a.json", "b.json", ""))
     assert one.id != other.id
-    assert (one.metadata["source"], other.metadata["source"]) == ("a.json", "b.json")
-
-
-def test_documents_of_no_file_name_none() -> None:
-    assert "source" not in documents(entry("sol", "a"), source="")[0].metadata
+    assert [document.metadata.get("source") for document in (one, other, none)] == ["a.json", "b.json", None]

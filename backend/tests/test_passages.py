@@ -13,7 +13,6 @@ from services.passages.question import read_question
 from services.passages.quotation import best_quotation
 from services.passages.sentences import sentences
 from services.passages.threshold import fitted, outcome
-from services.passages.words import number, stems
 from services.planted import is_planted
 
 WATER = (
@@ -47,28 +46,6 @@ def basis(question: str, *contents: str) -> TextBasis:
 def test_a_language_is_recognised_by_its_function_words(text: str, code: str | None) -> None:
     found = recognised(text)
     assert (found.code if found else None) == code
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "language"),
-    [
-        ("conexiones", "conexión", "spanish"),
-        ("conexion", "conexiones", "spanish"),
-        ("hierva", "hervir", "spanish"),
-        ("mide", "medir", "spanish"),
-        ("batteries", "battery", "english"),
-        ("pagamentos", "pagamento", "portuguese"),
-        ("zan\u200cfora", "zanfora", "spanish"),
-    ],
-)
-def test_forms_of_a_word_have_a_stem_in_common(one: str, other: str, language: str) -> None:
-    assert stems(one, language) & stems(other, language)
-    assert not stems("casa", language) & stems(other, language)
-
-
-@pytest.mark.parametrize(("text", "same"), [("1,340", "1340"), ("1.340", "1340"), ("0,50", "0.5"), ("12:30", "12:30")])
-def test_a_number_is_the_same_in_any_notation(text: str, same: str) -> None:
-    assert number(text) == same
 
 
 def test_sentences_have_their_place_in_the_passage() -> None:
@@ -231,11 +208,6 @@ def test_whole_passages_go_into_the_prompt_within_the_budget() -> None:
     assert "[3]" not in sent
     (_, cut) = text_messages(basis("¿Cuándo trabaja la bomba?", *long), budget_tokens=200)
     assert len(cut["content"]) < 750
-
-
-def test_control_tokens_of_a_question_do_not_reach_the_prompt() -> None:
-    (rules, asked) = text_messages(basis("¿Cuánto paga <|im_end|> cada casa?", WATER))
-    assert "<|" not in rules["content"] + asked["content"]
 
 
 def test_neighbours_of_one_section_stand_together_under_one_heading() -> None:

@@ -1,8 +1,8 @@
 import pytest
 
 from adapters.base import Document
-from services.mentor.lexicon.fields import expand_variant, index_fields, near_codes, phrase_keys
-from services.mentor.lexicon.typos import one_typo_apart
+from services.mentor.lexicon.fields import expand_variant, index_fields, near_codes
+from services.mentor.lexicon.forms import one_typo_apart
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,6 @@ def test_one_typo_is_recognised_and_shares_a_code(left: str, right: str) -> None
 )
 def test_more_than_one_typo_or_too_short_a_word_is_not(left: str, right: str) -> None:
     assert not one_typo_apart(left, right)
-
-
-def test_each_sense_of_a_gloss_is_a_phrase_of_its_own() -> None:
-    assert {"mibyeeve", "mibyejcumei avoove"} <= set(phrase_keys(["mibyééve, míbyéjcuméi avóóve"]))
-
-
-def test_a_lemma_is_also_found_without_its_parentheses() -> None:
-    assert phrase_keys(["ronsoco (capibara)"]) == ["ronsoco capibara", "ronsoco"]
 
 
 @pytest.mark.parametrize(

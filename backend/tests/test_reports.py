@@ -88,19 +88,6 @@ def test_only_words_are_kept(said: str, word: str) -> None:
     assert reported_word(said) == word
 
 
-@pytest.mark.parametrize(
-    ("question", "missing"),
-    [("ana@x.org", "ana x org"), ("¿qué es http://zorfano?", "zorfano"), ("zorfano.org", "zorfano"), ("x33", "x33")],
-)
-def test_parts_of_addresses_and_numbers_are_no_words(question: str, missing: str) -> None:
-    class Kept(Reports):
-        def note(self, report: GivenReport) -> None:
-            raise AssertionError(report)
-
-    reports = Kept(None, Metrics())  # type: ignore[arg-type]
-    reports.note_missing([missing], question)
-
-
 def test_reports_of_readers_are_counted_listed_and_deleted(backend: httpx.Client) -> None:
     entry = ask(backend, DOG).json()["sources"][0]
     opinion = {"answer_mode": "extractive", "served_by": "dictionary"}
@@ -239,7 +226,3 @@ async def test_too_many_at_once_are_lost_and_counted() -> None:
         reports.note(GivenReport("error", str(number)))
     reports.note(GivenReport("error", "0"))
     assert 'backend_reports_lost_total{reason="busy"} 3.0' in metrics.exposition().decode()
-
-
-def test_a_path_with_several_methods_names_them_all(backend: httpx.Client) -> None:
-    assert backend.put("/api/rag/reports").headers["Allow"] == "GET, POST"

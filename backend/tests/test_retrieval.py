@@ -3,17 +3,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.base import (
-    Document,
-    Embeddings,
-    FoundEntries,
-    InputType,
-    ParsedQuery,
-    StoreUnavailable,
-)
+from adapters.base import Document, FoundEntries, ParsedQuery, StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
+from services.library.formats import read_records
 from services.library.index import LibraryIndex
-from services.library.ingestion import DocumentIngestor, entries_to_documents
+from services.library.ingestion import DocumentIngestor
 from services.mentor.questions.parser import parse_query
 from services.retrieval import Retriever
 from tests.fakes import FakeEmbedder
@@ -27,16 +21,13 @@ ENTRIES = [
 
 
 class SlowEmbedder(FakeEmbedder):
-    async def embed_texts(
-        self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
-    ) -> Embeddings:
+    async def asked(self, texts: Sequence[str]) -> None:
         await asyncio.sleep(60)
-        return await super().embed_texts(texts, request_id=request_id)
 
 
 @pytest.fixture
 async def filled(store: SupabaseAdapter) -> SupabaseAdapter:
-    await DocumentIngestor(store, FakeEmbedder()).ingest(entries_to_documents(ENTRIES))
+    await DocumentIngestor(store, FakeEmbedder()).ingest(read_records(ENTRIES).documents)
     return store
 
 
@@ -70,17 +61,14 @@ class PatientStore(SupabaseAdapter):
 async def test_the_words_of_a_phrase_are_searched_while_its_vector_is_made(
     filled: SupabaseAdapter, database_url: str
 ) -> None:
-    asked = asyncio.Event()
+    vector_asked = asyncio.Event()
 
     class TellingEmbedder(FakeEmbedder):
-        async def embed_texts(
-            self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
-        ) -> Embeddings:
-            asked.set()
-            return await super().embed_texts(texts, input_type=input_type, request_id=request_id)
+        async def asked(self, texts: Sequence[str]) -> None:
+            vector_asked.set()
 
     store = PatientStore(database_url, LibraryIndex())
-    store.vector_asked = asked
+    store.vector_asked = vector_asked
     found = await Retriever(store, TellingEmbedder()).retrieve(parse_query("perro grande"), 5)
     assert "vector" in found.hits[0].matched_on
     await store.close()
@@ -107,12 +95,6 @@ async def test_without_a_vector_words_still_find_it_and_it_is_told(
     )
     assert found.hits[0].metadata["lemma"] == "casa"
     assert found.fault == fault
-
-
-async def test_words_only_by_choice_is_not_degraded(filled: SupabaseAdapter) -> None:
-    found = await Retriever(filled, None).retrieve(parse_query("casa"), 5)
-    assert found.hits[0].metadata["lemma"] == "casa"
-    assert found.fault is None
 
 
 async def test_a_question_without_words_finds_nothing_and_asks_nobody(filled: SupabaseAdapter) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from adapters.base import Document
 from adapters.supabase_adapter import SupabaseAdapter
-from services.mentor.lexicon.index import DictionaryIndex
-from services.suggestions import suggestions
+from services.entries import suggestions
+from services.library.index import LibraryIndex
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ def entry(lemma: str, gloss: str, direction: str = "es_bora", part: str = "entry
 
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[SupabaseAdapter]:
-    adapter = SupabaseAdapter(database_url, DictionaryIndex())
+    adapter = SupabaseAdapter(database_url, LibraryIndex())
     await adapter.start()
     await adapter.upsert(
         [

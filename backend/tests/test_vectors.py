@@ -4,18 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.base import (
-    Document,
-    Embeddings,
-    InputType,
-    WrongDimension,
-)
+from adapters.base import Document, WrongDimension
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.ingestion import DocumentIngestor, Progress
 from services.mentor.questions.parser import parse_query
 from services.retrieval import Retriever
 from tests.fakes import FakeEmbedder
-from tests.searches import search
 
 pytestmark = pytest.mark.anyio
 DOCUMENTS = [Document(f"{number:02}", "phrase", f"texto número {number}") for number in range(20)]
@@ -24,11 +18,8 @@ DOCUMENTS = [Document(f"{number:02}", "phrase", f"texto número {number}") for n
 class Alternating(FakeEmbedder):
     """Two services behind one address, each with another model."""
 
-    async def embed_texts(
-        self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
-    ) -> Embeddings:
+    async def asked(self, texts: Sequence[str]) -> None:
         self.fingerprint = "b" if self.fingerprint == "a" else "a"
-        return await super().embed_texts(texts, request_id=request_id)
 
 
 class Short(FakeEmbedder):
@@ -71,13 +62,6 @@ async def test_while_models_change_a_question_meets_only_vectors_of_its_own(stor
     renewed = {document.id for document in DOCUMENTS} - {row[0] for row in await store.pending("new", 100)}
     assert 0 < len(hits) <= 10
     assert {hit.id for hit in hits} <= renewed
-
-
-async def test_vectors_not_normalised_are_another_model(store: SupabaseAdapter) -> None:
-    await DocumentIngestor(store, FakeEmbedder("one")).ingest(DOCUMENTS)
-    hits = await search(store, "algo", FakeEmbedder().vector("texto"), "one-raw", top_k=20)
-    assert hits == []
-    assert (await DocumentIngestor(store, FakeEmbedder("one-raw")).embed_pending()).embedded == 20
 
 
 async def test_vectors_of_another_length_are_refused(store: SupabaseAdapter) -> None:

@@ -1,9 +1,10 @@
-"""Validation of documents before storage, shared by files and the API."""
+"""Documents before storage: drafts without an id, and the checks that files and the API share."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from adapters.base import Document
 from schemas.rag import ADDRESSABLE, MAX_ID_CHARS
@@ -75,3 +76,18 @@ def _check_characters(name: str, value: str) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise InvalidDocument(f"{name}: holds half a character (lone surrogate)") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document without an id."""
+
+    prefix: str
+    """Prefix of the id: entry, sub, example, phrase or chunk."""
+    kind: Literal["dictionary", "phrase", "text"]
+    content: str
+    metadata: Mapping[str, Any]
+    key: tuple[str, ...]
+    """Identifying fields that a correction does not change, such as direction and lemma."""
+    twin: tuple[str, ...]
+    """Equal for duplicates of one document, different for homographs."""

@@ -7,7 +7,6 @@ available, now or in the background. Hence a failing embedder never loses a docu
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from adapters.base import (
     Document,
@@ -18,11 +17,9 @@ from adapters.base import (
     TechnicalError,
     UpsertReport,
 )
-from services.library.documents import InvalidDocument, check_document
-from services.library.formats import read_records
 from services.library.vectors import BackFill, EmbedReport, OnProgress, Progress
 
-__all__ = ["DocumentIngestor", "EmbedReport", "IngestReport", "OnProgress", "Progress", "entries_to_documents"]
+__all__ = ["DocumentIngestor", "EmbedReport", "IngestReport", "OnProgress", "Progress"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +35,16 @@ class IngestReport:
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
-    rejected: tuple[str, ...] = ()
-    """One line per rejected document: its id and the reason."""
     vectors: EmbedReport = field(default_factory=EmbedReport)
+
+    def __add__(self, more: "IngestReport | UpsertReport") -> "IngestReport":
+        """Return the counts of documents together."""
+        return replace(
+            self,
+            inserted=self.inserted + more.inserted,
+            updated=self.updated + more.updated,
+            unchanged=self.unchanged + more.unchanged,
+        )
 
 
 class DocumentIngestor:
@@ -51,7 +55,7 @@ class DocumentIngestor:
         embedder: computes vectors; without one, documents are found by words only.
         store_batch: documents per transaction; exceeded only by a single larger record.
         embed_batch: texts per call of the embedder.
-        embed_concurrency: concurrent calls of the embedder; 1 leaves capacity for questions.
+        embed_concurrency: concurrent calls; 1 leaves capacity for questions.
 
     """
 
@@ -85,9 +89,9 @@ class DocumentIngestor:
     ) -> IngestReport:
         """Store ``records``, then compute all missing vectors, including those of older documents.
 
-        The documents of one record are stored together or not at all; invalid ones are skipped and
-        reported. Raises ``StoreUnavailable``: earlier batches stay stored, and ingesting again resumes
-        there. Raises ``WrongDimension``.
+        The documents, which must have passed ``check_document``, are stored a record together or not at all. Raises
+        ``StoreUnavailable``: earlier batches stay stored, and ingesting again resumes there. Raises
+        ``WrongDimension``.
         """
         report = await self._store_all(records, self._store.upsert, on_progress)
         return replace(report, vectors=await self.embed_pending(on_progress)) if embed else report
@@ -98,19 +102,9 @@ class DocumentIngestor:
         store: Callable[[Sequence[Document]], Awaitable[UpsertReport]],
         on_progress: OnProgress | None,
     ) -> IngestReport:
-        rejected: list[str] = []
-        fit = [_sort_out(record, rejected) for record in records]
-        total = sum(len(record) for record in fit)
-        report = IngestReport(rejected=tuple(rejected))
-        done = 0
-        for batch in _batches(fit, self._store_batch):
-            stored = await store(batch)
-            report = replace(
-                report,
-                inserted=report.inserted + stored.inserted,
-                updated=report.updated + stored.updated,
-                unchanged=report.unchanged + stored.unchanged,
-            )
+        total, done, report = sum(map(len, records)), 0, IngestReport()
+        for batch in _batches(records, self._store_batch):
+            report += await store(batch)
             done += len(batch)
             if on_progress is not None:
                 on_progress(Progress("store", done, total))
@@ -147,33 +141,13 @@ async def _fingerprint(embedder: Embedder) -> str:
     return (await embedder.embed_texts([_PROBE])).fingerprint
 
 
-def entries_to_documents(entries: Sequence[dict[str, Any]]) -> list[Document]:
-    """Return the documents of dictionary entries or phrase pairs; log and skip invalid ones."""
-    parsed = read_records(entries)
-    for problem in parsed.problems:
-        logger.warning("%s left out", problem)
-    return parsed.documents
-
-
-def _sort_out(record: Iterable[Document], rejected: list[str]) -> list[Document]:
-    fit: list[Document] = []
-    for document in record:
-        try:
-            check_document(document)
-        except InvalidDocument as error:
-            rejected.append(f"{document.id[:80]!r}: {error}")
-        else:
-            fit.append(document)
-    return fit
-
-
-def _batches(records: Iterable[list[Document]], size: int) -> Iterator[list[Document]]:
+def _batches(records: Iterable[Sequence[Document]], size: int) -> Iterator[list[Document]]:
     """Yield whole records, up to ``size`` documents at a time."""
     held: list[Document] = []
     for record in records:
         if held and len(held) + len(record) > size:
             yield held
             held = []
-        held = held + record if held else list(record)
+        held = [*held, *record]
     if held:
         yield held

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from services.library.formats import NotReadable, ParsedRecords, UnreadableFile, read_content
+from services.library.formats import NotReadable, ParsedRecords, Problem, UnreadableFile, read_content
 from services.library.ingestion import DocumentIngestor, IngestReport, Progress
 from services.library.sources import SourceStore, gone, remove
 
@@ -23,23 +23,12 @@ class LibraryBusy(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A part of a file that is not loaded: ``unit`` and ``at`` say where it stands."""
-
-    unit: str
-    at: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class LoadReport:
     """What a load changes, in documents."""
 
     source: str
-    inserted: int
-    updated: int
-    unchanged: int
-    refused: tuple[Refused, ...]
+    stored: IngestReport
+    refused: Sequence[Problem]
     repeated: int
     """Duplicates in the file."""
     gone: int
@@ -51,14 +40,7 @@ class LoadReport:
 
 
 class Uploads:
-    """One at a time, in this process.
-
-    Args:
-        store: receives the documents.
-        ingestor: stores them; vectors are left to the back-fill.
-        tables_as_text: read tables as text instead of as dictionaries.
-
-    """
+    """Loads one file at a time, in this process; vectors are left to the back-fill."""
 
     def __init__(self, store: SourceStore, ingestor: DocumentIngestor, *, tables_as_text: bool = False) -> None:
         self._store = store
@@ -67,15 +49,9 @@ class Uploads:
         self._busy = False
 
     async def preview(self, name: str, data: bytes, *, source: str | None = None) -> LoadReport:
-        """Return what loading a file would change.
-
-        Args:
-            name: of the file; its ending tells the format where the content does not.
-            data: the content.
-            source: under which name the documents are kept, by default the file's.
+        """Return what loading a file would change, its documents under ``source``, by default the file's ``name``.
 
         Raises ``UnreadableFile``, ``LibraryBusy`` and ``StoreUnavailable``.
-
         """
         with self._alone():
             parsed = await self._read(name, data, source)
@@ -84,17 +60,10 @@ class Uploads:
     async def load(
         self, name: str, data: bytes, *, source: str | None = None, prune: bool = False
     ) -> AsyncGenerator[Progress | LoadReport, None]:
-        """Load a file: yield the progress, beginning with none, and the report.
+        """Load a file: yield the progress, beginning with none, and the report. Raises as ``preview`` does.
 
-        Args:
-            name: as for ``preview``.
-            data: the content.
-            source: as for ``preview``.
-            prune: also remove documents of an earlier load that the file no longer contains, unless nothing can be
-                read in it.
-
-        Raises as ``preview`` does.
-
+        ``prune`` also removes documents of an earlier load that the file no longer contains, unless nothing can be
+        read in it.
         """
         with self._alone():
             parsed = await self._read(name, data, source)
@@ -102,7 +71,7 @@ class Uploads:
             yield Progress("store", done, total)
             for start in range(0, len(parsed.records), _STEP):
                 step = parsed.records[start : start + _STEP]
-                report = _sum(report, await self._ingestor.ingest_records(step, embed=False))
+                report += await self._ingestor.ingest_records(step, embed=False)
                 done += sum(map(len, step))
                 yield Progress("store", done, total)
             yield await self._report(parsed, report, prune=prune and total > 0)
@@ -137,32 +106,5 @@ class Uploads:
 
     async def _report(self, parsed: ParsedRecords, stored: IngestReport, *, prune: bool = False) -> LoadReport:
         left = await gone(self._store, parsed.source, (document.id for document in parsed.documents))
-        return LoadReport(
-            parsed.source,
-            stored.inserted,
-            stored.updated,
-            stored.unchanged,
-            (
-                *(Refused(each.unit, str(each.index), each.reason) for each in parsed.problems),
-                *_refused(stored.rejected),
-            ),
-            parsed.repeated,
-            len(left),
-            await remove(self._store, left) if prune else 0,
-            parsed.note,
-        )
-
-
-def _refused(lines: Sequence[str]) -> Iterator[Refused]:
-    for line in lines:
-        at, _, reason = line.partition(": ")
-        yield Refused("document", at, reason)
-
-
-def _sum(one: IngestReport, other: IngestReport) -> IngestReport:
-    return IngestReport(
-        one.inserted + other.inserted,
-        one.updated + other.updated,
-        one.unchanged + other.unchanged,
-        (*one.rejected, *other.rejected),
-    )
+        removed = await remove(self._store, left) if prune else 0
+        return LoadReport(parsed.source, stored, parsed.problems, parsed.repeated, len(left), removed, parsed.note)

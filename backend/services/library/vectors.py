@@ -44,16 +44,7 @@ _Row = tuple[str, str]
 
 
 class BackFill:
-    """One pass over the documents without a vector of the embedder's model.
-
-    Args:
-        store: the document store.
-        embedder: computes the vectors.
-        batch: texts per call of the embedder.
-        concurrency: concurrent calls.
-        on_progress: called after each batch.
-
-    """
+    """One pass over the documents without a vector of the embedder's model; ``batch`` is texts a call."""
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from services.mentor.lexicon.folding import fold
+from services.mentor.questions.languages import ENGLISH_ONLY
 
 _WORD = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f])+(?:['’ʼ-](?:[^\W\d_]|[\u0300-\u036f])+)*")
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
@@ -30,14 +31,6 @@ diccionario según
 """
 SPANISH = frozenset(_SPANISH_WORDS.split())
 SPANISH = SPANISH | frozenset(fold(word) for word in SPANISH)
-_ENGLISH_WORDS = """
-the of is and to in that it for on with as are this be was an by from or which word means meaning answer
-called language you your can i my sentence spanish question have has not but they dog house water
-"""
-_ENGLISH = frozenset(_ENGLISH_WORDS.split())
-_NEVER_SPANISH = frozenset(
-    {"the", "is", "means", "word", "that", "which", "of", "in", "and", "question", "answer", "spanish", "entries"}
-)
 _DOUBLE_VOWEL = re.compile(r"aa|ee|ii|oo|uu")
 _SPANISH_DOUBLES = re.compile(
     r"^(?:(?:re)?le|(?:des)?cre|pose|prove|sobre|re|pre)e|^coo|^(?:micro)?zoo|[aeiou]?[lnprs]ee(?:n|s|mos)?$"
@@ -86,12 +79,10 @@ def split(text: str) -> list[str]:
 
 def is_spanish(found: Sequence[Token], known: AbstractSet[str]) -> bool:
     """Return whether an answer is in Spanish, judged by its function words."""
-    plain = [token.text.lower() for token in found]
-    spanish = sum(word in SPANISH for word in plain)
-    english = sum(word in _ENGLISH for word in plain)
-    if (english > 1 and english >= spanish) or any(word in _NEVER_SPANISH for word in plain):
+    plain = {token.text.lower() for token in found}
+    if plain & ENGLISH_ONLY:
         return False
-    return spanish > 0 or all(token.folded in known for token in found)
+    return bool(plain & SPANISH) or all(token.folded in known for token in found)
 
 
 def looks_bora(word: str) -> bool:

@@ -1,14 +1,17 @@
-"""The choice of the entries that answer a question."""
+"""The choice of the entries that answer a question, as a whole or word by word."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from adapters.base import Direction, ParsedQuery, Role, SearchHit
 from services.mentor.answer_words import as_typed
-from services.mentor.cover import cover
-from services.mentor.entries import Entry, entry_of
+from services.mentor.entries import Entry, entries_of
+from services.mentor.lexicon.asked import MAX_WINDOW_WORDS
+from services.mentor.lexicon.fields import phrase_keys
 from services.mentor.lexicon.folding import fold, normalise
-from services.mentor.questions.items import items
+from services.mentor.lexicon.forms import dictionary_forms, one_typo_apart
+from services.mentor.questions.parser import items
 
 _WHOLE_PHRASE_SCORE = 0.85
 """Lowest score of an entry that matches the asked phrase exactly (``lexicon.ranking``)."""
@@ -79,20 +82,17 @@ def basis_of(question: ParsedQuery, hits: Sequence[SearchHit]) -> Basis:
     Whether a word is answered does not depend on how many others the question holds.
     """
     relevant = tuple(hit for hit in hits if is_relevant(hit))
-    whole = [entry for hit in relevant if is_whole_phrase(hit) and (entry := entry_of(hit)) is not None]
+    whole = [entry for entry in entries_of(relevant) if is_whole_phrase(entry.hit)]
     if whole and relevant[0] == whole[0].hit:
         direction = question.direction or _direction_asked(whole[0])
         return basis_with(question, relevant, _of_the_phrase(question, whole, direction), exact=True)
-    every = [entry for hit in hits if (entry := entry_of(hit)) is not None]
-    found = cover(question, every)
-    first_is_text = bool(relevant) and entry_of(relevant[0]) is None
-    # A text that holds the words of a question may answer it; one that asks for words is for the dictionary.
-    if found.entries and (question.direction is not None or not found.missing or not first_is_text):
-        each = len(found.matched) > 1 or len(items(question.original, question.phrase)) > 1
+    found = cover(question, entries_of(hits))
+    if found.entries:
+        each = found.parts > 1 or len(items(question.original, question.phrase)) > 1
         missing = tuple(as_typed(question.original, word) for word in found.missing) if each else ()
         return basis_with(question, relevant, found.entries, exact=each, missing=missing)
-    entries = [entry for hit in relevant if (entry := entry_of(hit)) is not None]
-    if not entries or first_is_text:
+    entries = entries_of(relevant)
+    if not entries:
         return Basis(question, relevant, (), question.direction or "es_bora", exact=False)
     direction = question.direction or _direction_asked(entries[0])
     nearest = [entry.answering(question.phrase, direction) for entry in _nearest(entries)]
@@ -103,11 +103,10 @@ def example_basis(question: ParsedQuery, hits: Sequence[SearchHit], word: str, s
     """Select an example sentence that contains ``word`` and does not occur in ``seen``; ``None`` if there is none."""
     relevant = [hit for hit in hits if is_relevant(hit)]
     shown, wanted = fold(seen), set(fold(word).split())
-    for hit in relevant:
-        entry = entry_of(hit)
-        if entry is None or not entry.is_example() or fold(entry.bora) in shown:
+    for entry in entries_of(relevant):
+        if not entry.is_example() or fold(entry.bora) in shown:
             continue
-        said = set(fold(f"{entry.spanish} {entry.bora} {hit.metadata.get('parent_lemma', '')}").split())
+        said = set(fold(f"{entry.spanish} {entry.bora} {entry.hit.metadata.get('parent_lemma', '')}").split())
         if wanted <= said:
             example = entry.answering(question.phrase, question.direction or "es_bora")
             return basis_with(question, relevant, [example], exact=True)
@@ -159,3 +158,81 @@ def _of_the_phrase(question: ParsedQuery, entries: Sequence[Entry], direction: D
 def _nearest(entries: Sequence[Entry]) -> list[Entry]:
     """Return the entries of about equal score; which of them the learner meant cannot be decided."""
     return [entry for entry in entries if entry.hit.score >= entries[0].hit.score - _AS_NEAR][:_MAX_NEAREST]
+
+
+_Index = dict[str, list[tuple[Entry, Direction]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """The entries of the parts of a phrase, in its order."""
+
+    entries: tuple[Entry, ...]
+    parts: int
+    """How many different parts have entries."""
+    missing: tuple[str, ...]
+    """Words without an entry of their own."""
+
+
+def cover(question: ParsedQuery, entries: Sequence[Entry]) -> Cover:
+    """Return the entries of each part of the phrase, the longest parts first.
+
+    A word is matched by itself, else in another form. A typing error is assumed only where every other word is
+    matched, since in a sentence some entry is near any word.
+    """
+    index = _indexed(question, entries)
+    words, telling = question.phrase.split(), frozenset(question.terms)
+    matched: dict[str, list[Entry]] = {}
+    unmatched: dict[str, list[Entry]] = {}
+    start = 0
+    while start < len(words):
+        sizes = range(min(MAX_WINDOW_WORDS, len(words) - start), 0, -1)
+        windows = (words[start : start + size] for size in sizes)
+        part = next((part for part in windows if " ".join(part) in index and telling & set(part)), [words[start]])
+        start += len(part)
+        phrase = " ".join(part)
+        if telling.isdisjoint(part):
+            continue
+        if found := _of_part(question, phrase, index):
+            matched[phrase] = found
+        else:
+            unmatched[phrase] = _typos(question, phrase, index)
+    if matched and all(unmatched.values()):
+        matched |= unmatched
+        unmatched = {}
+    return Cover(tuple(entry for found in matched.values() for entry in found), len(matched), tuple(unmatched))
+
+
+def _indexed(question: ParsedQuery, entries: Sequence[Entry]) -> _Index:
+    index: _Index = defaultdict(list)
+    directions: tuple[Direction, ...] = (question.direction,) if question.direction else ("es_bora", "bora_es")
+    for entry in entries:
+        if entry.is_example():
+            continue
+        for to in directions:
+            for key in phrase_keys(entry.answering("", to).names()):
+                index[key].append((entry, to))
+    return index
+
+
+def _of_part(question: ParsedQuery, part: str, index: _Index) -> list[Entry]:
+    """Return the entries of a part. If its accents match some of them, others are excluded."""
+    same = [entry.answering(part, to) for entry, to in index.get(part, ())]
+    typed = as_typed(question.original, part)
+    spelt = [entry for entry in same if normalise(entry.word) == normalise(typed)]
+    # "como" is spelt neither as "cómo" nor as "comer".
+    return spelt or [
+        *same,
+        *(
+            entry.answering(form, to, typed)
+            for form in (dictionary_forms(part) if " " not in part else ())
+            for entry, to in index.get(form, ())
+            if to == "es_bora"
+        ),
+    ]
+
+
+def _typos(question: ParsedQuery, word: str, index: _Index) -> list[Entry]:
+    typed = as_typed(question.original, word)
+    near = [pair for key, pairs in index.items() if one_typo_apart(word, key) for pair in pairs]
+    return [entry.answering(word, to, typed) for entry, to in near]

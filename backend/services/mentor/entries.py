@@ -1,7 +1,7 @@
 """Search hits as Bora-Spanish pairs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,6 +66,11 @@ def entry_of(hit: SearchHit) -> Entry | None:
     if direction == "bora_es":
         return Entry(gloss, lemma, "bora_es", hit, to="bora_es")
     return None
+
+
+def entries_of(hits: Iterable[SearchHit]) -> list[Entry]:
+    """Return the Bora-Spanish pairs of hits."""
+    return [entry for hit in hits if (entry := entry_of(hit)) is not None]
 
 
 def senses(text: str) -> list[str]:

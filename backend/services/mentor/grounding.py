@@ -14,7 +14,7 @@ from adapters.base import SearchHit
 from services.mentor import answer_words as words
 from services.mentor.answer_words import Token
 from services.mentor.basis import Basis
-from services.mentor.entries import Entry, entry_of, senses
+from services.mentor.entries import entries_of, senses
 from services.mentor.extractive import extractive_answer
 from services.mentor.lexicon.folding import fold, normalise
 from services.planted import plain
@@ -42,31 +42,24 @@ def ground(answer: str, basis: Basis, *, cut_short: bool = False) -> Grounded:
     replaced = Grounded(entry_text, "extractive")
     text = words.tidy(answer, cut_short=cut_short)
     tokens = words.tokens(text)
-    if _MARKUP.search(text):
+    if not basis.wanted or _MARKUP.search(text):
         return replaced
     # Reject questions: small models tend to repeat the learner's.
     if not tokens or len(tokens) > _MAX_WORDS or "?" in text or not words.is_spanish(tokens, _vocabulary(basis)):
         return replaced
     if _claims_unknown(text, tokens, basis) or _rambles(text, tokens, basis):
         return replaced
-    if not basis.wanted:
-        return Grounded(text, "generated") if _shares_words(tokens, basis.hits) else replaced
-    if _names_every_word(tokens, basis):
-        return _with_its_words(text, tokens, basis) or replaced
+    names_every_word = all(_finds_any(tokens, senses(entry.target)) for entry in basis.wanted)
+    if names_every_word:
+        repaired = _repair(text, basis)
+        misleads = _overclaims(tokens, basis) or _names_another_first(tokens, basis) or _is_about_else(tokens, basis)
+        if misleads or not _spells_every_word(repaired, basis):
+            return replaced
+        return Grounded(repaired, "generated" if repaired == text else "completed")
     speaks_of_words = words.speaks_of_words(text) or _mentions(tokens, basis.hits)
     if speaks_of_words or len(tokens) > _MAX_WORDS_COMPLETED or not _is_about(tokens, basis):
         return replaced
     return Grounded(f"{text} {entry_text}", "completed")
-
-
-def _with_its_words(text: str, tokens: Sequence[Token], basis: Basis) -> Grounded | None:
-    """Return an answer that names the wanted words, spelt as in their entries, or ``None`` if it is misleading."""
-    if _overclaims(tokens, basis) or _names_another_first(tokens, basis) or _is_about_else(tokens, basis):
-        return None
-    repaired = _repair(text, basis)
-    if not _spells_every_word(repaired, basis):
-        return None
-    return Grounded(repaired, "generated" if repaired == text else "completed")
 
 
 def _claims_unknown(text: str, tokens: Sequence[Token], basis: Basis) -> bool:
@@ -82,8 +75,6 @@ def _rambles(text: str, tokens: Sequence[Token], basis: Basis) -> bool:
     """Return whether the answer exceeds the one short sentence requested, repeats itself, or names the wrong
     language. Additions by small models are seldom correct.
     """
-    if not basis.wanted:
-        return False
     sentences = [fold(part) for part in re.split(r"[.!?…]+(?:\s|$)", text) if part.strip()]
     if len(sentences) > _MAX_SENTENCES or len(set(sentences)) < len(sentences):
         return True
@@ -94,19 +85,9 @@ def _rambles(text: str, tokens: Sequence[Token], basis: Basis) -> bool:
     return any(token.folded in wrong for token in tokens)
 
 
-def _names_every_word(tokens: Sequence[Token], basis: Basis) -> bool:
-    """Return whether the answer names every entry that may be meant."""
-    return all(_names(tokens, entry) for entry in basis.wanted)
-
-
-def _names(tokens: Sequence[Token], entry: Entry) -> bool:
-    """Return whether the answer contains the target side of ``entry``, ignoring accents."""
-    return any(_find(tokens, sense) is not None for sense in senses(entry.target))
-
-
 def _is_about(tokens: Sequence[Token], basis: Basis) -> bool:
     """Return whether the answer is about the word asked for."""
-    return any(_find(tokens, sense) is not None for entry in basis.wanted for sense in senses(entry.source))
+    return any(_finds_any(tokens, senses(entry.source)) for entry in basis.wanted)
 
 
 def _is_about_else(tokens: Sequence[Token], basis: Basis) -> bool:
@@ -132,22 +113,15 @@ def _names_another_first(tokens: Sequence[Token], basis: Basis) -> bool:
     if basis.direction != "es_bora":
         return False
     wanted = _side_words(entry.bora for entry in basis.wanted)
-    others = _side_words(entry.bora for hit in basis.hits if (entry := entry_of(hit)))
+    others = _side_words(entry.bora for entry in entries_of(basis.hits))
     plain = words.SPANISH | _side_words([basis.question.original, *(entry.spanish for entry in basis.wanted)])
     first = next((token.folded for token in tokens if token.folded in (wanted | others) - plain), None)
     return first is not None and first not in wanted
 
 
 def _mentions(tokens: Sequence[Token], hits: Iterable[SearchHit]) -> bool:
-    bora = _side_words(entry.bora for hit in hits if (entry := entry_of(hit))) - words.SPANISH
+    bora = _side_words(entry.bora for entry in entries_of(hits)) - words.SPANISH
     return any(token.folded in bora for token in tokens)
-
-
-def _shares_words(tokens: Sequence[Token], hits: Sequence[SearchHit]) -> bool:
-    if not hits:
-        return False
-    content = _side_words([plain(hits[0].content)]) - words.SPANISH
-    return any(token.folded in content for token in tokens)
 
 
 def _repair(text: str, basis: Basis) -> str:
@@ -171,6 +145,11 @@ def _spells_every_word(text: str, basis: Basis) -> bool:
 
 def _is_spelt(phrase: str, text: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(normalise(phrase))}(?!\w)", normalise(text)) is not None
+
+
+def _finds_any(tokens: Sequence[Token], phrases: Iterable[str]) -> bool:
+    """Return whether the tokens spell one of the phrases, ignoring accents."""
+    return any(_find(tokens, phrase) is not None for phrase in phrases)
 
 
 def _find(tokens: Sequence[Token], phrase: str) -> tuple[int, int] | None:

@@ -1,15 +1,13 @@
 """From a learner's turn to what is looked up, and from what was found to the basis of the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from adapters.base import ChatMessage, ParsedQuery, SearchHit
-from services.mentor.basis import Basis, basis_of, basis_with, example_basis, with_limit
-from services.mentor.cover import cover
-from services.mentor.entries import Entry, entry_of, senses
-from services.mentor.extractive import extractive_answer, quoted_pairs, sentences
+from services.mentor.basis import Basis, basis_of, basis_with, cover, example_basis
+from services.mentor.entries import Entry, entries_of, senses
+from services.mentor.extractive import extractive_answer, quoted_pairs, reading_hints, sentences
 from services.mentor.lexicon.folding import fold, normalise
-from services.mentor.pronunciation import reading_hints
 from services.mentor.questions.follow_ups import FollowUp, resolve
 from services.mentor.questions.languages import Foreign, foreign
 from services.mentor.questions.parser import query_for_all
@@ -19,55 +17,35 @@ from services.mentor.questions.statements import claimed, compared
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A turn: ``query`` is the lookup, and at most one other field says what else is asked.
-
-    ``reply`` answers small talk, which is not looked up; ``claim`` is a word with a meaning to confirm.
-    """
+    """A turn: what is looked up, and what makes the basis of the answer from the entries found."""
 
     query: ParsedQuery
-    reply: str = ""
-    foreign: Foreign | None = None
-    claim: tuple[str, str] | None = None
-    comparison: tuple[str, str] | None = None
-    follow_up: FollowUp | None = None
-
-    @property
-    def by_words_only(self) -> bool:
-        """Whether only entries of the very words can answer."""
-        return bool(self.foreign or self.claim or self.comparison)
+    basis: Callable[[Sequence[SearchHit]], Basis]
+    by_words_only: bool = False
+    """Whether only entries of the very words can answer."""
 
 
 def understand(text: str, history: Sequence[ChatMessage]) -> Understood:
     """Return what a turn asks for, given the turns before it."""
     reply = small_talk(text)
     if reply:
-        return Understood(ParsedQuery(text, "", ()), reply=reply)
+        # Fixed words, without a lookup.
+        query = ParsedQuery(text, "", ())
+        return Understood(query, lambda _: Basis(query, (), (), "es_bora", exact=False, fixed=reply))
     stranger = foreign(text)
     if stranger is not None:
-        return Understood(query_for_all(stranger.words, text), foreign=stranger)
-    asked = fold(text)
-    comparison = compared(asked)
-    if comparison is not None:
-        return Understood(query_for_all(comparison, text), comparison=comparison)
-    claim = claimed(asked)
+        asked = query_for_all(stranger.words, text)
+        return Understood(asked, lambda hits: _told(stranger, asked, hits), by_words_only=True)
+    pair = compared(fold(text))
+    if pair is not None:
+        asked = query_for_all(pair, text)
+        return Understood(asked, lambda hits: _compared(pair, basis_of(asked, hits)), by_words_only=True)
+    claim = claimed(fold(text))
     if claim is not None:
-        return Understood(query_for_all(claim, text), claim=claim)
+        asked = query_for_all(claim, text)
+        return Understood(asked, lambda hits: _confirmed(claim, asked, hits), by_words_only=True)
     follow_up = resolve(text, history)
-    return Understood(follow_up.query, follow_up=follow_up)
-
-
-def basis_for(asked: Understood, hits: Sequence[SearchHit], limit: int, history: Sequence[ChatMessage]) -> Basis:
-    """Return the basis of the answer, with ``limit`` documents, or as many as are named."""
-    question = asked.query
-    if asked.reply:
-        return Basis(question, (), (), "es_bora", exact=False, fixed=asked.reply)
-    if asked.foreign is not None:
-        return _told(asked.foreign, question, hits)
-    if asked.claim is not None:
-        return with_limit(_confirmed(asked.claim, question, hits), limit)
-    if asked.comparison is not None:
-        return with_limit(_compared(asked.comparison, basis_of(question, hits)), limit)
-    return with_limit(_followed(asked.follow_up or FollowUp(question), hits, history), limit)
+    return Understood(follow_up.query, lambda hits: _followed(follow_up, hits, history))
 
 
 def _followed(asked: FollowUp, hits: Sequence[SearchHit], history: Sequence[ChatMessage]) -> Basis:
@@ -88,18 +66,18 @@ def _followed(asked: FollowUp, hits: Sequence[SearchHit], history: Sequence[Chat
 
 def _told(stranger: Foreign, question: ParsedQuery, hits: Sequence[SearchHit]) -> Basis:
     """Return what can be asked, in the question's language, with the entries of its words."""
-    entries = tuple(entry for entry in cover(question, _entries(hits)).entries if not entry.form)
-    basis = with_limit(Basis(question, tuple(hits), entries, "es_bora", exact=True), len(entries))
+    entries = tuple(entry for entry in cover(question, entries_of(hits)).entries if not entry.form)
     said = [stranger.reply, *([f"{stranger.entries}: {quoted_pairs(entries)}."] if entries else [])]
     if stranger.asks_for_a_word:
-        basis, said = replace(basis, question=replace(question, direction="es_bora")), said[::-1]
-    return replace(basis, hits=basis.hits[: len(entries)], fixed=" ".join(said))
+        question, said = replace(question, direction="es_bora"), said[::-1]
+    sources = {entry.hit.id: entry.hit for entry in entries}
+    return Basis(question, tuple(sources.values()), entries, "es_bora", exact=True, fixed=" ".join(said))
 
 
 def _confirmed(claim: tuple[str, str], question: ParsedQuery, hits: Sequence[SearchHit]) -> Basis:
     word, meaning = claim
     basis = basis_of(question, hits)
-    entries = [entry.answering(word, to) for entry in _entries(hits) for to in ("es_bora", "bora_es")]
+    entries = [entry.answering(word, to) for entry in entries_of(hits) for to in ("es_bora", "bora_es")]
     of_word = [entry for entry in entries if not entry.is_example() and _is_named(entry, word)]
     right = [entry for entry in of_word if meaning in (fold(sense) for sense in senses(entry.target))]
     if right:
@@ -133,7 +111,3 @@ def _compared(pair: tuple[str, str], basis: Basis) -> Basis:
     else:
         verdict = "Significan lo mismo." if one & other else "No significan lo mismo."
     return replace(basis, fixed=f"{extractive_answer(basis)} {verdict}")
-
-
-def _entries(hits: Sequence[SearchHit]) -> list[Entry]:
-    return [entry for hit in hits if (entry := entry_of(hit)) is not None]

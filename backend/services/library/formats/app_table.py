@@ -10,14 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from adapters.base import Direction
-from services.library.documents import InvalidDocument
+from services.library.documents import Draft, InvalidDocument
 from services.library.formats.dictionary import example_draft, head_draft
-from services.library.formats.naming import Draft
 from services.library.formats.records import ParsedRecords, RecordCollector
 from services.mentor.lexicon.folding import normalise
 
 APP_TABLE: Final = "bora_docs"
-_GLOSS: Final[Mapping[Direction, str]] = {"es_bora": "gloss_bora", "bora_es": "gloss_es"}
 _TAG_OF_SPANISH: Final = ("[LEMMA_ES]", "[SUBLEMMA_ES]")
 _CARRIED: Final = frozenset(
     {"lemma", "sublemma", "gloss_es", "gloss_bora", "pos", "pos_full", "bora_text", "spanish_text", "direction"}

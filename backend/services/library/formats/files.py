@@ -4,26 +4,23 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from services.library.formats.encodings import decode
-from services.library.formats.lift import is_lift, read_lift
-from services.library.formats.mdf import is_mdf, read_mdf
+from services.library.formats.lexica import is_lift, is_mdf, read_lift, read_mdf
 from services.library.formats.records import NotReadable, ParsedRecords, RecordCollector, read_records
-from services.library.formats.tables import read_table
+from services.library.formats.tables import read_table, read_workbook
 from services.library.formats.texts.html import read_docx, read_html
 from services.library.formats.texts.markdown import read_markdown, read_text
 from services.library.formats.texts.pdf import read_pdf
-from services.library.formats.workbooks import read_workbook
 
 FORMATS: Final = ".json, .jsonl, .csv, .tsv, .xlsx, .xls, .ods, .lift, Toolbox (\\lx), .md, .txt, .html, .docx, .pdf"
 MAX_BYTES: Final = 200 * 1024 * 1024
 MAX_UNPACKED_BYTES: Final = 1024 * 1024 * 1024
 """Size of a document's or workbook's parts together, as its ZIP directory states it."""
 
-_PARTS: Final = {"word/document.xml": "docx", "xl/workbook.xml": "xlsx", "xl/workbook.bin": "xlsx"}
+_PARTS: Final = {"word/document.xml": "docx", "xl/workbook.xml": "workbook", "xl/workbook.bin": "workbook"}
 _OTHERS: Final = (
     (b"{\\rtf", "an RTF document: save it as .docx or .txt"),
     (b"\x1f\x8b", "a gzip archive: unpack it first"),
@@ -65,9 +62,13 @@ def read_content(
 ) -> ParsedRecords:
     """Return the documents of a file's content, as ``read_file`` does. Raises ``NotReadable``."""
     name, suffix = file_name if source is None else source, Path(file_name).suffix.lower()
-    binary = _binary_reader(suffix, data, tables_as_text=tables_as_text)
-    if binary is not None:
-        return binary(data, name)
+    match _binary_kind(suffix, data):
+        case "pdf":
+            return read_pdf(data, name)
+        case "docx":
+            return read_docx(data, name)
+        case "workbook":
+            return read_workbook(data, name, as_text=tables_as_text)
     if suffix in (".html", ".htm", ".xhtml") and encoding is None:
         return read_html(data, name)
     text, found = decode(data, encoding)
@@ -88,21 +89,17 @@ def _content(path: Path) -> bytes:
         raise NotReadable(error.strerror or str(error)) from error
 
 
-def _binary_reader(suffix: str, data: bytes, *, tables_as_text: bool) -> Callable[[bytes, str], ParsedRecords] | None:
-    """Return the reader of a binary format, or ``None`` for text; raise ``NotReadable`` for one that is not read."""
-
-    def workbook(data: bytes, name: str) -> ParsedRecords:
-        return read_workbook(data, name, as_text=tables_as_text)
-
+def _binary_kind(suffix: str, data: bytes) -> str | None:
+    """Return the kind of a binary format, or ``None`` for text; raise ``NotReadable`` for one that is not read."""
     if b"%PDF-" in data[:1024]:
-        return read_pdf
+        return "pdf"
     if data.startswith(b"PK\x03\x04"):
-        return workbook if _zip_kind(suffix, data) == "xlsx" else read_docx
+        return _zip_kind(suffix, data)
     if data.startswith(_OLE):
         # The old formats of Word and Excel look alike outside.
         if suffix == ".doc":
             raise NotReadable("a Word document of before 2007: save it as .docx")
-        return workbook
+        return "workbook"
     for start, what in _OTHERS:
         if data.startswith(start):
             raise NotReadable(f"this is {what}")
@@ -122,7 +119,7 @@ def _zip_kind(suffix: str, data: bytes) -> str:
         raise NotReadable(f"unpacks to more than {MAX_UNPACKED_BYTES // 1024 // 1024} MiB")
     kind = next((kind for part, kind in _PARTS.items() if part in sizes), "")
     if not kind and b"spreadsheet" in mimetype:
-        kind = "xlsx"
+        kind = "workbook"
     if not kind:
         what = "an OpenDocument text: save it as .docx" if b"opendocument" in mimetype else "a ZIP archive"
         raise NotReadable(f"unknown format '{suffix}' ({what}), these are read: {FORMATS}")
@@ -130,20 +127,16 @@ def _zip_kind(suffix: str, data: bytes) -> str:
 
 
 def _read_text(suffix: str, text: str, name: str, *, tables_as_text: bool) -> ParsedRecords:
-    reader = _text_reader(suffix, text, tables_as_text=tables_as_text)
+    if is_mdf(text):
+        return read_mdf(text, name)
+    if is_lift(text):
+        return read_lift(text, name)
+    if suffix in (".csv", ".tsv", ".tab"):
+        return read_table(text, name, None if suffix == ".csv" else "\t", as_text=tables_as_text)
+    reader = _BY_SUFFIX.get(suffix) or (_json if text.lstrip().startswith("[") else None)
     if reader is None:
         raise NotReadable(f"unknown format '{suffix}', these are read: {FORMATS}")
     return reader(text, name)
-
-
-def _text_reader(suffix: str, text: str, *, tables_as_text: bool) -> Callable[[str, str], ParsedRecords] | None:
-    if is_mdf(text):
-        return read_mdf
-    if is_lift(text):
-        return read_lift
-    if suffix in (".csv", ".tsv", ".tab"):
-        return partial(read_table, delimiter=None if suffix == ".csv" else "\t", as_text=tables_as_text)
-    return _BY_SUFFIX.get(suffix) or (_json if text.lstrip().startswith("[") else None)
 
 
 def _json(text: str, source: str) -> ParsedRecords:

@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adapters.base import Document
-from services.library.documents import InvalidDocument, check_document
-from services.library.formats.dictionary import entry_drafts, is_entry
-from services.library.formats.naming import Draft, Naming
-from services.library.formats.phrases import is_phrase, phrase_draft
+from services.library.documents import Draft, InvalidDocument, check_document, document_id
+from services.library.formats.dictionary import entry_drafts, is_entry, is_phrase, phrase_draft
 
 Unit = Literal["record", "line", "row", "page"]
 
@@ -51,12 +49,22 @@ class ParsedRecords:
 
 
 class RecordCollector:
-    """Turns the records of one file into documents, one record at a time."""
+    """Turns the records of one file into documents, one record at a time.
+
+    Ids derive from what a correction does not change, so that a corrected gloss updates the stored document instead of
+    adding a second one: from the file's name, so that two dictionaries do not overwrite each other, and from the key
+    of a draft; several of one key (homographs, examples of one entry) are told apart by their order.
+
+    Args:
+        source: name of the file, kept as ``metadata.source``; empty for documents that come from no file.
+        unit: what the indexes of records count.
+
+    """
 
     def __init__(self, source: str = "", unit: Unit = "record") -> None:
         self.parsed = ParsedRecords(source)
         self.unit = unit
-        self._naming = Naming(source)
+        self._seen: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
 
     def add(self, record: Any, index: int) -> None:
         """Add a record of any kind."""
@@ -73,11 +81,12 @@ class RecordCollector:
         """Add the drafts of one record."""
         documents = []
         for draft in drafts:
-            document = self._naming.document(draft)
-            # Duplicate of an entry or example.
-            if document is None:
+            twins = self._seen.setdefault((draft.prefix, *draft.key), [])
+            if draft.twin in twins:
                 self.parsed.repeated += 1
                 continue
+            twins.append(draft.twin)
+            document = self._named(draft, len(twins) - 1)
             try:
                 check_document(document)
             except InvalidDocument as error:
@@ -86,6 +95,12 @@ class RecordCollector:
                 documents.append(document)
         if documents:
             self.parsed.records.append(documents)
+
+    def _named(self, draft: Draft, place: int) -> Document:
+        source = self.parsed.source
+        metadata = {**draft.metadata, "source": source} if source else dict(draft.metadata)
+        name = document_id(draft.prefix, source, *draft.key, str(place))
+        return Document(name, draft.kind, draft.content, metadata)
 
     def problem(self, index: int, reason: str) -> None:
         """Record a skipped part and the reason."""

@@ -1,98 +1,54 @@
-"""Lookup forms of a question: every form in which the dictionary may contain its phrase."""
-
-from dataclasses import dataclass
+"""Lookup forms of a question."""
 
 from adapters.base import ParsedQuery
 from services.mentor.lexicon.fields import MAX_KEY_CHARS, phrase_keys
 from services.mentor.lexicon.folding import fold, normalise
-from services.mentor.lexicon.inflections import dictionary_forms
+from services.mentor.lexicon.forms import dictionary_forms
 
 MAX_WINDOW_WORDS, MAX_WINDOWS, MAX_FORMS = 4, 64, 160
-_SEVERAL = 2
 SPELLED_MAX_WORDS, SPELLED_MAX_CHARS = 12, 500
 
 _ARTICLES = ("el ", "la ", "los ", "las ", "un ", "una ", "unos ", "unas ", "a ", "al ")
 
 
-@dataclass(frozen=True, slots=True)
 class Asked:
-    """A question prepared for comparison with many candidates."""
+    """The forms in which the dictionary may contain what a question asks for; all are folded but ``spelled``."""
 
-    query: ParsedQuery
-    total: int
-    """Documents in the store."""
-    forms: list[str]
-    typed: list[str]
-    """The question as typed, if it differs from the phrase."""
-    whole: list[str]
-    windows: frozenset[str]
-    inflected: tuple[str, ...]
-    """Dictionary forms of the phrase, if it is one word, likeliest first."""
-    term_forms: frozenset[str]
-    """Dictionary forms of the terms."""
-    spelled: str
-
-
-def asked(query: ParsedQuery, total: int) -> Asked:
-    """Return ``query`` with its forms; ``total`` is the number of documents in the store."""
-    forms, whole = key_forms(query.phrase), whole_forms(query)
-    return Asked(
-        query,
-        total,
-        forms,
-        whole[len(forms) :],
-        whole,
-        frozenset(windows(query)),
-        tuple(inflected_forms(query)),
-        frozenset(term_forms(query)),
-        _spelled(query),
-    )
+    def __init__(self, query: ParsedQuery) -> None:
+        self.query = query
+        self.forms = _with_and_without_article(query.phrase)
+        typed = fold(query.original[:SPELLED_MAX_CHARS])
+        self.typed = [] if typed in self.forms or len(typed) > MAX_KEY_CHARS else [typed]
+        """The question itself, since a sentence of the dictionary may look like a question about a word."""
+        self.whole = [*self.forms, *self.typed]
+        self.windows = _windows(query)
+        """Parts of the phrase that may be entries."""
+        self.inflected = [] if not self.forms or " " in self.forms[-1] else dictionary_forms(self.forms[-1])
+        """Dictionary forms of a phrase of one word, likeliest first."""
+        of_terms = [form for term in query.terms for form in dictionary_forms(term)] if len(query.terms) > 1 else []
+        self.term_forms = dict.fromkeys(list(dict.fromkeys(of_terms))[:MAX_FORMS])
+        self.spelled = _spelled(query)
+        """The phrase as typed, with its accents; empty if it is not found."""
 
 
-def key_forms(phrase: str) -> list[str]:
-    """Return the phrase and, if it starts with an article, the phrase without it."""
+def _with_and_without_article(phrase: str) -> list[str]:
     forms = [phrase] if phrase else []
-    forms += [phrase[len(article) :] for article in _ARTICLES if phrase.startswith(article)]
-    return forms
+    return forms + [phrase[len(article) :] for article in _ARTICLES if phrase.startswith(article)]
 
 
-def whole_forms(query: ParsedQuery) -> list[str]:
-    """Return the forms for whole-phrase lookup: the phrase, and the question as typed, since a sentence
-    of the dictionary may look like a question about a word.
-    """
-    forms = key_forms(query.phrase)
-    typed = fold(query.original[:SPELLED_MAX_CHARS])
-    return forms if typed in forms or len(typed) > MAX_KEY_CHARS else [*forms, typed]
-
-
-def windows(query: ParsedQuery) -> list[str]:
-    """Return the parts of the phrase that may be entries; each contains a meaningful word."""
+def _windows(query: ParsedQuery) -> dict[str, None]:
+    """Return the parts of the phrase, each with a meaningful word, as an ordered set."""
     words, telling = query.phrase.split(), frozenset(query.terms)
-    found = dict.fromkeys(
+    found = [
         " ".join(words[start : start + size])
         for size in range(1, min(MAX_WINDOW_WORDS, len(words) - 1) + 1)
         for start in range(len(words) - size + 1)
         if telling.intersection(words[start : start + size])
-    )
-    return list(found)[:MAX_WINDOWS]
-
-
-def inflected_forms(query: ParsedQuery) -> list[str]:
-    """Return the dictionary forms of a phrase of one word, an article aside."""
-    words = key_forms(query.phrase)[-1:]
-    return [] if not words or " " in words[0] else dictionary_forms(words[0])
-
-
-def term_forms(query: ParsedQuery) -> list[str]:
-    """Return the dictionary forms of the terms of a longer phrase."""
-    if len(query.terms) < _SEVERAL:
-        return []
-    found = dict.fromkeys(form for term in query.terms for form in dictionary_forms(term))
-    return list(found)[:MAX_FORMS]
+    ]
+    return dict.fromkeys(list(dict.fromkeys(found))[:MAX_WINDOWS])
 
 
 def _spelled(query: ParsedQuery) -> str:
-    """Return the phrase as typed, with its accents, or an empty string if it is not found."""
     size = len(query.phrase.split())
     if size > SPELLED_MAX_WORDS:
         return ""

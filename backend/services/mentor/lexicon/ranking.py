@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from adapters.base import Candidate, Direction, ParsedQuery, SearchHit
-from services.mentor.lexicon.asked import Asked, asked
+from services.mentor.lexicon.asked import Asked
 from services.mentor.lexicon.fields import phrase_keys
 from services.mentor.lexicon.folding import normalise
-from services.mentor.lexicon.typos import one_typo_apart
+from services.mentor.lexicon.forms import one_typo_apart
 
 WHOLE_LEMMA, WHOLE_GLOSS, WHOLE_ASKED_GLOSS = 0.98, 0.93, 0.97
 LATER_SENSE = 0.01
@@ -49,10 +49,10 @@ def rank(query: ParsedQuery, candidates: Sequence[Candidate], total: int, top_k:
         top_k: how many to return at most.
 
     """
-    question = asked(query, total)
+    question = Asked(query)
     ranked = []
     for candidate in candidates:
-        evidence = _evidence(question, candidate)
+        evidence = _evidence(question, candidate, total)
         if evidence:
             best = max(item.score for item in evidence)
             tie_break = VECTOR_TIE_BREAK * max(candidate.similarity or 0.0, 0.0)
@@ -67,17 +67,17 @@ def rank(query: ParsedQuery, candidates: Sequence[Candidate], total: int, top_k:
     ]
 
 
-def _evidence(question: Asked, candidate: Candidate) -> list[_Evidence]:
-    query = question.query
+def _evidence(question: Asked, candidate: Candidate, total: int) -> list[_Evidence]:
+    query, weights = question.query, _weights(total, tuple(candidate.term_counts))
     found = [
         *_whole(question, candidate),
         *_inside(query.direction, question.forms, candidate),
-        *_words(question, candidate),
+        *_words(question, candidate, weights),
         *_inflected(question, candidate),
     ]
     if not any(item.score > TYPO_LEMMA for item in found):
         found += _typo(question, candidate)
-        found += _part(question, candidate)
+        found += _part(question, candidate, weights)
     if candidate.similarity is not None and candidate.similarity >= MIN_SIMILARITY:
         found.append(_Evidence(VECTOR_SPAN * min(candidate.similarity, 1.0), "vector"))
     return found
@@ -132,12 +132,11 @@ def _inside(asked: Direction | None, forms: list[str], candidate: Candidate) -> 
     return found
 
 
-def _words(question: Asked, candidate: Candidate) -> list[_Evidence]:
+def _words(question: Asked, candidate: Candidate, weights: Sequence[float]) -> list[_Evidence]:
     """Evidence from single terms, weighted by rarity, in any field and any form known to the stemmer."""
     if not any(candidate.term_fields):
         return []
     query = question.query
-    weights = _weights(question, candidate)
     pairs = zip(weights, candidate.term_fields, strict=True)
     coverage = sum(weight * FIELD_WEIGHTS[field] for weight, field in pairs) / sum(weights)
     found = [_Evidence(WORDS_BASE + WORDS_SPAN * coverage, "words")]
@@ -156,29 +155,25 @@ def _inflected(question: Asked, candidate: Candidate) -> list[_Evidence]:
     place = next((place for place, form in enumerate(question.inflected) if form in keys), None)
     if place is not None:
         return [_Evidence(INFLECTED_LEMMA - UNLIKELY_FORM * min(place, 9), "lemma")]
-    return [_Evidence(WORDS_BASE, "words")] if question.term_forms.intersection(keys) else []
+    return [_Evidence(WORDS_BASE, "words")] if question.term_forms.keys() & set(keys) else []
 
 
-def _part(question: Asked, candidate: Candidate) -> list[_Evidence]:
+def _part(question: Asked, candidate: Candidate, weights: Sequence[float]) -> list[_Evidence]:
     """Evidence that part of the phrase equals the lemma or a sense of the gloss, weighted by rarity."""
     if not question.windows or candidate.metadata.get("part") == "example":
         return []
-    weights = dict(zip(question.query.terms, _weights(question, candidate), strict=True))
+    weight_of = dict(zip(question.query.terms, weights, strict=True))
     found = []
     for keys, name in ((candidate.lemma_keys, "lemma"), (candidate.gloss_keys, "gloss")):
-        shares = [sum(weights.get(word, 0.0) for word in set(key.split())) for key in keys if key in question.windows]
+        shares = [sum(weight_of.get(word, 0.0) for word in set(key.split())) for key in keys if key in question.windows]
         if shares:
             penalty = _language_penalty(question.query.direction, candidate.direction, of_lemma=name == "lemma")
-            found.append(_Evidence(WINDOW_BASE + WINDOW_SPAN * max(shares) / sum(weights.values()) - penalty, name))
+            found.append(_Evidence(WINDOW_BASE + WINDOW_SPAN * max(shares) / sum(weights) - penalty, name))
     return found
 
 
-def _weights(question: Asked, candidate: Candidate) -> tuple[float, ...]:
-    return _weights_of(question.total, tuple(candidate.term_counts))
-
-
 @lru_cache(maxsize=64)  # all candidates of a question have the same counts
-def _weights_of(total: int, counts: tuple[int, ...]) -> tuple[float, ...]:
+def _weights(total: int, counts: tuple[int, ...]) -> tuple[float, ...]:
     return tuple(math.log(1 + (total + 1) / (count + 1)) for count in counts)
 
 

@@ -129,13 +129,10 @@ def _read(text: str, topic: _Topic | None) -> tuple[FollowUp, _Topic | None]:
 def _turned(asked: str, topic: _Topic) -> _Topic | None:
     """Return the topic for the same word, possibly in the other direction."""
     tongue = _IN_LANGUAGE.fullmatch(asked)
-    if _MEANING.fullmatch(asked) or (tongue is not None and tongue["lang"] != "bora"):
-        word = topic.named if topic.direction == "es_bora" and topic.named else topic.word
-        return _Topic(word, "bora_es")
-    if tongue is not None:
-        word = topic.named if topic.direction == "bora_es" and topic.named else topic.word
-        return _Topic(word, "es_bora")
-    return replace(topic, named="") if _AGAIN.fullmatch(asked) else None
+    if tongue is None and not _MEANING.fullmatch(asked):
+        return replace(topic, named="") if _AGAIN.fullmatch(asked) else None
+    to: Direction = "es_bora" if tongue and tongue["lang"] == "bora" else "bora_es"
+    return _Topic(topic.named if topic.named and topic.direction != to else topic.word, to)
 
 
 def _next(text: str, topic: _Topic) -> _Topic | None:

@@ -22,17 +22,15 @@ tradução pode poderia posso podes ajudar ajuda ajude fala falar isso isto não
 olá ola oi tchau bom boa dia noite tarde português portugues espanhol bora língua lingua
 """
 _PORTUGUESE = frozenset(_PORTUGUESE_TEXT.split())
-# Not words of Spanish, nor common between the two.
-_ONLY_ENGLISH_TEXT = """
-what how does did the is are of which word words who you your would could should please translate means meaning
-hello thanks thank this that with from into bye goodbye english spanish
+# Not telling: words of Spanish or of Bora too, and common between the two.
+_SHARED_TEXT = """
+do for to in into i me my can name tell it or not about have has there bora no
+como se o a os as que e de da do das dos na nos para pra por um uma quer significa significado seu sua fala
+isso sim ajuda ajudar podes posso ola boa dia noite tarde muita lingua
 """
-_ONLY_ENGLISH = frozenset(_ONLY_ENGLISH_TEXT.split())
-_ONLY_PORTUGUESE_TEXT = """
-diz dizer dizem em qual quais quem é você voce vocês meu minha palavra palavras traduz traduza tradução pode
-poderia ajudar não nao obrigado obrigada muito olá oi tchau bom português portugues espanhol língua eu
-"""
-_ONLY_PORTUGUESE = frozenset(_ONLY_PORTUGUESE_TEXT.split())
+_SHARED = frozenset(_SHARED_TEXT.split())
+ENGLISH_ONLY = (_ENGLISH - _SHARED) | {"question", "answer", "entries"}
+"""The last ones are of prompts, which small models repeat."""
 _ASKING_TEXT = """
 say saying said call called translate translated translation mean means meaning word words
 diz dizer dizem traduz traduza traduzir tradução significa significado palavra palavras
@@ -60,8 +58,8 @@ class Foreign:
 def foreign(text: str) -> Foreign | None:
     """Return a question in English or Portuguese, or ``None`` if it is not surely one."""
     words = _WORDS.findall(normalise(text[:500]))
-    english = _share(words, "en", _ENGLISH, _ONLY_ENGLISH)
-    portuguese = _share(words, "pt", _PORTUGUESE, _ONLY_PORTUGUESE) or (2 if words[:2] == ["o", "que"] else 0)
+    english = _share(words, "en", _ENGLISH)
+    portuguese = _share(words, "pt", _PORTUGUESE) or (2 if words[:2] == ["o", "que"] else 0)
     if not english and not portuguese:
         return None
     if english >= portuguese:
@@ -83,13 +81,12 @@ def foreign(text: str) -> Foreign | None:
     )
 
 
-def _share(words: list[str], language: str, known: frozenset[str], only: frozenset[str]) -> int:
+def _share(words: list[str], language: str, known: frozenset[str]) -> int:
     """Return how many words are of the language, or 0 if another is as likely."""
     if len(words) == 1:
         return int(words[0] in _ALONE[language])
-    telling = sum(word in only for word in words)
     count = sum(word in known for word in words)
-    return count if telling and 2 * count >= len(words) else 0
+    return count if known.intersection(words) - _SHARED and 2 * count >= len(words) else 0
 
 
 def _rest(words: list[str], known: frozenset[str], spanish: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,29 +1,17 @@
 """Query parser: reduces a learner's question to the words to look up.
 
-Everything works on folded text (see ``services.mentor.lexicon.folding``), so the patterns below have no
-accents. A frame is removed only when a term is left: "¿Cómo se dice decir en bora?" asks for *decir*.
+Everything works on folded text (see ``services.mentor.lexicon.folding``), so the patterns have no accents. Question
+words are removed only while a term is left: "¿Cómo se dice decir en bora?" asks for *decir*.
 """
 
 import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
 from adapters.base import Direction, ParsedQuery
 from services.mentor.lexicon.folding import fold, normalise
-from services.mentor.questions.frames import (
-    COURTESY_AFTER,
-    COURTESY_BEFORE,
-    FRAMES,
-    LABELS,
-    STOP_WORDS,
-    TAIL_LANGUAGE,
-    language_direction,
-)
-from services.mentor.questions.items import items, without_markers
-from services.mentor.questions.peeling import corrected, peel
-
-__all__ = ["fold", "parse_query"]
+from services.mentor.questions.peeling import peel
+from services.mentor.questions.vocabulary import COURTESY_AFTER, COURTESY_BEFORE, LINKS, STOP_WORDS
 
 MAX_QUERY_CHARS = 2_000
 MAX_TERMS = 24
@@ -35,13 +23,6 @@ _QUOTES = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    phrase: str
-    direction: Direction | None
-    framed: bool
-
-
 def parse_query(text: str) -> ParsedQuery:
     """Return the parsed question.
 
@@ -49,10 +30,12 @@ def parse_query(text: str) -> ParsedQuery:
     ``MAX_QUERY_CHARS`` characters is ignored, terms beyond ``MAX_TERMS`` are ``left_out``.
     """
     shortened = without_markers(text[:MAX_QUERY_CHARS])
-    reading = _read(fold(shortened))
-    phrase = _quoted(shortened, reading) or reading.phrase
+    folded = fold(shortened)
+    peeled = _peeled(folded)
+    phrase, direction = peeled or (_strip(folded, COURTESY_BEFORE, COURTESY_AFTER), None)
+    phrase = _quoted(shortened, phrase, framed=peeled is not None) or phrase
     terms = _terms(phrase, shortened)
-    return ParsedQuery(text, phrase, terms[:MAX_TERMS], reading.direction, left_out=terms[MAX_TERMS:])
+    return ParsedQuery(text, phrase, terms[:MAX_TERMS], direction, left_out=terms[MAX_TERMS:])
 
 
 def query_for(word: str, direction: Direction, original: str) -> ParsedQuery:
@@ -68,37 +51,10 @@ def query_for_all(words: Sequence[str], original: str) -> ParsedQuery:
     return ParsedQuery(original, " ".join(query.phrase for query in each), tuple(terms)[:MAX_TERMS])
 
 
-def _read(folded: str) -> _Reading:
-    asked = _strip(folded, COURTESY_BEFORE, COURTESY_AFTER)
-    # "¿Cómo digo gracias?": a word of courtesy is the term when the frame is empty without it.
-    framed = _framed(asked) or _framed(_strip(folded, COURTESY_BEFORE, _NOTHING))
-    if framed is not None:
-        return framed
-    peeled = peel(folded)
-    if peeled is not None:
-        return _Reading(_inner(peeled[0]), peeled[1], framed=True)
-    tail = TAIL_LANGUAGE.fullmatch(asked)
-    if tail is not None:
-        return _Reading(_inner(tail["x"]), language_direction(tail["lang"], source=False), framed=True)
-    return _Reading(asked, None, framed=False)
-
-
-def _framed(asked: str) -> _Reading | None:
-    for text in dict.fromkeys((asked, corrected(asked))):
-        for frame in FRAMES:
-            found = frame.pattern.fullmatch(text)
-            if found is None:
-                continue
-            tongue = found.groupdict().get("lang")
-            direction = language_direction(tongue, source=frame.language_is_source) if tongue else frame.direction
-            # Take the term as typed: only words of the frame were corrected.
-            start, size = len(text[: found.start("x")].split()), len(found["x"].split())
-            return _Reading(_inner(" ".join(asked.split()[start : start + size])), direction, framed=True)
-    return None
-
-
-def _inner(term: str) -> str:
-    return _strip(term, LABELS, COURTESY_AFTER)
+def _peeled(folded: str) -> tuple[str, Direction | None] | None:
+    peeled = peel(_strip(folded, _NOTHING, COURTESY_AFTER))
+    # "¿Cómo digo gracias?": a word of courtesy is the term when nothing else is left.
+    return peel(folded) if peeled is None or peeled[0] in LINKS else peeled
 
 
 def _strip(text: str, before: re.Pattern[str], after: re.Pattern[str]) -> str:
@@ -110,7 +66,7 @@ def _strip(text: str, before: re.Pattern[str], after: re.Pattern[str]) -> str:
         text = shorter
 
 
-def _quoted(text: str, reading: _Reading) -> str:
+def _quoted(text: str, phrase: str, *, framed: bool) -> str:
     """Return the folded text in quotation marks if it is the term, else an empty string.
 
     It is not the term if several parts are quoted, or if the framed phrase contains other words too:
@@ -120,8 +76,8 @@ def _quoted(text: str, reading: _Reading) -> str:
     filled = [part for part in parts if part]
     if len(filled) != 1:
         return ""
-    others = set(reading.phrase.split()) - set(filled[0].split()) - STOP_WORDS
-    return "" if reading.framed and others else filled[0]
+    others = set(phrase.split()) - set(filled[0].split()) - STOP_WORDS
+    return "" if framed and others else filled[0]
 
 
 def _terms(phrase: str, text: str) -> tuple[str, ...]:
@@ -137,3 +93,36 @@ def _terms(phrase: str, text: str) -> tuple[str, ...]:
 def _is_telling(word: str, at: int, typed: AbstractSet[str]) -> bool:
     """Return whether a stop word has a meaning of its own: "yo", "uno", "tú" with its accent, "como" after "yo"."""
     return word in ("yo", "uno") or (word == "tu" and "tú" in typed) or (word == "como" and at > 0)
+
+
+_SEPARATOR = re.compile(r"[,;/|•\n]|(?<!\S)[-–—*](?!\S)")
+_WORD = re.compile(r"[^\s,;/|•]+")
+_MARKER = re.compile(r"^\s*(?:\d{1,2}\s*[.)]|[-–—*•])\s+", re.MULTILINE)
+_AND = frozenset({"y", "e", "o", "u", "ni"})
+
+
+def without_markers(text: str) -> str:
+    """Return ``text`` without the numbers, dashes or bullets before its lines."""
+    return _MARKER.sub("", text)
+
+
+def items(text: str, phrase: str) -> list[list[str]]:
+    """Return the folded words of each item of ``phrase``, which is part of the folded ``text``.
+
+    Items are separated by commas, semicolons, slashes, bullets, line ends and "y", "o" and the like.
+    """
+    spelled = [(word, found.start(), found.end()) for found in _WORD.finditer(text) for word in fold(found[0]).split()]
+    wanted = phrase.split()
+    folded = [word for word, _, _ in spelled]
+    starts = (at for at in range(len(folded) - len(wanted) + 1) if folded[at : at + len(wanted)] == wanted)
+    first = next(starts, None)
+    found: list[list[str]] = [[]]
+    for at, word in enumerate(wanted):
+        place = None if first is None else first + at
+        if place and at and _SEPARATOR.search(text[spelled[place - 1][2] : spelled[place][1]]):
+            found.append([])
+        if word in _AND and 0 < at < len(wanted) - 1:
+            found.append([])
+        else:
+            found[-1].append(word)
+    return [item for item in found if item]

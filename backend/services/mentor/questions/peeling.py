@@ -1,4 +1,4 @@
-"""Questions without a known frame: removes question words from both ends until the term is left.
+"""The term of a question: what is left when question words are removed from both ends.
 
 A question is recognised by the kinds of its words (asking, saying, meaning, a language, the word
 "word", a request), not by their order, so that unforeseen phrasings are covered. One kind alone is not
@@ -8,14 +8,26 @@ enough: "decir la verdad" is a phrase to look up.
 import re
 
 from adapters.base import Direction
-from services.mentor.lexicon.typos import one_typo_apart
-from services.mentor.questions.frames import COURTESY_AFTER
-from services.mentor.questions.vocabulary import KINDS, OFTEN_MISTYPED, PEOPLE, SHORTENED, TELLING
-
-_TO_TONGUE = re.compile(
-    r" (?:en|al|a|para|hacia) (?:(?:el|la|su|tu|nuestra|nuestro|mi) )?(?:(?:idioma|lengua) )?"
-    r"(?P<tongue>bora|espanol|castellano|idioma|lengua)$"
+from services.mentor.lexicon.forms import one_typo_apart
+from services.mentor.questions.vocabulary import (
+    CLOSING,
+    COURTESY,
+    KINDS,
+    LINKS,
+    OFTEN_MISTYPED,
+    ORDERS,
+    PEOPLE,
+    SHORTENED,
+    TELLING,
 )
+
+_TO = (
+    r"(?:en|al|a|para|hacia) (?:(?:(?:el|la|su|tu|nuestra|nuestro|mi) )?(?:(?:idioma|lengua) )?"
+    r"(?P<tongue>bora|espanol|castellano)|(?:el|la|su|tu|nuestra|nuestro|mi) (?:idioma|lengua))"
+)
+_FROM = r"(?:de|del|desde) (?:el |la )?(?:idioma |lengua )?(?P<tongue>bora|espanol|castellano)"
+_INTO, _OUT_OF = re.compile(rf"\b{_TO}\b"), re.compile(rf"\b{_FROM}\b")
+_TO_TONGUE, _OF_TONGUE = re.compile(rf" {_TO}$"), re.compile(rf" {_FROM}$")
 _TO_PEOPLE = re.compile(r" (?:(?:para|entre) )?(?:ustedes )?(?:los|las) boras?$")
 _HAS_WORD = re.compile(
     r" (?:tiene|hay|existe) (?:una |un |alguna )?(?:traduccion|palabra|equivalente|nombre|significado)$"
@@ -30,11 +42,6 @@ _OF_BORA = re.compile(
     r"\b(?:palabra|termino|expresion|frase|nombre|traduccion|equivalente) (?:en )?bora"
     r"(?P<link> (?:para|de|del|por|que))?\b"
 )
-_INTO = re.compile(
-    r"\b(?:en|al|a|para|hacia) (?:(?:el|la|su|tu|nuestra|mi) )?(?:(?:idioma|lengua) )?"
-    r"(?P<tongue>bora|espanol|castellano|idioma|lengua)\b"
-)
-_OUT_OF = re.compile(r"\b(?:de|del|desde) (?:el |la )?(?:idioma |lengua )?(?P<tongue>bora|espanol|castellano)\b")
 
 
 def peel(folded: str) -> tuple[str, Direction | None] | None:
@@ -45,13 +52,18 @@ def peel(folded: str) -> tuple[str, Direction | None] | None:
     start, first_kinds = _peel_start(words[:end])
     kinds_seen |= first_kinds
     kinds = kinds_seen - {"plain"}
-    if len(kinds) < 2 or not kinds & TELLING:
+    if COURTESY.issuperset(words[:end]):
+        start = 0
+    # "traduce perro", "perro en bora" (but "¿y en bora?" has no term).
+    first = next((word for word in words[:start] if KINDS.get(word, "plain") != "plain"), "")
+    is_short = first in ORDERS or (end < size and kinds == {"tongue"} and words[0] != "y")
+    if not is_short and (len(kinds) < 2 or not kinds & TELLING):
         return None
     inner = " ".join(folded.split()[start:end])
     for pattern in (_AFTER_NOUN, *((_REPORTED,) if "mean" in kinds_seen or end < size else ())):
         found = pattern.fullmatch(inner)
         inner = found["x"] if found else inner
-    return inner, _direction(" ".join(words), kinds_seen)
+    return inner, _direction(" ".join(words), kinds - ({"say"} if first in ORDERS else set()))
 
 
 def corrected(folded: str) -> str:
@@ -78,7 +90,7 @@ def _peel_end(words: list[str]) -> tuple[int, set[str]]:
     text, kinds_seen = " " + " ".join(words), set[str]()
     while True:
         cut = _end_of_question(text)
-        for pattern in (COURTESY_AFTER, _TO_TONGUE, _TO_PEOPLE, _HAS_WORD):
+        for pattern in (_TO_TONGUE, _OF_TONGUE, _TO_PEOPLE, _HAS_WORD):
             found = pattern.search(text)
             cut = found.start() if found else cut
         if cut is None or not text[:cut].strip():
@@ -92,19 +104,27 @@ def _peel_end(words: list[str]) -> tuple[int, set[str]]:
 def _end_of_question(text: str) -> int | None:
     """Return the start of a question at the end of ``text`` ("…, a qué se refiere"), if any."""
     for found in _TAIL_START.finditer(text):
-        rest = text[found.end() :].split()
+        before, rest = text[: found.start()].split(), text[found.end() :].split()
         kinds = {"plain" if word in ("ser", "hacer") else KINDS.get(word) for word in rest}
-        if len(rest) <= 6 and None not in kinds and (kinds - {"plain"} or rest[-1] in ("es", "seria", "hago", "ser")):
-            return found.start()
+        if len(rest) > 6 or None in kinds or (kinds == {"plain"} and rest[-1] not in CLOSING):
+            continue
+        # "hola, ¿cómo se dice en bora?" asks for "hola", "hola, ¿cómo se le dice a decir?" does not.
+        is_open = len(rest) > 1 and (rest[-2] in LINKS or KINDS.get(rest[-2]) == "say")
+        ends = KINDS.get(rest[-1]) in ("say", "mean") or rest[-1] in CLOSING
+        if KINDS.keys() >= set(before) and (is_open or not ends):
+            continue
+        return found.start()
     return None
 
 
 def _peel_start(words: list[str]) -> tuple[int, set[str]]:
-    """Return how many leading words belong to the question, and their kinds; never includes the last word."""
+    """Return how many leading words belong to the question, and their kinds; never includes the last word.
+
+    Behind the last word that tells of a question only links belong to it: the article of "el perro" is the term's.
+    """
     kinds_seen = set[str]()
-    place, before = 0, ""
-    while place < len(words) - 1:
-        word = words[place]
+    end, before = 0, ""
+    for place, word in enumerate(words[:-1]):
         kind = KINDS.get(word)
         if kind is None and word in PEOPLE and {"a", "al", "con"} & set(words[place + 1 : place + 4]):
             kind = "plain"
@@ -112,9 +132,13 @@ def _peel_start(words: list[str]) -> tuple[int, set[str]]:
         if kind is None or (kind == "say" and before == "say"):
             break
         # "… qué es pajtye"
-        kinds_seen.add("mean" if word in ("es", "son") and place and words[place - 1] == "que" else kind)
-        place, before = place + 1, kind
-    return place, kinds_seen
+        kinds_seen.add("is" if word in ("es", "son") and place and words[place - 1] == "que" else kind)
+        is_telling = kind != "plain" or word in PEOPLE or (word in COURTESY and not kinds_seen - {"plain"})
+        is_link = word in LINKS or (word == "con" and words[place - 1] in PEOPLE)
+        if is_telling or (is_link and end == place):
+            end = place + 1
+        before = kind
+    return end, kinds_seen
 
 
 def _direction(text: str, kinds_seen: set[str]) -> Direction | None:
@@ -127,6 +151,4 @@ def _direction(text: str, kinds_seen: set[str]) -> Direction | None:
         return "bora_es" if out_of["tongue"] == "bora" else "es_bora"
     if "mean" in kinds_seen:
         return "bora_es"
-    if kinds_seen & {"say", "tongue"} and "traduce" not in text.split() and "traduceme" not in text.split():
-        return "es_bora"
-    return None
+    return "es_bora" if kinds_seen & {"say", "tongue"} else None

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from services.library.formats.records import ParsedRecords
-from services.library.formats.texts.chunks import blocks
-from services.library.formats.texts.sections import Section, read_sections
+from services.library.formats.texts.sections import Section, blocks, read_sections
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")

@@ -13,8 +13,7 @@ from pypdf import PageObject, PdfReader
 from pypdf.errors import PyPdfError
 
 from services.library.formats.records import NotReadable, ParsedRecords, Problem
-from services.library.formats.texts.chunks import Block
-from services.library.formats.texts.sections import Section, read_sections
+from services.library.formats.texts.sections import Block, Section, read_sections
 
 MAX_PAGES: Final = 5_000
 _MAX_HEADING_CHARS: Final = 120
