@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from bench.harness.services import HOST, embedded_gguf, embedded_minilm
+from bench.harness.http import HOST
+from bench.harness.services import embedded_gguf, embedded_minilm
 
 
 class GenerateRequest(BaseModel):
