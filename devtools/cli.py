@@ -13,9 +13,9 @@ from devtools.console import Console
 from devtools.errors import DevError, InterruptedByUser
 from devtools.layout import App, Workspace
 from devtools.processes import child_environment, run_in_foreground
-from devtools.setup.environments import Setup, ensure, is_current, why_unmade
+from devtools.setup.environments import Setup, ensure, require
 from devtools.stopping import Stop
-from devtools.up import Up, UpOptions, plan
+from devtools.up import Up, plan
 
 ROOT = Path(__file__).resolve().parent.parent
 Command = Callable[[argparse.Namespace, Setup], int]
@@ -90,9 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--since", metavar="COMMIT", help="run the slow tests of what has changed since a commit")
     check = command("check", _check, "formatter, linter, type checker, import contracts")
     check.add_argument("--fix", action="store_true", help="let formatter and linter correct what they can")
-    bench = command("bench", _bench, "run the benchmarks of bench/; arguments after -- go to each")
-    bench.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
-    bench.add_argument("--list", action="store_true", help="only say which there are")
+    bench = command("bench", _bench, "run benchmarks of bench/, or list them; arguments after -- go to each")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: say which there are)")
     text = "report faults of this machine and its configuration, each with its remedy"
     examining = command("doctor", _doctor, text, makes=False)
     examining.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -125,7 +124,6 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verbose", action="store_true", help="show all that the services write, not only what matters"
     )
-    parser.add_argument("--no-restart", action="store_true", help="don't start a dead LLM service again")
     parser.add_argument(
         "--ready-timeout", type=_seconds, default=1800.0, metavar="SECONDS", help="how long to wait for readiness"
     )
@@ -160,26 +158,15 @@ def _chosen(options: argparse.Namespace, workspace: Workspace) -> list[App]:
 
 
 def _up(options: argparse.Namespace, setup: Setup) -> int:
-    wanted = UpOptions(
-        llm=not options.backend_only,
-        backend=not options.llm_only,
-        llm_port=options.llm_port,
-        backend_port=options.backend_port,
-        ready_timeout_s=options.ready_timeout,
-        grace_s=options.grace,
-        restart=not options.no_restart,
-        verbose=options.verbose,
-    )
     # Before the set-up, so that a taken port is reported before minutes of installing.
-    services = plan(setup.workspace, wanted, setup.console)
-    for app in _chosen(options, setup.workspace) if options.no_install else ():
-        reason = why_unmade(app) or ("" if is_current(app) else "its requirements have changed")
-        if reason:
-            raise DevError(f"The environment of {app.name} is not usable: {reason}.", "Run `dev.py setup` first.")
-    if not options.no_install:
+    services = plan(setup.workspace, options, setup.console)
+    if options.no_install:
+        for app in _chosen(options, setup.workspace):
+            require(app)
+    else:
         ensure(setup, _chosen(options, setup.workspace))
     setup.stop.check()
-    return Up(services, wanted, setup.console, setup.stop).run()
+    return Up(services, options, setup.console, setup.stop).run()
 
 
 def _setup(options: argparse.Namespace, setup: Setup) -> int:
@@ -209,11 +196,11 @@ def _check(options: argparse.Namespace, setup: Setup) -> int:
 
 
 def _bench(options: argparse.Namespace, setup: Setup) -> int:
-    chosen = benchmarks.choose(setup.workspace, options.names)
-    if options.list:
-        for name, path in chosen.items():
+    if not options.names:
+        for name, path in benchmarks.benchmarks(setup.workspace).items():
             setup.console.line(f"{name:<20} {benchmarks.summary(path)}")
         return 0
+    chosen = benchmarks.choose(setup.workspace, options.names)
     ensure(setup, setup.workspace.apps, dev=True)
     return benchmarks.run(setup.workspace, chosen, options.rest, setup.console, setup.stop)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from devtools.errors import DevError
 from devtools.layout import App, Workspace
 
 _ASSIGNMENT = re.compile(r"^(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$")
@@ -80,3 +81,12 @@ def configuration(workspace: Workspace, app: App, environ: Mapping[str, str] | N
         values.update(parse(path))
     values.update({name.upper(): value for name, value in (os.environ if environ is None else environ).items()})
     return {name: value for name, value in values.items() if value != ""}
+
+
+def address(workspace: Workspace, app: App, wanted_port: int | None = None) -> tuple[str, int]:
+    """The configured host of an app, and its port unless one is wanted; raises DevError when the port is none."""
+    configured = configuration(workspace, app)
+    port = str(wanted_port or configured.get(app.port_variable, app.default_port))
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise DevError(f"{app.port_variable}={port} is not a port.", "Set it to a number from 1 to 65535.")
+    return configured.get(app.host_variable, "127.0.0.1"), int(port)

@@ -29,12 +29,7 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def start_in_own_group(
-    command: Sequence[str | Path],
-    *,
-    cwd: Path,
-    env: Mapping[str, str],
-    stdout: int | IO[Any],
-    stdin: int = subprocess.DEVNULL,
+    command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], stdout: int | IO[Any]
 ) -> subprocess.Popen[bytes]:
     """Starts a command as the leader of its own process group, stderr joined to `stdout`.
 
@@ -52,7 +47,13 @@ def start_in_own_group(
         if setpriv:
             arguments = [setpriv, "--pdeathsig", "TERM", "--", *arguments]
     return subprocess.Popen(
-        arguments, cwd=cwd, env=dict(env), stdout=stdout, stderr=subprocess.STDOUT, stdin=stdin, **group
+        arguments,
+        cwd=cwd,
+        env=dict(env),
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        **group,
     )
 
 

@@ -34,7 +34,6 @@ _ACCEPTED_SKIPS = re.compile(
 _TESTS_FAILED = 1
 _NO_TESTS = 5
 _RUN_AGAIN = 5
-_SHOWN = 10
 # Collecting them loads torch, which takes longer than many other tests together: a suite of its own.
 _ENGINES = "tests/engines"
 SUITES = ("llm_service", "engines", "backend", "tests")
@@ -84,31 +83,26 @@ class Suite:
 
 @dataclass
 class Outcome:
-    """Counts of one or several suites; `skips` holds (test, reason), `durations` (seconds, test).
+    """What became of the tests of one or several suites; `skipped` holds (test, reason).
 
     `unstable` names the tests that failed beside the others and passed alone.
     """
 
     passed: int = 0
-    failed: int = 0
-    skipped: int = 0
+    failed: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
     unstable: list[str] = field(default_factory=list)
-    skips: list[tuple[str, str]] = field(default_factory=list)
-    durations: list[tuple[float, str]] = field(default_factory=list)
-    failed_tests: list[str] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
-        """Adds another suite's counts."""
+        """Adds another suite's tests."""
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
-        self.skips += other.skips
-        self.durations += other.durations
         self.unstable += other.unstable
 
     def __str__(self) -> str:
         unstable = f", {len(self.unstable)} of them unstable" if self.unstable else ""
-        return f"{self.passed} passed{unstable}, {self.failed} failed, {self.skipped} skipped"
+        return f"{self.passed} passed{unstable}, {len(self.failed)} failed, {len(self.skipped)} skipped"
 
 
 def suites(workspace: Workspace, only: Sequence[str] = ()) -> list[Suite]:
@@ -144,67 +138,73 @@ class Options:
     run_again: bool = False
 
 
-def run(workspace: Workspace, chosen: Sequence[Suite], options: Options, console: Console, stop: Stop) -> int:
-    """Runs the suites and prints the summary; 0 when every one passed.
+class Runner:
+    """Runs suites with pytest; reports and output of those that do not have the terminal lie in `results`."""
 
-    The first one has the terminal; the others run beside it, and their output is printed when they have ended.
-    """
-    results = workspace.data / "test-results"
-    results.mkdir(parents=True, exist_ok=True)
+    def __init__(self, results: Path, options: Options, console: Console, stop: Stop) -> None:
+        self._results, self._options, self._console, self._stop = results, options, console, stop
+        results.mkdir(parents=True, exist_ok=True)
 
-    def command(suite: Suite, report: str) -> list[str | Path]:
-        selected = [*_selection(options.slow), *suite.arguments, *options.arguments]
-        kept = ["-o", f"cache_dir={results / suite.name}.cache"]
-        return [suite.app.python, "-m", "pytest", f"--junitxml={results / report}.xml", *kept, *selected]
-
-    def run_suite(suite: Suite, output: IO[bytes] | None = None) -> tuple[int, float]:
-        (results / f"{suite.name}.xml").unlink(missing_ok=True)
-        parallel = [*command(suite, suite.name), *_workers(suite == chosen[0])]
+    def run(self, suite: Suite, is_first: bool) -> tuple[int, float]:
+        """Runs one suite; returns pytest's exit status and the seconds it took. The first one has the terminal."""
         begun = time.monotonic()
-        status = run_in_foreground(parallel, cwd=suite.folder, env=environment_for_tests(), stop=stop, output=output)
+        if is_first:
+            status = self._pytest(suite, suite.name, _workers(is_first))
+        else:
+            with self._log(suite).open("wb") as log:
+                status = self._pytest(suite, suite.name, _workers(is_first), log)
         return status, time.monotonic() - begun
 
-    def run_beside(suite: Suite) -> tuple[int, float]:
-        with (results / f"{suite.name}.log").open("wb") as log:
-            return run_suite(suite, log)
+    def conclude(self, suite: Suite, is_first: bool, status: int, seconds: float) -> Outcome:
+        """Prints what a suite wrote beside the first one, and what became of its tests."""
+        if not is_first:
+            self._console.line(self._log(suite).read_text(encoding="utf-8", errors="replace"))
+        outcome = read_report(self._results / f"{suite.name}.xml")
+        self._console.line(f"== {suite.name}: {outcome} in {seconds:.0f} s (pytest's exit status {status}) ==\n")
+        return outcome
 
-    def run_again(suite: Suite, outcome: Outcome) -> int:
+    def again(self, suite: Suite, outcome: Outcome) -> int:
         """Runs the failed tests alone and moves them to `unstable` when all of them pass; returns pytest's status."""
+        self._console.line(f"== {suite.name}: {len(outcome.failed)} again, alone ==")
         report = f"{suite.name}-again"
-        (results / f"{report}.xml").unlink(missing_ok=True)
-        console.line(f"== {suite.name}: {len(outcome.failed_tests)} again, alone ==")
-        again = [*command(suite, report), "--last-failed", "--last-failed-no-failures=none"]
-        status = run_in_foreground(again, cwd=suite.folder, env=environment_for_tests(), stop=stop)
-        second = read_report(results / f"{report}.xml")
-        if not status and second.passed == outcome.failed:
-            outcome.unstable, outcome.failed_tests = outcome.failed_tests, []
-            outcome.passed, outcome.failed = outcome.passed + outcome.failed, 0
+        status = self._pytest(suite, report, ["--last-failed", "--last-failed-no-failures=none"])
+        if not status and read_report(self._results / f"{report}.xml").passed == len(outcome.failed):
+            outcome.passed += len(outcome.failed)
+            outcome.unstable, outcome.failed = outcome.failed, []
         return status
 
-    statuses = {}
-    outcomes = {}
+    def _log(self, suite: Suite) -> Path:
+        return self._results / f"{suite.name}.log"
+
+    def _pytest(self, suite: Suite, report: str, how: Sequence[str], output: IO[bytes] | None = None) -> int:
+        xml = self._results / f"{report}.xml"
+        xml.unlink(missing_ok=True)
+        kept = [f"--junitxml={xml}", "-o", f"cache_dir={self._results / suite.name}.cache", "--durations=5"]
+        selected = [*_selection(self._options.slow), *suite.arguments, *self._options.arguments]
+        command: list[str | Path] = [suite.app.python, "-m", "pytest", *kept, *selected, *how]
+        environment = environment_for_tests()
+        return run_in_foreground(command, cwd=suite.folder, env=environment, stop=self._stop, output=output)
+
+
+def run(workspace: Workspace, chosen: Sequence[Suite], options: Options, console: Console, stop: Stop) -> int:
+    """Runs the suites side by side and prints the summary; 0 when every one passed."""
+    runner = Runner(workspace.data / "test-results", options, console, stop)
+    statuses, outcomes = [], []
     with ThreadPoolExecutor(len(chosen)) as pool:
-        beside = {suite.name: pool.submit(run_beside, suite) for suite in chosen[1:]}
-        for suite in chosen:
+        running = [pool.submit(runner.run, suite, suite == chosen[0]) for suite in chosen]
+        for suite, ended in zip(chosen, running, strict=True):
             console.line(f"== {suite.name} ==")
-            if suite.name in beside:
-                status, seconds = beside[suite.name].result()
-                console.line((results / f"{suite.name}.log").read_text(encoding="utf-8", errors="replace"))
-            else:
-                status, seconds = run_suite(suite)
+            status, seconds = ended.result()
+            outcomes.append(runner.conclude(suite, suite == chosen[0], status, seconds))
             # With arguments such as `-k name` a suite without a match is no failure.
-            statuses[suite.name] = 0 if status == _NO_TESTS and options.arguments else status
-            outcomes[suite.name] = read_report(results / f"{suite.name}.xml")
-            console.line(
-                f"== {suite.name}: {outcomes[suite.name]} in {seconds:.0f} s (pytest's exit status {status}) ==\n"
-            )
+            statuses.append(0 if status == _NO_TESTS and options.arguments else status)
     total = Outcome()
-    for suite in chosen:
-        outcome = outcomes[suite.name]
-        if options.run_again and statuses[suite.name] == _TESTS_FAILED and 0 < outcome.failed <= _RUN_AGAIN:
-            statuses[suite.name] = run_again(suite, outcome)
+    for at, (suite, outcome) in enumerate(zip(chosen, outcomes, strict=True)):
+        if options.run_again and statuses[at] == _TESTS_FAILED and 0 < len(outcome.failed) <= _RUN_AGAIN:
+            statuses[at] = runner.again(suite, outcome)
         total.add(outcome)
-    return _conclude(total, [name for name, status in statuses.items() if status], options.fail_on_skip, console)
+    broken = [suite.name for suite, status in zip(chosen, statuses, strict=True) if status]
+    return _conclude(total, broken, options.fail_on_skip, console)
 
 
 def _selection(slow: set[str]) -> list[str]:
@@ -223,15 +223,11 @@ def _workers(is_first: bool) -> list[str]:
 
 
 def _conclude(total: Outcome, broken: list[str], fail_on_skip: bool, console: Console) -> int:
-    if total.durations:
-        console.line("Slowest:")
-        for seconds, test in sorted(total.durations, reverse=True)[:_SHOWN]:
-            console.line(f"  {seconds:6.1f} s  {test}")
-    if total.skips:
+    if total.skipped:
         console.line("Skipped:")
-        for test, reason in total.skips:
+        for test, reason in total.skipped:
             console.line(f"  {test}: {reason}")
-    unexcused = [test for test, reason in total.skips if not _ACCEPTED_SKIPS.search(reason)] if fail_on_skip else []
+    unexcused = [test for test, reason in total.skipped if not _ACCEPTED_SKIPS.search(reason)] if fail_on_skip else []
     if unexcused:
         console.line(f"{len(unexcused)} of them because something is missing that could be installed (--fail-on-skip).")
     for test in total.unstable:
@@ -245,27 +241,20 @@ def _conclude(total: Outcome, broken: list[str], fail_on_skip: bool, console: Co
 
 
 def read_report(path: Path) -> Outcome:
-    """Counts of a JUnit XML report; a missing or broken one counts nothing (the exit status then tells)."""
-    outcome = Outcome()
+    """The tests of a JUnit XML report; a missing or broken one holds none (the exit status then tells)."""
     try:
         cases: Iterable[ElementTree.Element] = ElementTree.parse(path).iter("testcase")  # noqa: S314 - our own file
     except (OSError, ElementTree.ParseError):
-        return outcome
+        return Outcome()
+    skipped: dict[str, str] = {}
     # One test can appear twice: failed, and then again with an error in its teardown.
-    seen: dict[tuple[str, str], str] = {}
+    failed: dict[str, bool] = {}
     for case in cases:
-        test = (case.get("classname", ""), case.get("name", ""))
-        verdict = seen.get(test, "passed")
-        name = "::".join(filter(None, test))
-        outcome.durations.append((float(case.get("time") or 0), name))
-        if case.find("failure") is not None or case.find("error") is not None:
-            verdict = "failed"
-        elif (skip := case.find("skipped")) is not None and verdict == "passed":
-            verdict = "skipped"
-            outcome.skips.append((name, skip.get("message", "no reason given")))
-        seen[test] = verdict
-    verdicts = list(seen.values())
-    outcome.failed_tests = ["::".join(filter(None, test)) for test, verdict in seen.items() if verdict == "failed"]
-    outcome.passed, outcome.failed = verdicts.count("passed"), verdicts.count("failed")
-    outcome.skipped = verdicts.count("skipped")
-    return outcome
+        test = "::".join(filter(None, (case.get("classname"), case.get("name"))))
+        is_failed = case.find("failure") is not None or case.find("error") is not None
+        failed[test] = failed.get(test, False) or is_failed
+        if (skip := case.find("skipped")) is not None:
+            skipped[test] = skip.get("message", "no reason given")
+    names = [test for test, is_failed in failed.items() if is_failed]
+    skips = [(test, reason) for test, reason in skipped.items() if not failed[test]]
+    return Outcome(len(failed) - len(names) - len(skips), names, skips)

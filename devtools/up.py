@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from argparse import Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from devtools import dotenv
@@ -23,57 +23,38 @@ _STABLE_S = 600.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-@dataclass(frozen=True)
-class UpOptions:
-    """What the command line of `up` asks for; ports of None mean the configured ones."""
+def plan(workspace: Workspace, options: Namespace, console: Console) -> list[Service]:
+    """The services to start, with their addresses; raises DevError when a port is taken.
 
-    llm: bool = True
-    backend: bool = True
-    llm_port: int | None = None
-    backend_port: int | None = None
-    ready_timeout_s: float = 1800.0
-    grace_s: float = 15.0
-    restart: bool = True
-    verbose: bool = False
-
-
-def plan(workspace: Workspace, options: UpOptions, console: Console) -> list[Service]:
-    """The services to start, with their addresses; raises DevError when a port is taken."""
-    services = []
-    if options.llm:
-        services.append(_service(workspace, workspace.llm_service, options.llm_port, {}, console, options.verbose))
-    if options.backend:
-        llm = services[0] if services else None
-        variables = _llm_address(workspace, options, llm, console)
-        services.append(
-            _service(workspace, workspace.backend, options.backend_port, variables, console, options.verbose)
-        )
+    `options` are those of the command line; ports of None mean the configured ones.
+    """
+    services: list[Service] = []
+    if not options.backend_only:
+        services.append(_service(workspace, workspace.llm_service, options, {}, console))
+    if not options.llm_only:
+        variables = _llm_address(workspace, options, services[0] if services else None, console)
+        services.append(_service(workspace, workspace.backend, options, variables, console))
     if len({service.port for service in services}) < len(services):
         raise DevError(f"Both services would listen on port {services[0].port}.", "Give --llm-port or --backend-port.")
     return services
 
 
 def _service(
-    workspace: Workspace, app: App, port: int | None, variables: Mapping[str, str], console: Console, verbose: bool
+    workspace: Workspace, app: App, options: Namespace, variables: Mapping[str, str], console: Console
 ) -> Service:
-    configured = dotenv.configuration(workspace, app)
-    host = configured.get(app.host_variable, "127.0.0.1")
-    if port is None:
-        text = configured.get(app.port_variable, str(app.default_port))
-        if not text.isdecimal() or not 1 <= int(text) <= 65535:
-            raise DevError(f"{app.port_variable}={text} is not a port.", "Set it to a number from 1 to 65535.")
-        port = int(text)
+    wanted: int | None = options.llm_port if app == workspace.llm_service else options.backend_port
+    host, port = dotenv.address(workspace, app, wanted)
     require_free(host, port, f"--{app.label}-port")
-    if (console.interactive or not verbose) and "LOG_FORMAT" not in configured:
+    if (console.interactive or not options.verbose) and "LOG_FORMAT" not in dotenv.configuration(workspace, app):
         # The app writes into a pipe and cannot see the terminal behind it, or the reader of the file.
         variables = {**variables, "LOG_FORMAT": "text"}
     log = workspace.logs / f"{app.label}.log"
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))
-    return Service(app, host, port, variables, console, log, verbose)
+    return Service(app, host, port, variables, console, log, options.verbose)
 
 
-def _llm_address(workspace: Workspace, options: UpOptions, llm: Service | None, console: Console) -> dict[str, str]:
+def _llm_address(workspace: Workspace, options: Namespace, llm: Service | None, console: Console) -> dict[str, str]:
     """`LLM_SERVICE_URL` for the backend: the service started here, unless the developer configured another.
 
     A configured address on this machine gives way to an explicit --llm-port; one elsewhere never does.
@@ -99,7 +80,7 @@ def _without_password(urls: str) -> str:
 class Up:
     """The services of one `dev.py up`, from start to end."""
 
-    def __init__(self, services: list[Service], options: UpOptions, console: Console, stop: Stop) -> None:
+    def __init__(self, services: list[Service], options: Namespace, console: Console, stop: Stop) -> None:
         self._services = services
         self._options = options
         self._console = console
@@ -138,9 +119,9 @@ class Up:
             if not waiting:
                 return True
             names = " and ".join(service.app.name for service in waiting)
-            if time.monotonic() - begun > self._options.ready_timeout_s:
+            if time.monotonic() - begun > self._options.ready_timeout:
                 raise DevError(
-                    f"{names} not ready after {self._options.ready_timeout_s:.0f} s.",
+                    f"{names} not ready after {self._options.ready_timeout:.0f} s.",
                     f"{waiting[0].url}/readyz and the log say what is missing. A large model on a slow network needs\n"
                     "longer: --ready-timeout SECONDS. `dev.py doctor` checks the network, memory and disk.",
                 )
@@ -184,7 +165,7 @@ class Up:
         if self._restart_at is None:
             self._console.line(service.obituary())
             service.kill()
-            if not self._options.restart or self._restarts == len(RESTART_AFTER_S):
+            if self._restarts == len(RESTART_AFTER_S):
                 self._give_up(service, "It is not started again")
                 return
             pause = RESTART_AFTER_S[self._restarts]
@@ -215,7 +196,7 @@ class Up:
         if running:
             names = " and ".join(service.app.name for service in running)
             self._console.line(f"Ending {names} (Ctrl-C again: at once)")
-        late = end_all(self._services, self._options.grace_s, self._stop)
+        late = end_all(self._services, self._options.grace, self._stop)
         for service in late:
             self._console.line(f"{service.app.name} did not end within its grace and was killed.")
 

@@ -18,6 +18,7 @@ from conftest import ROOT, wait_until
 from devtools.layout import App, Workspace
 from devtools.testing import environment_for_tests
 from free_ports import free_port
+from postgres_server import postgres
 
 WORKSPACE = Workspace(ROOT)
 QUESTION = "¿Cómo se dice perro en bora?"
@@ -106,10 +107,11 @@ def start_llm(port: int | None = None, **variables: str) -> AppProcess:
     return AppProcess(WORKSPACE.llm_service, port or free_port(), {**FAKES, **variables})
 
 
-def start_backend(llm_url: str, folder: Path, **variables: str) -> AppProcess:
-    """Start a backend with an embedded database in a folder, which asks a model for every answer."""
-    placed = {"DATA_DIR": str(folder / "data"), "LLM_SERVICE_URL": llm_url, "RAG_WORDING": "always"}
-    return AppProcess(WORKSPACE.backend, free_port(), {**placed, **variables})
+def start_backend(llm_url: str, **variables: str) -> AppProcess:
+    """Start a backend that asks a model for every answer, with a database of its own: embedded with a DATA_DIR."""
+    database = {} if "DATA_DIR" in variables else {"DATABASE_URL": postgres().new_database()}
+    asking = {"LLM_SERVICE_URL": llm_url, "RAG_WORDING": "always"}
+    return AppProcess(WORKSPACE.backend, free_port(), {**database, **asking, **variables})
 
 
 @contextlib.contextmanager

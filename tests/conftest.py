@@ -129,6 +129,8 @@ class Checkout:
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
     started: list[Running] = field(default_factory=list)
+    set_up: Done | None = None
+    """The command that made its environments."""
 
     def venv(self, app: str) -> Path:
         return self.root / app / dict(APPS)[app]
@@ -251,8 +253,8 @@ def bare_checkout(tmp_path: Path) -> Iterator[Checkout]:
 @pytest.fixture(scope="session")
 def _set_up_once(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = make_checkout(tmp_path_factory.mktemp("checkout") / "set up")
-    done = checkout.dev("setup")
-    assert done.returncode == 0, done.stdout
+    checkout.set_up = checkout.really_dev("setup", "--python", sys.executable)
+    assert checkout.set_up.returncode == 0, checkout.set_up.stdout
     return checkout
 
 

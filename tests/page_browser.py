@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -56,7 +57,7 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
 
     def open_one(url: str, **options: Any) -> Tab:
         context = browser.new_context(**{"locale": "es-PE", "reduced_motion": "reduce", **options})
-        tab = Tab(context.new_page(), url.partition("/?")[0])
+        tab = Tab(context.new_page(), "{0.scheme}://{0.netloc}".format(urlsplit(url)))
         opened.append(tab)
         tab.page.goto(url)
         return tab

@@ -29,6 +29,7 @@ CSP = "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 
 DOG = {"lemma": "perro", "gloss": "oohííbye", "pos": "m.", "direction": "es_bora"}
 PLAIN = {"id": "d1", "kind": "dictionary", "content": "perro: oohííbye", "score": 1.0}
 SOURCE = {**PLAIN, "matched_on": ["lemma"], "metadata": DOG, "role": "answer"}
+TEXT = {**PLAIN, "id": "t1", "kind": "text", "content": "La maloca es la casa grande.", "matched_on": ["text"]}
 CAT = {**SOURCE, "id": "c1", "metadata": {"lemma": "gato", "gloss": "mííchií", "direction": "es_bora"}}
 ERRORS = {"roto": "engine_restarted", "tarde": "deadline_exceeded"}
 TRAP = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
@@ -70,7 +71,8 @@ async def script(asked: dict[str, Any], cancelled: list[str]) -> AsyncIterator[b
     """The events for a question; the question's text chooses them."""
     query = asked["query"]
     trap = {**SOURCE, "content": TRAP, "metadata": {}}
-    yield event({"sources": [trap if query == "trampa" else SOURCE]})
+    found = {"trampa": trap, "lento texto": {**TEXT, "metadata": {}, "role": "answer"}}
+    yield event({"sources": [found.get(query, SOURCE)]})
     if query.startswith("lento"):
         try:
             await asyncio.sleep(600)

@@ -81,9 +81,9 @@ def llm() -> Iterator[AppProcess]:
 
 
 @pytest.fixture(scope="module")
-def backend(folder: Path, llm: AppProcess) -> Iterator[AppProcess]:
+def backend(llm: AppProcess) -> Iterator[AppProcess]:
     keys = {"LLM_SERVICE_API_KEY": KEYS["llm"], "BACKEND_API_KEY": KEYS["backend"]}
-    process = start_backend(llm.url, folder / "backend", **keys, **ALONE)
+    process = start_backend(llm.url, **keys, **ALONE)
     process.client.headers["Authorization"] = f"Bearer {KEYS['backend']}"
     with running(process):
         yield process

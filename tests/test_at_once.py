@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from app_process import ALONE, AppProcess, ask, running, start_backend, start_llm
-from conftest import NOWHERE, wait_until
+from conftest import wait_until
 
 pytestmark = pytest.mark.e2e
 RIVER = {"id": "rio", "kind": "text", "content": "El Ampiyacu es un río de aguas negras del Perú."}
@@ -24,8 +23,8 @@ def llm() -> Iterator[AppProcess]:
 
 
 @pytest.fixture(scope="module")
-def backend(llm: AppProcess, folder: Path) -> Iterator[AppProcess]:
-    process = start_backend(llm.url, folder, **ALONE, RAG_WORDING="auto")
+def backend(llm: AppProcess) -> Iterator[AppProcess]:
+    process = start_backend(llm.url, **ALONE, RAG_WORDING="auto")
     with running(process):
         yield process
 
@@ -34,13 +33,7 @@ def generated(llm: AppProcess) -> int:
     return llm.log().count('"route": "/api/llm/generate"')
 
 
-def test_a_question_for_a_word_generates_nothing(backend: AppProcess, llm: AppProcess) -> None:
-    answer = ask(backend)
-    assert (answer["served_by"], answer["degraded"], answer["model"]) == ("dictionary", False, "none")
-    assert generated(llm) == 0
-
-
-def test_a_passage_is_worded_once_for_all_who_ask(backend: AppProcess, llm: AppProcess) -> None:
+def test_a_passage_is_worded_once_for_all_who_ask(backend: AppProcess) -> None:
     response = httpx.post(f"{backend.url}/api/rag/documents", json={"documents": [RIVER]}, timeout=30)
     assert response.status_code == 200
     asked = [backend.client.post("/api/rag/query", json={"query": "¿Dónde está el Ampiyacu?"}) for _ in range(3)]
@@ -56,8 +49,11 @@ def test_a_passage_is_worded_once_for_all_who_ask(backend: AppProcess, llm: AppP
     assert caches() == ["miss", "hit", "hit"]
 
 
-def test_a_word_is_answered_while_no_model_is_there(folder: Path) -> None:
-    alone = start_backend(NOWHERE, folder / "alone", **ALONE, RAG_WORDING="auto")
-    with running(alone):
-        answer = ask(alone)
+def test_a_question_for_a_word_generates_nothing_and_needs_no_service(backend: AppProcess, llm: AppProcess) -> None:
+    before = generated(llm)
+    answer = ask(backend)
+    assert (answer["served_by"], answer["degraded"], answer["model"]) == ("dictionary", False, "none")
+    assert generated(llm) == before
+    llm.kill()
+    answer = ask(backend)
     assert (answer["served_by"], answer["degraded"]) == ("dictionary", False)

@@ -79,8 +79,8 @@ def instances(both: list[AppProcess], balancer: Balancer) -> list[AppProcess]:
 
 
 @pytest.fixture(scope="module")
-def backend(folder: Path, balancer: Balancer) -> Iterator[AppProcess]:
-    process = start_backend(balancer.url, folder / "backend", **ALONE, LLM_SERVICE_API_KEY=KEY)
+def backend(balancer: Balancer) -> Iterator[AppProcess]:
+    process = start_backend(balancer.url, **ALONE, LLM_SERVICE_API_KEY=KEY)
     with running(process):
         yield process
 

@@ -19,6 +19,7 @@ from conftest import Checkout, Running, free_port, is_alive, wait_until, wait_un
 from devtools.console import Console
 from devtools.layout import Workspace
 from devtools.narration import Narrator
+from small_wheels import make_wheel
 
 STAND_IN = Path(__file__).with_name("stand_in_service.py")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to another console's process")
@@ -148,13 +149,6 @@ def test_a_terminal_has_one_line_that_is_drawn_again_and_never_too_long(
     assert last.split("\r")[::2] == [wide, "llm_service (3 ...   backend (3 s): ...", wide, ""]
 
 
-def test_what_ended_unseen_before_is_told_with_its_log(bench: Bench) -> None:
-    running = bench.up(backend="quiet_death", llm="ready_after=600")
-    assert running.end() == 1
-    assert "backend ended (exit status 1)" in running.output
-    assert str(bench.checkout.root / ".data" / "logs" / "backend.log") in running.output
-
-
 def test_sigterm_ends_both(bench: Bench) -> None:
     running = bench.up()
     running.wait_for("Ctrl-C ends both")
@@ -268,6 +262,7 @@ def test_a_service_that_dies_before_it_is_ready_ends_the_wait_with_its_last_line
     assert running.end() == 1
     assert "llm_service ended (exit status 1)" in running.output
     assert "    Configuration error: LLM_MODEL: it says no" in running.output
+    assert str(bench.checkout.root / ".data" / "logs" / "llm.log") in running.output
     assert "dev.py doctor" in running.output
     wait_until_dead(*bench.every_pid())
 
@@ -293,15 +288,6 @@ def test_a_dead_llm_service_is_started_again_while_the_backend_stays(bench: Benc
     assert running.end() == 0
 
 
-def test_an_llm_service_that_is_not_restarted_leaves_the_backend_and_a_bad_exit_status(bench: Bench) -> None:
-    running = bench.up("--no-restart", llm="die_after=1.5")
-    running.wait_for("It is not started again")
-    assert is_alive(bench.pids("backend")[0])
-    running.interrupt()
-    assert running.end() == 1
-    assert len(bench.pids("llm_service")) == 1
-
-
 def test_a_port_taken_while_the_llm_service_was_down_is_left_to_its_new_holder(bench: Bench) -> None:
     running = bench.up(llm="die_after=2")
     running.wait_for("is started again in")
@@ -311,6 +297,9 @@ def test_a_port_taken_while_the_llm_service_was_down_is_left_to_its_new_holder(b
         holder.listen()
         running.wait_for("was taken meanwhile")
     assert len(bench.pids("llm_service")) == 1
+    assert is_alive(bench.pids("backend")[0])
+    running.interrupt()
+    assert running.end() == 1
 
 
 def test_a_dead_backend_ends_everything(bench: Bench) -> None:
@@ -329,12 +318,13 @@ def test_no_install_refuses_to_start_without_environments(bare_checkout: Checkou
     assert not bare_checkout.venv("backend").exists()
 
 
-def test_up_makes_what_is_missing_first(bare_checkout: Checkout) -> None:
-    bench = Bench(bare_checkout)
-    running = bench.up("--backend-only")
+def test_up_installs_what_is_missing_first(with_backend: Checkout) -> None:
+    make_wheel(with_backend.root / "wheels", "thing")
+    with_backend.environment["PIP_FIND_LINKS"] = (with_backend.root / "wheels").as_uri()
+    with_backend.write("backend/requirements.txt", "thing\n")
+    running = Bench(with_backend).up("--backend-only")
     running.wait_for("Ctrl-C ends it")
-    assert "making" in running.output
-    wait_until(lambda: len(bench.pids("backend")) == 1, "the backend runs")
+    assert "backend: packages: done in" in running.output
 
 
 def test_works_in_the_background_where_ctrl_c_is_ignored_by_inheritance(bench: Bench) -> None:

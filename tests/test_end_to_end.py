@@ -48,7 +48,7 @@ def llm() -> Iterator[AppProcess]:
 
 @pytest.fixture(scope="module")
 def backend(llm: AppProcess, folder: Path) -> Iterator[AppProcess]:
-    process = start_backend(llm.url, folder)
+    process = start_backend(llm.url, DATA_DIR=str(folder))
     with running(process):
         llm.wait_until_ready()
         yield process
@@ -102,10 +102,10 @@ def test_a_killed_service_is_stood_in_for_and_used_again_when_it_is_back(backend
 
 
 @pytest.fixture(scope="module")
-def alone(folder: Path) -> Iterator[AppProcess]:
+def alone() -> Iterator[AppProcess]:
     """The plan's rollback: LLM_SERVICE_ENABLED=false and a restart."""
     short = {"LLM_MAX_NEW_TOKENS": "12", "LLM_LOCAL_MAX_WAITING": "0"}
-    process = start_backend(NOWHERE, folder / "alone", LLM_SERVICE_ENABLED="false", **short)
+    process = start_backend(NOWHERE, LLM_SERVICE_ENABLED="false", **short)
     with running(process):
         yield process
 
@@ -156,13 +156,13 @@ def test_ctrl_c_ends_the_backend_and_its_local_models_quietly(alone: AppProcess)
 
 
 def test_the_database_survives_a_restart(folder: Path) -> None:
-    data = folder / "kept"
-    first = start_backend(NOWHERE, data, **ALONE)
+    data = str(folder / "kept")
+    first = start_backend(NOWHERE, **ALONE, DATA_DIR=data)
     with running(first):
         document = {"id": "mine", "kind": "text", "content": "La maloca es la casa grande de la comunidad."}
         assert first.client.post("/api/rag/documents", json={"documents": [document]}).status_code == 200
         before = first.client.get("/api/rag/stats").json()["documents"]
-    second = start_backend(NOWHERE, data, **ALONE)
+    second = start_backend(NOWHERE, **ALONE, DATA_DIR=data)
     with running(second):
         assert second.client.get("/api/rag/stats").json()["documents"] == before
         assert second.client.delete("/api/rag/documents/mine").status_code == 200

@@ -61,10 +61,9 @@ def test_without_tracing_nothing_of_its_packages_is_loaded(app: App) -> None:
     assert done.stdout.split(maxsplit=1) == ["404", "[]\n"], done.stderr
 
 
-@pytest.mark.parametrize("missing", ["opentelemetry.sdk", "opentelemetry.exporter", "google.protobuf"])
 @pytest.mark.parametrize("app", APPS)
-def test_a_start_without_the_packages_says_what_to_install(app: App, missing: str) -> None:
-    done = run_python(app, f"import sys; sys.modules['{missing}'] = None; import main", TRACING="otlp")
+def test_a_start_without_the_packages_says_what_to_install(app: App) -> None:
+    done = run_python(app, "import sys; sys.modules['opentelemetry.exporter'] = None; import main", TRACING="otlp")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("configuration error: TRACING: otlp needs packages that are not installed (")

@@ -41,7 +41,6 @@ def ask(url: str, *questions: str) -> None:
 @pytest.fixture
 def admin(open_tab: OpenTab, apps: Apps) -> Tab:
     tab = open_tab(f"{apps.backend.url}/admin")
-    tab.origin = apps.backend.url
     expect(tab.page.locator("#sources")).to_contain_text("sample_lexicon.json")
     return tab
 
@@ -120,7 +119,6 @@ def test_reports_are_read_saved_and_handled(open_tab: OpenTab, apps: Apps) -> No
     ask(url, "¿Cómo se dice tarambana en bora?", "tarambana")
     wait_until(lambda: "tarambana" in httpx.get(f"{url}/api/rag/reports").text, "the word is counted")
     tab = open_tab(f"{url}/admin")
-    tab.origin = url
     row = tab.page.get_by_role("row", name="tarambana")
     expect(row).to_contain_text("2")
     with tab.page.expect_download() as download:
@@ -141,7 +139,7 @@ def test_it_asks_for_a_key_of_the_right_scope(
     keys.chmod(0o600)
     with apps.second_backend(BACKEND_KEYS_FILE=str(keys)) as locked:
         tab = open_tab(f"{locked.url}/admin")
-        tab.origin, tab.expects_failures = locked.url, True
+        tab.expects_failures = True
         dialog = tab.page.get_by_role("dialog")
         expect(dialog).to_contain_text("pide una clave")
         for key, told in (("de-ana", "no aceptó esa clave"), ("de-eva", "")):
@@ -162,7 +160,6 @@ def test_it_is_accessible_and_fits_a_phone(
 ) -> None:
     ask(apps.backend.url, "zarrapastrosamentelarguísimo")
     tab = open_tab(f"{apps.backend.url}/admin?lang=en", viewport={"width": width, "height": 800}, color_scheme=scheme)
-    tab.origin = apps.backend.url
     expect(tab.page.locator("#reports table").first).to_be_visible()
     choose(tab, file("a" * 100 + ".csv", TABLE))
     expect(tab.page.locator("#files")).to_contain_text("refused 1")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 
-from app_process import AppProcess
 from page_apps import Apps
-from page_line import SlowLine
+from page_standin import FINAL
 from page_tab import OpenTab, Tab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -23,8 +21,6 @@ pytestmark = pytest.mark.browser
 if TYPE_CHECKING:
     from playwright.sync_api import Request
 
-LONG_TEXT = "La maloca es la casa grande de la comunidad. " + " ".join(f"Su viga {n} es de madera." for n in range(9))
-LONG_DOCUMENT = {"id": "long", "kind": "text", "content": LONG_TEXT}
 DRUM = {
     "lemma": "manguaré",
     "gloss": "ñuhbaúú",
@@ -44,25 +40,11 @@ DRUM_SENTENCE = {
 
 
 @pytest.fixture(scope="module")
-def apps_with_texts(apps: Apps) -> Apps:
+def apps_with_drum(apps: Apps) -> Apps:
     entry = {"id": "drum", "kind": "dictionary", "content": "manguaré: ñuhbaúú", "metadata": DRUM}
     example = {"id": "drum-1", "kind": "dictionary", "content": "El manguaré suena.", "metadata": DRUM_SENTENCE}
-    apps.add_documents(LONG_DOCUMENT, entry, example)
+    apps.add_documents(entry, example)
     return apps
-
-
-@pytest.fixture(scope="module")
-def slow_backend(apps_with_texts: Apps) -> Iterator[AppProcess]:
-    """A backend with a slow line to the LLM service."""
-    line = SlowLine.to(apps_with_texts.llm.port)
-    with apps_with_texts.second_backend(LLM_SERVICE_URL=f"http://127.0.0.1:{line.port}") as backend:
-        yield backend
-    line.close()
-
-
-@pytest.fixture
-def slow_tab(open_tab: OpenTab, slow_backend: AppProcess) -> Tab:
-    return open_tab(slow_backend.url)
 
 
 def test_a_word_is_answered_by_its_entry_without_a_model(tab: Tab) -> None:
@@ -80,7 +62,7 @@ def test_a_word_is_answered_by_its_entry_without_a_model(tab: Tab) -> None:
     expect(tab.page.get_by_role("button", name="Preguntar")).to_be_visible()
 
 
-def test_an_entry_shows_all_it_says_and_senses_are_numbered(tab: Tab, apps_with_texts: Apps) -> None:
+def test_an_entry_shows_all_it_says_and_senses_are_numbered(tab: Tab, apps_with_drum: Apps) -> None:
     entry = tab.ask_and_wait("manguare")
     for text in ("manguareses", "Se toca de noche.", "El manguaré suena. Ñuhbaúú iñe."):
         expect(entry.locator(".entry dl")).to_contain_text(text)
@@ -127,9 +109,8 @@ def test_the_status_panel_says_what_works_in_plain_words(tab: Tab) -> None:
     expect(panel).to_be_hidden()
 
 
-def test_a_passage_stands_while_its_answer_is_written_and_stays_when_that_is_omitted(slow_tab: Tab) -> None:
-    tab = slow_tab
-    answer = tab.ask("maloca")
+def test_a_passage_stands_while_its_answer_is_written_and_stays_when_that_is_omitted(scripted: Tab) -> None:
+    answer = scripted.ask("lento texto")
     passage = answer.get_by_role("list", name="Fragmentos").get_by_role("listitem")
     expect(passage).to_contain_text("[1]")
     expect(answer.locator(".state")).to_contain_text("Redactando una respuesta…")
@@ -139,29 +120,24 @@ def test_a_passage_stands_while_its_answer_is_written_and_stays_when_that_is_omi
     expect(answer.locator(".state")).to_contain_text("Detenida. Queda lo que se encontró.")
     expect(answer).to_have_attribute("aria-busy", "false")
     assert passage.bounding_box() == place
-    expect(tab.box).to_be_focused()
-    answer.get_by_role("button", name="Reintentar").click()
-    answer.locator(".facts").wait_for(timeout=60_000)
-    expect(answer.locator(".answer")).to_be_visible()
-    expect(tab.page.get_by_role("article")).to_have_count(2)
+    expect(scripted.box).to_be_focused()
 
 
-def test_the_conversation_is_sent_along_but_not_what_was_stopped(slow_tab: Tab) -> None:
+def test_the_conversation_is_sent_along_but_not_what_was_stopped(scripted: Tab) -> None:
     sent: list[dict[str, object]] = []
 
     def note(request: Request) -> None:
         if request.url.endswith("/api/rag/query"):
             sent.append(json.loads(request.post_data or "{}"))
 
-    slow_tab.page.on("request", note)
-    slow_tab.ask_and_wait("¿Cómo se dice perro en bora?")
-    answer = slow_tab.ask("maloca")
+    scripted.page.on("request", note)
+    scripted.ask_and_wait("perro")
+    answer = scripted.ask("lento texto")
     expect(answer.locator(".state")).to_contain_text("Redactando")
-    slow_tab.page.keyboard.press("Escape")
+    scripted.page.keyboard.press("Escape")
     expect(answer.locator(".state")).to_contain_text("Detenida")
-    slow_tab.ask_and_wait("gato")
-    said = 'En bora, "perro" se dice "oohííbye".'
-    turns = [{"role": "user", "content": "¿Cómo se dice perro en bora?"}, {"role": "assistant", "content": said}]
+    scripted.ask_and_wait("gato")
+    turns = [{"role": "user", "content": "perro"}, {"role": "assistant", "content": FINAL["answer"]}]
     assert [request["history"] for request in sent] == [[], turns, turns]
     assert not any("draft" in request for request in sent)
 
@@ -173,10 +149,10 @@ def test_a_follow_up_is_understood_from_what_was_said_before_also_after_a_reload
     expect(tab.ask_and_wait("¿y casa?").locator(".gloss")).to_have_text("jaá")
 
 
-def test_the_conversation_outlives_a_reload_and_ends_with_a_new_one(slow_tab: Tab) -> None:
-    tab = slow_tab
-    tab.ask_and_wait("¿Cómo se dice perro en bora?")
-    expect(tab.ask("maloca").locator(".state")).to_contain_text("Redactando")
+def test_the_conversation_outlives_a_reload_and_ends_with_a_new_one(scripted: Tab) -> None:
+    tab = scripted
+    tab.ask_and_wait("perro")
+    expect(tab.ask("lento texto").locator(".state")).to_contain_text("Redactando")
     tab.page.reload()
     expect(tab.page.get_by_role("article", name="Respuesta")).to_have_count(2)
     expect(tab.page.locator("#log .gloss")).to_have_text("oohííbye")

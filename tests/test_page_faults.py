@@ -30,6 +30,7 @@ def doomed(open_tab: OpenTab) -> Iterator[Standin]:
 
 def test_a_killed_service_shows_in_the_chip_and_costs_no_word(tab: Tab, apps: Apps) -> None:
     expect(tab.chip).to_contain_text("modelo listo")
+    apps.add_documents({"id": "maloca", "kind": "text", "content": "La maloca es la casa grande de la comunidad."})
     apps.llm.kill()
     try:
         expect(tab.ask_and_wait("¿Cómo se dice gato en bora?").locator(".gloss")).to_have_text("mííchií")

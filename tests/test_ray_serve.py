@@ -8,7 +8,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import psutil
@@ -53,10 +52,10 @@ def two(cluster: Cluster) -> list[Replica]:
 
 
 @pytest.fixture(scope="module")
-def backend(cluster: Cluster, folder: Path) -> Iterator[AppProcess]:
+def backend(cluster: Cluster) -> Iterator[AppProcess]:
     # A replica that is killed fails what it had, all at once, which would open the circuit.
     patient = {"LLM_SERVICE_API_KEY": KEY, "LLM_SERVICE_BREAKER_FAILURES": "64"}
-    process = start_backend(f"http://127.0.0.1:{cluster.port}", folder, **ALONE, **patient)
+    process = start_backend(f"http://127.0.0.1:{cluster.port}", **ALONE, **patient)
     with running(process):
         yield process
 

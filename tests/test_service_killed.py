@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -37,18 +36,30 @@ def ports() -> tuple[int, int]:
 
 
 @pytest.fixture(scope="module")
-def backend(ports: tuple[int, int], folder: Path) -> Iterator[AppProcess]:
+def backend(ports: tuple[int, int]) -> Iterator[AppProcess]:
     urls = ",".join(f"http://127.0.0.1:{port}" for port in ports)
-    process = start_backend(urls, folder, **ALONE, LLM_SERVICE_TIMEOUT="60")
+    process = start_backend(urls, **ALONE, LLM_SERVICE_TIMEOUT="60")
     with running(process):
         yield process
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def instances(ports: tuple[int, int]) -> Iterator[list[AppProcess]]:
     started = [start_llm(port, LLM_CACHE_MB="0") for port in ports]
     with running(*started):
         yield started
+
+
+def test_killing_one_of_two_leaves_the_other_answering_and_it_is_used_again_when_it_is_back(
+    backend: AppProcess, instances: list[AppProcess]
+) -> None:
+    wait_until_all_are_asked(backend, instances)
+    instances[0].kill()
+    assert {ask(backend)["served_by"] for _ in range(6)} == {"llm_service"}
+
+    instances[0].start()
+    instances[0].wait_until_ready()
+    wait_until_all_are_asked(backend, instances)
 
 
 def test_killing_every_instance_under_fifty_questions_fails_none_of_them(
@@ -73,15 +84,3 @@ def test_killing_every_instance_under_fifty_questions_fails_none_of_them(
         for caller in asking:
             caller.result()
     assert set(served) >= {"llm_service", "none"}
-
-
-def test_killing_one_of_two_leaves_the_other_answering_and_it_is_used_again_when_it_is_back(
-    backend: AppProcess, instances: list[AppProcess]
-) -> None:
-    wait_until_all_are_asked(backend, instances)
-    instances[0].kill()
-    assert {ask(backend)["served_by"] for _ in range(6)} == {"llm_service"}
-
-    instances[0].start()
-    instances[0].wait_until_ready()
-    wait_until_all_are_asked(backend, instances)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,8 +36,8 @@ def llm(collector: Collector) -> Iterator[AppProcess]:
 
 
 @pytest.fixture(scope="module")
-def backend(llm: AppProcess, folder: Path, collector: Collector) -> Iterator[AppProcess]:
-    app = start_backend(llm.url, folder, **ALONE, **KEYS, **collector.environment())
+def backend(llm: AppProcess, collector: Collector) -> Iterator[AppProcess]:
+    app = start_backend(llm.url, **ALONE, **KEYS, **collector.environment())
     with running(app):
         yield app
 

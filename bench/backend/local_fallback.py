@@ -7,25 +7,22 @@ Real processes: the LLM service with the embedded model, and the backend with a 
 
 import json
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import psutil
 
+from bench.backend.parts import LEXICON, backend_process
 from bench.harness import study
-from bench.harness.http import LIVEZ, Answer, Call, MeasuringFailed, Prober, call_all
-from bench.harness.services import ROOT, Server, free_port, llm_service, pss_mb
+from bench.harness.http import LIVEZ, Answer, Call, MeasuringFailed, call_all, probing
+from bench.harness.services import Server, free_port, llm_service, pss_mb
 from bench.harness.study import Figure, Report, Study
-from devtools.layout import Workspace
 
 ROUNDS, CALLERS = 3, 50
 IDLE_S, KILL_AFTER_S = 3.0, 1.0
-LEXICON = ROOT / "backend" / "data" / "sample_lexicon.json"
 
 
 def questions(count: int) -> list[Call]:
@@ -34,24 +31,14 @@ def questions(count: int) -> list[Call]:
     return [Call("/api/rag/query", {"query": f"¿Cómo se dice {entry['lemma']} en bora?"}) for entry in entries]
 
 
-@contextmanager
-def backend(service_port: int) -> Iterator[Server]:
+def backend(service_port: int) -> AbstractContextManager[Server]:
     """A backend with the embedded model as its fallback."""
-    app, port = Workspace(ROOT).backend, free_port()
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)  # the embedded database gives up root's rights and must still reach its folder
-        variables = {
-            "BACKEND_PORT": str(port),
-            "DATA_DIR": name,
-            "LLM_MODEL": "embedded",
-            "LLM_SERVICE_URL": f"http://127.0.0.1:{service_port}",
-            "LLM_LOCAL_IDLE_TIMEOUT": str(IDLE_S),
-            "LOG_LEVEL": "ERROR",
-            "RAG_WORDING": "always",
-        }
-        with Server("backend", (app.python, "main.py"), app.folder, variables, port, "/readyz") as server:
-            server.wait_until_ready()
-            yield server
+    return backend_process(
+        LLM_MODEL="embedded",
+        LLM_SERVICE_URL=f"http://127.0.0.1:{service_port}",
+        LLM_LOCAL_IDLE_TIMEOUT=str(IDLE_S),
+        RAG_WORDING="always",
+    )
 
 
 def models(server: Server) -> list[psutil.Process]:
@@ -64,13 +51,13 @@ def first_answer(server: Server) -> dict[str, float]:
     while models(server):
         time.sleep(0.1)
     before = pss_mb(server.processes()[0])
-    with Prober(server.port, LIVEZ, 0.01) as prober:
+    with probing(server.port, LIVEZ, 0.01) as seconds:
         (answer,), _ = call_all(server.port, questions(1), 1)
     if answer.json()["served_by"] != "local":
         raise MeasuringFailed(f"the local model did not answer\n{server.log_tail()}")
     return {
         "first_answer_s": answer.seconds,
-        "livez_p99_ms": study.spread_ms(prober.seconds)["p99_ms"],
+        "livez_p99_ms": study.spread_ms(seconds)["p99_ms"],
         "api_gained_mb": pss_mb(server.processes()[0]) - before,
         "models_mb": sum(pss_mb(process) for process in models(server)),
     }
@@ -79,7 +66,6 @@ def first_answer(server: Server) -> dict[str, float]:
 def kill_under_questions() -> dict[str, float]:
     """Ask fifty questions of a service that works, then of one that is killed meanwhile."""
     with llm_service({"LLM_CACHE_MB": "0", "LOG_LEVEL": "ERROR"}) as llm, backend(llm.port) as server:
-        llm.wait_until_ready()
         usual, _ = call_all(server.port, questions(CALLERS), CALLERS)
         processes = llm.processes()
         kill = threading.Timer(KILL_AFTER_S, lambda: [process.kill() for process in processes])

@@ -10,25 +10,19 @@ questions set aside while the rules were written instead of the others.
 import asyncio
 import json
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from adapters.postgres.embedded_postgres import EmbeddedPostgres
-from adapters.supabase_adapter import SupabaseAdapter
+from bench.backend.parts import LEXICON, filled_store
 from bench.harness import study
 from bench.harness.services import ROOT
 from bench.harness.study import Figure
 from services.library.formats import read_file
-from services.library.index import LibraryIndex
-from services.library.ingestion import DocumentIngestor
 from services.mentor.lexicon.folding import normalise
 from services.rag_service import RAGService
 
-LEXICON = ROOT / "backend" / "data" / "sample_lexicon.json"
 QUESTIONS = ROOT / "bench" / "data" / "mentor_questions.json"
 
 
@@ -50,22 +44,14 @@ class Asked:
 
 async def measure(questions: list[dict[str, Any]]) -> list[Asked]:
     """Ask every question of a mentor with the sample lexicon."""
-    with tempfile.TemporaryDirectory(prefix="bench-mentor-") as folder:
-        postgres = EmbeddedPostgres(Path(folder))
-        await postgres.start()
-        store = SupabaseAdapter(postgres.uri, LibraryIndex())
-        try:
-            await DocumentIngestor(store, None).ingest(read_file(LEXICON).documents, embed=False)
-            mentor = RAGService(store)
-            asked = []
-            for question in questions:
-                started = time.perf_counter()
-                answer = await mentor.answer(question["question"], history=question.get("history", ()))
-                asked.append(Asked(question, answer.answer, time.perf_counter() - started))
-            return asked
-        finally:
-            await store.close()
-            await postgres.stop()
+    asked = []
+    async with filled_store(read_file(LEXICON).documents) as store:
+        mentor = RAGService(store)
+        for question in questions:
+            started = time.perf_counter()
+            answer = await mentor.answer(question["question"], history=question.get("history", ()))
+            asked.append(Asked(question, answer.answer, time.perf_counter() - started))
+    return asked
 
 
 def main() -> int:

@@ -11,24 +11,21 @@ Playwright (tests/requirements.txt) and a Chromium on the machine.
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.backend.parts import LEXICON, backend_process
 from bench.harness import study
 from bench.harness.http import MeasuringFailed
-from bench.harness.services import ROOT, Server, free_port
+from bench.harness.services import free_port
 from bench.harness.study import Figure, Report
-from devtools.layout import Workspace
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROUNDS, WORDS, WORDS_QUICK = 3, 20, 5
 TARGET_MS = 300.0
-LEXICON = ROOT / "backend" / "data" / "sample_lexicon.json"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 # The last thing of an answer is its line with the provenance; two frames later it is on the screen.
 CLOCK = """() => {
@@ -46,25 +43,6 @@ CLOCK = """() => {
         requestAnimationFrame(() => requestAnimationFrame(() => window.times.push(performance.now() - pressed)));
     }).observe(document.getElementById("log"), { childList: true, subtree: true });
 }"""
-
-
-@contextmanager
-def backend() -> Iterator[Server]:
-    """A backend with a database of its own, the sample lexicon, and nobody that words anything."""
-    app, port = Workspace(ROOT).backend, free_port()
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)  # the embedded database gives up root's rights and must still reach its folder
-        variables = {
-            "BACKEND_PORT": str(port),
-            "DATA_DIR": name,
-            "LLM_MODEL": "nobody/has-this",
-            "LLM_OFFLINE_MODEL": "none",
-            "LLM_SERVICE_URL": f"http://127.0.0.1:{free_port()}",
-            "LOG_LEVEL": "ERROR",
-        }
-        with Server("backend", (app.python, "main.py"), app.folder, variables, port, "/readyz") as server:
-            server.wait_until_ready()
-            yield server
 
 
 @contextmanager
@@ -115,7 +93,12 @@ def measure(rounds: int, count: int) -> Report:
     """Measure and compare with the target."""
     words = [entry["lemma"] for entry in json.loads(LEXICON.read_text(encoding="utf-8"))][:count]
     found: dict[str, list[float]] = {}
-    with backend() as server, chromium() as browser:
+    nobody = {
+        "LLM_MODEL": "nobody/has-this",
+        "LLM_OFFLINE_MODEL": "none",
+        "LLM_SERVICE_URL": f"http://127.0.0.1:{free_port()}",
+    }
+    with backend_process(**nobody) as server, chromium() as browser:
         url = f"http://127.0.0.1:{server.port}/"
         one_round(browser, url, words[:1])  # what is read for the first time comes from the disk
         for _ in range(rounds):

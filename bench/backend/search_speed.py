@@ -2,43 +2,33 @@
 
     python dev.py bench search_speed [-- --quick | --documents N …]
 
-Fills a fresh embedded Postgres with made-up dictionaries of that size and asks questions of several kinds,
-one after the other, the way the backend does: the real LLM service embeds the question with MiniLM, then one
-statement searches by words and by vector. The vectors of the documents are mixtures of real ones with
-noise. The last line on standard output is one JSON
-object; the exit status tells whether the measuring worked, not whether the targets are reached.
+Loads made-up dictionaries of that size into a fresh embedded Postgres and asks questions of several kinds, one after
+the other, the way the backend does: the real LLM service embeds the question with MiniLM, then one
+statement searches by words and by vector. The vectors of the documents are mixtures of real ones with noise.
 """
 
 import argparse
 import asyncio
-import contextlib
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import Document, Embedder
-from adapters.llm_service.config import ServiceConfig
-from adapters.llm_service_adapter import LLMServiceAdapter
-from adapters.postgres.embedded_postgres import EmbeddedPostgres
-from adapters.supabase_adapter import SupabaseAdapter
-from bench.backend.filled_postgres import fill
+from adapters.base import Document, Embedder, Embeddings, InputType
+from bench.backend.parts import filled_store, service_client
 from bench.backend.search_questions import timed_questions
 from bench.data.invented_dictionary import InventedDictionary
 from bench.harness import study
 from bench.harness.services import embedding_service
 from bench.harness.study import Figure, percentile
 from services.library.formats import read_records
-from services.library.index import LibraryIndex
 from services.mentor.questions.parser import parse_query
 from services.retrieval import Retrieval, Retriever
 
-DIMENSION, SAMPLED, BATCH = 384, 2_000, 250
+SAMPLED, BATCH = 2_000, 250
 DOCUMENTS_AN_ENTRY = 2.1
 TARGETS_MS = {10_000: 15.0, 200_000: 40.0}
 NOISE = 0.4
@@ -58,80 +48,59 @@ async def _measure(options: argparse.Namespace) -> study.Report:
     sizes = options.documents or ([2_000, 10_000] if options.quick else [10_000, 200_000])
     count = options.questions or (25 if options.quick else 100)
     figures, details = [], {}
-    async with _embedder() as embedder:
-        for size in sizes:
-            found = await _one_size(size, count, embedder)
-            details[str(size)] = found
-            target = TARGETS_MS.get(size, 15.0 if size < 10_000 else 40.0)
-            for kind, spread in found["kinds"].items():
-                figures.append(Figure(f"{size:,} documents, {kind}, p50", spread["p50_ms"], "ms", "<=", target))
+    with embedding_service(study.settings_of(options)) as service:
+        async with service_client(service) as embedder:
+            for size in sizes:
+                found = await _one_size(size, count, embedder)
+                details[str(size)] = found
+                target = TARGETS_MS.get(size, 15.0 if size < 10_000 else 40.0)
+                for kind, spread in found["kinds"].items():
+                    figures.append(Figure(f"{size:,} documents, {kind}, p50", spread["p50_ms"], "ms", "<=", target))
     return study.Report(figures, {"sizes": details})
 
 
-@contextlib.asynccontextmanager
-async def _embedder() -> AsyncIterator[Embedder]:
-    with embedding_service() as service:
-        service.wait_until_ready()
-        adapter = LLMServiceAdapter(ServiceConfig(urls=(f"http://127.0.0.1:{service.port}",)))
-        try:
-            yield adapter
-        finally:
-            await adapter.close()
+class Mixtures:
+    """Vectors that lie about as real ones do, without the time that real ones take: between two of them, with noise."""
+
+    def __init__(self, base: Vectors, fingerprint: str) -> None:
+        self._base, self._fingerprint = base, fingerprint
+        self._rng = np.random.default_rng(7)
+
+    async def embed_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        input_type: InputType = "document",  # noqa: ARG002 - an Embedder's parameter
+        request_id: str | None = None,  # noqa: ARG002
+    ) -> Embeddings:
+        """Return one vector a text, in order."""
+        size, base, rng = len(texts), self._base, self._rng
+        one, other = base[rng.integers(len(base), size=size)], base[rng.integers(len(base), size=size)]
+        mixed = one + rng.random((size, 1)) * other + NOISE * rng.normal(size=one.shape) / one.shape[1] ** 0.5
+        unit = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+        return Embeddings(unit.tolist(), "mixtures", self._fingerprint, "llm_service")
+
+
+async def _mixtures(documents: Sequence[Document], embedder: Embedder) -> Mixtures:
+    sampled = documents[:: max(1, len(documents) // SAMPLED)][:SAMPLED]
+    found = [
+        await embedder.embed_texts([document.content for document in sampled[at : at + BATCH]])
+        for at in range(0, len(sampled), BATCH)
+    ]
+    base = np.array([vector for part in found for vector in part.vectors], dtype=np.float32)
+    return Mixtures(base, found[0].fingerprint)
 
 
 async def _one_size(size: int, count: int, embedder: Embedder) -> dict[str, Any]:
     study.note(f"{size:,} documents")
     dictionary = InventedDictionary(round(size / DOCUMENTS_AN_ENTRY) + 100)
     documents = read_records(list(dictionary.records())).documents[:size]
-    with tempfile.TemporaryDirectory(prefix="bench-search-") as folder:
-        postgres = EmbeddedPostgres(Path(folder))
-        await postgres.start()
-        store = SupabaseAdapter(postgres.uri, LibraryIndex(), timeout_s=30.0)
-        try:
-            url = await postgres.uri()
-            await store.start()
-            took = await _filled(url, documents, embedder)
-            await store.close()
-            await store.start()
-            questions = timed_questions(dictionary, documents, count, seed=11)
-            kinds, parts = await _ask(Retriever(store, embedder, embed_timeout_s=30.0), questions)
-        finally:
-            await store.close()
-            await postgres.stop()
+    async with filled_store(documents, await _mixtures(documents, embedder)) as store:
+        questions = timed_questions(dictionary, documents, count, seed=11)
+        kinds, parts = await _ask(Retriever(store, embedder, embed_timeout_s=30.0), questions)
     study.print_table(f"{size:,} documents: milliseconds of a search, embedding call included", kinds)
     study.print_table("of which", parts)
-    return {"documents": len(documents), "fill_s": took, "kinds": kinds, "parts": parts}
-
-
-async def _filled(url: str, documents: Sequence[Document], embedder: Embedder) -> dict[str, float]:
-    started = time.perf_counter()
-    base, fingerprint = await _base_vectors(documents, embedder)
-    study.note(f"  {len(base):,} vectors made in {time.perf_counter() - started:.1f} s")
-    return await asyncio.to_thread(fill, url, documents, _mixtures(base, len(documents)), fingerprint, study.note)
-
-
-async def _base_vectors(documents: Sequence[Document], embedder: Embedder) -> tuple[Vectors, str]:
-    sampled = documents[:: max(1, len(documents) // SAMPLED)][:SAMPLED]
-    found = [
-        await embedder.embed_texts([document.content for document in sampled[at : at + BATCH]])
-        for at in range(0, len(sampled), BATCH)
-    ]
-    return np.array([vector for part in found for vector in part.vectors], dtype=np.float32), found[0].fingerprint
-
-
-def _mixtures(base: Vectors, count: int) -> Iterator[Vectors]:
-    """Vectors that lie about as real ones do: between two real ones, with noise."""
-    rng = np.random.default_rng(7)
-    for at in range(0, count, 1_000):
-        size = min(1_000, count - at)
-        one, other = base[rng.integers(len(base), size=size)], base[rng.integers(len(base), size=size)]
-        noise = NOISE * rng.normal(size=(size, DIMENSION)) / DIMENSION**0.5
-        yield from _unit(one + rng.random((size, 1)) * other + noise)
-
-
-def _unit(vectors: npt.NDArray[Any]) -> Vectors:
-    unit: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+    return {"documents": len(documents), "kinds": kinds, "parts": parts}
 
 
 async def _ask(

@@ -1,7 +1,6 @@
-"""Servers under measurement: real processes on free loopback ports, their start, memory and processor time."""
+"""Servers under measurement: real processes on free loopback ports, their memory and processor time."""
 
 import importlib.util
-import json
 import os
 import signal
 import socket
@@ -11,64 +10,60 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import psutil
 
 from bench.harness.http import HOST, MeasuringFailed, answers_200
 from devtools.layout import Workspace
-from devtools.processes import ask_to_end, child_environment, kill_group, start_in_own_group
+from devtools.processes import ask_to_end, kill_group, start_in_own_group
+from devtools.testing import environment_for_tests
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 180.0
 STOP_GRACE_S = 15.0
 MB = 1e6
-_OWN_VARIABLES = (
-    "PYTHONPATH",
-    "LLM_",
-    "EMBED",
-    "HF_",
-    "HUGGINGFACE_",
-    "LOG_",
-    "CORS_",
-    "MAX_BODY",
-    "TRACING",
-    "OTEL_",
-    "RAG_",
-)
 
 
 class Server:
-    """One server, started on entry and ended with all its processes on exit."""
+    """One server, ready on entry and ended with all its processes on exit.
+
+    Args:
+        ready: path that answers 200 when it is ready.
+
+    """
 
     def __init__(
         self, name: str, command: Sequence[str | Path], cwd: Path, variables: Mapping[str, str], port: int, ready: str
     ) -> None:
         self.name, self.port = name, port
-        self.started_at = 0.0
+        self.ready_s = 0.0
+        """Seconds from the start until it was ready."""
         self._command, self._cwd, self._variables, self._ready = command, cwd, variables, ready
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._log = Path(self._folder.name) / "server.log"
 
     def __enter__(self) -> Self:
-        environment = {
-            name: value for name, value in child_environment().items() if not name.upper().startswith(_OWN_VARIABLES)
-        }
-        environment.update(ENV_FILES="none", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="true", **self._variables)
-        self.started_at = time.perf_counter()
+        environment = {**environment_for_tests(), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
+        started = time.perf_counter()
         with self._log.open("ab") as log:
-            self._process = start_in_own_group(self._command, cwd=self._cwd, env=environment, stdout=log)
+            self._process = start_in_own_group(
+                self._command, cwd=self._cwd, env={**environment, **self._variables}, stdout=log
+            )
+        try:
+            while not answers_200(self.port, self._ready):
+                self.processes()
+                if time.perf_counter() - started > START_TIMEOUT_S:
+                    raise MeasuringFailed(f"{self.name} was not ready in {START_TIMEOUT_S:.0f} s\n{self.log_tail()}")
+                time.sleep(0.02)
+        except BaseException:
+            self.__exit__()
+            raise
+        self.ready_s = time.perf_counter() - started
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Ask the server to end, then kill what is left of it. Does nothing when it has ended."""
+    def __exit__(self, *_: object) -> None:
         process, self._process = self._process, None
         if process is None:
             return
@@ -79,16 +74,6 @@ class Server:
             print(f"{self.name} had to be killed: it did not end within {STOP_GRACE_S:.0f} s", file=sys.stderr)
         kill_group(process)
         self._folder.cleanup()
-
-    def wait_until_ready(self, path: str = "", timeout_s: float = START_TIMEOUT_S) -> float:
-        """Ask a path (its readiness, when none is given) until it answers 200; returns the seconds since the start."""
-        deadline = time.perf_counter() + timeout_s
-        while not answers_200(self.port, path or self._ready):
-            self.processes()
-            if time.perf_counter() > deadline:
-                raise MeasuringFailed(f"{self.name} was not ready within {timeout_s:.0f} s\n{self.log_tail()}")
-            time.sleep(0.02)
-        return time.perf_counter() - self.started_at
 
     def processes(self) -> list[psutil.Process]:
         """The server's processes, the first one first; raises ``MeasuringFailed`` when it has ended."""
@@ -124,32 +109,24 @@ def llm_service(settings: Mapping[str, str] | None = None) -> Server:
     return Server("llm_service", (app.python, "main.py"), app.folder, variables, port, "/readyz")
 
 
-def embedding_service() -> Server:
+def embedding_service(settings: Mapping[str, str] | None = None) -> Server:
     """The project's LLM service for its embedder alone: its generator has no weights."""
-    return llm_service({"LLM_BACKEND": "fake"})
+    return llm_service({"LLM_BACKEND": "fake", **(settings or {})})
 
 
 def plan_service() -> Server:
     """The baseline: transformers and sentence-transformers in fp32 in async handlers."""
     port = free_port()
-    command = (sys.executable, "-m", "bench.harness.plan_service", "--port", str(port))
+    command = (sys.executable, "-m", "bench.harness.plan_service", str(port))
     return Server("baseline", command, ROOT, _module_path(), port, "/api/llm/health")
 
 
-def llama_library(model: Path, settings: Mapping[str, object] | None = None) -> Server:
+def llama_library(model: Path) -> Server:
     """llama.cpp's own server inside the library that the service uses, without the service."""
     port = free_port()
-    arguments = (str(model), str(port), json.dumps(settings or {}))
-    command = (sys.executable, "-m", "bench.harness.llama_library", *arguments)
+    command = (sys.executable, "-m", "bench.harness.llama_library", str(model), str(port))
     variables = {**_module_path(), "OMP_WAIT_POLICY": "passive"}
     return Server("llama.cpp library", command, ROOT, variables, port, "/health")
-
-
-def llama_server(program: Path, model: Path, arguments: Sequence[str] = ()) -> Server:
-    """llama.cpp's ``llama-server``, a program outside the project's environments."""
-    port = free_port()
-    command = (str(program), "-m", str(model), "--host", HOST, "--port", str(port), "--jinja", *arguments)
-    return Server("llama-server", command, ROOT, {}, port, "/health")
 
 
 def embedded_gguf() -> Path:
@@ -187,14 +164,6 @@ def cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-class HasProcesses(Protocol):
-    """Something that is measured and runs in processes of its own."""
-
-    def processes(self) -> list[psutil.Process]:
-        """All of them that run."""
-        ...
-
-
 class Disturbance:
     """The share of the processors that other programs take, from the moment this is made.
 
@@ -202,7 +171,7 @@ class Disturbance:
     ratios measured there mislead.
     """
 
-    def __init__(self, servers: Iterable[HasProcesses] = ()) -> None:
+    def __init__(self, servers: Iterable[Server] = ()) -> None:
         self._servers = tuple(servers)
         self._started = time.perf_counter()
         self._all, self._own = _busy_seconds(), self._own_seconds()

@@ -12,7 +12,7 @@ from typing import Generic, Literal, TypeVar
 import psutil
 
 from bench.harness.http import MeasuringFailed
-from bench.harness.services import Disturbance, HasProcesses, end_with_children, machine
+from bench.harness.services import Disturbance, Server, end_with_children, machine
 
 T = TypeVar("T")
 Metrics = Mapping[str, float]
@@ -56,7 +56,7 @@ class Study(Generic[T]):
     for all; ratios are medians of the rounds' ratios.
     """
 
-    def __init__(self, sides: Mapping[str, T], watched: Sequence[HasProcesses] = ()) -> None:
+    def __init__(self, sides: Mapping[str, T], watched: Sequence[Server] = ()) -> None:
         self.others_busy: list[float] = []
         self._sides = sides
         self._watched = watched
@@ -193,6 +193,11 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least ``share`` of all values do not exceed (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def share(values: Sequence[bool]) -> float:
+    """The share that is true; 1 of nothing."""
+    return round(sum(values) / len(values), 3) if values else 1.0
 
 
 def spread_ms(seconds: Sequence[float]) -> dict[str, float]:

@@ -21,8 +21,6 @@ class Target:
 
     port: int
     model: str = ""
-    keep_alive: bool = False
-    headers: dict[str, str] = field(default_factory=lambda: dict(NO_STORE))
     stories: Iterator[str] = field(default_factory=new_stories)
     _seeds: Iterator[int] = field(default_factory=lambda: iter(range(random.randrange(10**6) * 1000, 10**12)))
 
@@ -33,14 +31,14 @@ class Target:
         """A request; only a ``cached`` one may be answered by the response cache."""
         body = {"model": self.model, "messages": messages, "max_tokens": tokens, "temperature": 0, "stream": stream}
         more = {"stream_options": {"include_usage": True}} if stream else {}
-        return Call(CHAT, {**body, **more}, {} if cached else self.headers)
+        return Call(CHAT, {**body, **more}, {} if cached else NO_STORE)
 
     def burst(self, callers: int, requests: int, tokens: int = 64, *, stream: bool = True) -> dict[str, float]:
         """Tokens a second of new stories, ``callers`` at a time."""
         calls = [
             self.chat([{"role": "user", "content": next(self.stories)}], tokens, stream=stream) for _ in range(requests)
         ]
-        answers, seconds = call_all(self.port, calls, callers, keep_alive=self.keep_alive)
+        answers, seconds = call_all(self.port, calls, callers)
         return {"tok_s": sum(answer.tokens() for answer in answers) / seconds}
 
     def prompts(self, tokens: int, count: int) -> dict[str, float]:
@@ -63,7 +61,7 @@ class Target:
         for system, question in class_day(DAY_QUESTIONS, repeated=repeated):
             system["content"] = f"Class {number}. {system['content']}"
             calls.append(self.chat([system, question], DAY_TOKENS, stream=True, cached=True))
-        answers, seconds = call_all(self.port, calls, DAY_CALLERS, keep_alive=self.keep_alive)
+        answers, seconds = call_all(self.port, calls, DAY_CALLERS)
         first = [answer.first_s for answer in answers]
         return {
             "questions_s": len(calls) / seconds,

@@ -32,7 +32,6 @@ def measure(options: argparse.Namespace) -> Report:
     found = Study({"service": None})
     settings = {"LLM_MODEL": options.model, "EMBEDDING_BACKEND": "fake", **study.settings_of(options)}
     with llm_service(settings) as service:
-        service.wait_until_ready()
         target = Target(service.port)
 
         def short() -> float:

@@ -8,7 +8,7 @@ engine, whose own time is next to nothing: greedy requests that are all differen
 
 import argparse
 import sys
-from dataclasses import dataclass, field
+from collections import defaultdict
 
 from bench.data.stories import dictionary_lines, stories
 from bench.harness import study
@@ -25,19 +25,8 @@ KINDS = {
 }
 
 
-@dataclass
-class Durations:
-    """Seconds by kind of request."""
-
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, kind: str, *values: float) -> None:
-        """Note durations."""
-        self.seconds.setdefault(kind, []).extend(values)
-
-    def spreads(self) -> dict[str, dict[str, float]]:
-        """Percentiles by kind."""
-        return {kind: spread_ms(values) for kind, values in self.seconds.items()}
+Durations = dict[str, list[float]]
+"""Seconds by kind of request."""
 
 
 def question(kind: str, prompt: str, tokens: int, *, kept: bool = True) -> Call:
@@ -50,7 +39,8 @@ def question(kind: str, prompt: str, tokens: int, *, kept: bool = True) -> Call:
 
 def hits(port: int, count: int) -> Durations:
     """Ask the same question over and over; the answer has been computed once before."""
-    found, prompt = Durations(), next(stories())
+    found: Durations = defaultdict(list)
+    prompt = next(stories())
     with Caller(port) as caller:
         caller.call(question("/api", prompt, 128))
         for number in range(5):
@@ -59,31 +49,32 @@ def hits(port: int, count: int) -> Durations:
                     answer = caller.call(question(kind, prompt, 128))
                     if answer.headers.get("x-cache") != "hit":
                         raise MeasuringFailed(f"X-Cache is {answer.headers.get('x-cache')}, not hit")
-                    found.add(kind, answer.seconds)
+                    found[kind].append(answer.seconds)
     return found
 
 
 def misses(port: int, count: int) -> Durations:
     """Ask different questions of the fake engine, kept and not kept in turns."""
-    found, prompts = Durations(), stories()
+    found: Durations = defaultdict(list)
+    prompts = stories()
     with Caller(port) as caller:
         for number in range(count):
             for kind in KINDS:
                 for kept in study.in_turn((True, False), number):
                     name = f"{kind}, {'kept' if kept else 'no-store'}"
-                    found.add(name, caller.call(question(kind, next(prompts), 4, kept=kept)).seconds)
+                    found[name].append(caller.call(question(kind, next(prompts), 4, kept=kept)).seconds)
     return found
 
 
 def embeddings(port: int, count: int) -> Durations:
     """Embed texts for the first time and again, one and 32 in a request."""
-    found = Durations()
+    found: Durations = defaultdict(list)
     with Caller(port) as caller:
         for turn in range(count):
             for texts in (1, 32):
                 call = Call(EMBED, {"texts": dictionary_lines(texts, seed=1000 + turn)})
-                found.add(f"{texts} texts, new", caller.call(call).seconds)
-                found.add(f"{texts} texts, known", *(caller.call(call).seconds for _ in range(5)))
+                found[f"{texts} texts, new"].append(caller.call(call).seconds)
+                found[f"{texts} texts, known"].extend(caller.call(call).seconds for _ in range(5))
     return found
 
 
@@ -96,7 +87,7 @@ def single_flight(service: Server, kind: str, seed: int) -> dict[str, float]:
     between = service.cpu_seconds()["generator"]
     answers, all_s = call_all(service.port, [question(kind, together, 96)] * IDENTICAL, IDENTICAL)
     after = service.cpu_seconds()["generator"]
-    if len({answer.text() for answer in answers}) != 1:
+    if len({answer.json()["answer"] for answer in answers}) != 1:
         raise MeasuringFailed("one greedy question had several answers")
     tokens = answers[0].tokens() / max(once[0].tokens(), 1)
     return {
@@ -110,15 +101,15 @@ def measure(options: argparse.Namespace) -> Report:
     """Measure everything."""
     count = 50 if options.quick else 200
     with llm_service(study.settings_of(options)) as service:
-        service.wait_until_ready()
         disturbance = Disturbance([service])
         found = {"hits": hits(service.port, count), "embeddings": embeddings(service.port, max(2, count // 20))}
         flights = {kind: single_flight(service, kind, seed) for seed, kind in enumerate(("/api", "/api, streamed"))}
         busy = disturbance.share()
     with llm_service({"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake"}) as service:
-        service.wait_until_ready()
         found["misses on the fake engine"] = misses(service.port, count)
-    spreads = {title: durations.spreads() for title, durations in found.items()}
+    spreads = {
+        title: {kind: spread_ms(seconds) for kind, seconds in durations.items()} for title, durations in found.items()
+    }
     for title, rows in (*spreads.items(), ("fifty identical at once", flights)):
         study.print_table(title, rows)
     figures = [

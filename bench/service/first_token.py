@@ -3,25 +3,22 @@
     python dev.py bench first_token [-- --quick] [--prompt-tokens N]
 
 Streamed. A cold prompt begins like no other; a warm one has the rules and documents of the cold one before it and
-another question. Measured alone, and while seven other answers are generated.
+another question.
 """
 
 import argparse
 import statistics
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from bench.data.stories import long_text
 from bench.harness import study
-from bench.harness.http import Call, ask, call_all
+from bench.harness.http import Call, ask
 from bench.harness.services import llm_service
 from bench.harness.study import Figure, Report, Study
 from bench.service.asking import Target
 
-ROUNDS, WARM, OTHERS, TARGET = 5, 3, 7, 0.15
-PROMPT_TOKENS, NEW_TOKENS, OTHERS_TOKENS = 1000, 4, 128
+ROUNDS, WARM, TARGET = 5, 3, 0.15
+PROMPT_TOKENS, NEW_TOKENS = 1000, 4
 _QUESTIONS = ("Which grow near the water?", "Which shine?", "Which speak of the wind?", "Which are shared at feasts?")
 
 
@@ -45,43 +42,18 @@ class Documents:
         return self._target.chat([*messages, {"role": "user", "content": text}], NEW_TOKENS, stream=True)
 
 
-@contextmanager
-def others(target: Target) -> Iterator[None]:
-    """Seven other answers that are generated meanwhile, one after the other."""
-    done = threading.Event()
-
-    def keep_asking() -> None:
-        while not done.is_set():
-            calls = [
-                target.chat([{"role": "user", "content": next(prompts)}], OTHERS_TOKENS, stream=True) for _ in "1234567"
-            ]
-            call_all(target.port, calls, OTHERS)
-
-    prompts = target.stories
-    thread = threading.Thread(target=keep_asking, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
 def measure(options: argparse.Namespace) -> Report:
-    """Run every round, alone and among others."""
+    """Run every round."""
     settings = {"EMBEDDING_BACKEND": "fake", **study.settings_of(options)}
     with llm_service(settings) as service:
-        service.wait_until_ready()
         target = Target(service.port)
         documents = Documents(target, options.prompt_tokens)
         documents.measure()
         found = Study({"service": documents}, (service,))
-        found.run({"alone": Documents.measure}, study.rounds_of(options))
-        with others(target):
-            found.run({"beside seven others": Documents.measure}, study.rounds_of(options))
+        found.run({"documents": Documents.measure}, study.rounds_of(options))
     found.print_tables()
-    ratio = found.median("alone", "service", "warm_to_cold")
-    return Report([Figure("first token, warm / cold, alone", ratio, "x", "<=", TARGET)], found.details())
+    ratio = found.median("documents", "service", "warm_to_cold")
+    return Report([Figure("first token, warm / cold", ratio, "x", "<=", TARGET)], found.details())
 
 
 def main() -> int:

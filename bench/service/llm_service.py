@@ -10,11 +10,12 @@ bursts of eight. Memory is that of all processes after the load, with the baseli
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from bench.data.stories import TEMPERATURE, TOP_P, dictionary_lines, embedding_bodies, stories
 from bench.harness import study
-from bench.harness.http import EMBED, GENERATE, HEALTH, LIVEZ, Answer, Call, Prober, call_all
+from bench.harness.http import EMBED, GENERATE, HEALTH, LIVEZ, Answer, Call, call_all, probing
 from bench.harness.services import Server, embedded_minilm, llm_service, plan_service
 from bench.harness.study import Figure, Report, Study
 
@@ -42,15 +43,11 @@ class Side:
 
     def burst(self) -> dict[str, float]:
         """Answer eight stories at once, with the health routes probed meanwhile."""
-        probers = {path: Prober(self.server.port, path) for path in self.probed}
-        for prober in probers.values():
-            prober.__enter__()
-        try:
+        with ExitStack() as stack:
+            probed = {path: stack.enter_context(probing(self.server.port, path)) for path in self.probed}
             found = self.generate(EIGHT, EIGHT)
-        finally:
-            for path, prober in probers.items():
-                prober.__exit__(None, None, None)
-                self.probes.setdefault(path, []).extend(prober.seconds)
+        for path, seconds in probed.items():
+            self.probes.setdefault(path, []).extend(seconds)
         return found
 
     def embed(self, texts: Sequence[str], callers: int) -> dict[str, float]:
@@ -67,8 +64,6 @@ def measure(options: argparse.Namespace) -> Report:
     seeds = iter(range(1, 10**6))
     with llm_service(study.settings_of(options)) as ours:
         with plan_service() as theirs:
-            theirs.wait_until_ready()
-            ours.wait_until_ready()
             sides = {"baseline": Side(theirs, (HEALTH,), 2), "service": Side(ours, (HEALTH, LIVEZ), 6)}
             for side in sides.values():
                 side.generate(1, 1)

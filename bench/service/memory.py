@@ -24,8 +24,7 @@ def measure(options: argparse.Namespace) -> Report:
     count = options.prompts or (QUICK_PROMPTS if options.quick else PROMPTS)
     every = min(MEASURED_EVERY, max(CALLERS, count // 4))
     with llm_service({"LLM_MODEL": options.model, **study.settings_of(options)}) as service:
-        service.wait_until_ready()
-        target = Target(service.port, keep_alive=True)
+        target = Target(service.port)
         disturbance = Disturbance([service])
         found: dict[str, dict[str, float]] = {"ready": service.memory_mb()}
         read = 0

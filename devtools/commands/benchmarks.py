@@ -13,8 +13,6 @@ from devtools.layout import App, Workspace
 from devtools.processes import child_environment, run_in_foreground
 from devtools.stopping import Stop
 
-# A line near the top of a benchmark that cannot run without arguments: `# needs: FILE`.
-_NEEDS = re.compile(r"^# needs: (.+?)\s*$", re.MULTILINE)
 _SUMMARY = re.compile(r'^"""(.+?)(?:"""|\n|$)')
 _MAIN = '__name__ == "__main__"'
 
@@ -30,17 +28,6 @@ def app_of(workspace: Workspace, path: Path) -> App:
     return workspace.backend if path.parent.name == "backend" else workspace.llm_service
 
 
-def module_path(workspace: Workspace, app: App) -> str:
-    """PYTHONPATH of a benchmark, which imports from bench/ and from its app."""
-    return os.pathsep.join((str(workspace.root), str(app.folder)))
-
-
-def needs(path: Path) -> str:
-    """The required arguments of a benchmark; empty if there are none."""
-    match = _NEEDS.search(path.read_text(encoding="utf-8")[:2000])
-    return match.group(1) if match else ""
-
-
 def summary(path: Path) -> str:
     """The first line of a benchmark's docstring."""
     match = _SUMMARY.match(path.read_text(encoding="utf-8"))
@@ -48,26 +35,25 @@ def summary(path: Path) -> str:
 
 
 def choose(workspace: Workspace, names: Sequence[str]) -> dict[str, Path]:
-    """The benchmarks of these names, or all if none is given. Raises DevError for an unknown name."""
+    """The benchmarks of these names. Raises DevError for an unknown name."""
     every = benchmarks(workspace)
-    unknown = [name for name in names if name.removesuffix(".py") not in every]
+    unknown = [name for name in names if name not in every]
     if unknown:
         raise DevError(f"There is no benchmark {', '.join(unknown)}.", f"There are: {', '.join(every) or 'none'}.")
-    return {name: path for name, path in every.items() if not names or name in {n.removesuffix(".py") for n in names}}
+    return {name: every[name] for name in names}
 
 
 def run(workspace: Workspace, chosen: dict[str, Path], arguments: Sequence[str], console: Console, stop: Stop) -> int:
     """Runs benchmarks one after the other; 0 when all succeeded."""
     failed = []
     for name, path in chosen.items():
-        if not arguments and needs(path):
-            console.line(f"== {name}: left out, it needs arguments: dev.py bench {name} -- {needs(path)} ==")
-            continue
         console.line(f"== {name}: {summary(path)} ==")
         app = app_of(workspace, path)
         module = ".".join(path.relative_to(workspace.root).with_suffix("").parts)
         command: list[str | Path] = [app.python, "-m", module, *arguments]
-        environment = child_environment({"ENV_FILES": "none", "PYTHONPATH": module_path(workspace, app)})
+        # A benchmark imports from bench/ and from its app.
+        module_path = os.pathsep.join((str(workspace.root), str(app.folder)))
+        environment = child_environment({"ENV_FILES": "none", "PYTHONPATH": module_path})
         if run_in_foreground(command, cwd=workspace.root, env=environment, stop=stop):
             failed.append(name)
     if failed:

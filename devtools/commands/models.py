@@ -6,9 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from devtools.errors import DevError
 from devtools.processes import child_environment, run_in_foreground
-from devtools.setup.environments import Setup, why_unmade
+from devtools.setup.environments import Setup, require
 
 _NAME = "a hub id, owner/name:file.gguf for one file, either with @revision"
 SCRIPT = Path("scripts", "models.py")
@@ -36,9 +35,7 @@ def run(options: argparse.Namespace, setup: Setup) -> int:
         own = Path(app.python).parent / "hf"
         sys.stderr.write(f"Models are removed with the hub's own command: {own} cache rm model/OWNER/NAME\n")
         return 2
-    reason = why_unmade(app)
-    if reason:
-        raise DevError(f"The environment of {app.name} is not usable: {reason}.", "Run `python dev.py setup` first.")
+    require(app)
     flags = [f"--{flag}" for flag in ("json", "update") if getattr(options, flag, False)]
     names = ["--", _absolute(options.name)] if hasattr(options, "name") else []
     command = [app.python, SCRIPT, options.action, *flags, *names]

@@ -12,7 +12,6 @@ from devtools.doctor import (
     machine,
     models,
     network,
-    upstream,
 )
 from devtools.doctor.findings import Finding, fail
 from devtools.layout import Workspace
@@ -40,7 +39,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("ports", machine.open_ports),
     ("proxy", network.proxies),
     ("LLM service", network.services),
-    ("upstream", upstream.upstream),
+    ("upstream", network.upstream),
     ("models", models.models),
     ("database", database.database),
 )

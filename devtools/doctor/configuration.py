@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from devtools import dotenv
-from devtools.doctor.asking import run_python
-from devtools.doctor.findings import Finding, fail, ok, warn
+from devtools.doctor.findings import Finding, fail, ok, run_python, warn
 from devtools.dotenv import Problem
 from devtools.layout import Workspace
 from devtools.setup.environments import why_unmade

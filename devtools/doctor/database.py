@@ -6,18 +6,15 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from devtools import dotenv
-from devtools.doctor.asking import ask_python
-from devtools.doctor.findings import Finding, fail, ok, warn
-from devtools.doctor.network import connects
+from devtools.doctor.findings import Finding, ask_python, fail, ok, warn
 from devtools.layout import Workspace
 from devtools.setup.environments import why_unmade
 
 _PROBE = Path(__file__).with_name("probe_database.py")
 _LIMIT_S = 5
-_ADDRESS = "DATABASE_URL=postgresql://USER:PASSWORD@HOST:PORT/NAME; for Supabase: Project Settings, Database"
+_ADDRESS = "check DATABASE_URL=postgresql://USER:PASSWORD@HOST:PORT/NAME, the network and the firewall"
 
 
 def database(workspace: Workspace) -> Iterator[Finding]:
@@ -27,32 +24,16 @@ def database(workspace: Workspace) -> Iterator[Finding]:
     if not url:
         yield _embedded(workspace, configured)
         return
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or 5432
-    except ValueError:
-        yield fail("database", "DATABASE_URL is not an address (special characters in the password?)", _ADDRESS)
+    if why_unmade(workspace.backend):
+        yield ok("database", "DATABASE_URL is tried once the backend's environment is made")
         return
-    if parts.scheme not in ("postgresql", "postgres"):
-        yield fail("database", "DATABASE_URL is not a postgresql:// address", _ADDRESS)
-        return
-    # Without a host it is a socket on this machine, which only a login can try.
-    if host and not connects(host, port):
-        yield fail("database", f"{host}:{port} cannot be reached", "check the address, the network and the firewall")
-        return
-    place = f"{host}:{port}" if host else "the socket"
-    answers: Mapping[str, Any] = {}
-    if not why_unmade(workspace.backend):
-        asked = ("-I", "-X", "utf8", _PROBE, str(_LIMIT_S))
-        secret = {"PROBE_DATABASE_URL": url}
-        answers = ask_python(workspace.backend, *asked, limit_s=_LIMIT_S * 4, variables=secret)
-    if not answers:
-        yield ok("database", f"{place} can be reached (the login needs the backend's environment)")
-    elif "error" in answers:
-        remedy = "correct the user, the password or the name in DATABASE_URL"
-        yield fail("database", f"{place} answers, and refuses the login: {answers['error'][:300]}", remedy)
+    asked = ("-I", "-X", "utf8", _PROBE, str(_LIMIT_S))
+    secret = {"PROBE_DATABASE_URL": url}
+    answers = ask_python(workspace.backend, *asked, limit_s=_LIMIT_S * 4, variables=secret)
+    if not answers or "error" in answers:
+        yield fail("database", answers.get("error", "no answer")[:300], _ADDRESS)
     else:
-        yield from judge(workspace, answers, place)
+        yield from judge(workspace, answers)
 
 
 def _embedded(workspace: Workspace, configured: Mapping[str, str]) -> Finding:
@@ -63,9 +44,9 @@ def _embedded(workspace: Workspace, configured: Mapping[str, str]) -> Finding:
     return ok("database", f"the embedded Postgres, in {folder}")
 
 
-def judge(workspace: Workspace, answers: Mapping[str, Any], place: str) -> Iterator[Finding]:
+def judge(workspace: Workspace, answers: Mapping[str, Any]) -> Iterator[Finding]:
     """What the probe's answers mean for the backend."""
-    yield ok("database", f"{place}, Postgres {answers['server']}: the login works")
+    yield ok("database", f"Postgres {answers['server']}: the login works")
     if answers["read_only"]:
         yield fail("database", "it can only be read (a standby?)", "DATABASE_URL must name the primary")
     if answers["vector"]:

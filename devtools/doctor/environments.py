@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from devtools.doctor.asking import ask_python, run_python
-from devtools.doctor.findings import Finding, fail, ok, warn
+from devtools.doctor.findings import Finding, ask_python, fail, ok, run_python, warn
 from devtools.layout import Workspace
 from devtools.processes import describe_exit
 from devtools.setup.environments import is_current, why_unmade

@@ -38,16 +38,14 @@ def python() -> Finding:
 def open_ports(workspace: Workspace) -> Iterator[Finding]:
     """Whether the configured ports are free, or held by the service that belongs there."""
     for app in workspace.apps:
-        configured = dotenv.configuration(workspace, app)
-        host = configured.get(app.host_variable, "127.0.0.1")
-        text = configured.get(app.port_variable, str(app.default_port))
-        if not text.isdecimal() or not 1 <= int(text) <= 65535:
-            yield fail(f"port of {app.name}", f"{app.port_variable}={text}", "set it to a number from 1 to 65535")
-            continue
-        yield _port(app, host, int(text))
+        yield _port(workspace, app)
 
 
-def _port(app: App, host: str, port: int) -> Finding:
+def _port(workspace: Workspace, app: App) -> Finding:
+    try:
+        host, port = dotenv.address(workspace, app)
+    except DevError as fault:
+        return fail(f"port of {app.name}", fault.message, fault.remedy)
     subject = f"port {port}"
     if ports.is_free(host, port):
         return ok(subject, f"free for {app.name}")

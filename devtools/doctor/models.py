@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
 
 from devtools import dotenv
 from devtools.commands.models import SCRIPT
-from devtools.doctor.asking import ask_python
-from devtools.doctor.findings import Finding, fail, ok, warn
+from devtools.doctor.findings import Finding, ask_python, fail, ok, warn
 from devtools.doctor.machine import total_memory_gb
-from devtools.doctor.network import connects
+from devtools.doctor.network import fetch
 from devtools.layout import Workspace
 from devtools.setup.environments import GIGABYTE, why_unmade
 
@@ -46,7 +44,7 @@ def models(workspace: Workspace) -> Iterator[Finding]:
 def _to_fetch(settings: Mapping[str, str], setting: str, name: str) -> Finding:
     """A model that the hub has to provide."""
     offline = settings.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
-    if not offline and _hub_is_reachable(settings):
+    if not offline and fetch(settings.get("HF_ENDPOINT", "https://huggingface.co"), through_proxy=True).status:
         return ok(setting, f"{name} is downloaded at the first start (or now: dev.py model pull)")
     why = "HF_HUB_OFFLINE is set" if offline else "the model hub cannot be reached"
     remedy = "with internet: dev.py model pull NAME; without: copy the cache of a machine that has it, or name a folder"
@@ -69,10 +67,3 @@ def judge_memory(name: str, needed: float, total: float | None) -> Finding:
         remedy = "a smaller model or export, less memory for the KV cache, a smaller batch, or more memory"
         return fail("memory for the model", f"{seen}, this machine has {total:.1f} GB", remedy)
     return ok("memory for the model", seen)
-
-
-def _hub_is_reachable(settings: Mapping[str, str]) -> bool:
-    hub = urlsplit(settings.get("HF_ENDPOINT", "https://huggingface.co"))
-    proxy = settings.get("HTTPS_PROXY")
-    target = urlsplit(proxy) if proxy else hub
-    return connects(target.hostname or "", target.port or (443 if target.scheme == "https" else 80))

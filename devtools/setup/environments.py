@@ -10,8 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import stat
-import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -83,6 +81,13 @@ def is_current(app: App, dev: bool = False) -> bool:
     if _read_stamp(stamp_path(app)).get("requirements") != fingerprint(app.requirements):
         return False
     return not dev or _read_stamp(stamp_path(app, dev=True)).get("requirements") == _dev_fingerprint(app)
+
+
+def require(app: App) -> None:
+    """Raises DevError when an environment is not made, or not by the current requirements."""
+    reason = why_unmade(app) or ("" if is_current(app) else "its requirements have changed")
+    if reason:
+        raise DevError(f"The environment of {app.name} is not usable: {reason}.", "Run `python dev.py setup` first.")
 
 
 def _dev_fingerprint(app: App) -> str:
@@ -201,17 +206,9 @@ def _write_stamp(path: Path, requirements: str, **more: object) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Removes a folder, read-only files included. Raises DevError if a file is in use."""
-
-    def make_writable(action: Callable[..., Any], path: str, _: object) -> None:
-        os.chmod(path, stat.S_IWRITE)
-        action(path)
-
+    """Removes a folder. Raises DevError if a file is in use."""
     try:
-        if sys.version_info >= (3, 12):
-            shutil.rmtree(folder, onexc=make_writable)
-        else:
-            shutil.rmtree(folder, onerror=make_writable)
+        shutil.rmtree(folder)
     except OSError as fault:
         raise DevError(
             f"{folder} cannot be removed: {fault}", "Close the programs that use it, then run the command again."

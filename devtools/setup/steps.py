@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from devtools.errors import DevError, InterruptedByUser
 from devtools.processes import child_environment, kill_group, start_in_own_group
 from devtools.stopping import Stop
 
-_LIFELINE = Path(__file__).with_name("lifeline.py")
 _TAIL_LINES = 20
 _HEARTBEAT_S = 30.0
 # pip prints this for every package if one of several configured indexes is a folder that lacks it.
@@ -114,7 +112,7 @@ def run_step(step: Step, log: Path, console: Console, stop: Stop) -> None:
     Raises DevError with the log's last lines and advice on failure, and InterruptedByUser on a stop
     request, after killing the step.
     """
-    command = [step.python, _LIFELINE, step.module, *step.arguments]
+    command = [step.python, "-m", step.module, *step.arguments]
     # PIP_USER and similar settings would install packages outside the environment.
     environment = child_environment({"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"})
     for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"):
@@ -124,7 +122,7 @@ def run_step(step: Step, log: Path, console: Console, stop: Stop) -> None:
         sink.write(f"$ python -m {step.module} {' '.join(map(str, step.arguments))}\n".encode())
         sink.flush()
         begun = sink.tell()
-        process = start_in_own_group(command, cwd=step.folder, env=environment, stdout=sink, stdin=subprocess.PIPE)
+        process = start_in_own_group(command, cwd=step.folder, env=environment, stdout=sink)
         started = said = time.monotonic()
         while process.poll() is None:
             if stop.wait(0.1):
@@ -136,8 +134,6 @@ def run_step(step: Step, log: Path, console: Console, stop: Stop) -> None:
             else:
                 console.status(step.what, f"{step.what} ({time.monotonic() - started:.0f} s)")
         console.status(step.what)
-        if process.stdin:
-            process.stdin.close()
     if stop.requested:
         raise InterruptedByUser(stop.signum)
     if process.returncode:

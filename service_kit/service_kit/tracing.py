@@ -32,14 +32,9 @@ def start_span(name: str, kind: SpanKind = SpanKind.INTERNAL) -> Span:
     return _start(tracer, name, kind, None) if isinstance(tracer, trace.Tracer) else INVALID_SPAN
 
 
-@contextlib.contextmanager
-def current(span: Span) -> Iterator[None]:
+def current(span: Span) -> contextlib.AbstractContextManager[Span]:
     """Make ``span`` the parent of what starts inside the block. For coroutines, never across a ``yield``."""
-    token = contexts.attach(trace.set_span_in_context(span))
-    try:
-        yield
-    finally:
-        contexts.detach(token)
+    return trace.use_span(span, record_exception=False, set_status_on_exception=False)
 
 
 def annotate(span: Span, attributes: Attributes) -> None:

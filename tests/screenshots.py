@@ -1,6 +1,7 @@
-"""Makes the screenshots of the README: `backend/venv/bin/python tests/page_screenshots.py`.
+"""Makes the screenshots of the README: `backend/venv/bin/python tests/screenshots.py`.
 
-Both apps run without weights on the sample lexicon: single words, which are answered without a model.
+Both apps run without weights on the sample lexicon: single words, which are answered without a model. The LLM
+service's own page is shown with the embedded models.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 import httpx  # noqa: E402
 from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 
+from app_process import running, start_llm  # noqa: E402
 from page_apps import running_apps  # noqa: E402
 from page_chromium import CHROMIUM, FLAGS  # noqa: E402
 from page_tab import Tab  # noqa: E402
@@ -81,14 +83,32 @@ def take_admin(browser: Browser, url: str) -> None:
     context.close()
 
 
+def take_service(browser: Browser, url: str) -> None:
+    """Save the LLM service's page after one question and one comparison."""
+    page = browser.new_page(viewport={"width": 1100, "height": 1010}, reduced_motion="reduce")
+    page.set_default_timeout(120_000)
+    page.goto(url)
+    page.locator("#chat-system").fill("You answer in one short sentence.")
+    page.locator("#chat-message").fill("What is the capital of Peru?")
+    page.locator("#chat-send").click()
+    page.locator("#chat-speed").get_by_text("tok/s").wait_for()
+    page.get_by_role("button", name="Compare").click()
+    page.locator("#embed-result").get_by_text("Similarity").wait_for()
+    page.locator("#numbers").get_by_text("tokens/s").wait_for()
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=IMAGES / "service.png")
+
+
 def main() -> None:
     """Start everything and take all pictures."""
-    with running_apps() as apps, sync_playwright() as playwright:
+    service = start_llm(LLM_BACKEND="auto", EMBEDDING_BACKEND="auto")
+    with running(service), running_apps() as apps, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for picture in PICTURES:
             take(browser, apps.backend.url, picture)
             print(IMAGES / f"{picture.name}.png")
         take_admin(browser, apps.backend.url)
+        take_service(browser, service.url)
         browser.close()
 
 
