@@ -17,8 +17,7 @@ from engines.base import (
     ToolCallDelta,
 )
 from services.events import CacheName
-from workers.faults import Fault
-from workers.parent import Role, WorkerState
+from workers.parent import Fault, Role, WorkerState
 
 Status = Literal["healthy", "loading", "degraded", "unhealthy"]
 

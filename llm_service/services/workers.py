@@ -10,8 +10,7 @@ from engines.base import (
     Request,
     RequestEvent,
 )
-from workers.faults import Fault
-from workers.parent import WorkerState
+from workers.parent import Fault, WorkerState
 
 
 class Worker(Protocol):
