@@ -348,7 +348,7 @@ class EngineInfo:
         degraded: the offline model stands in for the requested one.
         artifact: gguf, openvino, safetensors or none.
         context_length: tokens.
-        fingerprint: differs between models whose outputs must not be mixed (``engines.embedders.recipe``,
+        fingerprint: differs between models whose outputs must not be mixed (``engines.encoders.embedding_recipe``,
             ``models.fingerprint``).
         dimension: of vectors; embedders only.
         search_fingerprint: of vectors of an ``input_type``, the same for queries and documents; embedders only.

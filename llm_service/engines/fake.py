@@ -51,6 +51,7 @@ CRASH_STATUS = 13
 CONTEXT_WORDS = 2048
 BYTES = 256
 FINGERPRINT = "fake"
+INFO = EngineInfo("fake", "fake", "fake", "none", "cpu", CONTEXT_WORDS, fingerprint=FINGERPRINT)
 _INSTRUCTION = re.compile(r"\[\[([a-z-]+)(?::(\d+))?\]\]")
 
 
@@ -74,10 +75,8 @@ def obey(instructions: dict[str, int]) -> None:
 class _Answer:
     request: GenerationRequest
     instructions: dict[str, int]
-    words: Iterator[str]
-    """What is still to be said."""
-    vocabulary: list[str]
-    """Words by token id, in the order they were said."""
+    words: list[str]
+    """All that is to be said; a token is an index."""
     text: TextAssembler
     prompt_tokens: int
     max_new_tokens: int
@@ -86,23 +85,13 @@ class _Answer:
 class FakeGenerator:
     """An ``Engine`` for generation requests: each step gives each request one word.
 
-    ``step_delay_s`` is how long a step takes, in seconds. With a temperature above 0 the words come
-    in an order that depends on the seed alone.
+    With a temperature above 0 the words come in an order that depends on the seed alone.
     """
 
-    def __init__(self, *, step_delay_s: float = 0.0) -> None:
-        self._step_delay_s = step_delay_s
+    def __init__(self) -> None:
         self._answers: dict[str, _Answer] = {}
         self.batch_size = 0
-        self.info = EngineInfo(
-            backend="fake",
-            model="fake",
-            requested_model="fake",
-            artifact="none",
-            device="cpu",
-            context_length=CONTEXT_WORDS,
-            fingerprint=FINGERPRINT,
-        )
+        self.info = INFO
 
     def warm_up(self) -> None:
         """Nothing to warm up."""
@@ -120,13 +109,12 @@ class FakeGenerator:
         room = self.info.context_length - prompt_tokens
         if room < 1 or "reject-length" in instructions:
             raise context_exceeded(prompt_tokens, self.info.context_length)
-        vocabulary: list[str] = []
+        words = _answer_words(request, message, instructions)
         self._answers[request.id] = _Answer(
             request=request,
             instructions=instructions,
-            words=_answer_words(request, message, instructions),
-            vocabulary=vocabulary,
-            text=TextAssembler(lambda ids: "".join(vocabulary[token] for token in ids), request.sampling.stop),
+            words=words,
+            text=TextAssembler(lambda ids: "".join(words[token] for token in ids), request.sampling.stop),
             prompt_tokens=prompt_tokens,
             max_new_tokens=min(request.sampling.max_new_tokens, room),
         )
@@ -150,7 +138,6 @@ class FakeGenerator:
 
     def step(self) -> Sequence[RequestEvent]:
         """Say one word of every answer."""
-        time.sleep(self._step_delay_s)
         self.batch_size = len(self._answers)
         events: list[RequestEvent] = []
         for answer in list(self._answers.values()):
@@ -175,19 +162,18 @@ class FakeGenerator:
 
     def _advance(self, answer: _Answer) -> Iterator[RequestEvent]:
         request, text = answer.request, answer.text
-        word = next(answer.words, None)
+        at = text.token_count
         delta = ""
-        if word is not None:
-            if text.token_count == 0:
+        if at < len(answer.words):
+            if at == 0:
                 yield FirstToken(request.id, inside_thought="in-thought" in answer.instructions)
             if "fail" in answer.instructions:
                 del self._answers[request.id]
                 yield Failed(request.id, GenerationFailed("the fake engine fails on request"))
                 return
-            answer.vocabulary.append(word)
-            delta = text.push([len(answer.vocabulary) - 1])
+            delta = text.push([at])
         reason: FinishReason | None = None
-        if word is None or text.stopped:
+        if at >= len(answer.words) or text.stopped:
             reason = "stop"
         elif text.token_count >= answer.max_new_tokens:
             reason = "length"
@@ -201,10 +187,10 @@ class FakeGenerator:
             yield Finished(request.id, text.text, reason, answer.prompt_tokens, text.token_count)
 
 
-def _answer_words(request: GenerationRequest, message: str, instructions: dict[str, int]) -> Iterator[str]:
+def _answer_words(request: GenerationRequest, message: str, instructions: dict[str, int]) -> list[str]:
     words = _INSTRUCTION.sub("", message).split() or ["fake"]
     if not request.sampling.greedy:
         random.Random(request.sampling.seed).shuffle(words)  # noqa: S311 - repeatable, not secret
     count = instructions.get("words", len(words))
-    endless = itertools.cycle(words)
-    return (word if at == 0 else f" {word}" for at, word in enumerate(itertools.islice(endless, count)))
+    said = itertools.islice(itertools.cycle(words), count)
+    return [word if at == 0 else f" {word}" for at, word in enumerate(said)]

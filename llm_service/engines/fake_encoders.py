@@ -1,29 +1,15 @@
 """Deterministic encoders without weights; ``engines.fake`` has the instructions that texts may hold."""
 
 import hashlib
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic
+from dataclasses import replace
 
 import numpy as np
 
-from engines.base import (
-    Embedded,
-    EmbeddingRequest,
-    EngineInfo,
-    Failed,
-    FloatMatrix,
-    InputType,
-    LastEvent,
-    Ranked,
-    RankingRequest,
-    Request,
-    RequestEvent,
-)
-from engines.encoders.queue import R
-from engines.errors import GenerationFailed
-from engines.fake import FINGERPRINT, instructions_in, obey
+from engines.base import FloatMatrix, RankingRequest
+from engines.encoders.engine import Embedder, Reranker
+from engines.encoders.queue import BatchItem, Encoding
+from engines.fake import FINGERPRINT, INFO, instructions_in, obey
 
 LONGEST_TEXT = 256
 """Words that are read of a text."""
@@ -31,116 +17,55 @@ DIMENSION = 384
 SEARCH_FINGERPRINT = f"{FINGERPRINT}-search"
 
 
-class _FakeEncoder(ABC, Generic[R]):
-    """Answers one request a step."""
+class FakeEmbedder(Embedder):
+    """Vectors drawn from each text's hash, and its input type's."""
 
-    def __init__(self, *, step_delay_s: float = 0.0, dimension: int | None = None) -> None:
-        self._step_delay_s = step_delay_s
-        self._requests: dict[str, R] = {}
-        self.batch_size = 0
-        self.info = EngineInfo(
-            backend="fake",
-            model="fake",
-            requested_model="fake",
-            artifact="none",
-            device="cpu",
-            context_length=LONGEST_TEXT,
-            fingerprint=FINGERPRINT,
-            search_fingerprint=SEARCH_FINGERPRINT if dimension else None,
-            dimension=dimension,
-        )
+    def __init__(self) -> None:
+        info = replace(INFO, context_length=LONGEST_TEXT, search_fingerprint=SEARCH_FINGERPRINT, dimension=DIMENSION)
+        super().__init__(info, {None: "", "query": "query: ", "document": "document: "})
 
-    kind: type[R]
-    """Requests that it takes."""
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return a token for each word."""
+        return [[0] * len(text.split()) for text in texts]
 
-    @abstractmethod
-    def texts(self, request: R) -> tuple[str, ...]:
-        """Return the texts that the request asks about."""
-
-    @abstractmethod
-    def answer(self, request: R, tokens: tuple[int, ...], truncated: tuple[bool, ...]) -> LastEvent:
-        """Return the answer."""
-
-    def warm_up(self) -> None:
-        """Nothing to warm up."""
-
-    def submit(self, request: Request) -> None:
-        """Queue a request."""
-        assert isinstance(request, self.kind)
-        self._requests[request.id] = request
-
-    def cancel(self, request_id: str) -> None:
-        """Drop a request."""
-        self._requests.pop(request_id, None)
-
-    def step(self) -> Sequence[RequestEvent]:
-        """Answer the oldest request."""
-        time.sleep(self._step_delay_s)
-        if not self._requests:
-            self.batch_size = 0
-            return []
-        request = next(iter(self._requests.values()))
-        texts = self.texts(request)
-        self.batch_size = len(texts)
-        instructions = instructions_in(" ".join(texts))
-        obey(instructions)
-        del self._requests[request.id]
-        if "fail" in instructions:
-            return [Failed(request.id, GenerationFailed("the fake engine fails on request"))]
-        counts = [len(text.split()) for text in texts]
-        tokens = tuple(min(count, LONGEST_TEXT) for count in counts)
-        return [self.answer(request, tokens, tuple(count > LONGEST_TEXT for count in counts))]
-
-    @property
-    def running(self) -> int:
-        """Requests not answered."""
-        return len(self._requests)
-
-    @property
-    def kv_cache_usage(self) -> None:
-        """There is none."""
-        return
-
-    def close(self) -> None:
-        """Drop everything."""
-        self._requests.clear()
+    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+        """Draw the vectors."""
+        _obey(batches)
+        return [np.stack([_vector("".join(item.encoding.content)) for item in batch]) for batch in batches]
 
 
-class FakeEmbedder(_FakeEncoder[EmbeddingRequest]):
-    """Unit vectors drawn from each text's hash, and its input type's."""
-
-    kind = EmbeddingRequest
-
-    def __init__(self, *, step_delay_s: float = 0.0) -> None:
-        super().__init__(step_delay_s=step_delay_s, dimension=DIMENSION)
-
-    def texts(self, request: EmbeddingRequest) -> tuple[str, ...]:
-        """Return the texts."""
-        return request.texts
-
-    def answer(self, request: EmbeddingRequest, tokens: tuple[int, ...], truncated: tuple[bool, ...]) -> Embedded:
-        """Return the vectors."""
-        vectors = [_vector(text, request.input_type, normalize=request.normalize) for text in request.texts]
-        return Embedded(request.id, np.stack(vectors), tokens, truncated)
-
-
-class FakeReranker(_FakeEncoder[RankingRequest]):
+class FakeReranker(Reranker):
     """The share of the query's words that a document holds."""
 
-    kind = RankingRequest
+    def __init__(self) -> None:
+        super().__init__(replace(INFO, context_length=LONGEST_TEXT), "identity")
 
-    def texts(self, request: RankingRequest) -> tuple[str, ...]:
-        """Return the documents."""
-        return request.documents
+    def encode(self, request: RankingRequest) -> list[Encoding]:
+        """Count the words of each document."""
+        counts = [len(document.split()) for document in request.documents]
+        return [
+            Encoding((request.query, document), range(min(count, LONGEST_TEXT)), truncated=count > LONGEST_TEXT)
+            for document, count in zip(request.documents, counts, strict=True)
+        ]
 
-    def answer(self, request: RankingRequest, tokens: tuple[int, ...], truncated: tuple[bool, ...]) -> Ranked:
-        """Return the scores."""
-        wanted = set(request.query.lower().split())
-        shares = [len(wanted & set(text.lower().split())) / max(1, len(wanted)) for text in request.documents]
-        return Ranked(request.id, np.array(shares, dtype=np.float32), tokens, truncated)
+    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+        """Compare the words."""
+        _obey(batches)
+        return [np.array([[_share(*item.encoding.content)] for item in batch], dtype=np.float32) for batch in batches]
 
 
-def _vector(text: str, input_type: InputType | None, *, normalize: bool) -> FloatMatrix:
-    seed = int.from_bytes(hashlib.sha256(f"{input_type or ''}{text}".encode()).digest()[:8], "big")
-    vector: FloatMatrix = np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
-    return vector / np.float32(np.linalg.norm(vector)) if normalize else vector
+def _obey(batches: Sequence[Sequence[BatchItem]]) -> None:
+    instructions = instructions_in(" ".join(item.encoding.content[1] for batch in batches for item in batch))
+    obey(instructions)
+    if "fail" in instructions:
+        raise ValueError("the fake engine fails on request")
+
+
+def _vector(text: str) -> FloatMatrix:
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
+
+
+def _share(query: str, document: str) -> float:
+    wanted = set(query.lower().split())
+    return len(wanted & set(document.lower().split())) / max(1, len(wanted))

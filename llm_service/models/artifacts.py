@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from engines.base import ModelLoadError
+from engines.base import EngineInfo, ModelLoadError
 
 Backend = Literal["llamacpp", "openvino", "transformers"]
 Format = Literal["gguf", "openvino", "safetensors"]
@@ -34,6 +34,30 @@ class ModelArtifact:
     def backend(self) -> Backend:
         """The engine that loads these files."""
         return "openvino" if self.repack else BACKEND_OF[self.format]
+
+    def loaded(
+        self,
+        backend: str,
+        *,
+        device: str,
+        context_length: int,
+        fingerprint: str,
+        dimension: int | None = None,
+        search_fingerprint: str | None = None,
+    ) -> EngineInfo:
+        """Describe these files after an engine has loaded them."""
+        return EngineInfo(
+            backend=backend,
+            model=self.model,
+            requested_model=self.requested_model,
+            artifact=self.format,
+            device=device,
+            context_length=context_length,
+            degraded=self.degraded,
+            fingerprint=fingerprint,
+            dimension=dimension,
+            search_fingerprint=search_fingerprint,
+        )
 
 
 def folder_format(folder: Path) -> Format | None:

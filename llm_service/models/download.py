@@ -5,7 +5,6 @@ name. Here the partial file is named after the content, so that a gigabyte inter
 is not fetched twice. The layout of the cache, its locks and its client are the library's.
 """
 
-import hashlib
 import logging
 import re
 import shutil
@@ -18,6 +17,7 @@ from huggingface_hub.file_download import are_symlinks_supported, http_get, repo
 from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
 
 from engines.base import ModelLoadError
+from models.files import file_sha256
 from models.remote.listing import RepositoryFile
 
 RESUMED_FROM_BYTES = 16 * 1024**2
@@ -140,7 +140,7 @@ def _fetch_blob(repo: str, commit: str, file: RepositoryFile, bar: Any) -> Path:
             return blob
         partial = blob.with_name(f"{etag}{_PARTIAL}")
         _resume(url, partial, file, bar)
-        if _SHA256.fullmatch(etag) and _sha256(partial) != etag:
+        if _SHA256.fullmatch(etag) and file_sha256(partial) != etag:
             partial.unlink()
             raise ModelLoadError(f"{file.path} arrived damaged; the next attempt fetches it anew", fatal=False)
         partial.replace(blob)
@@ -165,8 +165,3 @@ def _resume(url: str, partial: Path, file: RepositoryFile, bar: Any) -> None:
             displayed_filename=file.path,
             tqdm_class=bar,
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,16 +2,10 @@
 
 import ctypes
 import os
-import sys
 from pathlib import Path
 
 import psutil
-
-_PF_AVX512F_INSTRUCTIONS_AVAILABLE = 41
-"""Argument of Windows' ``IsProcessorFeaturePresent`` (winnt.h)."""
-
-
-CPU_INFO = Path("/proc/cpuinfo")
+from numpy._core._multiarray_umath import __cpu_features__
 
 
 def cuda_device_count() -> int:
@@ -28,27 +22,8 @@ def cuda_device_count() -> int:
 
 
 def has_avx512() -> bool:
-    """Whether the processor has AVX-512 (every one with AMX does). Asks /proc/cpuinfo on Linux, the kernel's
-    feature call on Windows, sysctl on macOS, where Apple's processors know no such entry.
-    """
-    if sys.platform == "win32":
-        return bool(ctypes.windll.kernel32.IsProcessorFeaturePresent(_PF_AVX512F_INSTRUCTIONS_AVAILABLE))
-    if sys.platform == "darwin":
-        value, size = ctypes.c_int(0), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))
-        asked = ctypes.CDLL(None).sysctlbyname(
-            b"hw.optional.avx512f", ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)
-        )
-        return bool(asked == 0 and value.value)
-    return "avx512f" in _linux_cpu_flags()
-
-
-def _linux_cpu_flags() -> frozenset[str]:
-    try:
-        lines = CPU_INFO.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.partition(":")[2].split())
+    """Whether the processor has AVX-512 (every one with AMX does); numpy asks it on every platform."""
+    return bool(__cpu_features__.get("AVX512F"))
 
 
 def memory_bytes() -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from huggingface_hub import HfApi, ModelInfo, constants, get_cached_repo_tree, get_token, hf_hub_download
+from huggingface_hub import HfApi, ModelInfo, constants, get_cached_repo_tree, get_token
 from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     GatedRepoError,
@@ -140,19 +140,6 @@ class ModelHub:
         self._write_pin(name, listing.commit, [file.path for file in plan.files], listing.licence)
         return folder / name.file if name.file else folder
 
-    def fetch_outline(self, plan: FetchPlan, folder: Path) -> None:
-        """Make a folder outside the cache that looks like the model: its configuration and chat template, every
-        other file empty. Raises ``ModelLoadError``.
-        """
-        texts = ("config.json", "chat_template.jinja", "chat_template.json", "tokenizer_config.json")
-        with _translated(plan.listing.repo):
-            for file in plan.files:
-                if file.path in (*texts, "1_Pooling/config.json"):
-                    hf_hub_download(plan.listing.repo, file.path, revision=plan.listing.commit, local_dir=folder)
-                else:
-                    (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
-                    (folder / file.path).touch()
-
     def _pin(self, name: HubName) -> tuple[str, tuple[str, ...]] | None:
         """Return the pinned commit and its files; a revision in the name that is another one wins."""
         pin = self.pins.get(name.key)
@@ -183,7 +170,6 @@ def _listing(info: ModelInfo, repo: str) -> RepositoryListing:
     )
     card: dict[str, Any] = dict(vars(info.card_data)) if info.card_data else {}
     base = card.get("base_model") or ()
-    gguf: dict[str, Any] = info.gguf or {}
     licence = card.get("license")
     return RepositoryListing(
         repo=repo,
@@ -191,8 +177,6 @@ def _listing(info: ModelInfo, repo: str) -> RepositoryListing:
         files=tuple(files),
         licence=str(licence) if licence else None,
         base_models=(base,) if isinstance(base, str) else tuple(map(str, base)),
-        architecture=str(gguf.get("architecture", "unknown")),
-        context_length=int(gguf.get("context_length") or 0),
     )
 
 

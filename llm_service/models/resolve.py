@@ -72,19 +72,10 @@ def check_backend(artifact: ModelArtifact, backend: str) -> None:
         )
 
 
-def resolve_embedder(name: str, *, hub: ModelHub) -> ModelArtifact:
-    """Find the files of an embedding model. It is never replaced by another one: vectors of two models cannot be
-    compared. Raises ``ModelLoadError``.
+def resolve_encoder(name: str, what: str, hub: ModelHub) -> ModelArtifact:
+    """Find or fetch the files of an encoder; ``what`` it is, in errors. It is never replaced by another one: vectors
+    and scores of two models cannot be compared. Raises ``ModelLoadError``.
     """
-    return embedded_embedder(name) or _resolve_encoder(name, "embedding", hub)
-
-
-def resolve_reranker(name: str, *, hub: ModelHub) -> ModelArtifact:
-    """Find the files of a cross-encoder. It is never replaced by another one. Raises ``ModelLoadError``."""
-    return _resolve_encoder(name, "rerank", hub)
-
-
-def _resolve_encoder(name: str, what: str, hub: ModelHub) -> ModelArtifact:
     artifact = encoder_here(name, hub)
     if artifact is not None:
         return artifact
@@ -94,13 +85,10 @@ def _resolve_encoder(name: str, what: str, hub: ModelHub) -> ModelArtifact:
     return _artifact(plan.source, hub.fetch(plan), name)
 
 
-def embedder_here(name: str, hub: ModelHub) -> ModelArtifact | None:
-    """Find an embedding model on this machine; ``None`` when it has to be fetched. Raises ``ModelLoadError``."""
-    return embedded_embedder(name) or encoder_here(name, hub)
-
-
 def encoder_here(name: str, hub: ModelHub) -> ModelArtifact | None:
     """Find an encoder on this machine; ``None`` when it has to be fetched. Raises ``ModelLoadError``."""
+    if (embedded := embedded_embedder(name)) is not None:
+        return embedded
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return ModelArtifact(folder.resolve(), "safetensors", name, name)

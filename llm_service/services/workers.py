@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from engines.base import EngineInfo, Request, RequestEvent
-from workers.faults import Fault
-from workers.parent import WorkerState
+from workers.parent import Fault, WorkerState
 
 
 class Worker(Protocol):

@@ -11,6 +11,7 @@ import queue
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import BinaryIO, cast
 
@@ -34,7 +35,6 @@ from engines.request_ids import http_request_of
 from workers.frames import FrameTooLarge, FrameWriter, PeerGone, read_frames
 from workers.loading import LOADERS
 from workers.messages import Cancel, Command, Heartbeat, LoadFailed, Ready, Shutdown, Submit
-from workers.notes import StepCounts, note_cancelled, note_ended, note_submitted
 from workers.supervision import start_thread
 
 HEARTBEAT_EVERY_S = 1.0
@@ -121,11 +121,12 @@ def _yield_to_the_http_process() -> None:
 def _serve(engine: Engine, commands: Commands, events: FrameWriter) -> int:
     """Feed commands to the engine and send on its events, until shutdown. Raises what breaks the engine."""
     last_heartbeat = 0.0
-    counts = StepCounts()
+    batch_sizes: Counter[int] = Counter()
     while True:
         now = time.monotonic()
         if now - last_heartbeat >= HEARTBEAT_EVERY_S:
-            events.send(counts.heartbeat(engine))
+            events.send(Heartbeat(engine.kv_cache_usage, dict(batch_sizes)))
+            batch_sizes.clear()
             last_heartbeat = now
         idle = engine.running == 0
         for command in _take(commands, wait_s=HEARTBEAT_EVERY_S if idle else 0.0):
@@ -134,16 +135,23 @@ def _serve(engine: Engine, commands: Commands, events: FrameWriter) -> int:
                 return 0
             if isinstance(command, Cancel):
                 engine.cancel(command.request_id)
-                note_cancelled(command.request_id)
             else:
                 _send(events, [_submit(engine, command)])
         if engine.running == 0:
             continue
         fresh = engine.step()
-        counts.add(engine)
+        if engine.batch_size:
+            batch_sizes[engine.batch_size] += 1
         if fresh:
             _send(events, fresh)
-            note_ended(fresh)
+            _log_failures(fresh)
+
+
+def _log_failures(fresh: Sequence[RequestEvent]) -> None:
+    for event in fresh:
+        if isinstance(event, Failed):
+            about = {"request_id": http_request_of(event.request_id), "failure": event.error.type}
+            logger.warning("request failed", extra=about | {"reason": event.error.message})
 
 
 def _watch(server: EndpointServer, commands: Commands, events: FrameWriter) -> int:
@@ -202,7 +210,6 @@ def _submit(engine: Engine, command: Submit) -> RequestEvent | None:
         except Exception:
             logger.exception("a request could not be submitted")
             return Failed(request_id, GenerationFailed("the engine could not take the request"))
-        note_submitted(request_id)
     return Accepted(request_id) if isinstance(command.request, GenerationRequest) else None
 
 

@@ -53,27 +53,17 @@ class FrameWriter:
 
 
 def read_frames(pipe: BinaryIO) -> Iterator[Any]:
-    """Yield messages until the pipe ends; a frame cut short counts as the end. Raises ``FrameTooLarge``, and whatever
-    unpickling raises.
+    """Yield messages of a buffered pipe until it ends; a frame cut short counts as the end. Raises ``FrameTooLarge``,
+    and whatever unpickling raises.
     """
     while True:
-        header = _read_exactly(pipe, _HEADER.size)
-        if header is None:
+        header = pipe.read(_HEADER.size)
+        if len(header) < _HEADER.size:
             return
         (size,) = _HEADER.unpack(header)
         if size > MAX_FRAME_BYTES:
             raise FrameTooLarge(f"a frame of {size} bytes exceeds the limit of {MAX_FRAME_BYTES}")
-        payload = _read_exactly(pipe, size)
-        if payload is None:
+        payload = pipe.read(size)
+        if len(payload) < size:
             return
         yield pickle.loads(payload)  # noqa: S301 - our own child or parent, see above
-
-
-def _read_exactly(pipe: BinaryIO, size: int) -> bytes | None:
-    chunks = bytearray()
-    while len(chunks) < size:
-        chunk = pipe.read(size - len(chunks))
-        if not chunk:
-            return None
-        chunks += chunk
-    return bytes(chunks)

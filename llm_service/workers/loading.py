@@ -61,16 +61,16 @@ def load_embedder(settings: Settings) -> Engine:
         from engines.fake_encoders import FakeEmbedder
 
         return FakeEmbedder()
-    from engines.embedders.recipe import openvino_can_embed
-    from models.resolve import resolve_embedder
+    from engines.encoders.embedding_recipe import openvino_can_embed
+    from models.resolve import resolve_encoder
 
-    artifact = resolve_embedder(settings.embedding_model, hub=_hub(settings))
+    artifact = resolve_encoder(settings.embedding_model, "embedding", _hub(settings))
     logger.info("loading %s", artifact.model)
     if _on_openvino(openvino_can_embed, artifact.path, "EMBEDDING_BACKEND", settings.embedding_backend):
-        from engines.embedders.openvino import OpenVinoEmbedder
+        from engines.encoders.openvino import OpenVinoEmbedder
 
         return OpenVinoEmbedder(artifact, settings)
-    from engines.embedders.sentence_transformers import SentenceTransformersEmbedder
+    from engines.encoders.sentence_transformers import SentenceTransformersEmbedder
 
     return SentenceTransformersEmbedder(artifact, settings)
 
@@ -81,16 +81,16 @@ def load_reranker(settings: Settings) -> Engine:
         from engines.fake_encoders import FakeReranker
 
         return FakeReranker()
-    from engines.rerankers.recipe import openvino_can_rank
-    from models.resolve import resolve_reranker
+    from engines.encoders.ranking_recipe import openvino_can_rank
+    from models.resolve import resolve_encoder
 
-    artifact = resolve_reranker(settings.rerank_model or "", hub=_hub(settings))
+    artifact = resolve_encoder(settings.rerank_model or "", "rerank", _hub(settings))
     logger.info("loading %s", artifact.model)
     if _on_openvino(openvino_can_rank, artifact.path, "RERANK_BACKEND", settings.rerank_backend):
-        from engines.rerankers.openvino import OpenVinoReranker
+        from engines.encoders.openvino import OpenVinoReranker
 
         return OpenVinoReranker(artifact, settings)
-    from engines.rerankers.sentence_transformers import SentenceTransformersReranker
+    from engines.encoders.sentence_transformers import SentenceTransformersReranker
 
     return SentenceTransformersReranker(artifact, settings)
 

@@ -10,8 +10,9 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Literal
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from config.settings import Settings
 from engines.base import (
@@ -19,15 +20,17 @@ from engines.base import (
     Request,
     RequestEvent,
 )
-from engines.errors import Draining, ModelLoading, ModelUnavailable, ServiceError, Unsupported
+from engines.errors import Draining, EngineRestarted, ModelLoading, ModelUnavailable, ServiceError, Unsupported
 from engines.llamacpp.endpoint import Endpoint
 from engines.request_ids import http_request_of
-from workers.faults import Fault
 from workers.frames import FrameTooLarge
 from workers.messages import Heartbeat, LoadFailed, Ready, Shutdown
 from workers.process import WorkerProcess
-from workers.streams import Carrier, HttpCarrier, Streams
+from workers.streams import Streams
 from workers.supervision import start_task
+
+if TYPE_CHECKING:
+    from engines.llamacpp.client import LlamaCppClient
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 30.0
 SETTLED_AFTER_S = 60.0
@@ -40,6 +43,14 @@ WorkerState = Literal["loading", "ready", "restarting", "failed", "stopped"]
 Role = Literal["generator", "embedder", "reranker"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a worker last failed: ``message`` for clients, ``at`` in seconds of Unix time."""
+
+    message: str
+    at: float = field(default_factory=time.time)
 
 
 def not_ready(state: WorkerState, reason: str | None = None) -> ServiceError:
@@ -89,7 +100,7 @@ class WorkerClient:
         self._load_timeout_s = load_timeout_s
         self._on_fatal = on_fatal
         self._process: WorkerProcess | None = None
-        self._carrier: Carrier | None = None
+        self._server: LlamaCppClient | None = None
         self._streams = Streams()
         self._last_sign_of_life = 0.0
         self._exited = asyncio.Event()
@@ -132,13 +143,29 @@ class WorkerClient:
         while self.state == "restarting":
             self._state_changed.clear()
             await self._state_changed.wait()
-        if self.state != "ready" or self._carrier is None:
+        if self.state != "ready" or self._process is None:
             raise not_ready(self.state)
+        if self._server is not None:
+            async with contextlib.aclosing(self._ask(self._server, request)) as events:
+                yield events
+            return
         try:
-            with self._streams.open(request, self._carrier) as events:
+            with self._streams.open(request, self._process.send) as events:
                 yield events
         except FrameTooLarge as error:
             raise Unsupported("the request is too large for the engine") from error
+
+    async def _ask(self, server: "LlamaCppClient", request: Request) -> AsyncGenerator[RequestEvent, None]:
+        try:
+            async with contextlib.aclosing(server.ask(request)) as events:
+                async for event in events:
+                    yield event
+        except EngineRestarted:
+            # The next request waits for the replacement, so the end of this process has to be noticed first.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._exited.wait(), END_NOTICED_WITHIN_S)
+                await asyncio.sleep(0)  # the supervisor, which waits for the same event, acts first
+            raise
 
     def _enter(self, state: WorkerState) -> None:
         self.state = state
@@ -158,9 +185,9 @@ class WorkerClient:
             self.kv_cache_usage = None
             concerned = [http_request_of(request_id) for request_id in self._streams]
             self._streams.fail_all("the engine stopped while it had this request; try again")
-            if self._carrier is not None:
-                await self._carrier.close()
-                self._carrier = None
+            if self._server is not None:
+                await self._server.close()
+                self._server = None
             if self._stopping:
                 return
             if self._fatal:
@@ -247,7 +274,7 @@ class WorkerClient:
                 self.batch_sizes.update(frame.batch_sizes)
             case Ready():
                 self.info, self.last_error = frame.info, None
-                self._carrier = self._process if frame.endpoint is None else self._connect(frame.endpoint, frame.info)
+                self._server = self._connect(frame.endpoint, frame.info) if frame.endpoint else None
                 if not self._stopping:
                     self._enter("ready")
                 logger.info(
@@ -263,15 +290,8 @@ class WorkerClient:
             case _:
                 raise TypeError(f"unexpected frame of type {type(frame).__name__}")
 
-    def _connect(self, endpoint: Endpoint, info: EngineInfo) -> Carrier:
+    def _connect(self, endpoint: Endpoint, info: EngineInfo) -> "LlamaCppClient":
         # Imported here: the HTTP client takes a tenth of a second, which other engines need not wait for.
         from engines.llamacpp.client import LlamaCppClient
 
-        client = LlamaCppClient(endpoint, info, self._stall_timeout_s)
-        return HttpCarrier(client.ask, client.close, self._streams.deliver, self._end_noticed)
-
-    async def _end_noticed(self) -> None:
-        """Wait for the end of a process whose connection broke, so that the next request waits for its replacement."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._exited.wait(), END_NOTICED_WITHIN_S)
-            await asyncio.sleep(0)  # the supervisor, which waits for the same event, acts first
+        return LlamaCppClient(endpoint, info, self._stall_timeout_s)

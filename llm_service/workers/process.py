@@ -46,9 +46,6 @@ class WorkerProcess:
         """Queue a message; raises ``FrameTooLarge``."""
         self._outgoing.put(encode(message))
 
-    async def close(self) -> None:
-        """Do nothing: the pipe ends with the process."""
-
     def _write(self) -> None:
         writer = FrameWriter(cast(BinaryIO, self.child.stdin))
         while (frame := self._outgoing.get()) is not None:

@@ -26,9 +26,7 @@ from engines.upstream.client import CompletionClient, Server
 from engines.upstream.faults import KeyRefused, no_api
 from engines.upstream.texts import detokenize, tokenize
 from engines.upstream.wire import ListedModel, ModelList, completion_body, engine_info, upstream_fields
-from workers.faults import Fault
-from workers.parent import WorkerState, not_ready
-from workers.streams import HttpCarrier, Streams
+from workers.parent import Fault, WorkerState, not_ready
 from workers.supervision import start_task
 
 PROBE_EVERY_S, FIRST_PROBE_AGAIN_S, LAST_PROBE_AGAIN_S = 15.0, 0.25, 4.0
@@ -76,8 +74,6 @@ class UpstreamClient:
         )
         self._settings = settings
         self._on_fatal = on_fatal
-        self._streams = Streams()
-        self._carrier = HttpCarrier(self._ask, self._client.close, self._streams.deliver)
         self._watcher: asyncio.Task[None] | None = None
         self._probe_now = asyncio.Event()
         self._failed_probes = 0
@@ -92,8 +88,7 @@ class UpstreamClient:
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
-        self._streams.fail_all("the service is stopping")
-        await self._carrier.close()
+        await self._client.close()
 
     @contextlib.asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[AsyncIterator[RequestEvent]]:
@@ -103,7 +98,7 @@ class UpstreamClient:
         """
         if self.state != "ready":
             raise not_ready(self.state, self.last_error)
-        with self._streams.open(request, self._carrier) as events:
+        async with contextlib.aclosing(self._ask(request)) as events:
             yield events
 
     async def _ask(self, request: Request) -> AsyncGenerator[RequestEvent, None]:

@@ -1,11 +1,26 @@
-"""The engine of an encoder: requests become texts of a queue, steps take batches from it."""
+"""The engines of encoders: requests become texts of a queue, steps take batches from it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic
 
-from engines.base import EngineInfo, Failed, FloatMatrix, LastEvent, Request, RequestEvent
+import numpy as np
+
+from engines.base import (
+    Embedded,
+    EmbeddingRequest,
+    EngineInfo,
+    Failed,
+    FloatMatrix,
+    InputType,
+    LastEvent,
+    Ranked,
+    RankingRequest,
+    Request,
+    RequestEvent,
+)
 from engines.encoders.queue import BatchItem, Encoding, EncodingQueue, Job, R
+from engines.encoders.ranking_recipe import Activation
 from engines.errors import GenerationFailed
 
 TOKEN_BUDGET = 1024
@@ -13,11 +28,8 @@ TOKEN_BUDGET = 1024
 for the batches under way."""
 
 
-class QueuedEncoder(ABC, Generic[R]):
+class Encoder(ABC, Generic[R]):
     """An ``Engine`` that gives ``width`` numbers a text; ``streams`` batches are computed side by side."""
-
-    kind: type[R]
-    """Requests that it takes."""
 
     def __init__(self, info: EngineInfo, *, width: int, streams: int = 1) -> None:
         self.info = info
@@ -50,8 +62,8 @@ class QueuedEncoder(ABC, Generic[R]):
 
     def submit(self, request: Request) -> None:
         """Tokenize the texts and queue them."""
-        assert isinstance(request, self.kind)
-        self._queue.add(request, self.encode(request))
+        asked: R = request  # type: ignore[assignment]  # a worker gets the requests of its role
+        self._queue.add(asked, self.encode(asked))
 
     def cancel(self, request_id: str) -> None:
         """Forget a request; a batch under way is finished for the others in it."""
@@ -85,3 +97,60 @@ class QueuedEncoder(ABC, Generic[R]):
     def close(self) -> None:
         """Forget all requests; the process ends with the model."""
         self._queue.clear()
+
+
+class Embedder(Encoder[EmbeddingRequest]):
+    """An ``Engine`` for embedding requests; ``compute`` gives vectors before normalisation. ``prompts`` precede texts
+    of each input type (``None``: of unknown type).
+    """
+
+    def __init__(self, info: EngineInfo, prompts: Mapping[InputType | None, str], *, streams: int = 1) -> None:
+        super().__init__(info, width=info.dimension or 0, streams=streams)
+        self._prompts = prompts
+
+    @abstractmethod
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text, special tokens and those beyond the limit included."""
+
+    def encode(self, request: EmbeddingRequest) -> list[Encoding]:
+        """Tokenize the texts, each after its prompt."""
+        limit = self.info.context_length
+        prompt = self._prompts[request.input_type]
+        every = self.tokenize([prompt + text for text in request.texts])
+        # Truncation keeps the closing special token, as sentence-transformers does.
+        read = [ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]] for ids in every]
+        return [
+            Encoding((prompt, text), kept, truncated=len(ids) > limit)
+            for text, kept, ids in zip(request.texts, read, every, strict=True)
+        ]
+
+    def finish(self, job: Job[EmbeddingRequest]) -> Embedded:
+        """Return the vectors, scaled to length 1 where the request wants it."""
+        vectors = job.rows
+        if job.request.normalize:
+            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return Embedded(job.request.id, vectors, job.tokens, job.truncated)
+
+    def sample(self, words: int) -> EmbeddingRequest:
+        """Return a text to warm up with."""
+        return EmbeddingRequest("warm-up", ("water " * words,))
+
+
+class Reranker(Encoder[RankingRequest]):
+    """An ``Engine`` for ranking requests; ``compute`` gives logits, shape (documents, 1)."""
+
+    def __init__(self, info: EngineInfo, activation: Activation, *, streams: int = 1) -> None:
+        super().__init__(info, width=1, streams=streams)
+        self._activation = activation
+
+    def finish(self, job: Job[RankingRequest]) -> Ranked:
+        """Return the scores as ``CrossEncoder.predict`` gives them, or the logits."""
+        scores = job.rows[:, 0]
+        if self._activation == "sigmoid" and not job.request.raw:
+            # Half the tangent of half the logit: no overflow at either end.
+            scores = np.float32(0.5) * (np.float32(1) + np.tanh(np.float32(0.5) * scores))
+        return Ranked(job.request.id, scores, job.tokens, job.truncated)
+
+    def sample(self, words: int) -> RankingRequest:
+        """Return a pair to warm up with."""
+        return RankingRequest("warm-up", "water", ("water " * words,))

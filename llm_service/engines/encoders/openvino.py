@@ -1,7 +1,6 @@
-"""An exported encoder on OpenVINO: batches side by side, each on its share of the cores."""
+"""Encoders on OpenVINO: batches side by side, each on its share of the cores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 import psutil
+from tokenizers import Tokenizer
 
-from engines.base import ModelLoadError
-from engines.encoders.queue import BatchItem
+from config.settings import Settings
+from engines.base import FloatMatrix, ModelLoadError, RankingRequest
+from engines.encoders import ranking_recipe
+from engines.encoders.embedding_recipe import embedding_fingerprints, read_recipe
+from engines.encoders.engine import Embedder, Reranker
+from engines.encoders.export import ensure_exported
+from engines.encoders.queue import BatchItem, Encoding
+from models.artifacts import ModelArtifact
 
 MOST_STREAMS = 4
 """Batches computed side by side, each on its share of the cores: two of one core each embed 1.2
@@ -20,23 +26,76 @@ times as fast as one of two, and shorter batches hold less padding (docs/experim
 IdMatrix = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Padding:
-    """How batches become rectangles: the id of the padding token, and the longest row that the model reads."""
+class OpenVinoEmbedder(Embedder):
+    """Mean pooling over a BERT encoder."""
 
-    token: int
-    longest: int
+    def __init__(self, artifact: ModelArtifact, settings: Settings) -> None:
+        recipe = read_recipe(artifact.path)
+        fingerprints = embedding_fingerprints(artifact.path)
+        encoder = recipe.modules[0][1]
+        exported = ensure_exported("embedding", encoder, settings.model_cache_dir, fingerprints.plain)
+        self._inference = EncoderInference(exported, pad_token=0, longest=recipe.max_tokens, bfloat16=True)
+        self._tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        info = artifact.loaded(
+            "openvino",
+            device="cpu",
+            context_length=recipe.max_tokens,
+            fingerprint=fingerprints.plain,
+            search_fingerprint=fingerprints.search,
+            dimension=recipe.dimension,
+        )
+        super().__init__(info, recipe.prompts, streams=self._inference.streams)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text, special tokens included."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+        """Compute up to one batch a stream, side by side."""
+        return [_mean_pool(hidden, mask) for hidden, mask in self._inference.run(batches)]
+
+
+class OpenVinoReranker(Reranker):
+    """Cross-encoders in float32: bfloat16 moves a score by hundredths."""
+
+    def __init__(self, artifact: ModelArtifact, settings: Settings) -> None:
+        recipe = ranking_recipe.read_recipe(artifact.path)
+        fingerprint = ranking_recipe.reranker_fingerprint(artifact.path)
+        exported = ensure_exported("ranking", artifact.path, settings.model_cache_dir, fingerprint)
+        self._inference = EncoderInference(
+            exported, pad_token=recipe.pad_token, longest=recipe.max_tokens, bfloat16=False
+        )
+        self._tokenizer = Tokenizer.from_file(str(artifact.path / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(recipe.max_tokens, strategy="longest_first")
+        info = artifact.loaded("openvino", device="cpu", context_length=recipe.max_tokens, fingerprint=fingerprint)
+        super().__init__(info, recipe.activation, streams=self._inference.streams)
+
+    def encode(self, request: RankingRequest) -> list[Encoding]:
+        """Tokenize each document together with the query."""
+        pairs = [(request.query, document) for document in request.documents]
+        return [
+            Encoding(pair, read.ids, read.type_ids, truncated=bool(read.overflowing))
+            for pair, read in zip(pairs, self._tokenizer.encode_batch(pairs), strict=True)
+        ]
+
+    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+        """Compute up to one batch a stream, side by side."""
+        return [np.array(logits, dtype=np.float32) for logits, _ in self._inference.run(batches)]
 
 
 class EncoderInference:
     """A compiled encoder. Raises ``ModelLoadError`` for a damaged file, which is removed.
 
-    ``bfloat16``: compute in it where the processor has it.
+    ``pad_token`` fills batches up to rectangles; ``longest`` is the longest row that the model reads; ``bfloat16``:
+    compute in it where the processor has it.
     """
 
-    def __init__(self, exported: Path, padding: Padding, *, bfloat16: bool) -> None:
+    def __init__(self, exported: Path, *, pad_token: int, longest: int, bfloat16: bool) -> None:
         self.streams = max(1, min(MOST_STREAMS, psutil.cpu_count(logical=False) or 1))
-        self._padding = padding
+        self._pad_token, self._longest = pad_token, longest
         core = openvino.Core()
         fast = bfloat16 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         options = {"NUM_STREAMS": str(self.streams), "INFERENCE_PRECISION_HINT": "bf16" if fast else "f32"}
@@ -67,9 +126,9 @@ class EncoderInference:
 
     def _pad(self, batch: Sequence[BatchItem]) -> tuple[IdMatrix, IdMatrix, IdMatrix]:
         """Return token ids, types and attention mask of a rounded shape; rows beyond the batch hold one token."""
-        tokens = min(_round_up(max(item.length for item in batch)), self._padding.longest)
+        tokens = min(_round_up(max(item.length for item in batch)), self._longest)
         shape = (_round_up(len(batch)), tokens)
-        ids = np.full(shape, self._padding.token, dtype=np.int64)
+        ids = np.full(shape, self._pad_token, dtype=np.int64)
         types = np.zeros(shape, dtype=np.int64)
         mask = np.zeros(shape, dtype=np.int64)
         mask[len(batch) :, 0] = 1
@@ -78,6 +137,16 @@ class EncoderInference:
             mask[row, : item.length] = 1
             types[row, : len(item.encoding.types)] = item.encoding.types
         return ids, types, mask
+
+
+def _mean_pool(hidden: npt.NDArray[np.float32], mask: IdMatrix) -> FloatMatrix:
+    """Average token vectors (texts, tokens, dimension) over the tokens that are not padding, in
+    float32 whatever the encoder computed in.
+    """
+    weights = mask.astype(np.float32)
+    total = np.einsum("bsd,bs->bd", hidden.astype(np.float32, copy=False), weights)
+    pooled: FloatMatrix = total / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+    return pooled
 
 
 def _round_up(size: int) -> int:

@@ -54,9 +54,8 @@ class LlamaCppClient:
     def __init__(self, endpoint: Endpoint, info: EngineInfo, stall_timeout_s: float) -> None:
         self.slots = Slots(endpoint.slots, endpoint.kv_tokens, endpoint.step_tokens)
         self.info = info
-        self._longest_token = endpoint.longest_token
-        self._vocabulary_size = endpoint.vocabulary_size
-        self._neutralise = neutraliser(endpoint.control_tokens)
+        self._vocabulary = endpoint.vocabulary
+        self._neutralise = neutraliser(endpoint.vocabulary.control)
         self._client = CompletionClient(
             Server(
                 endpoint.url,
@@ -103,7 +102,7 @@ class LlamaCppClient:
         if isinstance(request, DetokenizeRequest):
             # llama.cpp does not check ids.
             for token in request.tokens:
-                if token >= self._vocabulary_size:
+                if token >= self._vocabulary.size:
                     raise unknown_token(token)
             return await llamacpp_detokenize(self._client, request)
         body, talk = None, request.conversation
@@ -187,8 +186,8 @@ class LlamaCppClient:
     def _refuse_what_cannot_fit(self, request: GenerationRequest) -> None:
         """Refuse by a bound, before the text is sent anywhere: no token is longer than the longest."""
         size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
-        if size > self.info.context_length * self._longest_token:
-            raise context_exceeded(size // self._longest_token, self.info.context_length, at_least=True)
+        if size > self.info.context_length * self._vocabulary.longest:
+            raise context_exceeded(size // self._vocabulary.longest, self.info.context_length, at_least=True)
 
     async def _count(self, request: GenerationRequest, body: dict[str, Any]) -> int:
         if request.raw:

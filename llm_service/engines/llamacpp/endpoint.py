@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from engines.base import EngineInfo
+from engines.llamacpp.vocabulary import Vocabulary
 
 SAMPLERS = "temperature;top_p"
 """What the server applies to every request, in order."""
@@ -19,9 +20,7 @@ class Endpoint:
         slots: requests that it computes together.
         kv_tokens: tokens that all its requests together may hold.
         step_tokens: tokens that it computes in one step.
-        control_tokens: texts that its tokenizer reads as control tokens.
-        longest_token: bytes of the longest token, a bound on what fits the context.
-        vocabulary_size: number of tokens.
+        vocabulary: of its model.
 
     """
 
@@ -30,9 +29,7 @@ class Endpoint:
     slots: int
     kv_tokens: int
     step_tokens: int
-    control_tokens: tuple[str, ...]
-    longest_token: int
-    vocabulary_size: int
+    vocabulary: Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from models.gguf_metadata import GGUFMetadata
+from models.shape import ModelShape
 
 BYTES_PER_ELEMENT = 2
 """The cache is kept in 16 bits."""
@@ -26,22 +26,22 @@ class KvPlan:
     bytes: int
 
 
-def plan_kv(metadata: GGUFMetadata, memory_gb: float, max_batch: int, machine_bytes: int) -> KvPlan:
+def plan_kv(shape: ModelShape, memory_gb: float, max_batch: int, machine_bytes: int) -> KvPlan:
     """Size the KV cache.
 
     Args:
-        metadata: of the model.
+        shape: of the model.
         memory_gb: limit in GB; 0 takes enough for ``max_batch`` usual requests within a share of the machine.
         max_batch: requests at the same time.
         machine_bytes: memory of the machine.
 
     """
-    per_token = metadata.kv_elements_per_token * BYTES_PER_ELEMENT
-    most = max_batch * metadata.context_length
+    per_token = shape.kv_elements_per_token * BYTES_PER_ELEMENT
+    most = max_batch * shape.context_length
     if memory_gb:
         tokens = min(most, int(memory_gb * 1024**3 / (1 + COPIES_SHARE) / per_token))
     else:
         limit = min(DEFAULT_LIMIT_BYTES, int(machine_bytes * MACHINE_SHARE))
         tokens = min(most, max_batch * DEFAULT_TOKENS_PER_REQUEST, int(limit / per_token))
     tokens = max(LEAST_TOKENS, math.floor(tokens / PADDING) * PADDING)
-    return KvPlan(tokens, min(tokens, metadata.context_length), tokens * per_token)
+    return KvPlan(tokens, min(tokens, shape.context_length), tokens * per_token)

@@ -19,15 +19,15 @@ import psutil
 import xllamacpp
 
 from config.settings import Settings
-from engines.base import EngineInfo, ModelLoadError
+from engines.base import ModelLoadError
 from engines.llamacpp.endpoint import SAMPLERS, Endpoint, Progress
 from engines.llamacpp.memory import COPIES_SHARE, KvPlan, plan_kv
 from engines.llamacpp.slots import LANES
 from engines.llamacpp.vocabulary import read_vocabulary
 from models.artifacts import ModelArtifact
 from models.fingerprint import HEX_DIGITS, model_fingerprint
-from models.gguf_metadata import GGUFError, GGUFMetadata, read_gguf_metadata
 from models.hardware import available_memory_bytes, memory_bytes
+from models.shape import read_shape
 
 CPU_STEP_TOKENS, GPU_STEP_TOKENS = 64, 512
 """Prompt tokens of one step. A short question waits for the step under way, so on a processor steps are short."""
@@ -45,10 +45,12 @@ class LlamaCppServer:
     """A loaded model and its server; ``endpoint`` is where requests go. Raises ``ModelLoadError``."""
 
     def __init__(self, artifact: ModelArtifact, settings: Settings) -> None:
-        metadata = _read_metadata(artifact)
+        shape = read_shape(artifact)
+        if shape.chat_template is None:
+            raise ModelLoadError(f"{artifact.model} has no chat template: choose an instruction-tuned model")
         on_gpu = _uses_gpu(settings)
         step_tokens = settings.llm_max_batched_tokens or (GPU_STEP_TOKENS if on_gpu else CPU_STEP_TOKENS)
-        plan = plan_kv(metadata, settings.llm_memory_gb, settings.llm_max_batch, memory_bytes())
+        plan = plan_kv(shape, settings.llm_memory_gb, settings.llm_max_batch, memory_bytes())
         _check_memory(artifact, plan, on_gpu=on_gpu)
         slots = settings.llm_max_batch + LANES
         key = secrets.token_urlsafe(32)
@@ -64,35 +66,28 @@ class LlamaCppServer:
         address = self._server.listening_address
         self._host = urlsplit(address).netloc
         self._key = key
-        vocabulary = read_vocabulary(artifact.path)
         self.endpoint = Endpoint(
             url=f"{address}/v1",
             api_key=key,
             slots=slots,
             kv_tokens=plan.tokens,
             step_tokens=step_tokens,
-            control_tokens=vocabulary.control,
-            longest_token=vocabulary.longest,
-            vocabulary_size=vocabulary.size,
+            vocabulary=read_vocabulary(artifact.path),
         )
-        self.info = EngineInfo(
-            backend="llamacpp",
-            model=artifact.model,
-            requested_model=artifact.requested_model,
-            artifact=artifact.format,
+        self.info = artifact.loaded(
+            "llamacpp",
             device="gpu" if on_gpu else "cpu",
             context_length=plan.context_length,
-            degraded=artifact.degraded,
             fingerprint=_fingerprint(artifact),
         )
         self._artifact = artifact
-        self._template = metadata.chat_template
+        self._template = shape.chat_template
         self._kv_tokens = plan.tokens
         self._decodes = 0.0
 
     def warm_up(self) -> None:
         """Check the chat template and answer a short question; raises ``ModelLoadError``."""
-        if json.loads(self._call("GET", "/props"))["chat_template"].strip() != (self._template or "").strip():
+        if json.loads(self._call("GET", "/props"))["chat_template"].strip() != self._template.strip():
             raise ModelLoadError(f"{self._artifact.model}: its chat template cannot be read; choose another file")
         body = {"messages": [{"role": "user", "content": "1 2 3"}], "max_tokens": 4, "temperature": 0}
         try:
@@ -129,16 +124,6 @@ class LlamaCppServer:
             if response.status != http.client.OK:
                 raise OSError(f"status {response.status}")
             return content
-
-
-def _read_metadata(artifact: ModelArtifact) -> GGUFMetadata:
-    try:
-        metadata = read_gguf_metadata(artifact.path)
-    except (GGUFError, OSError) as error:
-        raise ModelLoadError(f"{artifact.path.name}: {error}. Fetch the file again") from error
-    if metadata.chat_template is None:
-        raise ModelLoadError(f"{artifact.model} has no chat template: choose an instruction-tuned model")
-    return metadata
 
 
 def _uses_gpu(settings: Settings) -> bool:

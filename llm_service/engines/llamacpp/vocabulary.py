@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.gguf_metadata import read_gguf_arrays
+from models.gguf_header import read_gguf_header
 
 _TOKENS, _TYPES = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
 _CONTROL, _USER_DEFINED = 3, 4
@@ -12,8 +12,8 @@ _SHORTEST = 3
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """``control``: texts that llama.cpp reads as control tokens; ``longest``: bytes of the longest token; ``size``:
-    number of tokens.
+    """``control``: texts that llama.cpp reads as control tokens; ``longest``: bytes of the longest token, a bound on
+    what fits the context; ``size``: number of tokens.
     """
 
     control: tuple[str, ...]
@@ -26,8 +26,8 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
     Some files mark ``<|im_end|>`` and its like as defined by the user; llama.cpp corrects that when it loads them.
     """
-    arrays = read_gguf_arrays(path, frozenset({_TOKENS, _TYPES}))
-    texts, kinds = arrays.get(_TOKENS, []), arrays.get(_TYPES, [])
+    fields = read_gguf_header(path, frozenset({_TOKENS, _TYPES}))
+    texts, kinds = fields.get(_TOKENS, []), fields.get(_TYPES, [])
     control = [
         text
         for text, kind in zip(texts, kinds, strict=False)

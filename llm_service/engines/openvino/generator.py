@@ -9,7 +9,6 @@ from config.settings import Settings
 from engines.base import (
     Detokenized,
     DetokenizeRequest,
-    EngineInfo,
     GenerationRequest,
     ModelLoadError,
     Request,
@@ -51,12 +50,11 @@ class OpenVinoGenerator:
         self._plan = memory.plan(shape, settings.llm_memory_gb, memory_bytes())
         self._properties = properties(settings.llm_dtype, self._plan.kernels)
         fingerprint = model_fingerprint(artifact.path)
-        self._step_sizes = step_size.StepSizes(settings.model_cache_dir)
         precision = self._properties.get("INFERENCE_PRECISION_HINT", "")
         self._step_key = f"{fingerprint}/{openvino.__version__}/{precision}"
         self.step_tokens = (
             settings.llm_max_batched_tokens
-            or self._step_sizes.load(self._step_key)
+            or step_size.load(settings.model_cache_dir, self._step_key)
             or step_size.guess(shape.weight_bytes)
         )
         self.batch_size = 0
@@ -74,14 +72,10 @@ class OpenVinoGenerator:
         # One block stays free for the token that is being generated.
         context_length = min(shape.context_length, self._plan.tokens - memory.BLOCK_TOKENS)
         self._bound = PromptBound(vocabulary, context_length)
-        self.info = EngineInfo(
-            backend="openvino",
-            model=artifact.model,
-            requested_model=artifact.requested_model,
-            artifact=artifact.format,
+        self.info = artifact.loaded(
+            "openvino",
             device="cpu",
             context_length=context_length,
-            degraded=artifact.degraded,
             fingerprint=fingerprint,
         )
         logger.info(
@@ -108,7 +102,7 @@ class OpenVinoGenerator:
             self.step_tokens = better
             self._pipeline = self._open()
             self._warm_up_pipeline()
-        self._step_sizes.save(self._step_key, self.step_tokens)
+        step_size.save(self._settings.model_cache_dir, self._step_key, self.step_tokens)
 
     def submit(self, request: Request) -> None:
         """Tokenize the conversation and hand it to the pipeline."""

@@ -42,9 +42,6 @@ class Prefill:
         self._recent: deque[Tokens] = deque(maxlen=REMEMBERED)
         self._turns = 0
 
-    def __len__(self) -> int:
-        return len(self._readings)
-
     def take(self, request_id: str, token_ids: Sequence[int], room: int) -> int:
         """Take a prompt to be read in parts, if more of it than ``room`` tokens is new; return its new tokens."""
         tokens = np.asarray(token_ids, dtype=np.int64)

@@ -9,10 +9,13 @@ import json
 import logging
 import random
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from models.artifacts import read_json
+from models.files import replacing
+
+FILE_NAME = "step-sizes.json"
 LONGEST_STEP_S = 0.25
 AIM_S = 0.2
 SHORTEST_STEP_S = 0.1
@@ -61,34 +64,16 @@ def better(tokens: int, seconds: float) -> int | None:
     return size if size != tokens else None
 
 
-class StepSizes:
-    """The sizes found before, in a JSON file; without a folder nothing is kept."""
+def load(folder: Path, key: str) -> int | None:
+    """Return the size that was found before for a model and its options."""
+    size = read_json(folder / FILE_NAME).get(key)
+    return rounded(size) if isinstance(size, int) else None
 
-    def __init__(self, folder: Path | None) -> None:
-        self._path = folder / "step-sizes.json" if folder else None
 
-    def load(self, key: str) -> int | None:
-        """Return the size for a model and its options, if one was found before."""
-        size = self._read().get(key)
-        return rounded(size) if isinstance(size, int) else None
-
-    def save(self, key: str, tokens: int) -> None:
-        """Keep a size. That it cannot be kept costs time at the next start, nothing else."""
-        if self._path is None:
-            return
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._path.with_suffix(f".{uuid.uuid4().hex}.partial")
-            partial.write_text(json.dumps(self._read() | {key: tokens}, indent=1), encoding="utf-8")
-            partial.replace(self._path)
-        except OSError as error:
-            logger.warning("the step size cannot be kept: %s", error)
-
-    def _read(self) -> dict[str, object]:
-        if self._path is None:
-            return {}
-        try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+def save(folder: Path, key: str, tokens: int) -> None:
+    """Keep a size for the next start; a folder that cannot be written to is logged and no error."""
+    try:
+        with replacing(folder / FILE_NAME) as draft:
+            draft.write_text(json.dumps(read_json(folder / FILE_NAME) | {key: tokens}, indent=1), encoding="utf-8")
+    except OSError as error:
+        logger.warning("the step size cannot be kept: %s", error)

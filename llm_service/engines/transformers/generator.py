@@ -14,7 +14,6 @@ from engines.base import (
     Detokenized,
     DetokenizeRequest,
     EngineBroken,
-    EngineInfo,
     Failed,
     Finished,
     GenerationRequest,
@@ -75,14 +74,10 @@ class TransformersGenerator:
         self._reading: list[Row] = []
         self._batch = Batch(self.loaded.model, batched=self.loaded.batched)
         self.batch_size = 0
-        self.info = EngineInfo(
-            backend="transformers",
-            model=artifact.model,
-            requested_model=artifact.requested_model,
-            artifact=artifact.format,
+        self.info = artifact.loaded(
+            "transformers",
             device=str(self.loaded.model.device),
             context_length=self.loaded.context_length,
-            degraded=artifact.degraded,
             fingerprint=model_fingerprint(artifact.path),
         )
         self._bound = PromptBound(vocabulary, self.info.context_length)

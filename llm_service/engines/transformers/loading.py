@@ -14,6 +14,7 @@ from engines.transformers.kv_cache import can_be_batched
 from engines.transformers.loading_errors import LOADING_ERRORS, loading_advice
 from models.artifacts import ModelArtifact
 from models.hardware import memory_bytes
+from models.shape import DEFAULT_CONTEXT
 
 library: Any = transformers
 """Not checked by types: its annotations are partial and contradict its use."""
@@ -25,7 +26,6 @@ HEADROOM_BYTES = 512 * 1024**2
 """What has to stay free beside the weights for the first requests."""
 KV_MEMORY_SHARE = 0.4
 """Share of the memory left after loading that the KV cache may take; a batch is copied when rows join or leave."""
-DEFAULT_CONTEXT = 2048
 
 
 @dataclass(frozen=True, slots=True)

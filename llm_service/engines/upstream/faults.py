@@ -3,11 +3,9 @@
 Messages hold neither the key nor the address; of the server's own words only those about a request that it refused.
 """
 
-import email.utils
 import json
 import re
 import ssl
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -96,16 +94,10 @@ def from_event(error: object) -> ServiceError:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Read the header, seconds or a date, within 1 to 60 s; ``None`` when it is unreadable."""
-    try:
-        seconds = float(value) if value and value.strip().isdigit() else _seconds_until(value or "")
-    except (ValueError, TypeError, OverflowError):
+    """Read the header's seconds, within 1 to 60; ``None`` when they are unreadable."""
+    if value is None or not value.strip().isdecimal():
         return None
-    return min(MAX_RETRY_AFTER_S, max(MIN_RETRY_AFTER_S, seconds))
-
-
-def _seconds_until(date: str) -> float:
-    return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
+    return min(MAX_RETRY_AFTER_S, max(MIN_RETRY_AFTER_S, float(value)))
 
 
 def _error(status: int, error: Mapping[str, Any], retry_after_s: float | None) -> ServiceError:

@@ -1,12 +1,11 @@
-"""``model info``: one model, on this machine or on the hub, before it is loaded."""
+"""``model info``: one model, before it is loaded; of one that only the hub has, what its listing says."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
 from engines.base import ModelLoadError
-from models.artifacts import Backend, ModelArtifact, is_embedder_folder, read_json, refuse_own_code
+from models.artifacts import BACKEND_OF, Backend, ModelArtifact, is_embedder_folder, read_json, refuse_own_code
 from models.cli.pulling import choose_files
 from models.cli.stored import engine_of, human, rule
 from models.hardware import memory_bytes
@@ -14,8 +13,8 @@ from models.hub import ModelHub
 from models.names import COMMIT
 from models.remote.listing import FetchPlan, local_files
 from models.remote.pins import ModelPins
-from models.resolve import EMBEDDED_EMBEDDER_NAME, check_backend, embedder_here, generator_here
-from models.shape import ModelShape, folder_shape, read_shape
+from models.resolve import EMBEDDED_EMBEDDER_NAME, check_backend, encoder_here, generator_here
+from models.shape import ModelShape, read_shape
 
 NUMBER_BYTES = {"float16": 2, "bfloat16": 2}
 """Bytes of a number by the ``dtype`` in config.json and by ``LLM_DTYPE``; ``auto`` depends on the device: 4 at most."""
@@ -35,7 +34,7 @@ def describe(name: str, settings: Settings) -> dict[str, Any]:
         hub = ModelHub(pins)
         if not hub.reachable:
             raise ModelLoadError(f"{name} is not on this machine and the hub cannot be reached")
-        return _describe_remote(name, choose_files(name, settings, hub), hub, settings)
+        return _describe_remote(name, choose_files(name, settings, hub))
     path, shape = artifact.path, read_shape(artifact)
     commit = next((part for part in reversed(path.parts) if COMMIT.fullmatch(part)), None)
     licence = next((pin.licence for pin in pins.all().values() if pin.commit == commit), None)
@@ -47,20 +46,20 @@ def describe(name: str, settings: Settings) -> dict[str, Any]:
 def as_text(details: dict[str, Any]) -> str:
     """Show one model."""
     total = memory_bytes()
-    template = "yes" if details["chat_template"] else "none: it cannot hold a conversation, and the service refuses it"
     rows = {
         "name": details["name"],
         "where": details["location"] + ("" if details["here"] else ", on the hub (not on this machine)"),
         "revision": details["revision"] or "none (not from the hub)",
-        "format": f"{details['format']} ({details['architecture']}), for {details['purpose']}",
+        "format": f"{details['format']}, for {details['purpose']}",
         "size": human(details["size_bytes"]),
-        "context": f"{details['context_length']} tokens" if details["context_length"] else "known once it is fetched",
-        "chat template": template + (", thinks (enable_thinking)" if details["thinking"] else ""),
         "licence": details["licence"] or "unknown (see the model's page)",
-        "engine": details["engine"] + (f", but {details['problem']}" if details["problem"] else ""),
+        "engine": (details["engine"] or "none") + (f", but {details['problem']}" if details["problem"] else ""),
     }
-    if details["purpose"] == "embeddings" or (details["format"] == "gguf" and not details["here"]):
-        del rows["chat template"]
+    if details["here"]:
+        rows |= {"architecture": details["architecture"], "context": f"{details['context_length']} tokens"}
+    if details["here"] and details["purpose"] == "text":
+        template = "yes" if details["chat_template"] else "none: the service refuses a model without one"
+        rows["chat template"] = template + (", thinks (enable_thinking)" if details["thinking"] else "")
     for engine, size in details["memory_bytes"].items():
         fits = f", more than this machine's {human(total)}" if size > total else ""
         rows["memory"] = f"about {human(size)} with {engine}{fits}"
@@ -70,25 +69,27 @@ def as_text(details: dict[str, Any]) -> str:
 def _find_here(name: str, settings: Settings, hub: ModelHub) -> ModelArtifact | None:
     path = Path(name).expanduser()
     if name == EMBEDDED_EMBEDDER_NAME or (path.is_dir() and is_embedder_folder(path)):
-        return embedder_here(name, hub)
+        return encoder_here(name, hub)
     # LLM_BACKEND does not hide what is here: files of another engine are described with the problem.
-    return generator_here(name, "auto", rule(settings)[1], hub) or embedder_here(name, hub)
+    return generator_here(name, "auto", rule(settings)[1], hub) or encoder_here(name, hub)
 
 
-def _describe_remote(name: str, plan: FetchPlan, hub: ModelHub, settings: Settings) -> dict[str, Any]:
-    """Describe what a pull would bring, from its texts alone."""
-    kind, listing = plan.source.kind, plan.listing
-    known = {"here": False, "location": plan.source.name.key, "revision": listing.commit, "licence": listing.licence}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        hub.fetch_outline(plan, folder)
-        weights = sum(file.size for file in plan.files if file.path.endswith((".safetensors", ".bin")))
-        shape = folder_shape(folder, weights)
-        if kind == "gguf":
-            shape = ModelShape(listing.context_length, 0, plan.total_bytes, listing.architecture)
-        path = folder / plan.source.name.file if plan.source.name.file else folder
-        facts = _facts(ModelArtifact(path, kind, name, name), shape, settings)
-    return {"name": name, **known, "size_bytes": plan.total_bytes, **facts}
+def _describe_remote(name: str, plan: FetchPlan) -> dict[str, Any]:
+    """Describe what a pull would bring; the memory is that of the weights alone."""
+    listing, engine = plan.listing, BACKEND_OF[plan.source.kind]
+    return {
+        "name": name,
+        "here": False,
+        "location": plan.source.name.key,
+        "revision": listing.commit,
+        "size_bytes": plan.total_bytes,
+        "licence": listing.licence,
+        "format": plan.source.kind,
+        "purpose": "embeddings" if listing.is_embedder else "text",
+        "engine": None if listing.is_embedder else engine,
+        "problem": None,
+        "memory_bytes": {} if listing.is_embedder else {engine: plan.total_bytes},
+    }
 
 
 def _facts(artifact: ModelArtifact, shape: ModelShape, settings: Settings) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from huggingface_hub import constants
 
 from config.settings import Settings
 from engines.base import ModelLoadError
+from models.artifacts import ModelArtifact
 from models.cli.stored import engine_for, human, rule
 from models.download import missing_bytes
 from models.hub import ModelHub
@@ -15,7 +16,7 @@ from models.remote.listing import FetchPlan
 from models.remote.pins import ModelPins
 from models.remote.sources import plan_encoder, plan_generator
 from models.resolve import EMBEDDED, embedded_embedder
-from models.shape import folder_shape
+from models.shape import read_shape
 
 
 def pull(name: str, settings: Settings, say: Callable[[str], None], *, update: bool) -> None:
@@ -42,7 +43,8 @@ def pull(name: str, settings: Settings, say: Callable[[str], None], *, update: b
         say(f"The pin moves from {pin.commit[:12]}; a running service keeps the old revision until it is restarted.")
     say(f"{human(plan.total_bytes)} in all, {human(plan.total_bytes - missing)} of it here already")
     path = hub.fetch(plan)
-    if plan.source.kind == "safetensors" and not plan.listing.is_embedder and not folder_shape(path, 0).chat_template:
+    fetched = ModelArtifact(path, plan.source.kind, name, name)
+    if not plan.listing.is_embedder and plan.source.kind == "safetensors" and not read_shape(fetched).chat_template:
         say("It has no chat template, without which the service refuses it: choose an instruction-tuned version.")
     say(f"{key} is complete, pinned at {commit[:12]}; loaded by {engine_for(path, settings)}")
     head = hub.look_up(plan.source.name, newest=True) if pin and not update and not plan.source.name.revision else None

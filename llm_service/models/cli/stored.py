@@ -8,7 +8,7 @@ from huggingface_hub import CacheNotFound, scan_cache_dir
 
 from config.settings import Settings
 from engines.base import ModelLoadError
-from engines.embedders.recipe import openvino_can_embed
+from engines.encoders.embedding_recipe import openvino_can_embed
 from models.artifacts import BACKEND_OF, ModelArtifact, folder_format, is_embedder_folder
 from models.download import cache_folder, free_bytes
 from models.hub import ModelHub
@@ -19,7 +19,7 @@ from models.resolve import (
     EMBEDDED,
     EMBEDDED_EMBEDDER_NAME,
     embedded_embedder,
-    embedder_here,
+    encoder_here,
     generator_here,
     local_artifact,
 )
@@ -38,16 +38,13 @@ def rule(settings: Settings) -> tuple[str, Machine]:
 def list_models(settings: Settings) -> dict[str, Any]:
     """Return the settings with the files and engines behind them, and every model that is here."""
     hub = ModelHub(ModelPins(settings.model_cache_dir), offline=True)
-
-    def find_generator(name: str) -> ModelArtifact | None:
-        return generator_here(name, *rule(settings), hub)
-
-    def find_embedder(name: str) -> ModelArtifact | None:
-        return embedder_here(name, hub)
-
     configured = {
-        "LLM_MODEL": _configured(settings.llm_model, settings.llm_backend, find_generator, settings),
-        "EMBEDDING_MODEL": _configured(settings.embedding_model, settings.embedding_backend, find_embedder, settings),
+        "LLM_MODEL": _configured(
+            settings.llm_model, settings.llm_backend, lambda name: generator_here(name, *rule(settings), hub), settings
+        ),
+        "EMBEDDING_MODEL": _configured(
+            settings.embedding_model, settings.embedding_backend, lambda name: encoder_here(name, hub), settings
+        ),
     }
     named = [(entry["name"], "folder", Path(entry["path"]), None) for entry in configured.values() if entry["path"]]
     models = {str(place[2]): _stored(*place, settings) for place in (*named, *_in_cache(), *_in_packages())}

@@ -35,17 +35,13 @@ class RepositoryFile:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryListing:
-    """A repository at one commit. ``base_models`` are the models that its card says it was made from; ``architecture``
-    and ``context_length`` in tokens (0: unknown) are what the hub read from its GGUF files.
-    """
+    """A repository at one commit. ``base_models`` are the models that its card says it was made from."""
 
     repo: str
     commit: str
     files: tuple[RepositoryFile, ...]
     licence: str | None = None
     base_models: tuple[str, ...] = ()
-    architecture: str = "unknown"
-    context_length: int = 0
 
     @property
     def is_embedder(self) -> bool:

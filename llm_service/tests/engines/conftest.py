@@ -105,10 +105,6 @@ def _transformers_generator(folder: Path, device: str = "cpu") -> GeneratorCase:
     )
 
 
-def _cuda_transformers_generator(folder: Path) -> GeneratorCase:
-    return _transformers_generator(folder, "cuda")
-
-
 CUDA = [pytest.param("transformers-cuda", marks=[pytest.mark.model, pytest.mark.gpu])] if cuda_device_count() else []
 
 
@@ -145,18 +141,17 @@ def _llamacpp_generator(model_file: Path) -> GeneratorCase:
     ],
 )
 def loaded_case(request: pytest.FixtureRequest) -> Iterator[GeneratorCase]:
+    builders: dict[str, tuple[str, Callable[[Path], GeneratorCase]]] = {
+        "llamacpp": ("language_model_file", _llamacpp_generator),
+        "transformers": ("language_model_folder", _transformers_generator),
+        "transformers-cuda": ("language_model_folder", lambda folder: _transformers_generator(folder, "cuda")),
+        "openvino": ("openvino_model_folder", _openvino_generator),
+    }
     if request.param == "fake":
         case = _fake_generator()
     else:
-        builders: dict[str, Callable[[Path], GeneratorCase]] = {
-            "llamacpp": _llamacpp_generator,
-            "transformers": _transformers_generator,
-            "transformers-cuda": _cuda_transformers_generator,
-            "openvino": _openvino_generator,
-        }
-        sources = {"openvino": "openvino_model_folder", "llamacpp": "language_model_file"}
-        source = sources.get(request.param, "language_model_folder")
-        case = builders[request.param](request.getfixturevalue(source))
+        source, build = builders[request.param]
+        case = build(request.getfixturevalue(source))
     case.engine.warm_up()
     yield case
     case.engine.close()
@@ -193,10 +188,10 @@ def _embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     artifact = ModelArtifact(folder, "safetensors", "all-MiniLM-L6-v2", "embedded")
     settings = settings_with(llm_device_map="cpu", model_cache_dir=tmp_path_factory.mktemp("models"))
     if request.param == "openvino":
-        from engines.embedders.openvino import OpenVinoEmbedder
+        from engines.encoders.openvino import OpenVinoEmbedder
 
         return OpenVinoEmbedder(artifact, settings)
-    from engines.embedders.sentence_transformers import SentenceTransformersEmbedder
+    from engines.encoders.sentence_transformers import SentenceTransformersEmbedder
 
     return SentenceTransformersEmbedder(artifact, settings)
 

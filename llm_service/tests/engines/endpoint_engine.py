@@ -1,25 +1,19 @@
 """llama.cpp's server and the client of its parent, driven as an ``Engine``: the suites run against both ends."""
 
 import asyncio
+import contextlib
 import itertools
 import queue
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 from config.settings import Settings
-from engines.base import (
-    Accepted,
-    EngineInfo,
-    Failed,
-    Finished,
-    Request,
-    RequestEvent,
-)
+from engines.base import Accepted, EngineInfo, Failed, Finished, Request, RequestEvent
+from engines.errors import ServiceError
 from engines.llamacpp.client import LlamaCppClient
 from models.artifacts import ModelArtifact
-from workers.messages import Cancel, Submit
-from workers.streams import HttpCarrier
 
 PATIENCE_S = 120.0
 
@@ -35,13 +29,10 @@ class EndpointEngine:
 
         self.server = LlamaCppServer(artifact, settings)
         self.client = LlamaCppClient(self.server.endpoint, self.server.info, settings.llm_stall_timeout_s)
-        self._carrier = HttpCarrier(self.client.ask, self.client.close, self._deliver)
         self._events: queue.SimpleQueue[RequestEvent] = queue.SimpleQueue()
-        self._waiting: dict[str, tuple[threading.Event, list[Failed]]] = {}
-        self._running: dict[str, str] = {}
-        """By the test's id, which may be used again, the id on the wire, which is not."""
-        self._live: set[str] = set()
-        self._generation = itertools.count()
+        self._running: dict[str, tuple[str, Future[None]]] = {}
+        """By the test's id, which may be used again, the id on the wire, which is not, and its task."""
+        self._numbers = itertools.count()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -62,22 +53,17 @@ class EndpointEngine:
         self.server.warm_up()
 
     def submit(self, request: Request) -> None:
-        wire_id = f"{request.id}/{next(self._generation)}"
-        known, refusals = self._waiting[wire_id] = threading.Event(), []
-        self._live.add(wire_id)
-        self._loop.call_soon_threadsafe(self._carrier.send, Submit(replace(request, id=wire_id)))
-        assert known.wait(PATIENCE_S), "neither accepted nor refused"
-        del self._waiting[wire_id]
-        if refusals and refusals[0].error.type == "context_length_exceeded":
-            raise refusals[0].error
-        self._running[request.id] = wire_id
-        for refusal in refusals:
-            self._events.put(refusal)
+        wire_id = f"{request.id}/{next(self._numbers)}"
+        answered: queue.SimpleQueue[ServiceError | None] = queue.SimpleQueue()
+        task = asyncio.run_coroutine_threadsafe(self._ask(replace(request, id=wire_id), answered), self._loop)
+        refusal = answered.get(timeout=PATIENCE_S)
+        if refusal is not None and refusal.type == "context_length_exceeded":
+            raise refusal
+        self._running[request.id] = (wire_id, task)
 
     def cancel(self, request_id: str) -> None:
-        wire_id = self._running.pop(request_id, request_id)
-        self._live.discard(wire_id)
-        self._loop.call_soon_threadsafe(self._carrier.send, Cancel(wire_id))
+        if request_id in self._running:
+            self._running.pop(request_id)[1].cancel()
 
     def step(self) -> Sequence[RequestEvent]:
         try:
@@ -85,29 +71,28 @@ class EndpointEngine:
         except queue.Empty:
             return []
         name = event.request_id.rpartition("/")[0]
-        if self._running.get(name) != event.request_id:
+        if name not in self._running or self._running[name][0] != event.request_id:
             return []
         if isinstance(event, Finished | Failed):
             del self._running[name]
         return [replace(event, request_id=name)]
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._carrier.close(), self._loop).result(PATIENCE_S)
+        for request_id in tuple(self._running):
+            self.cancel(request_id)
+        asyncio.run_coroutine_threadsafe(self.client.close(), self._loop).result(PATIENCE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_S)
         self._loop.close()
         self.server.close()
 
-    def _deliver(self, event: RequestEvent) -> None:
-        if event.request_id not in self._live:
-            return
-        if isinstance(event, Finished | Failed):
-            self._live.discard(event.request_id)
-        waiting = self._waiting.get(event.request_id)
-        if waiting is not None and isinstance(event, Failed):
-            waiting[1].append(event)
-            waiting[0].set()
-            return
-        if waiting is not None and isinstance(event, Accepted):
-            waiting[0].set()
-        self._events.put(event)
+    async def _ask(self, request: Request, answered: "queue.SimpleQueue[ServiceError | None]") -> None:
+        try:
+            async with contextlib.aclosing(self.client.ask(request)) as events:
+                async for event in events:
+                    if isinstance(event, Accepted):
+                        answered.put(None)
+                    self._events.put(event)
+        except ServiceError as error:
+            self._events.put(Failed(request.id, error))
+            answered.put(error)

@@ -11,32 +11,24 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules as parts
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from engines.base import EmbeddingRequest, Engine, FloatMatrix, ModelLoadError
-from engines.embedders.recipe import embedding_fingerprints, openvino_can_embed, read_recipe
+from engines.encoders.embedding_recipe import embedding_fingerprints, openvino_can_embed, read_recipe
 from models.artifacts import ModelArtifact
 from tests.engines.conftest import settings_with
 from tests.engines.driving import run
+from tests.engines.tiny_cross_encoder import letter_tokenizer
 
 library: Any = transformers
 HIDDEN, LIMIT = 32, 24
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
 TEXTS = ("a b c", "x", "", "hola que tal", "z " * 60, "the river rises", "A B C", "b a c d e f g h i j k l m n")
 
 
 def save_encoder(folder: Path, *, decoder: bool = False) -> Path:
     """Write a random encoder whose tokens are letters; ``decoder``: one that reads from left to right."""
-    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
-    vocabulary = {token: at for at, token in enumerate([*special, *LETTERS, *(f"##{letter}" for letter in LETTERS)])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
-    fast = library.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]"
-    )
+    fast = letter_tokenizer("bert")
     torch.manual_seed(3)
-    sizes = {"vocab_size": len(vocabulary), "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes = {"vocab_size": len(fast), "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4}
     if decoder:
         config = library.Qwen3Config(**sizes, intermediate_size=64, num_key_value_heads=2, max_position_embeddings=64)
     else:
@@ -74,10 +66,10 @@ def serve(folder: Path, cache: Path) -> Engine:
     artifact = ModelArtifact(folder, "safetensors", "tiny", "tiny")
     settings = settings_with(llm_device_map="cpu", model_cache_dir=cache)
     if openvino_can_embed(folder):
-        from engines.embedders.openvino import OpenVinoEmbedder
+        from engines.encoders.openvino import OpenVinoEmbedder
 
         return OpenVinoEmbedder(artifact, settings)
-    from engines.embedders.sentence_transformers import SentenceTransformersEmbedder
+    from engines.encoders.sentence_transformers import SentenceTransformersEmbedder
 
     return SentenceTransformersEmbedder(artifact, settings)
 
@@ -166,22 +158,6 @@ def test_queries_and_documents_have_prompts_of_their_own(save: Save, tmp_path: P
     assert served.info.fingerprint != served.info.search_fingerprint
 
 
-def test_a_model_without_such_prompts_has_one_fingerprint(save: Save) -> None:
-    prints = embedding_fingerprints(save())
-    assert prints.search == prints.plain
-
-
-def test_the_prompts_of_a_search_change_its_fingerprint(save: Save) -> None:
-    folder = save(prompts={"query": "question q: ", "document": "d "})
-    first = embedding_fingerprints(folder)
-    described = json.loads((folder / "config_sentence_transformers.json").read_text())
-    described["prompts"]["document"] = "other: "
-    (folder / "config_sentence_transformers.json").write_text(json.dumps(described))
-    second = embedding_fingerprints(folder)
-    assert first.plain == second.plain
-    assert first.search != second.search
-
-
 @pytest.mark.model
 def test_prompts_that_are_no_default_change_nothing(save: Save, tmp_path: Path) -> None:
     assert_same_as_the_library(save(prompts={"query": "question q: "}), tmp_path, engine="openvino")
@@ -201,14 +177,18 @@ def test_both_styles_of_a_pooling_config_are_one(save: Save, mode: str) -> None:
 
 
 def test_what_changes_vectors_changes_the_fingerprint(save: Save) -> None:
-    folder = save(parts.Dense(HIDDEN, 12), prompts={"q": "q: "})
-    prints = [embedding_fingerprints(folder).plain]
+    folder = save(parts.Dense(HIDDEN, 12), prompts={"q": "q: ", "query": "question q: ", "document": "d "})
+    prints = [embedding_fingerprints(folder)]
     described = json.loads((folder / "config_sentence_transformers.json").read_text())
-    (folder / "config_sentence_transformers.json").write_text(json.dumps(described | {"default_prompt_name": "q"}))
-    prints.append(embedding_fingerprints(folder).plain)
+    described["prompts"]["document"] = "other: "
+    for change in ({}, {"default_prompt_name": "q"}):
+        (folder / "config_sentence_transformers.json").write_text(json.dumps(described | change))
+        prints.append(embedding_fingerprints(folder))
     (folder / "2_Dense" / "model.safetensors").write_bytes(b"other weights")
-    prints.append(embedding_fingerprints(folder).plain)
-    assert len(set(prints)) == 3
+    prints.append(embedding_fingerprints(folder))
+    assert prints[0].plain == prints[1].plain, "the prompt of documents concerns a search alone"
+    assert len({each.plain for each in prints}) == 3
+    assert len({each.search for each in prints}) == 3
 
 
 @pytest.mark.parametrize("kind", ["sentence_transformers.models.WordWeights", "own_code.Head"])

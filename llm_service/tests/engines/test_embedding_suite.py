@@ -62,13 +62,6 @@ def test_every_vector_agrees_with_sentence_transformers(varied_vectors: FloatMat
     assert cosines.min() >= 0.9999, varied_texts()[int(cosines.argmin())]
 
 
-@pytest.mark.model
-@pytest.mark.parametrize("embedder", ["sentence_transformers", "openvino"], indirect=True)
-def test_meaning_is_nearer_than_chance(embedder: Engine) -> None:
-    dog, puppy, engine = embed(embedder, "a dog runs", "a puppy is running", "the engine needs oil")
-    assert dog @ puppy > dog @ engine + 0.3
-
-
 def test_the_order_of_the_texts_is_kept(embedder: Engine, varied_vectors: FloatMatrix) -> None:
     backwards = embed(embedder, *reversed(varied_texts()[:18]))
     np.testing.assert_allclose(np.sum(varied_vectors[:18] * backwards[::-1], axis=1), 1.0, atol=1e-3)
@@ -89,16 +82,6 @@ def test_a_text_over_the_limit_is_cut_and_says_so(embedder: Engine) -> None:
     longer = embed(embedder, "agua " * (3 * limit))
     if embedder.info.backend != "fake":
         np.testing.assert_allclose(longer[0], embedded.vectors[1], atol=1e-3)
-
-
-@pytest.mark.model
-@pytest.mark.parametrize("embedder", ["sentence_transformers", "openvino"], indirect=True)
-def test_a_text_that_just_fits_is_not_cut(embedder: Engine) -> None:
-    words = embedder.info.context_length - 2
-    texts = ("water " * words, "water " * (words + 1))
-    embedded = run(embedder, EmbeddingRequest("one", texts))["one"].embedded
-    assert embedded.truncated == (False, True)
-    assert embedded.tokens == (words + 2, words + 2)
 
 
 def test_vectors_that_are_not_normalised_have_the_same_direction(embedder: Engine) -> None:
@@ -136,7 +119,3 @@ def test_a_long_request_can_be_cancelled_half_way(embedder: Engine) -> None:
     embedder.cancel("cancelled")
     assert embedder.running == 0
     assert embed(embedder, "hola").shape == (1, embedder.info.dimension)
-
-
-def test_the_fingerprint_is_stated(embedder: Engine) -> None:
-    assert embedder.info.fingerprint == ("fake" if embedder.info.backend == "fake" else "23202422d3773d12")

@@ -1,8 +1,7 @@
 import pytest
 
-from engines.kv_cache import kv_elements_per_token
 from engines.openvino.memory import BLOCK_TOKENS, DEFAULT_TOKENS, plan
-from models.shape import ModelShape
+from models.shape import ModelShape, kv_elements_per_token
 
 SMOLLM2 = {"num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576, "num_hidden_layers": 30}
 QWEN3 = {"num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "num_hidden_layers": 28}

@@ -10,7 +10,7 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from engines.base import Engine, FloatVector, ModelLoadError, RankingRequest
-from engines.rerankers.recipe import openvino_can_rank
+from engines.encoders.ranking_recipe import openvino_can_rank
 from models.artifacts import ModelArtifact
 from tests.engines.conftest import settings_with
 from tests.engines.driving import run
@@ -35,10 +35,10 @@ def serve(folder: Path, cache: Path, engine: str = "auto") -> Engine:
     artifact = ModelArtifact(folder, "safetensors", "tiny", "tiny")
     settings = settings_with(llm_device_map="cpu", model_cache_dir=cache)
     if engine == "openvino" or (engine == "auto" and openvino_can_rank(folder)):
-        from engines.rerankers.openvino import OpenVinoReranker
+        from engines.encoders.openvino import OpenVinoReranker
 
         return OpenVinoReranker(artifact, settings)
-    from engines.rerankers.sentence_transformers import SentenceTransformersReranker
+    from engines.encoders.sentence_transformers import SentenceTransformersReranker
 
     return SentenceTransformersReranker(artifact, settings)
 
@@ -106,14 +106,6 @@ def test_the_models_own_activation_is_used(tmp_path: Path, where: str) -> None:
     ].ranked
     np.testing.assert_allclose(scores.scores, library_scores(folder), atol=TOLERANCE, rtol=0)
     assert scores.scores.min() < 0 or scores.scores.max() > 1
-
-
-def test_requests_share_batches(tmp_path: Path) -> None:
-    served = serve(save_cross_encoder(tmp_path / "model", "bert"), tmp_path, "sentence_transformers")
-    for number in range(4):
-        served.submit(RankingRequest(str(number), "a b", ("c d", "e f")))
-    served.step()
-    assert served.batch_size > 2
 
 
 @pytest.mark.parametrize(("labels", "words"), [(3, "3 classes"), (2, "2 classes")])

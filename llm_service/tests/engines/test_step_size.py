@@ -6,16 +6,7 @@ from pathlib import Path
 import pytest
 
 from engines.openvino import step_size
-from engines.openvino.step_size import (
-    AIM_S,
-    GRAIN,
-    LARGEST,
-    LONGEST_STEP_S,
-    MEASUREMENTS,
-    SHORTEST_STEP_S,
-    SMALLEST,
-    StepSizes,
-)
+from engines.openvino.step_size import AIM_S, LARGEST, LONGEST_STEP_S, MEASUREMENTS, SHORTEST_STEP_S, SMALLEST
 
 
 @pytest.mark.parametrize("seconds", [SHORTEST_STEP_S, AIM_S, LONGEST_STEP_S])
@@ -33,13 +24,6 @@ def test_a_model_too_slow_for_the_smallest_step_keeps_it() -> None:
     assert step_size.better(64, 10.0) == SMALLEST
 
 
-@pytest.mark.parametrize("weight_bytes", [10**6, 10**8, 10**9, 10**10])
-def test_a_guess_is_a_size_the_engine_can_use(weight_bytes: int) -> None:
-    guessed = step_size.guess(weight_bytes)
-    assert SMALLEST <= guessed <= LARGEST
-    assert guessed % GRAIN == 0
-
-
 def test_what_is_measured_is_a_step_with_tokens_that_no_cache_knows() -> None:
     prompts: list[Sequence[int]] = []
     assert step_size.measure(prompts.append, 64) < SHORTEST_STEP_S
@@ -54,23 +38,16 @@ def test_the_quickest_measurement_counts(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_sizes_are_kept_by_model(tmp_path: Path) -> None:
-    sizes = StepSizes(tmp_path / "new folder")
-    assert sizes.load("a") is None
-    sizes.save("a", 96)
-    sizes.save("b", 320)
-    assert (StepSizes(tmp_path / "new folder").load("a"), sizes.load("b")) == (96, 320)
+    folder = tmp_path / "new folder"
+    assert step_size.load(folder, "a") is None
+    step_size.save(folder, "a", 96)
+    step_size.save(folder, "b", 320)
+    assert (step_size.load(folder, "a"), step_size.load(folder, "b")) == (96, 320)
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"a": "many"}', '{"a": true'])
 def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "step-sizes.json").write_text(content, encoding="utf-8")
-    sizes = StepSizes(tmp_path)
-    assert sizes.load("a") is None
-    sizes.save("a", 96)
-    assert sizes.load("a") == 96
-
-
-def test_without_a_folder_nothing_is_kept() -> None:
-    sizes = StepSizes(None)
-    sizes.save("a", 96)
-    assert sizes.load("a") is None
+    assert step_size.load(tmp_path, "a") is None
+    step_size.save(tmp_path, "a", 96)
+    assert step_size.load(tmp_path, "a") == 96

@@ -57,13 +57,6 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(top_k: int) -> None:
         torch.testing.assert_close(counts, (scores / temperature).softmax(-1), atol=0.04, rtol=0)
 
 
-def test_seeds_next_to_each_other_draw_as_differently_as_any() -> None:
-    scores = torch.zeros(4)
-    first = torch.tensor([draws(scores, sampler(seed=seed), 1)[0] for seed in range(4000)])
-    counts = torch.bincount(first, minlength=4) / 4000
-    torch.testing.assert_close(counts, torch.full((4,), 0.25), atol=0.04, rtol=0)
-
-
 def test_the_model_s_top_k_bounds_the_choice() -> None:
     scores = logits()
     assert set(draws(scores, sampler(2.0), 200, top_k=3)) == set(scores.topk(3).indices.tolist())

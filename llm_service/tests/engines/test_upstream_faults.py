@@ -1,6 +1,4 @@
-import email.utils
 import json
-import time
 from typing import Any
 
 import pytest
@@ -105,9 +103,3 @@ def test_errors_inside_a_stream_are_read_by_code_or_name() -> None:
 )
 def test_how_long_to_wait_is_read_and_bounded(value: str | None, seconds: float | None) -> None:
     assert retry_after(value) == seconds
-
-
-def test_how_long_to_wait_may_be_a_date() -> None:
-    seconds = retry_after(email.utils.formatdate(time.time() + 40, usegmt=True))
-    assert seconds is not None
-    assert 30 < seconds <= 60

@@ -15,7 +15,7 @@ FAMILIES = ("bert", "xlm-roberta", "modernbert", "electra")
 
 def save_cross_encoder(folder: Path, family: str, *, labels: int = 1, **config: Any) -> Path:
     """Write a random model whose tokens are letters and whose pairs are read as its family reads them."""
-    fast = _tokenizer(family)
+    fast = letter_tokenizer(family)
     torch.manual_seed(11)
     sizes = {
         "vocab_size": len(fast),
@@ -42,7 +42,8 @@ def save_cross_encoder(folder: Path, family: str, *, labels: int = 1, **config: 
     return folder
 
 
-def _tokenizer(family: str) -> Any:
+def letter_tokenizer(family: str) -> Any:
+    """Return a tokenizer of letters with the special tokens of a family."""
     # The padding token of XLM-R is not 0, and positions count from it.
     special = ["<s>", "<pad>", "</s>", "<unk>"] if family == "xlm-roberta" else ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
     first, pad, end, unknown = (0, 1, 2, 3) if family == "xlm-roberta" else (1, 0, 2, 3)

@@ -30,19 +30,21 @@ def test_the_same_files_elsewhere_are_the_same_model(folder: Path, tmp_path_fact
     assert model_fingerprint(copy) == model_fingerprint(folder)
 
 
-@pytest.mark.parametrize("name", ["config.json", "chat_template.jinja"])
-def test_a_small_file_that_changes_anywhere_changes_it(folder: Path, name: str) -> None:
-    before = model_fingerprint(folder)
-    patch(folder / name, at=5)
-    assert model_fingerprint(folder) != before
-
-
 @pytest.mark.parametrize(
-    "at", [0, HEAD_BYTES - 1, HEAD_BYTES + SAMPLE_BYTES // 2, LARGE - 1], ids=["start", "head", "sample", "end"]
+    ("name", "at"),
+    [
+        ("config.json", 5),
+        ("chat_template.jinja", 5),
+        ("model.safetensors", 0),
+        ("model.safetensors", HEAD_BYTES - 1),
+        ("model.safetensors", HEAD_BYTES + SAMPLE_BYTES // 2),
+        ("model.safetensors", LARGE - 1),
+    ],
+    ids=["config", "template", "start", "head", "sample", "end"],
 )
-def test_large_weights_that_change_at_their_ends_or_in_a_sample_change_it(folder: Path, at: int) -> None:
+def test_a_changed_byte_of_a_small_file_or_a_sample_of_a_large_one_changes_it(folder: Path, name: str, at: int) -> None:
     before = model_fingerprint(folder)
-    patch(folder / "model.safetensors", at)
+    patch(folder / name, at)
     assert model_fingerprint(folder) != before
 
 

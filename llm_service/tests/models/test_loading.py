@@ -79,10 +79,3 @@ def test_what_was_pulled_is_served_without_the_hub(machine: Machine, tmp_path: P
     with serving(machine, LLM_MODEL=f"{REPO}:tiny.gguf", HF_HUB_OFFLINE="1") as service:
         assert (service.health()["backend"], service.health()["degraded"]) == ("llamacpp", False)
         assert answers(service)
-
-
-def test_a_model_of_pickles_is_no_start(machine: Machine) -> None:
-    machine.hub.publish(REPO, {"config.json": b"{}", "pytorch_model.bin": b"\x80\x04"})
-    log = refused(**machine.environment, LLM_BACKEND="auto", LLM_MODEL=REPO)
-    assert "only as pickle (pytorch_model.bin)" in log
-    assert "Traceback" not in log

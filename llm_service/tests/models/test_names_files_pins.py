@@ -9,7 +9,7 @@ from engines.base import ModelLoadError
 from models.artifacts import refuse_own_code
 from models.files import replacing
 from models.names import HubName, parse_hub_name
-from models.remote.listing import RepositoryFile, is_split_gguf, pickled_weights, q4_k_m_file, select
+from models.remote.listing import RepositoryFile, pickled_weights, q4_k_m_file, select
 from models.remote.pins import ModelPins
 
 COMMIT = "a" * 40
@@ -99,11 +99,6 @@ def test_the_file_that_completes_a_model_comes_last() -> None:
 @pytest.mark.parametrize("path", ["../config.json", "..\\evil.json", "C:evil.json", "/etc/evil.json", "a//b.json"])
 def test_a_path_that_leads_elsewhere_is_never_taken(path: str) -> None:
     assert path not in paths(select(files(path, "config.json", "model.safetensors"), "safetensors"))
-
-
-def test_parts_of_a_split_file_are_known() -> None:
-    assert is_split_gguf("m-00001-of-00003.gguf")
-    assert not is_split_gguf("m-q4.gguf")
 
 
 @pytest.mark.parametrize(

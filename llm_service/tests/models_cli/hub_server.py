@@ -27,7 +27,6 @@ class Repository:
     gated: bool = False
     licence: str = "apache-2.0"
     base_model: str | None = None
-    gguf: dict[str, Any] | None = None
 
 
 @dataclass
@@ -57,7 +56,6 @@ class HubServer:
         self.requests: list[Request] = []
         self.faults: dict[str, Fault] = {}
         self.refused_keys: set[str] = set()
-        self.knows_ranges = True
         self.released = threading.Event()
         self.holding = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -163,7 +161,6 @@ class _Handler(BaseHTTPRequestHandler):
                 "id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "tags": [], "downloads": 0,
                 "private": False, "gated": "manual" if repository.gated else False,
                 "cardData": {"license": repository.licence, "base_model": repository.base_model},
-                "gguf": repository.gguf,
             }  # fmt: skip
         self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
@@ -215,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise AssertionError("no such blob")
 
     def _send_content(self, content: bytes, path: str) -> None:
-        wanted = self.headers.get("Range") if self.hub.knows_ranges else None
+        wanted = self.headers.get("Range")
         start = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted else 0
         headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if wanted else {}
         rest = content[start:]

@@ -65,13 +65,6 @@ def test_a_name_means_the_official_export_to_openvino(machine: Machine) -> None:
     assert (configured["model"], configured["engine"]) == ("OpenVINO/Qwen3-1.7B-int4-ov", "openvino")
 
 
-def test_with_the_other_engine_it_means_the_original(machine: Machine) -> None:
-    commit = machine.hub.publish("Qwen/Qwen3-1.7B", safetensors_repository())
-    machine.hub.publish("OpenVINO/Qwen3-1.7B-int4-ov", openvino_repository())
-    machine.run("pull", "Qwen/Qwen3-1.7B", LLM_BACKEND="transformers")
-    assert (machine.snapshot("Qwen/Qwen3-1.7B", commit) / "model.safetensors").is_file()
-
-
 @pytest.mark.parametrize("name", ["someone/files:small.gguf", "someone/files/small.gguf"])
 def test_one_file_of_a_repository_can_be_named(machine: Machine, name: str) -> None:
     commit = machine.hub.publish("someone/files", {"small.gguf": b"GGUF small", "large.gguf": b"GGUF large"})
@@ -156,14 +149,6 @@ def test_an_interrupted_download_is_resumed_by_the_next_one(machine: Machine, ki
     assert (machine.snapshot(REPO, commit) / "model.safetensors").read_bytes() == LARGE
     assert machine.hub.contents("/model.safetensors")[-1].range == f"bytes={10 * MEGABYTE}-"
     assert not list(machine.folder(REPO).rglob("*.incomplete"))
-
-
-def test_a_mirror_that_knows_no_ranges_sends_it_all_again(machine: Machine) -> None:
-    commit = machine.hub.publish(REPO, safetensors_repository())
-    machine.hub.knows_ranges = False
-    machine.hub.faults["model.safetensors"] = Fault(after=15 * MEGABYTE, times=1)
-    machine.run("pull", REPO)
-    assert (machine.snapshot(REPO, commit) / "model.safetensors").read_bytes() == LARGE
 
 
 def _wait_for_partial(machine: Machine, size: int) -> Path:
@@ -261,11 +246,6 @@ def test_a_hub_that_cannot_be_reached_is_named(machine: Machine) -> None:
     assert "http://127.0.0.1:9 cannot be reached" in output
 
 
-@pytest.mark.parametrize("name", ["../model", "a/b/c", "some one/model", "http://host/model", ""])
-def test_what_is_no_name_is_refused(machine: Machine, name: str) -> None:
-    assert "neither a file, a folder nor a model's name" in machine.run("pull", name, expect=1)
-
-
 def test_a_full_disk_is_noticed_before_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 3 * 10**9
@@ -317,10 +297,3 @@ def test_a_pinned_revision_that_the_hub_dropped_is_said_with_the_way_out(machine
     machine.hub.publish(REPO, safetensors_repository(**{"tokenizer.json": b'{"new": 1}'}))
     del machine.hub.repositories[REPO].commits[old]
     assert f"model pull {REPO} --update" in machine.run("pull", REPO, expect=1)
-
-
-def test_damaged_pins_are_an_error_with_a_way_out(machine: Machine) -> None:
-    machine.hub.publish(REPO, safetensors_repository())
-    machine.run("pull", REPO)
-    (machine.home / "models" / "pins.json").write_text("{", encoding="utf-8")
-    assert "pins.json cannot be read" in machine.run("list", expect=1)

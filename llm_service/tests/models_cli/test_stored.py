@@ -93,35 +93,28 @@ def test_a_folder_is_described(machine: Machine, tmp_path: Path) -> None:
     assert "about" in text
 
 
-def test_what_only_the_hub_has_is_described_without_its_weights(machine: Machine, tmp_path: Path) -> None:
-    folder = save_tiny_model(tmp_path / "tiny")
-    commit = machine.hub.publish_folder(REPO, folder, licence="mit")
+@pytest.mark.parametrize("kind", ["safetensors", "gguf"])
+def test_what_only_the_hub_has_is_described_without_fetching_it(machine: Machine, gguf_file: Path, kind: str) -> None:
+    files = {"tiny-Q4_K_M.gguf": gguf_file.read_bytes()} if kind == "gguf" else safetensors_repository()
+    commit = machine.hub.publish(REPO, files, licence="mit")
     content = json.loads(machine.run("info", REPO, "--json"))
     assert (content["here"], content["revision"], content["licence"]) == (False, commit, "mit")
-    assert content["context_length"] == 96
-    assert content["thinking"] is True
-    assert not machine.hub.contents("/model.safetensors")
-    assert not machine.folder(REPO).exists()
+    assert content["location"] == (f"{REPO}:tiny-Q4_K_M.gguf" if kind == "gguf" else REPO)
+    assert content["engine"] == ("llamacpp" if kind == "gguf" else "transformers")
+    assert content["memory_bytes"] == {content["engine"]: content["size_bytes"]}
+    assert not [entry for entry in machine.hub.requests if "resolve" in entry.path]
     assert "not on this machine" in machine.run("info", REPO)
 
 
-def test_a_gguf_file_that_only_the_hub_has_is_described(machine: Machine, gguf_file: Path) -> None:
-    read_by_hub = {"architecture": "llama", "context_length": 512}
-    machine.hub.publish(REPO, {"tiny-Q4_K_M.gguf": gguf_file.read_bytes()}, gguf=read_by_hub)
-    content = json.loads(machine.run("info", REPO, "--json", LLM_BACKEND="llamacpp"))
-    assert (content["location"], content["here"]) == (f"{REPO}:tiny-Q4_K_M.gguf", False)
-    assert (content["architecture"], content["context_length"], content["engine"]) == ("llama", 512, "llamacpp")
-    assert content["size_bytes"] == gguf_file.stat().st_size
-    assert not machine.folder(REPO).exists()
-
-
-def test_a_model_that_needs_code_of_its_own_is_refused(machine: Machine) -> None:
-    own = b'{"model_type": "homegrown", "auto_map": {"AutoConfig": "code.Config"}}'
-    machine.hub.publish(REPO, safetensors_repository(**{"config.json": own}))
-    known = b'{"model_type": "llama", "auto_map": {"AutoConfig": "code.Config"}}'
-    machine.hub.publish("someone/known", safetensors_repository(**{"config.json": known}))
-    assert "never run" in json.loads(machine.run("info", REPO, "--json"))["problem"]
-    assert json.loads(machine.run("info", "someone/known", "--json"))["problem"] is None
+@pytest.mark.parametrize(("model_type", "served"), [("homegrown", False), ("llama", True)])
+def test_a_model_that_needs_code_of_its_own_is_described_as_refused(
+    machine: Machine, tmp_path: Path, model_type: str, served: bool
+) -> None:
+    folder = save_tiny_model(tmp_path / "tiny")
+    config = {"model_type": model_type, "auto_map": {"AutoConfig": "code.Config"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    problem = json.loads(machine.run("info", str(folder), "--json"))["problem"]
+    assert problem is None if served else "never run" in problem
 
 
 def test_the_installed_models_are_described(machine: Machine) -> None:

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from engines.base import Embedded, EmbeddingRequest, InputType
+from engines.base import Embedded, EmbeddingRequest, InputType, RequestEvent
 from engines.errors import Overloaded
 from engines.fake_encoders import DIMENSION, FakeEmbedder
 from engines.request_ids import unique_id
@@ -40,7 +40,10 @@ class Caller:
 def computed(*texts: str, normalize: bool = True) -> Embedded:
     engine = FakeEmbedder()
     engine.submit(EmbeddingRequest("id", texts, normalize))
-    (event,) = engine.step()
+    events: list[RequestEvent] = []
+    while engine.running:
+        events += engine.step()
+    (event,) = events
     assert isinstance(event, Embedded)
     return event
 

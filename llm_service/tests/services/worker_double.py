@@ -16,8 +16,7 @@ from engines.base import (
     Request,
     RequestEvent,
 )
-from workers.faults import Fault
-from workers.parent import WorkerState
+from workers.parent import Fault, WorkerState
 
 
 class WorkerDouble:

@@ -1,12 +1,13 @@
 """What a cross-encoder's folder says of itself, and who can compute it."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from engines.base import ModelLoadError
+from models.artifacts import read_json
+from models.files import file_sha256
 
 Activation = Literal["sigmoid", "identity"]
 ACTIVATIONS: dict[str, Activation] = {
@@ -42,7 +43,7 @@ class Recipe:
 def read_recipe(folder: Path) -> Recipe:
     """Read a model's own description; raises ``ModelLoadError`` where it is no cross-encoder with one score."""
     try:
-        config = _read(folder / "config.json")
+        config = read_json(folder / "config.json")
         architecture = str((config.get("architectures") or [""])[0])
         if not architecture.endswith("ForSequenceClassification"):
             raise ModelLoadError(
@@ -52,7 +53,8 @@ def read_recipe(folder: Path) -> Recipe:
         labels = len(config["id2label"]) if "id2label" in config else int(config.get("num_labels", 2))
         if labels != 1:
             raise ModelLoadError(f"{folder.name} cannot rank: it tells {labels} classes apart instead of one score")
-        tokenizer, saved = _read_optional(folder / "tokenizer_config.json"), _read_optional(_saved(folder))
+        tokenizer = read_json(folder / "tokenizer_config.json")
+        saved = read_json(folder / "config_sentence_transformers.json")
         return Recipe(
             kind=str(config.get("model_type")),
             max_tokens=_max_tokens(folder, config, tokenizer),
@@ -73,13 +75,8 @@ def reranker_fingerprint(folder: Path) -> str:
     """Return 16 hexadecimal digits that differ between models with other weights."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(file_sha256(path)))
     return digest.hexdigest()[:HEX_DIGITS]
-
-
-def _saved(folder: Path) -> Path:
-    return folder / "config_sentence_transformers.json"
 
 
 def _max_tokens(folder: Path, config: dict[str, Any], tokenizer: dict[str, Any]) -> int:
@@ -87,7 +84,7 @@ def _max_tokens(folder: Path, config: dict[str, Any], tokenizer: dict[str, Any])
     positions = int(config["max_position_embeddings"])
     if config.get("model_type") in _PADDED_POSITIONS:
         positions -= int(config.get("pad_token_id") or 0) + 1
-    declared = _read_optional(folder / "sentence_bert_config.json").get("max_seq_length")
+    declared = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
     return int(min(positions, declared or tokenizer.get("model_max_length") or positions))
 
 
@@ -101,11 +98,3 @@ def _activation(folder: Path, config: dict[str, Any], saved: dict[str, Any]) -> 
     if name not in ACTIVATIONS:
         raise ModelLoadError(f"{folder.name} cannot rank: {name} is none of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-def _read_optional(path: Path) -> dict[str, Any]:
-    return _read(path) if path.is_file() else {}

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from engines.base import InputType, ModelLoadError
+from models.artifacts import read_json
+from models.files import file_sha256
 
 SCHEME = "minilm-v1"
 HEX_DIGITS = 16
@@ -64,8 +66,8 @@ def read_recipe(folder: Path) -> Recipe:
             modules=modules,
             pooling=_pooling(pooling),
             pools_prompt=bool(pooling.get("include_prompt", True)),
-            prompts=_prompts(_read_optional(folder / "config_sentence_transformers.json")),
-            max_tokens=_max_tokens(limits, encoder, _read_optional(modules[0][1] / "tokenizer_config.json")),
+            prompts=_prompts(read_json(folder / "config_sentence_transformers.json")),
+            max_tokens=_max_tokens(limits, encoder, read_json(modules[0][1] / "tokenizer_config.json")),
             dimension=int(encoder["hidden_size"]),
             plain_bert=encoder.get("model_type") == "bert"
             and not limits.get("do_lower_case")
@@ -105,11 +107,11 @@ def embedding_fingerprints(folder: Path) -> Fingerprints:
     """
     recipe = read_recipe(folder)
     try:
-        lines = [SCHEME, _file_sha256(recipe.modules[0][1] / "model.safetensors"), recipe.pooling, "true"]
+        lines = [SCHEME, file_sha256(recipe.modules[0][1] / "model.safetensors"), recipe.pooling, "true"]
         lines.append(str(recipe.max_tokens))
         for kind, path in recipe.modules[2:]:
             if kind in ("Dense", "LayerNorm"):
-                lines.append(_file_sha256(path / "model.safetensors"))
+                lines.append(file_sha256(path / "model.safetensors"))
     except OSError as error:
         raise ModelLoadError(f"{folder.name} is not a complete sentence-transformers model: {error}") from error
     plain = recipe.prompts[None]
@@ -135,17 +137,8 @@ def _prompts(config: dict[str, Any]) -> dict[InputType | None, str]:
     return prompts
 
 
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _read_optional(path: Path) -> dict[str, Any]:
-    return dict(_read_json(path)) if path.is_file() else {}
 
 
 def _pooling(config: dict[str, Any]) -> str:
