@@ -14,7 +14,7 @@ from psycopg.types import TypeInfo
 from psycopg.types.json import Jsonb
 
 from adapters.base import Document
-from adapters.postgres.document_sql import document_row
+from adapters.postgres.document_rows import document_row
 from services.library.index import LibraryIndex
 
 BUILD_SETTINGS = ("SET maintenance_work_mem = '1GB'", "SET max_parallel_maintenance_workers = 2")
