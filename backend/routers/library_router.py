@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -15,9 +16,7 @@ from schemas.library import (
     SHOWN_REFUSALS,
     FileName,
     ProgressEvent,
-    RefusedPart,
     SourceDeleted,
-    SourceInfo,
     SourceName,
     SourcesResponse,
     UploadReport,
@@ -43,19 +42,7 @@ router = APIRouter(prefix="/api/rag", tags=["Library"])
 )
 async def sources(services: ServicesDep) -> SourcesResponse:
     """Return how many documents each source has. Reads the whole table."""
-    found = await list_sources(services.source_store)
-    return SourcesResponse(
-        sources=[
-            SourceInfo(
-                source=each.name,
-                kinds=dict(each.kinds),
-                documents=each.documents,
-                from_file=each.from_file,
-                changed_at=each.changed_at,
-            )
-            for each in found
-        ]
-    )
+    return SourcesResponse.model_validate({"sources": await list_sources(services.store)})
 
 
 @router.delete(
@@ -138,16 +125,5 @@ def _event(part: Progress | LoadReport) -> Mapping[str, Any]:
 
 
 def _report(report: LoadReport) -> UploadReport:
-    shown = report.refused[:SHOWN_REFUSALS]
-    return UploadReport(
-        source=report.source,
-        inserted=report.inserted,
-        updated=report.updated,
-        unchanged=report.unchanged,
-        refused=len(report.refused),
-        refusals=[RefusedPart.model_validate({"unit": e.unit, "at": e.at, "reason": e.reason}) for e in shown],
-        repeated=report.repeated,
-        gone=report.gone,
-        removed=report.removed,
-        note=report.note,
-    )
+    refused = {"refused": len(report.refused), "refusals": report.refused[:SHOWN_REFUSALS]}
+    return UploadReport.model_validate(asdict(report) | refused)
