@@ -45,7 +45,7 @@ from services.library.uploads import Uploads
 from services.mentor.prompts import DEFAULT_PERSONA, build_messages, explanation_messages
 from services.rag_service import RAGService, TextOptions
 from services.reports import Reports
-from startup import StartableStore, Startup
+from startup import Startup
 
 _GRACE_S = 10
 _WEB = BACKEND_ROOT / "web"
@@ -56,18 +56,16 @@ class LocalModels(LanguageModel, Embedder, Protocol):
 
     def warm(self) -> None:
         """Start preparing for requests; return at once."""
-        ...
 
     async def close(self) -> None:
         """Release connections, threads and memory."""
-        ...
 
 
 @dataclass(slots=True)
 class Collaborators:
     """Components with a managed lifetime; missing ones are created from the settings."""
 
-    store: StartableStore | None = None
+    store: SupabaseAdapter | None = None
     llm_service: LLMServiceAdapter | None = None
     local: LocalModels | None = None
 
@@ -164,7 +162,7 @@ def _add_middleware(app: FastAPI, settings: Settings, names: RouteNames, metrics
 
 async def _wire(
     settings: Settings, given: Collaborators, stack: contextlib.AsyncExitStack, metrics: Metrics
-) -> "RunningServices":
+) -> Services:
     """Create missing components; the stack closes them in reverse order."""
     local = given.local or HuggingFaceAdapter(local_config(settings))
     stack.push_async_callback(local.close)
@@ -190,7 +188,7 @@ async def _wire(
     )
     reports = Reports(store.reports, metrics, enabled=settings.reports)
     persona = settings.rag_persona or DEFAULT_PERSONA
-    return RunningServices(
+    return Services(
         settings=settings,
         store=store,
         rag=RAGService(
@@ -215,19 +213,10 @@ async def _wire(
         ),
         ingestor=ingestor,
         reports=reports,
-        report_store=store.reports,
         uploads=Uploads(store, ingestor, tables_as_text=settings.mentor == "none"),
-        source_store=store,
         startup=Startup(store, ingestor, settings.sample_lexicon_path, chain.note_fingerprint),
         llm_service=service if enabled else None,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class RunningServices(Services):
-    """The collaborators and the background task of the lifespan."""
-
-    startup: Startup
 
 
 def _make_store(settings: Settings, stack: contextlib.AsyncExitStack) -> SupabaseAdapter:

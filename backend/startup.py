@@ -5,32 +5,14 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
 
-from adapters.base import DocumentStore, ReportStore, StoreTooNew, StoreUnavailable, WrongDimension
+from adapters.base import StoreTooNew, StoreUnavailable, WrongDimension
+from adapters.supabase_adapter import SupabaseAdapter
 from services.library.formats import UnreadableFile
 from services.library.ingestion import DocumentIngestor
 from services.library.lexicon_loader import load_sample_lexicon
-from services.library.sources import SourceStore
 
 logger = logging.getLogger(__name__)
-
-
-class StartableStore(DocumentStore, SourceStore, Protocol):
-    """A document store that connects and migrates its schema."""
-
-    @property
-    def reports(self) -> ReportStore:
-        """The reports, in the same database."""
-        ...
-
-    async def start(self) -> None:
-        """Connect and migrate; raise ``StoreUnavailable``; may be called again."""
-        ...
-
-    async def close(self) -> None:
-        """Disconnect."""
-        ...
 
 
 class Startup:
@@ -49,7 +31,7 @@ class Startup:
 
     def __init__(
         self,
-        store: StartableStore,
+        store: SupabaseAdapter,
         ingestor: DocumentIngestor,
         lexicon: Path | None,
         on_fingerprint: Callable[[str | None], None],

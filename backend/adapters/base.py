@@ -77,13 +77,11 @@ class LanguageModel(Protocol):
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
     ) -> Completion:
         """Return the whole answer; raise ``TechnicalError`` or ``LogicalError``."""
-        ...
 
     def stream(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
     ) -> AsyncIterator[TextDelta | Completion]:
         """Yield deltas, then one ``Completion``; raise as ``complete`` does."""
-        ...
 
 
 class Embedder(Protocol):
@@ -95,7 +93,6 @@ class Embedder(Protocol):
         self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
     ) -> Embeddings:
         """Return one vector a text, in order; raise ``TechnicalError`` or ``LogicalError``."""
-        ...
 
 
 @runtime_checkable
@@ -104,7 +101,6 @@ class KnowsFingerprint(Protocol):
 
     async def tell_fingerprint(self) -> str:
         """Return the fingerprint; raise ``TechnicalError``."""
-        ...
 
 
 class Ranker(Protocol):
@@ -112,7 +108,6 @@ class Ranker(Protocol):
 
     async def rank_texts(self, query: str, texts: Sequence[str], *, request_id: str | None = None) -> list[float]:
         """Return one score a text, in order, the higher the better; raise ``TechnicalError`` or ``LogicalError``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,15 +272,12 @@ class TextIndex(Protocol):
 
     def fields(self, document: Document) -> IndexFields:
         """Return the searchable fields of ``document``."""
-        ...
 
     def lookup(self, query: "ParsedQuery") -> Lookup:
         """Return the lookup keys of one question."""
-        ...
 
     def rank(self, query: "ParsedQuery", candidates: Sequence[Candidate], total: int, top_k: int) -> list["SearchHit"]:
         """Return the best ``top_k``; ``total`` is the number of documents in the store."""
-        ...
 
 
 ListPosition = tuple[str, str, str]
@@ -357,62 +349,51 @@ class StoredSource:
 
 
 class DocumentStore(Protocol):
-    """Documents in Postgres, searched by words and by vectors."""
+    """Documents in Postgres, searched by words and by vectors. Every method raises ``StoreUnavailable``."""
 
     async def search(self, query: ParsedQuery, top_k: int) -> FoundEntries:
-        """Search by words, before the question's vector is known. Raises ``StoreUnavailable``."""
-        ...
+        """Search by words, before the question's vector is known."""
 
     async def search_near(
         self, found: FoundEntries, vector: Sequence[float], fingerprint: str, top_k: int
     ) -> list[SearchHit]:
         """Return the best of what was found by words and of what is near the vector. Rows whose vectors have
-        another fingerprint are never compared with ``vector``. Raises ``StoreUnavailable``.
+        another fingerprint are never compared with ``vector``.
         """
-        ...
 
     async def search_texts(self, terms: Sequence[TextTerm]) -> FoundTexts:
-        """Return the documents of kind ``text`` that hold a term, for ranking. Raises ``StoreUnavailable``."""
-        ...
+        """Return the documents of kind ``text`` that hold a term, for ranking."""
 
     async def near_texts(self, found: FoundTexts, vector: Sequence[float], fingerprint: str) -> FoundTexts:
-        """Return the same with similarities, and texts near the vector too. Raises ``StoreUnavailable``."""
-        ...
+        """Return the same with similarities, and texts near the vector too."""
 
     async def with_prefix(self, prefix: str, limit: int) -> list[SearchHit]:
         """Return up to ``limit`` entries each whose first folded lemma key or gloss key (``matched_on``) begins with
-        ``prefix``, in its order. Raises ``StoreUnavailable``.
+        ``prefix``, in its order.
         """
-        ...
 
     async def list_words(
         self, language: Language, *, letter: str, contains: str, after: ListPosition | None, limit: int
     ) -> ListedWords:
         """Return up to ``limit`` words behind ``after`` whose place begins with ``letter`` and that contain the folded
         ``contains``, and the counts of all that contain it. A meaning is listed only where no entry has it for its
-        lemma. Raises ``StoreUnavailable``.
+        lemma.
         """
-        ...
 
     async def entry(self, document_id: str) -> EntryDocuments | None:
-        """Return an entry of the dictionary with its parts; ``None``: there is none. Raises ``StoreUnavailable``."""
-        ...
+        """Return an entry of the dictionary with its parts; ``None``: there is none."""
 
     async def upsert(self, documents: Sequence[Document]) -> UpsertReport:
         """Insert or replace by id, all or nothing; unchanged documents keep their vectors."""
-        ...
 
     async def compare(self, documents: Sequence[Document]) -> UpsertReport:
-        """Return what ``upsert`` would do. Raises ``StoreUnavailable``."""
-        ...
+        """Return what ``upsert`` would do."""
 
     async def delete(self, document_id: str) -> bool:
         """Delete a document; return whether it existed."""
-        ...
 
     async def pending(self, fingerprint: str, limit: int) -> list[tuple[str, str]]:
         """Return up to ``limit`` (id, content) without a vector of this fingerprint."""
-        ...
 
     async def set_vectors(
         self,
@@ -424,23 +405,18 @@ class DocumentStore(Protocol):
         """Store vectors, skipping documents that were deleted or, where ``contents`` (the embedded texts)
         is given, changed in the meantime.
         """
-        ...
 
     async def begin_vectors(self, count: int, documents: int) -> None:
         """Prepare for writing ``count`` vectors; ``documents``: how many the store has then."""
-        ...
 
     async def end_vectors(self) -> None:
         """End the writing of vectors, this process's or one that was killed."""
-        ...
 
     async def stats(self, fingerprint: str | None) -> StoreStats:
         """Count the documents."""
-        ...
 
     async def ping(self) -> None:
         """Raise ``StoreUnavailable`` unless the database answers."""
-        ...
 
 
 ReportKind = Literal["missing", "wanted", "error", "helpful", "unhelpful"]
@@ -479,15 +455,12 @@ class ReportStore(Protocol):
 
     async def add(self, given: Mapping[GivenReport, int]) -> int:
         """Add to the counts; return how many reports found no room. Raises ``StoreUnavailable``."""
-        ...
 
     async def all(self, kind: str | None = None) -> list[Report]:
         """Return the reports, by kind, the most frequent first. Raises ``StoreUnavailable``."""
-        ...
 
     async def delete(self, report_id: int) -> bool:
         """Delete a report; return whether it existed. Raises ``StoreUnavailable``."""
-        ...
 
 
 class AdapterError(Exception):

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from adapters.base import (
     ChatMessage,
@@ -22,6 +23,8 @@ from adapters.base import (
 from observability.metrics import Metrics
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
+Part = TextDelta | Completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +45,13 @@ class FallbackChain:
 
     Args:
         providers: in order of preference.
-        stored_fingerprint: fingerprint of the vectors in the store, if known.
         metrics: counts answers and fallbacks.
 
     """
 
-    def __init__(
-        self,
-        providers: Sequence[Provider],
-        stored_fingerprint: str | None = None,
-        metrics: Metrics | None = None,
-    ) -> None:
-        if not providers:
-            raise ValueError("a chain needs a provider")
+    def __init__(self, providers: Sequence[Provider], metrics: Metrics | None = None) -> None:
         self._providers = tuple(providers)
-        self._fingerprint = stored_fingerprint
+        self._fingerprint: str | None = None
         self._metrics = metrics or Metrics()
 
     def note_fingerprint(self, fingerprint: str | None) -> None:
@@ -67,68 +62,60 @@ class FallbackChain:
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
     ) -> Completion:
         """Return the first provider's answer; raise ``LogicalError``, or the last ``TechnicalError``."""
-        fault: TechnicalError | None = None
-        for rank, provider in enumerate(self._providers):
+
+        async def ask(rank: int, provider: Provider) -> Completion:
             started = time.monotonic()
-            try:
-                completion = await provider.language_model.complete(messages, options, request_id=request_id)
-            except RateLimited:
-                raise
-            except TechnicalError as error:
-                fault = self._moving_on(provider, error, request_id)
-                continue
-            self._metrics.model_answered(provider.name, time.monotonic() - started)
-            return _ranked(completion, rank)
-        raise self._exhausted(fault)
+            completion = await provider.language_model.complete(messages, options, request_id=request_id)
+            return self._counted(completion, rank, started)
+
+        return await self._first(ask, request_id)
 
     async def stream(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
     ) -> AsyncGenerator[TextDelta | Completion, None]:
         """Yield one provider's answer; falls back only before its first delta."""
-        fault: TechnicalError | None = None
-        for rank, provider in enumerate(self._providers):
-            begun, started = False, time.monotonic()
-            try:
-                parts = provider.language_model.stream(messages, options, request_id=request_id)
-                async with aclosing(parts) as answer:  # type: ignore[type-var]
-                    async for part in answer:
-                        begun = True
-                        if isinstance(part, TextDelta):
-                            yield part
-                            continue
-                        self._metrics.model_answered(provider.name, time.monotonic() - started)
-                        yield _ranked(part, rank)
-            except RateLimited:
-                raise
-            except TechnicalError as error:
-                if begun:
-                    raise
-                fault = self._moving_on(provider, error, request_id)
-                continue
-            return
-        raise self._exhausted(fault)
+
+        async def begin(rank: int, provider: Provider) -> tuple[int, float, AsyncIterator[Part], Part]:
+            started, parts = time.monotonic(), provider.language_model.stream(messages, options, request_id=request_id)
+            return rank, started, parts, await anext(parts)
+
+        rank, started, parts, first = await self._first(begin, request_id)
+        async with aclosing(parts):  # type: ignore[type-var]
+            part: Part | None = first
+            while part is not None:
+                yield part if isinstance(part, TextDelta) else self._counted(part, rank, started)
+                part = await anext(parts, None)
 
     async def embed_texts(
         self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
     ) -> Embeddings:
         """Return vectors comparable with the stored ones; raise ``LogicalError`` or ``TechnicalError``."""
-        fault: TechnicalError | None = None
+
+        async def ask(rank: int, provider: Provider) -> Embeddings:
+            if rank > 0:
+                await self._check_fingerprint(provider)
+            result = await provider.embedder.embed_texts(texts, input_type=input_type, request_id=request_id)
+            if rank > 0 and result.fingerprint != self._fingerprint:
+                raise _incomparable(provider)
+            self._fingerprint = result.fingerprint
+            return result
+
+        return await self._first(ask, request_id)
+
+    async def _first(self, ask: Callable[[int, Provider], Awaitable[T]], request_id: str | None) -> T:
+        """Return what the first provider that can answers."""
         for rank, provider in enumerate(self._providers):
             try:
-                if rank > 0:
-                    await self._check_fingerprint(provider)
-                result = await provider.embedder.embed_texts(texts, input_type=input_type, request_id=request_id)
-                if rank > 0 and result.fingerprint != self._fingerprint:
-                    raise _incomparable(provider)
+                return await ask(rank, provider)
             except RateLimited:
                 raise
             except TechnicalError as error:
-                fault = self._moving_on(provider, error, request_id)
-                continue
-            if rank == 0:
-                self._fingerprint = result.fingerprint
-            return result
-        raise self._exhausted(fault)
+                about = {"provider": provider.name, "reason": error.reason, "detail": str(error)}
+                logger.warning("provider failed", extra={**about, "request_id": request_id})
+                if provider is self._providers[-1]:
+                    raise
+                self._metrics.fell_back(error.reason)
+        raise AssertionError("a chain has a provider")
 
     async def _check_fingerprint(self, provider: Provider) -> None:
         """Raise ``TechnicalError`` before an unusable model is loaded."""
@@ -139,21 +126,9 @@ class FallbackChain:
             if fingerprint != self._fingerprint:
                 raise _incomparable(provider)
 
-    def _moving_on(self, provider: Provider, error: TechnicalError, request_id: str | None) -> TechnicalError:
-        logger.warning(
-            "provider failed",
-            extra={"provider": provider.name, "reason": error.reason, "detail": str(error), "request_id": request_id},
-        )
-        if provider is not self._providers[-1]:
-            self._metrics.fell_back(error.reason)
-        return error
-
-    def _exhausted(self, fault: TechnicalError | None) -> TechnicalError:
-        return fault or TechnicalError("no provider can answer", reason="local_unavailable")
-
-
-def _ranked(completion: Completion, rank: int) -> Completion:
-    return replace(completion, degraded=completion.degraded or rank > 0)
+    def _counted(self, completion: Completion, rank: int, started: float) -> Completion:
+        self._metrics.model_answered(self._providers[rank].name, time.monotonic() - started)
+        return replace(completion, degraded=completion.degraded or rank > 0)
 
 
 def _incomparable(provider: Provider) -> TechnicalError:

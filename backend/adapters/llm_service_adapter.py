@@ -29,7 +29,6 @@ _GENERATE = "/api/llm/generate"
 _EMBED = "/api/llm/embed"
 _RANK = "/v1/rerank"
 _HEALTH = "/api/llm/health"
-_FROM_GOOD_TO_BAD: tuple[CircuitState, ...] = ("closed", "half_open", "open")
 
 
 def config_from_settings(source: Settings) -> ServiceConfig:
@@ -79,12 +78,8 @@ class LLMServiceAdapter:
         return self._transport.endpoints
 
     def circuits(self) -> dict[str, CircuitState]:
-        """Return the circuit state by URL without credentials; the worst when URLs collide."""
-        worst: dict[str, CircuitState] = {}
-        for endpoint in self.endpoints:
-            state, before = endpoint.circuit.state, worst.get(endpoint.name, "closed")
-            worst[endpoint.name] = max(state, before, key=_FROM_GOOD_TO_BAD.index)
-        return worst
+        """Return the circuit state by URL without credentials."""
+        return {endpoint.name: endpoint.circuit.state for endpoint in self.endpoints}
 
     async def close(self) -> None:
         """Close the connections."""

@@ -144,9 +144,9 @@ class Settings(BaseSettings):
             _read_persona(value)
         return value
 
-    @field_validator("cors_origins", "trusted_hosts", mode="before")
+    @field_validator("cors_origins", "trusted_hosts", "rag_text_languages", mode="before")
     @classmethod
-    def _split_origins(cls, value: Any) -> Any:
+    def _split_list(cls, value: Any) -> Any:
         return split_list(value)
 
     @field_validator("backend_api_key")
@@ -167,11 +167,6 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return [text.strip() for text in value.split("|") if text.strip()]
-
-    @field_validator("rag_text_languages", mode="before")
-    @classmethod
-    def _split_languages(cls, value: Any) -> Any:
-        return split_list(value)
 
     @field_validator("rag_text_languages")
     @classmethod

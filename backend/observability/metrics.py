@@ -36,19 +36,16 @@ class Metrics:
 
     Args:
         version: of the backend.
-        circuits: returns the state of each address of the LLM service; called at every scrape.
         shared: folder through which several processes of one port count together.
 
     """
 
-    def __init__(
-        self, version: str = "", circuits: Callable[[], Mapping[str, str]] = dict, shared: Path | None = None
-    ) -> None:
+    def __init__(self, version: str = "", shared: Path | None = None) -> None:
         if shared is not None:
             shared.mkdir(parents=True, exist_ok=True)
         self._shared = shared
         self._registry = registry = CollectorRegistry()
-        self._circuits = circuits
+        self._circuits: Callable[[], Mapping[str, str]] = dict
         self.requests = RequestMetrics("backend", registry)
         self._retrieval = Histogram(
             "backend_retrieval_seconds", "Embedding and search of a question", buckets=SECONDS, registry=registry
@@ -116,7 +113,7 @@ class Metrics:
         self._lost_reports.labels(reason).inc(reports)
 
     def watch_circuits(self, circuits: Callable[[], Mapping[str, str]]) -> None:
-        """Set the source of the circuits' states."""
+        """Set what returns the state of each address of the LLM service; called at every scrape."""
         self._circuits = circuits
 
     def exposition(self) -> bytes:

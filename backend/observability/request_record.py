@@ -1,7 +1,7 @@
 """The record of a request: access line, metrics and span are written from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from service_kit import records
@@ -32,16 +32,5 @@ class RequestRecord(records.RequestRecord):
 
     def facts(self) -> dict[str, str | bool | int | float | None]:
         """Return the fields of the access line and the span."""
-        return {
-            "retrieval_ms": self.retrieval_ms,
-            "llm_ms": self.llm_ms,
-            "queue_ms": self.queue_ms,
-            "ttft_ms": self.ttft_ms,
-            "tokens_out": self.tokens_out,
-            "model": self.model,
-            "served_by": self.served_by,
-            "answer_mode": self.answer_mode,
-            "degraded": self.degraded,
-            "reason": self.reason,
-            "cache": self.cache,
-        }
+        common = {field.name for field in fields(records.RequestRecord)}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in common}

@@ -1,41 +1,22 @@
 """Dependencies of every endpoint; coroutines, because FastAPI runs plain functions in a thread each."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from adapters.base import DocumentStore, ReportStore
+from adapters.llm_service_adapter import LLMServiceAdapter
+from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import Settings
 from observability.request_record import RequestRecord
 from schemas.rag import MAX_TIMEOUT_MS
 from services.library.ingestion import DocumentIngestor
-from services.library.sources import SourceStore
 from services.library.uploads import Uploads
 from services.rag_service import RAGService
 from services.reports import Reports
+from startup import Startup
 
 _LONGEST_MS = 600_000
-
-
-class ServiceHealth(Protocol):
-    """The health of the LLM service."""
-
-    async def health_check(self) -> dict[str, Any]:
-        """Return its state; never raise."""
-        ...
-
-
-class Readiness(Protocol):
-    """The progress of the start-up."""
-
-    def checks(self) -> dict[str, bool]:
-        """Return each condition and whether it holds."""
-        ...
-
-    def kick_backfill(self) -> None:
-        """Start a search for documents without vectors."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +24,19 @@ class Services:
     """The app's collaborators, wired in ``main``."""
 
     settings: Settings
-    store: DocumentStore
+    store: SupabaseAdapter
     rag: RAGService
     ingestor: DocumentIngestor
     reports: Reports
-    report_store: ReportStore
     uploads: Uploads
-    source_store: SourceStore
-    startup: Readiness
-    llm_service: ServiceHealth | None
+    startup: Startup
+    llm_service: LLMServiceAdapter | None
 
 
 async def get_services(request: Request) -> Services:
     """Return the app's collaborators."""
     services: Services = request.app.state.services
     return services
-
-
-async def get_request_id(request: Request) -> str:
-    """Return the request's id."""
-    return str(request.state.request_id)
 
 
 async def get_record(request: Request) -> RequestRecord:
@@ -82,6 +56,5 @@ async def get_timeout_s(
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
-RequestIdDep = Annotated[str, Depends(get_request_id)]
 RecordDep = Annotated[RequestRecord, Depends(get_record)]
 TimeoutDep = Annotated[float | None, Depends(get_timeout_s)]

@@ -1,12 +1,11 @@
 """``/api/rag``: the dictionary as a book: words as they are typed, lists from A to Z, one entry."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 from fastapi import Query as QueryParam
 
-from adapters.base import Direction, Document
+from adapters.base import Direction
 from routers.dependencies import ServicesDep
 from routers.error_docs import responses
 from schemas.rag import (
@@ -15,11 +14,7 @@ from schemas.rag import (
     EntriesResponse,
     EntryResponse,
     Letter,
-    LetterCount,
-    ListedWord,
     Prefix,
-    StoredDocument,
-    SuggestedWord,
     SuggestResponse,
     Text,
 )
@@ -43,7 +38,7 @@ async def suggest(
 ) -> SuggestResponse:
     """Return words of the dictionary, each with its meaning, for a field that completes them."""
     found = await suggestions(services.store, q, limit)
-    return SuggestResponse(suggestions=[SuggestedWord(**asdict(each)) for each in found])
+    return SuggestResponse.model_validate({"suggestions": found})
 
 
 @router.get(
@@ -66,11 +61,9 @@ async def list_entries(
 ) -> EntriesResponse:
     """Return the words of a language in its alphabetical order, a page at a time."""
     found = await word_list(services.store, direction, letter, q, after, limit)
-    return EntriesResponse(
-        language=found.language,
-        words=[ListedWord(id=each.id, word=each.word, meaning=each.meaning, pos=each.pos) for each in found.words],
-        letters=[LetterCount(letter=letter, words=count) for letter, count in found.letters.items()],
-        next=found.next,
+    letters = [{"letter": letter, "words": count} for letter, count in found.letters.items()]
+    return EntriesResponse.model_validate(
+        {"language": found.language, "words": found.words, "letters": letters, "next": found.next}
     )
 
 
@@ -88,15 +81,5 @@ async def get_entry(
     found = await entry(services.store, entry_id)
     if found is None:
         raise HTTPException(404, "there is no entry of this id")
-    return EntryResponse(
-        entry=_stored(found.document),
-        letter=found.letter,
-        examples=[_stored(each) for each in found.examples],
-        subentries=[_stored(each) for each in found.subentries],
-    )
-
-
-def _stored(document: Document) -> StoredDocument:
-    return StoredDocument(
-        id=document.id, kind=document.kind, content=document.content, metadata=dict(document.metadata)
-    )
+    parts = {"examples": found.examples, "subentries": found.subentries}
+    return EntryResponse.model_validate({"entry": found.document, "letter": found.letter, **parts})

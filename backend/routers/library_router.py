@@ -17,7 +17,6 @@ from schemas.library import (
     ProgressEvent,
     RefusedPart,
     SourceDeleted,
-    SourceInfo,
     SourceName,
     SourcesResponse,
     UploadReport,
@@ -43,19 +42,7 @@ router = APIRouter(prefix="/api/rag", tags=["Library"])
 )
 async def sources(services: ServicesDep) -> SourcesResponse:
     """Return how many documents each source has. Reads the whole table."""
-    found = await list_sources(services.source_store)
-    return SourcesResponse(
-        sources=[
-            SourceInfo(
-                source=each.name,
-                kinds=dict(each.kinds),
-                documents=each.documents,
-                from_file=each.from_file,
-                changed_at=each.changed_at,
-            )
-            for each in found
-        ]
-    )
+    return SourcesResponse.model_validate({"sources": await list_sources(services.store)})
 
 
 @router.delete(

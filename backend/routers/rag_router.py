@@ -11,10 +11,10 @@ from fastapi import Query as QueryParam
 from service_kit.disconnect import until_disconnect
 from starlette.responses import Response, StreamingResponse
 
-from adapters.base import ChatMessage, Document, SearchHit, TextDelta
+from adapters.base import ChatMessage, Document, TextDelta
 from observability.request_record import RequestRecord
 from routers import event_stream
-from routers.dependencies import RecordDep, RequestIdDep, ServicesDep, TimeoutDep
+from routers.dependencies import RecordDep, ServicesDep, TimeoutDep
 from routers.error_docs import responses
 from schemas.rag import (
     MAX_ID_CHARS,
@@ -27,7 +27,7 @@ from schemas.rag import (
     QueryRequest,
     QueryResponse,
     SearchResponse,
-    Source,
+    SourcesEvent,
     StatsResponse,
     Text,
 )
@@ -62,13 +62,12 @@ async def query(
     body: QueryRequest,
     request: Request,
     services: ServicesDep,
-    request_id: RequestIdDep,
     timeout_s: TimeoutDep,
     record: RecordDep,
 ) -> QueryResponse | Response:
     """Answer in one response, or with ``stream: true`` as server-sent events."""
     ask = partial(services.rag.answer_stream, body.query, body.top_k, _history(body))
-    parts = ask(explain=body.explain, draft=body.draft, timeout_s=timeout_s, request_id=request_id)
+    parts = ask(explain=body.explain, draft=body.draft, timeout_s=timeout_s, request_id=record.request_id)
     if body.stream:
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         # Headers are sent after the search, so that its failure has its own status.
@@ -87,7 +86,6 @@ async def query(
 async def search(
     request: Request,
     services: ServicesDep,
-    request_id: RequestIdDep,
     timeout_s: TimeoutDep,
     record: RecordDep,
     q: Annotated[Query, QueryParam(description="Words, or a question", examples=["perro"])],
@@ -97,11 +95,11 @@ async def search(
 ) -> SearchResponse:
     """Return the matching documents, best first."""
     started = time.monotonic()
-    work = services.rag.search(q, top_k, request_id=request_id)
+    work = services.rag.search(q, top_k, request_id=record.request_id)
     retrieval = await until_disconnect(request, work, timeout_s)
     took_ms = record.retrieval_ms = round((time.monotonic() - started) * 1000, 1)
     record.degraded, record.reason = retrieval.fault is not None, retrieval.fault
-    return SearchResponse(results=[_source(hit) for hit in retrieval.hits], took_ms=took_ms)
+    return SearchResponse.model_validate({"results": retrieval.hits, "took_ms": took_ms})
 
 
 @router.post(
@@ -169,21 +167,13 @@ async def delete_document_by_id(
 )
 async def stats(services: ServicesDep) -> StatsResponse:
     """Return document counts by kind and direction, and the fingerprint of the vectors."""
-    found = await services.store.stats(None)
-    return StatsResponse(
-        documents=found.documents,
-        by_kind=dict(found.by_kind),
-        by_direction=dict(found.by_direction),
-        embedding_fingerprint=found.embedding_fingerprint,
-        pending_embeddings=found.pending_embeddings,
-        entries=found.entries,
-    )
+    return StatsResponse.model_validate(await services.store.stats(None))
 
 
 def _event(record: RequestRecord, part: AnswerPart) -> Mapping[str, Any]:
     match part:
         case Sources():
-            return {"sources": [_source(hit).model_dump() for hit in part.hits]}
+            return SourcesEvent.model_validate({"sources": part.hits}).model_dump()
         case TextDelta():
             return {"delta": part.text}
         case Answered():
@@ -200,33 +190,8 @@ def _response(answer: RagAnswer, record: RequestRecord) -> QueryResponse:
     record.served_by, record.answer_mode = answer.served_by, answer.answer_mode
     record.degraded, record.reason = answer.degraded, answer.reason
     record.cache = None if answer.cached is None else "hit" if answer.cached else "miss"
-    return QueryResponse(
-        answer=answer.answer,
-        answer_mode=answer.answer_mode,
-        explanation=answer.explanation,
-        sources=[_source(hit) for hit in answer.sources],
-        missing=list(answer.missing),
-        says_more=answer.says_more,
-        served_by=answer.served_by,
-        degraded=answer.degraded,
-        reason=answer.reason,
-        model=answer.model,
-        timings=dict(answer.timings),
-        request_id=record.request_id,
-    )
-
-
-def _source(hit: SearchHit) -> Source:
-    return Source(
-        id=hit.id,
-        kind=hit.kind,
-        content=hit.content,
-        score=hit.score,
-        matched_on=list(hit.matched_on),
-        metadata=dict(hit.metadata),
-        spans=list(hit.spans),
-        role=hit.role,
-    )
+    shown = {name: getattr(answer, name) for name in QueryResponse.model_fields if name != "request_id"}
+    return QueryResponse.model_validate(shown | {"request_id": record.request_id})
 
 
 def _history(body: QueryRequest) -> list[ChatMessage]:

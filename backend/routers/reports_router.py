@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, astuple, fields
+from dataclasses import astuple, fields
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query
@@ -18,7 +18,6 @@ from schemas.reports import (
     ReportAccepted,
     ReportDeleted,
     ReportRequest,
-    ReportRow,
     ReportsResponse,
     WantedReport,
 )
@@ -64,9 +63,9 @@ async def reports(
     ] = "json",
 ) -> ReportsResponse | Response:
     """Return what has been counted, also while ``REPORTS=false``."""
-    found = await services.report_store.all(kind)
+    found = await services.store.reports.all(kind)
     if form == "json":
-        return ReportsResponse(reports=[ReportRow(**asdict(each)) for each in found])
+        return ReportsResponse.model_validate({"reports": found})
     headers = {"Content-Disposition": 'attachment; filename="reports.csv"'}
     return Response(_csv(found), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -81,7 +80,7 @@ async def delete_report(
     report_id: Annotated[int, Path(ge=1, le=_LARGEST_ID, examples=[1])], services: ServicesDep
 ) -> ReportDeleted:
     """Delete one that has been handled, or was before. The next equal report begins at 1."""
-    return ReportDeleted(id=report_id, deleted=await services.report_store.delete(report_id))
+    return ReportDeleted(id=report_id, deleted=await services.store.reports.delete(report_id))
 
 
 def _given(body: ErrorReport | WantedReport | OpinionReport) -> Iterator[GivenReport]:

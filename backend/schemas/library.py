@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from schemas.rag import FilledText
-from schemas.wire import Wire
+from schemas.wire import Reply
 
 MAX_NAME_CHARS = 200
 SHOWN_REFUSALS = 200
@@ -26,30 +26,30 @@ FileName = Annotated[
 SourceName = Annotated[FilledText, Field(max_length=1_000)]
 
 
-class SourceInfo(Wire):
+class SourceInfo(Reply):
     """Documents under one name."""
 
-    source: str = Field(description="The file's name; empty: documents without a source")
+    source: str = Field(validation_alias="name", description="The file's name; empty: documents without a source")
     kinds: dict[str, int]
     documents: int
     from_file: int = Field(description="Of these, loaded from a file; the others came through the API")
     changed_at: datetime
 
 
-class SourcesResponse(Wire):
+class SourcesResponse(Reply):
     """The sources, the last changed first."""
 
     sources: list[SourceInfo]
 
 
-class SourceDeleted(Wire):
+class SourceDeleted(Reply):
     """What was loaded from files under this name is gone."""
 
     source: str
     deleted: int = Field(description="Documents; 0: there were none")
 
 
-class RefusedPart(Wire):
+class RefusedPart(Reply):
     """A part of a file that is not loaded."""
 
     unit: Literal["record", "line", "row", "page", "document"]
@@ -57,7 +57,7 @@ class RefusedPart(Wire):
     reason: str
 
 
-class UploadReport(Wire):
+class UploadReport(Reply):
     """What a load changes or would change, in documents."""
 
     source: str
@@ -72,7 +72,7 @@ class UploadReport(Wire):
     note: str = Field(description="How the file was read, where that was not certain")
 
 
-class ProgressEvent(Wire):
+class ProgressEvent(Reply):
     """Event of a load: documents so far, and of how many."""
 
     done: int

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from schemas.wire import Wire as _Wire
+from schemas.wire import Reply, Wire
 
 MAX_QUERY_CHARS = 2_000
 MAX_ID_CHARS = 200
@@ -68,14 +68,14 @@ Cursor = Annotated[Text, Field(max_length=3_000)]
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, strict=True), BeforeValidator(_without_fraction)]
 
 
-class HistoryMessage(_Wire):
+class HistoryMessage(Wire):
     """An earlier turn of the conversation, as sent by the client."""
 
     role: Literal["user", "assistant"]
     content: Annotated[Text, Field(max_length=8_000)]
 
 
-class QueryRequest(_Wire):
+class QueryRequest(Wire):
     """A question to the mentor."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "¿Cómo se dice perro en bora?"}]})
@@ -94,7 +94,7 @@ class QueryRequest(_Wire):
     )
 
 
-class Source(_Wire):
+class Source(Reply):
     """A matching document and what it matched on, strongest first."""
 
     id: str
@@ -112,7 +112,7 @@ class Source(_Wire):
     )
 
 
-class QueryResponse(_Wire):
+class QueryResponse(Reply):
     """The mentor's answer; timings in milliseconds."""
 
     model_config = ConfigDict(
@@ -162,38 +162,38 @@ class QueryResponse(_Wire):
     request_id: str
 
 
-class SourcesEvent(_Wire):
+class SourcesEvent(Reply):
     """First event of a stream: the sources of the answer."""
 
     sources: list[Source]
 
 
-class TextEvent(_Wire):
+class TextEvent(Reply):
     """Event of a stream with ``draft``: the next part of the model's text, not yet checked."""
 
     delta: str
 
 
-class AnswerEvent(_Wire):
+class AnswerEvent(Reply):
     """Event of a stream: the final text of the answer."""
 
     answer: str
 
 
-class ExplanationEvent(_Wire):
+class ExplanationEvent(Reply):
     """Event of a stream with ``explain``: the checked explanation."""
 
     explanation: str
 
 
-class SearchResponse(_Wire):
+class SearchResponse(Reply):
     """The matching documents, best first."""
 
     results: list[Source]
     took_ms: float
 
 
-class SuggestedWord(_Wire):
+class SuggestedWord(Reply):
     """A word, its meaning in the other language, and the id of the entry."""
 
     id: str
@@ -202,13 +202,13 @@ class SuggestedWord(_Wire):
     meaning: str
 
 
-class SuggestResponse(_Wire):
+class SuggestResponse(Reply):
     """Words that begin with what was typed."""
 
     suggestions: list[SuggestedWord]
 
 
-class ListedWord(_Wire):
+class ListedWord(Reply):
     """A word, its meaning in the other language, its part of speech, and the id of the entry."""
 
     id: str
@@ -217,14 +217,14 @@ class ListedWord(_Wire):
     pos: str
 
 
-class LetterCount(_Wire):
+class LetterCount(Reply):
     """A letter and how many words begin with it; ``#``: no letter of the alphabet."""
 
     letter: str
     words: int
 
 
-class EntriesResponse(_Wire):
+class EntriesResponse(Reply):
     """One page of the words of a language, in alphabetical order."""
 
     model_config = ConfigDict(
@@ -246,7 +246,7 @@ class EntriesResponse(_Wire):
     next: str | None = Field(description="The `after` of the next page; null: this is the last")
 
 
-class StoredDocument(_Wire):
+class StoredDocument(Reply):
     """A document of the dictionary as it is stored."""
 
     id: str
@@ -255,7 +255,7 @@ class StoredDocument(_Wire):
     metadata: dict[str, Any]
 
 
-class EntryResponse(_Wire):
+class EntryResponse(Reply):
     """An entry, with what belongs to it."""
 
     model_config = ConfigDict(
@@ -282,7 +282,7 @@ class EntryResponse(_Wire):
     subentries: list[StoredDocument]
 
 
-class DocumentIn(_Wire):
+class DocumentIn(Wire):
     """A document to store under its id."""
 
     id: DocumentId
@@ -294,7 +294,7 @@ class DocumentIn(_Wire):
     )
 
 
-class DocumentsRequest(_Wire):
+class DocumentsRequest(Wire):
     """Documents to store; existing ones with the same id are replaced."""
 
     model_config = ConfigDict(
@@ -318,7 +318,7 @@ class DocumentsRequest(_Wire):
     documents: Annotated[list[DocumentIn], Field(min_length=1, max_length=1_000)]
 
 
-class DocumentsResponse(_Wire):
+class DocumentsResponse(Reply):
     """Result of storing documents."""
 
     inserted: int
@@ -329,14 +329,14 @@ class DocumentsResponse(_Wire):
     )
 
 
-class DeleteResponse(_Wire):
+class DeleteResponse(Reply):
     """The deleted document."""
 
     id: str
     deleted: bool
 
 
-class StatsResponse(_Wire):
+class StatsResponse(Reply):
     """Counts of the documents."""
 
     documents: int

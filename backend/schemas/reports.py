@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, RootModel
 
 from adapters.base import ReportKind
 from schemas.rag import DocumentId, FilledText, Text
-from schemas.wire import Wire
+from schemas.wire import Reply, Wire
 
 MAX_NOTE_CHARS = 300
 MAX_SUBJECTS = 20
@@ -53,13 +53,13 @@ class ReportRequest(RootModel[Annotated[ErrorReport | WantedReport | OpinionRepo
     )
 
 
-class ReportAccepted(Wire):
+class ReportAccepted(Reply):
     """The report is counted soon, unless the database is away."""
 
     accepted: bool = True
 
 
-class ReportRow(Wire):
+class ReportRow(Reply):
     """Equal reports, counted."""
 
     id: int
@@ -72,13 +72,13 @@ class ReportRow(Wire):
     content: str | None = Field(description="Of an entry that is still there: the beginning of its text")
 
 
-class ReportsResponse(Wire):
+class ReportsResponse(Reply):
     """All reports, by kind, the most frequent first."""
 
     reports: list[ReportRow]
 
 
-class ReportDeleted(Wire):
+class ReportDeleted(Reply):
     """The report is gone."""
 
     id: int

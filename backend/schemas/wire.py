@@ -7,3 +7,9 @@ class Wire(BaseModel):
     """Base of the wire models: rejects unknown fields and converts no types (the text "5" is not a number)."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class Reply(BaseModel):
+    """Base of what is answered; made from the services' records by their attributes."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, from_attributes=True)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, LiteralString
 
 if __package__ in (None, ""):  # run as a file: imports are relative to the app's folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -124,14 +124,13 @@ def _describe(connection: psycopg.Connection[Any]) -> dict[str, Any]:
     exists = connection.execute("SELECT to_regclass('public.rag_migrations') IS NOT NULL").fetchone()
     if exists != (True,):
         raise BackupError("this database has no documents of the backend: nothing to save")
-    vectors = connection.execute("SELECT count(embedding) FROM public.rag_documents").fetchone()
     return {
         "format": FORMAT,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "schema_version": _schema_version(connection),
         "dimension": _dimension(connection),
         "documents": _count(connection),
-        "vectors": vectors[0] if vectors else 0,
+        "vectors": _number(connection, "SELECT count(embedding) FROM public.rag_documents"),
         "columns": [row[0] for row in connection.execute(_COLUMNS)],
     }
 
@@ -156,20 +155,23 @@ def _check_schema(connection: psycopg.Connection[Any], manifest: dict[str, Any])
 
 
 def _schema_version(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute("SELECT coalesce(max(version), 0) FROM public.rag_migrations").fetchone()
-    return int(row[0]) if row else 0
+    return _number(connection, "SELECT coalesce(max(version), 0) FROM public.rag_migrations")
 
 
 def _dimension(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute(
+    return _number(
+        connection,
         "SELECT atttypmod FROM pg_catalog.pg_attribute "
-        "WHERE attrelid = 'public.rag_documents'::regclass AND attname = 'embedding'"
-    ).fetchone()
-    return int(row[0]) if row else 0
+        "WHERE attrelid = 'public.rag_documents'::regclass AND attname = 'embedding'",
+    )
 
 
 def _count(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute("SELECT count(*) FROM public.rag_documents").fetchone()
+    return _number(connection, "SELECT count(*) FROM public.rag_documents")
+
+
+def _number(connection: psycopg.Connection[Any], query: LiteralString) -> int:
+    row = connection.execute(query).fetchone()
     return int(row[0]) if row else 0
 
 

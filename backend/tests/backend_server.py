@@ -89,3 +89,11 @@ def until_ready(client: httpx.Client) -> None:
             return
         time.sleep(0.025)
     raise AssertionError(client.get("/readyz").text)
+
+
+@contextmanager
+def ready_backend(local: LocalStub | None = None, /, **values: Any) -> Iterator[httpx.Client]:
+    """Serve the app with these settings, wait until it is ready, and yield a client of it."""
+    with running(settings_for(**values), Collaborators(local=local or LocalStub())) as client:
+        until_ready(client)
+        yield client

@@ -6,9 +6,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from main import Collaborators, create_app
+from main import create_app
 from openapi_examples import example_requests
-from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.backend_server import ready_backend, settings_for
 from tests.fake_llm_service import FakeLLMService
 
 
@@ -58,9 +58,7 @@ def test_every_body_that_is_sent_has_an_example_that_follows_its_description(des
 def test_every_operation_has_an_example_that_runs(
     description: dict[str, Any], database_url: str, service: FakeLLMService
 ) -> None:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url)
-    with running(settings, Collaborators(local=LocalStub())) as client:
-        until_ready(client)
+    with ready_backend(database_url=database_url, llm_service_url=service.url) as client:
         for each in example_requests(description):
             response = client.request(each.method, each.path, params=each.query, json=each.body)
             assert response.status_code == 200, (each, response.text)
@@ -70,29 +68,3 @@ def test_operations_have_names_that_a_generated_client_can_use(description: dict
     names = [operation["operationId"] for _, operation in operations(description)]
     assert len(names) == len(set(names))
     assert {"query", "search", "store_documents"} <= set(names)
-
-
-def test_no_reference_leads_nowhere(description: dict[str, Any]) -> None:
-    def references(node: Any) -> Iterator[str]:
-        if isinstance(node, dict):
-            if isinstance(node.get("$ref"), str):
-                yield node["$ref"]
-            for value in node.values():
-                yield from references(value)
-        elif isinstance(node, list):
-            for value in node:
-                yield from references(value)
-
-    found = {reference.rpartition("/")[2] for reference in references(description)}
-    assert (
-        {"QueryRequest", "TextEvent", "AnswerEvent", "ExplanationEvent", "ErrorBody"}
-        <= found
-        <= set(description["components"]["schemas"])
-    )
-
-
-def test_the_time_limit_is_described_as_a_number(description: dict[str, Any]) -> None:
-    for path, method in (("/api/rag/query", "post"), ("/api/rag/search", "get")):
-        limit = description["paths"][path][method]["parameters"]
-        (rules,) = [each["schema"] for each in limit if each["name"] == "X-Request-Timeout-Ms"]
-        assert (rules["type"], rules["minimum"], rules["maximum"]) == ("integer", 1, 86_400_000)

@@ -70,7 +70,9 @@ class Fake:
 
 
 def chain(*fakes: Fake, stored: str | None = None) -> FallbackChain:
-    return FallbackChain([Provider(fake.name, fake, fake) for fake in fakes], stored)
+    made = FallbackChain([Provider(fake.name, fake, fake) for fake in fakes])
+    made.note_fingerprint(stored)
+    return made
 
 
 async def test_the_first_answers_while_it_can() -> None:

@@ -10,7 +10,7 @@ import pytest
 from service_kit.logs import formatter
 
 from main import Collaborators
-from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.backend_server import LocalStub, ready_backend, running, settings_for
 
 NOWHERE = "http://127.0.0.1:9"
 URL = "/api/rag/query"
@@ -18,17 +18,13 @@ URL = "/api/rag/query"
 
 @pytest.fixture(scope="module")
 def edge(postgres_server: str) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=postgres_server, llm_service_url=NOWHERE, max_body_bytes=20_000)
-    with running(settings, Collaborators(local=LocalStub())) as client:
-        until_ready(client)
+    with ready_backend(database_url=postgres_server, llm_service_url=NOWHERE, max_body_bytes=20_000) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def locked(postgres_server: str) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=postgres_server, llm_service_url=NOWHERE, backend_api_key="llave")
-    with running(settings, Collaborators(local=LocalStub())) as client:
-        until_ready(client)
+    with ready_backend(database_url=postgres_server, llm_service_url=NOWHERE, backend_api_key="llave") as client:
         yield client
 
 

@@ -64,14 +64,6 @@ def test_a_terminal_shows_progress_with_rate_and_time_left(database_url: str, di
     assert b"docs/s" in shown
 
 
-def test_a_corrected_gloss_replaces_the_old_one(database_url: str, tmp_path: Path) -> None:
-    file = write(tmp_path / "words.json", [{"lemma": "sol", "gloss_bora": "nubha"}])
-    ingest(database_url, file, "--no-embed")
-    write(file, [{"lemma": "sol", "gloss_bora": "nuhba"}])
-    assert "0 new, 1 changed, 0 unchanged" in ingest(database_url, file, "--no-embed").stdout
-    assert rows(database_url, "SELECT content FROM rag_documents") == [("sol: nuhba",)]
-
-
 def test_what_left_a_file_is_told_and_removed_when_asked(database_url: str, tmp_path: Path) -> None:
     words = [{"lemma": name, "gloss_bora": f"{name}x"} for name in ("uno", "dos", "tres")]
     file = write(tmp_path / "words.json", words)

@@ -1,6 +1,5 @@
 """The adapter against a real server on a real port."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -10,7 +9,6 @@ import pytest
 from adapters.base import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter, get_llm_service_adapter
-from free_ports import free_port
 from tests.fake_llm_service import FakeLLMService
 
 pytestmark = pytest.mark.anyio
@@ -27,15 +25,6 @@ async def adapter(service: FakeLLMService) -> AsyncIterator[LLMServiceAdapter]:
 async def collect(adapter: LLMServiceAdapter) -> list[TextDelta | Completion]:
     async with aclosing(adapter.stream(MESSAGES, SamplingOptions())) as parts:
         return [part async for part in parts]
-
-
-async def test_generate_returns_the_answers_text(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
-    assert await adapter.generate([{"role": "user", "content": "hola"}]) == service.answer
-
-
-async def test_embed_returns_a_vector_a_text(adapter: LLMServiceAdapter) -> None:
-    vectors = await adapter.embed(["hola", "adiós"])
-    assert [len(vector) for vector in vectors] == [384, 384]
 
 
 async def test_what_is_not_set_is_not_sent_and_zero_is(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
@@ -109,51 +98,6 @@ async def test_a_retryable_503_is_tried_again_and_not_for_ever(
     assert len(service.calls) == 3
 
 
-async def test_a_slow_answer_is_a_timeout_and_the_service_sees_the_caller_leave(service: FakeLLMService) -> None:
-    service.delay_s = 30
-    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=1.0))
-    with pytest.raises(TechnicalError) as caught:
-        await adapter.generate(MESSAGES)
-    await adapter.close()
-    assert caught.value.reason == "timeout"
-    for _ in range(3000):
-        if service.left:
-            break
-        await asyncio.sleep(0.02)
-    assert service.left == ["generate"]
-
-
-async def test_nobody_listening_is_a_connect_error() -> None:
-    adapter = LLMServiceAdapter(ServiceConfig(urls=(f"http://127.0.0.1:{free_port()}",)))
-    with pytest.raises(TechnicalError) as caught:
-        await adapter.generate(MESSAGES)
-    await adapter.close()
-    assert caught.value.reason == "connect"
-
-
-async def test_another_address_answers_when_the_first_is_down(service: FakeLLMService) -> None:
-    adapter = LLMServiceAdapter(ServiceConfig(urls=(f"http://127.0.0.1:{free_port()}", service.url)))
-    assert await adapter.generate(MESSAGES) == service.answer
-    await adapter.close()
-
-
-async def test_a_service_that_keeps_failing_is_left_alone_and_asked_again_later(service: FakeLLMService) -> None:
-    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), failure_threshold=2, reset_s=2))
-    service.mode = "500"
-    for _ in range(2):
-        with pytest.raises(TechnicalError):
-            await adapter.generate(MESSAGES)
-    with pytest.raises(TechnicalError) as caught:
-        await adapter.generate(MESSAGES)
-    assert caught.value.reason == "circuit_open"
-    assert len(service.calls) == 2
-    service.mode = "ok"
-    await asyncio.sleep(2.05)
-    assert await adapter.generate(MESSAGES) == service.answer
-    assert await adapter.generate(MESSAGES) == service.answer
-    await adapter.close()
-
-
 async def test_a_disabled_service_is_never_asked(service: FakeLLMService) -> None:
     adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), enabled=False))
     with pytest.raises(TechnicalError) as caught:
@@ -191,18 +135,6 @@ async def test_a_stream_that_stalls_is_a_timeout(service: FakeLLMService) -> Non
         await collect(adapter)
     await adapter.close()
     assert caught.value.reason == "timeout"
-
-
-async def test_leaving_a_stream_hangs_up(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
-    service.mode = "stream_stall"
-    async with aclosing(adapter.stream(MESSAGES, SamplingOptions())) as parts:
-        async for _part in parts:
-            break
-    for _ in range(3000):
-        if service.left:
-            break
-        await asyncio.sleep(0.02)
-    assert service.left == ["stream"]
 
 
 async def test_health_check_never_raises(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:

@@ -7,16 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from service_kit.metrics import SECONDS
 from service_kit.records import RequestRecord
 
-from adapters.llm_service.config import ServiceConfig
-from adapters.llm_service_adapter import LLMServiceAdapter
 from config.settings import PROJECT_ROOT
-from main import Collaborators
 from observability.metrics import Metrics
 from tests.backend_process import wait_until
-from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.backend_server import LocalStub, ready_backend
 from tests.fake_llm_service import FakeLLMService
 
 # No entry of its own: its vector is needed too.
@@ -31,7 +27,8 @@ def local() -> LocalStub:
 
 @pytest.fixture
 def backend(database_url: str, service: FakeLLMService, local: LocalStub) -> Iterator[httpx.Client]:
-    settings = settings_for(
+    with ready_backend(
+        local,
         database_url=database_url,
         llm_service_url=service.url.replace("http://", "http://nadie:contrasena@") + ",http://127.0.0.1:9",
         llm_service_timeout=5,
@@ -39,9 +36,7 @@ def backend(database_url: str, service: FakeLLMService, local: LocalStub) -> Ite
         llm_service_breaker_failures=1,
         llm_service_breaker_reset=600,
         llm_service_retry_ratio=1,
-    )
-    with running(settings, Collaborators(local=local)) as client:
-        until_ready(client)
+    ) as client:
         yield client
 
 
@@ -168,20 +163,6 @@ def test_circuits_are_shown_by_address_without_credentials(backend: httpx.Client
     assert "contrasena" not in text
 
 
-async def call_once(adapter: LLMServiceAdapter) -> None:
-    with pytest.raises(Exception, match="cannot be reached"):
-        await adapter.embed(["x"])
-
-
-@pytest.mark.anyio
-async def test_of_two_addresses_of_one_name_the_worse_is_shown() -> None:
-    urls = ("http://a:1@127.0.0.1:9", "http://b:2@127.0.0.1:9")
-    adapter = LLMServiceAdapter(ServiceConfig(urls, failure_threshold=1, max_retries=0, reset_s=600))
-    await call_once(adapter)
-    assert adapter.circuits() == {"http://127.0.0.1:9": "open"}
-    await adapter.close()
-
-
 def test_labels_are_bounded_whatever_is_told() -> None:
     metrics = Metrics("1")
     for number in range(3):
@@ -190,21 +171,6 @@ def test_labels_are_bounded_whatever_is_told() -> None:
     samples = parsed(metrics.exposition().decode())
     assert samples["backend_fallbacks_total", (("reason", "other"),)] == 3
     assert samples["backend_http_requests_total", (("method", "other"), ("route", "/x"), ("status", "200"))] == 3
-
-
-def test_times_are_told_apart_up_to_two_minutes() -> None:
-    text = Metrics("1").exposition().decode()
-    bounds = re.findall(r'backend_retrieval_seconds_bucket\{le="([\d.]+)"\}', text)
-    assert tuple(map(float, bounds)) == SECONDS
-    assert SECONDS[-1] == 120
-
-
-def test_the_key_guards_the_metrics() -> None:
-    settings = settings_for(backend_api_key="llave", database_url="postgresql://x@127.0.0.1:9/x")
-    with running(settings, Collaborators(local=LocalStub())) as client:
-        assert client.get("/metrics").status_code == 401
-        answer = client.get("/metrics", headers={"Authorization": "Bearer llave"})
-        assert 'backend_build_info{version="0.1.0"} 1.0' in answer.text
 
 
 def test_the_documentation_lists_what_there_is_and_nothing_else() -> None:

@@ -115,16 +115,6 @@ async def test_callers_that_leave_while_the_pooler_is_full_take_no_connection_al
     assert [hits[0].id for hits in await asyncio.gather(*(search(store, "perro") for _ in range(12)))] == ["w0"] * 12
 
 
-async def test_a_slow_statement_ends_in_time_and_its_connection_is_used_again(
-    pooler: PgBouncer, store: SupabaseAdapter, database_url: str
-) -> None:
-    with psycopg.connect(database_url) as blocker:
-        blocker.execute("LOCK TABLE rag_documents IN ACCESS EXCLUSIVE MODE")
-        slow = await asyncio.gather(*(search(store, "perro") for _ in range(4)), return_exceptions=True)
-    assert all(isinstance(error, StoreUnavailable) for error in slow)
-    assert (await search(store, "perro"))[0].id == "w0"
-
-
 async def test_a_pooler_that_was_killed_is_used_again_once_it_is_back(
     pooler: PgBouncer, store: SupabaseAdapter
 ) -> None:

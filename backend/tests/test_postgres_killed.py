@@ -25,7 +25,7 @@ SEARCH = "/api/rag/search?q=perro"
 QUESTION = {"query": "¿Cómo se dice perro en bora?"}
 CONNECTIONS = 2
 OURS = "application_name = 'bora-backend'"
-A_SEARCH = "query LIKE '%WITH asked AS%'"
+A_SEARCH = "query LIKE '%rag_search_words%'"
 
 
 class Server:

@@ -18,7 +18,7 @@ from observability.metrics import Metrics
 from services.library.index import LibraryIndex
 from services.reports import WAITING, Reports, reported_word
 from tests.backend_process import wait_until
-from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.backend_server import LocalStub, ready_backend, running, settings_for, until_ready
 from tests.fake_llm_service import FakeLLMService
 
 DOG = "perro"
@@ -26,9 +26,7 @@ DOG = "perro"
 
 @pytest.fixture
 def backend(database_url: str, service: FakeLLMService) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url)
-    with running(settings, Collaborators(local=LocalStub())) as client:
-        until_ready(client)
+    with ready_backend(database_url=database_url, llm_service_url=service.url) as client:
         yield client
 
 
@@ -157,9 +155,7 @@ def test_switched_off_nothing_is_counted_and_what_was_kept_can_be_read(
     ask(backend, "zorfano")
     wait_until(lambda: len(kept(backend)) == 1)
     assert backend.get("/page.json").json()["reports"] is True
-    settings = settings_for(database_url=database_url, llm_service_url=service.url, reports=False)
-    with running(settings, Collaborators(local=LocalStub())) as silent:
-        until_ready(silent)
+    with ready_backend(database_url=database_url, llm_service_url=service.url, reports=False) as silent:
         assert silent.get("/page.json").json()["reports"] is False
         answer = silent.post("/api/rag/reports", json={"kind": "error", "entry": "x"})
         assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found")
@@ -170,9 +166,7 @@ def test_switched_off_nothing_is_counted_and_what_was_kept_can_be_read(
 
 
 def test_reports_that_wait_are_written_when_the_backend_stops(database_url: str, service: FakeLLMService) -> None:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url)
-    with running(settings, Collaborators(local=LocalStub())) as client:
-        until_ready(client)
+    with ready_backend(database_url=database_url, llm_service_url=service.url) as client:
         for number in range(3):
             client.post("/api/rag/reports", json={"kind": "error", "entry": f"e{number}"})
     with psycopg.connect(database_url) as connection:
@@ -182,15 +176,20 @@ def test_reports_that_wait_are_written_when_the_backend_stops(database_url: str,
 class BrokenReports(report_table.PostgresReports):
     """Their table is away."""
 
-    async def _add(self, given: Any) -> int:
+    async def add(self, given: Any) -> int:
         raise StoreUnavailable("gone")
+
+
+class WithoutReports(SupabaseAdapter):
+    @property
+    def reports(self) -> BrokenReports:
+        return BrokenReports(self)
 
 
 def test_without_their_table_answers_go_on_and_lost_reports_are_counted(
     database_url: str, service: FakeLLMService
 ) -> None:
-    store = SupabaseAdapter(database_url, LibraryIndex())
-    store.reports = BrokenReports(store._database, store._ready, "public")
+    store = WithoutReports(database_url, LibraryIndex())
     settings = settings_for(database_url=database_url, llm_service_url=service.url)
     with running(settings, Collaborators(store=store, local=LocalStub())) as client:
         until_ready(client)

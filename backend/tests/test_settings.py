@@ -33,15 +33,6 @@ def read(tmp_path: Path, *texts: str) -> Settings:
     return load_settings(files)
 
 
-def test_defaults_are_the_plans() -> None:
-    settings = load_settings([])
-    assert settings.llm_model == "Qwen/Qwen3-1.7B"
-    assert (settings.llm_max_new_tokens, settings.llm_temperature, settings.llm_top_p) == (256, 0.35, 0.9)
-    assert (settings.llm_service_enabled, settings.llm_service_timeout) == (True, 60)
-    assert (settings.llm_enable_thinking, settings.debug) == (False, False)
-    assert (settings.backend_host, settings.backend_port) == ("127.0.0.1", 8000)
-
-
 def test_later_files_win_and_the_environment_beats_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = "LLM_MODEL=a\nLLM_TOP_P=0.5\nLLM_DTYPE=float32\n", "LLM_MODEL=b\nLLM_TOP_P=0.6\n"
     monkeypatch.setenv("LLM_TOP_P", "0.7")

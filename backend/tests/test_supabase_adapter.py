@@ -232,39 +232,6 @@ async def test_stats_count_by_kind_direction_and_missing_vectors(filled: Supabas
     assert (stats.embedding_fingerprint, stats.pending_embeddings) == (EMBEDDER.fingerprint, 1)
 
 
-async def test_concurrent_writers_and_searchers_do_not_disturb_each_other(store: SupabaseAdapter) -> None:
-    batches = [[entry(f"palabra{n}", f"glosa{n}") for n in range(start, start + 40)] for start in range(0, 200, 20)]
-    searches = [search(store, f"palabra{n}") for n in range(20)]
-    await asyncio.gather(*(store.upsert(list(reversed(batch))) for batch in batches), *searches)
-    assert (await store.stats(None)).documents == 220
-
-
-async def test_several_stores_may_migrate_one_database_at_once(database_url: str) -> None:
-    stores = [SupabaseAdapter(database_url, LibraryIndex(), pool_size=1) for _ in range(4)]
-    try:
-        await asyncio.gather(*(store.start() for store in stores))
-        assert (await stores[0].upsert(ENTRIES)).inserted == len(ENTRIES)
-    finally:
-        await asyncio.gather(*(store.close() for store in stores))
-
-
-async def test_a_second_start_keeps_the_documents(database_url: str) -> None:
-    for expected in (UpsertReport(len(ENTRIES), 0, 0), UpsertReport(0, 0, len(ENTRIES))):
-        store = SupabaseAdapter(database_url, LibraryIndex())
-        await store.start()
-        assert await store.upsert(ENTRIES) == expected
-        await store.close()
-
-
-async def test_a_newer_schema_is_refused_with_what_to_do(database_url: str, store: SupabaseAdapter) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO rag_migrations (version, name) VALUES (9999, 'future')")
-    late = SupabaseAdapter(database_url, LibraryIndex())
-    with pytest.raises(StoreUnavailable, match="update the backend"):
-        await late.start()
-    await late.close()
-
-
 async def test_another_dimension_makes_all_vectors_pending_again(database_url: str, filled: SupabaseAdapter) -> None:
     await embed_all(filled)
     wider = SupabaseAdapter(database_url, LibraryIndex(), dimension=512)
@@ -289,41 +256,6 @@ async def test_the_extension_may_live_in_a_schema_off_the_search_path(database_u
             "WHERE e.extname = 'vector'"
         ).fetchone()
     assert row == ("extensions",)
-
-
-async def test_an_existing_table_of_another_app_is_left_alone(database_url: str) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("CREATE TABLE bora_docs (id int)")
-        connection.execute("CREATE TABLE documents (id int)")
-        connection.execute("INSERT INTO bora_docs VALUES (7)")
-    store = SupabaseAdapter(database_url, LibraryIndex())
-    await store.start()
-    await store.close()
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        assert connection.execute("SELECT * FROM bora_docs").fetchall() == [(7,)]
-        assert connection.execute("SELECT id FROM documents").fetchall() == []
-
-
-async def test_no_other_role_reads_the_tables(database_url: str, filled: SupabaseAdapter) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("DROP ROLE IF EXISTS anon_reader")
-        connection.execute("CREATE ROLE anon_reader")
-        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO anon_reader")
-        connection.execute("SET ROLE anon_reader")
-        seen = connection.execute("SELECT count(*) FROM rag_documents").fetchone()
-        connection.execute("RESET ROLE")
-        connection.execute("DROP OWNED BY anon_reader")
-        connection.execute("DROP ROLE anon_reader")
-    assert seen == (0,)
-
-
-async def test_connections_that_the_server_closed_are_replaced(database_url: str, filled: SupabaseAdapter) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-    assert lemmas(await search(filled, "perro"))[0] == "perro"
 
 
 async def test_a_database_that_is_away_is_unavailable(database_url: str) -> None:
@@ -355,33 +287,6 @@ async def test_a_database_that_comes_up_later_is_used_without_a_restart(database
     await store.close()
 
 
-async def test_a_statement_that_waits_too_long_is_unavailable_and_the_next_is_served(database_url: str) -> None:
-    store = SupabaseAdapter(database_url, LibraryIndex(), pool_size=1, timeout_s=2.0)
-    await store.upsert(ENTRIES)
-    with psycopg.connect(database_url) as connection:
-        connection.execute("LOCK TABLE rag_documents IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(StoreUnavailable):
-            await search(store, "perro")
-        with pytest.raises(StoreUnavailable):
-            await store.upsert([Document("x", "text", "x")])
-    assert lemmas(await search(store, "perro"))[0] == "perro"
-    await store.close()
-
-
-async def test_a_cancelled_search_gives_its_connection_back(database_url: str) -> None:
-    store = SupabaseAdapter(database_url, LibraryIndex(), pool_size=1, timeout_s=5.0)
-    await store.upsert(ENTRIES)
-    with psycopg.connect(database_url) as connection:
-        connection.execute("LOCK TABLE rag_documents IN ACCESS EXCLUSIVE MODE")
-        blocked = asyncio.create_task(search(store, "perro"))
-        await asyncio.sleep(0.2)
-        blocked.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await blocked
-    assert lemmas(await search(store, "perro"))[0] == "perro"
-    await store.close()
-
-
 async def test_a_closed_store_is_unavailable_until_it_is_started_again(store: SupabaseAdapter) -> None:
     await store.close()
     with pytest.raises(StoreUnavailable):
@@ -402,7 +307,7 @@ async def test_search_takes_one_round_trip_and_leaves_no_setting_behind(database
     store = SupabaseAdapter(database_url, LibraryIndex(), pool_size=1, timeout_s=7.0)
     await store.upsert(ENTRIES)
     await search(store, "perro", vector=True)
-    async with store._database.connection() as connection:
+    async with store.database.connection() as connection:
         row = await (await connection.execute("SHOW statement_timeout")).fetchone()
         names = await (await connection.execute("SELECT count(*) FROM pg_prepared_statements")).fetchone()
     assert (row, names) == (("0",), (0,))

@@ -27,6 +27,7 @@ BLOCKS = {
 VISITORS = ("anon", "authenticated")
 ROLES = (*VISITORS, "service_role", "authenticator", "bora_backend", "project_owner")
 READS = tuple(f"SELECT * FROM {table}" for table in ("rag_documents", "rag_words", "rag_reports", "rag_migrations"))
+SEARCH = "SELECT * FROM rag_search_words('{}', '{}', '{}', '{}', '{}', '{}')"
 WRITES = (
     "INSERT INTO rag_documents (id, kind, content, content_hash) VALUES ('x', 'text', 'x', 'x')",
     "UPDATE rag_documents SET content = 'x'",
@@ -108,7 +109,7 @@ def test_the_extension_is_made_by_the_projects_owner_or_found(project: Project) 
 
 @pytest.mark.parametrize("visitor", VISITORS)
 def test_a_visitor_may_neither_read_nor_write(filled: Project, visitor: str) -> None:
-    for statement in (*READS, *WRITES):
+    for statement in (*READS, SEARCH, *WRITES):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             filled.visit(visitor, statement)
     assert filled.visit("service_role", "SELECT id FROM rag_documents") == [("one",)]

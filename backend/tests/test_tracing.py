@@ -3,7 +3,6 @@
 Traces through both apps to a collector: ``tests/test_traces.py`` in the repository's root.
 """
 
-import asyncio
 import json
 import socket
 import sys
@@ -21,7 +20,6 @@ from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.local.config import LocalModelConfig
 from adapters.supabase_adapter import SupabaseAdapter
-from service_kit import tracing
 from services.mentor.questions.parser import parse_query
 from services.retrieval import Retriever
 from tests.fake_llm_service import FakeLLMService
@@ -139,26 +137,6 @@ async def test_a_search_says_how_it_was_made_and_not_for_what(store: SupabaseAda
     assert [search.attributes["db.system.name"] for search in searches] == ["postgresql"] * (1 if failing else 2)
     for span in spans.all():
         assert "perro" not in f"{span.name}{span.attributes}{events(span)}"
-
-
-async def test_spans_outlive_the_task_that_began_them() -> None:
-    async def pieces() -> AsyncIterator[int]:
-        with tracing.ending(tracing.start_span("stream")):
-            for number in range(3):
-                yield number
-
-    stream = pieces()
-    with traced_request() as spans:
-        assert [await asyncio.create_task(anext(stream)) for _ in range(3)] == [0, 1, 2]  # type: ignore[arg-type]
-    assert spans.children() == []
-    assert await anext(stream, None) is None
-    assert [span.name for span in spans.children()] == ["stream"]
-
-
-async def test_work_that_belongs_to_no_request_has_no_span() -> None:
-    span = tracing.start_span("backfill")
-    assert not span.is_recording()
-    assert tracing.propagation_headers(span) == {}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process at once")

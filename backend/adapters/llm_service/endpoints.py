@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from adapters.base import TechnicalError
 from adapters.circuit import Circuit, Outcome, Permit
-from adapters.llm_service.faults import Busy, CircuitOpen, PoolExhausted, ServiceFault
+from adapters.llm_service.faults import NOT_NOW, TRIPPING, PoolExhausted, ServiceFault
 
 logger = logging.getLogger(__name__)
 _MAX_PAUSE_S = 10.0
@@ -22,21 +22,19 @@ class Endpoint:
         self,
         url: str,
         circuit: Circuit,
-        clock: Callable[[], float] = time.monotonic,
-        on_outage: Callable[[], None] = lambda: None,
+        on_outage: Callable[[], None],
     ) -> None:
         self.url = url
         self.name = without_credentials(url)
         self.circuit = circuit
         self.under_way = 0
-        self._clock = clock
         self._on_outage = on_outage
         self._not_before = float("-inf")
 
     @property
     def is_ready(self) -> bool:
         """Whether no ``Retry-After`` pause is in effect."""
-        return self._clock() >= self._not_before
+        return time.monotonic() >= self._not_before
 
     @contextmanager
     def call(self, permit: Permit) -> Iterator[None]:
@@ -65,9 +63,9 @@ class Endpoint:
         permit.settle(self._outcome(permit, fault))
         if before == "closed" and self.circuit.state == "open":
             self._on_outage()
-        if isinstance(fault, Busy) and not isinstance(fault, PoolExhausted):
+        if fault.reason in NOT_NOW.values() and not isinstance(fault, PoolExhausted):
             pause_s = _DEFAULT_PAUSE_S if fault.retry_after_s is None else fault.retry_after_s
-            self._not_before = self._clock() + min(pause_s, _MAX_PAUSE_S)
+            self._not_before = time.monotonic() + min(pause_s, _MAX_PAUSE_S)
         logger.warning(
             "llm service fault",
             extra={
@@ -82,7 +80,7 @@ class Endpoint:
     def _outcome(permit: Permit, fault: TechnicalError) -> Outcome:
         if isinstance(fault, PoolExhausted):
             return Outcome.UNKNOWN
-        if isinstance(fault, ServiceFault) and fault.trips:
+        if fault.reason in TRIPPING:
             return Outcome.FAILURE
         # A "not ready" answer keeps a circuit open when it is the trial's; it never opens a closed one.
         return Outcome.FAILURE if permit.is_trial and fault.reason in ("loading", "draining") else Outcome.SUCCESS
@@ -111,7 +109,10 @@ class Endpoints:
         return iter(self._endpoints)
 
     def choose(self, avoid: Collection[Endpoint] = (), kind: str = "") -> tuple[Endpoint, Permit]:
-        """Return an address and a permit to call it; one of ``avoid`` only when there is no other."""
+        """Return an address and a permit to call it; one of ``avoid`` only when there is no other.
+
+        Raises ``ServiceFault`` when every circuit is open.
+        """
         count, turn = len(self._endpoints), self._turns.get(kind, 0)
         in_turn = [self._endpoints[(turn + step) % count] for step in range(count)]
         admitting = [endpoint for endpoint in in_turn if endpoint.circuit.would_admit]
@@ -120,7 +121,11 @@ class Endpoints:
             if permit is not None:
                 self._turns[kind] = (self._endpoints.index(endpoint) + 1) % count
                 return endpoint, permit
-        raise CircuitOpen(min(endpoint.circuit.opens_in_s for endpoint in self._endpoints))
+        raise ServiceFault(
+            "the LLM service failed repeatedly and is left alone for a moment",
+            reason="circuit_open",
+            retry_after_s=min(endpoint.circuit.opens_in_s for endpoint in self._endpoints),
+        )
 
     def offers(self, avoid: Collection[Endpoint]) -> bool:
         """Return whether an address outside ``avoid`` admits a call."""

@@ -1,47 +1,100 @@
-"""Spans of calls to the LLM service: numbers and names of requests and answers, no text."""
+"""Spans of calls to models, by OpenTelemetry's conventions for generative AI: numbers and names, no text.
 
-from collections.abc import Mapping
+https://github.com/open-telemetry/semantic-conventions-genai
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
-from adapters.base import SamplingOptions
+from opentelemetry.trace import Span, SpanKind
+
+from adapters.base import LogicalError, TechnicalError
 from adapters.llm_service.config import ServiceConfig
-from observability.tracing_genai import ModelCall
+from service_kit import tracing
+
+_LONGEST_NAME = 200
+_REASONS = frozenset({"stop", "length", "cancelled"})
 
 
-def begin(config: ServiceConfig, payload: Mapping[str, Any], url: str) -> ModelCall:
-    """Begin the span of one attempt; omits the address of the local model, which is meaningless."""
-    provider, where = config.served_by, url if config.served_by == "llm_service" else None
-    if "texts" in payload:
-        return ModelCall("embeddings", config.embedding_model, provider, where)
-    call = ModelCall("chat", config.language_model, provider, where)
-    if call.span.is_recording():
-        options = SamplingOptions(payload.get("max_new_tokens"), payload.get("temperature"), payload.get("top_p"))
-        call.sampled(options, stream=payload.get("stream") is True)
-    return call
+class ModelCall:
+    """The span of one attempt, ``chat MODEL`` or ``embeddings MODEL``: a child of the current one.
 
+    Omits the address of the local model, which is meaningless.
+    """
 
-def note(call: ModelCall, body: Mapping[str, Any]) -> None:
-    """Record an answer or a stream event, whose shape has not been validated."""
-    if not call.span.is_recording():
-        return
-    if "delta" in body:
-        call.came()
-    elif "answer" in body:
-        usage, timings = _mapping(body.get("usage")), _mapping(body.get("timings"))
-        cached = body.get("cached")
-        about = {
-            "gen_ai.usage.input_tokens": _number(usage.get("prompt_tokens")),
-            "app.cache": None if not isinstance(cached, bool) else "hit" if cached else "miss",
-            "app.queue_ms": _number(timings.get("queue_ms")),
-            "app.ttft_ms": _number(timings.get("ttft_ms")),
-        }
-        tokens = body.get("tokens_generated")
-        call.answered(
-            str(body.get("model")), str(body.get("finish_reason")), tokens if isinstance(tokens, int) else 0, about
+    def __init__(self, config: ServiceConfig, payload: Mapping[str, Any], url: str) -> None:
+        embeds, is_remote = "texts" in payload, config.served_by == "llm_service"
+        operation, model = ("embeddings", config.embedding_model) if embeds else ("chat", config.language_model)
+        self.span: Span = tracing.start_span(
+            f"{operation} {model}", SpanKind.CLIENT if is_remote else SpanKind.INTERNAL
         )
-    elif isinstance(vectors := body.get("embeddings"), list):
-        first = vectors[0] if vectors else []
-        call.embedded(str(body.get("model")), len(first) if isinstance(first, list) else 0, len(vectors))
+        self._begun = time.monotonic()
+        self._has_begun_to_answer = False
+        if not self.span.is_recording():
+            return
+        address = urlsplit(url)
+        self._annotate(
+            {
+                "gen_ai.operation.name": operation,
+                "gen_ai.provider.name": config.served_by,
+                "gen_ai.request.model": model,
+                "server.address": address.hostname if is_remote else None,
+                "server.port": (address.port or (443 if address.scheme == "https" else 80)) if is_remote else None,
+                "gen_ai.request.max_tokens": payload.get("max_new_tokens"),
+                "gen_ai.request.temperature": payload.get("temperature"),
+                "gen_ai.request.top_p": payload.get("top_p"),
+                "gen_ai.request.stream": None if embeds else payload.get("stream") is True,
+            }
+        )
+
+    @contextmanager
+    def lasting(self) -> Iterator[Span]:
+        """End the span with the block."""
+        with tracing.ending(self.span, _fault_name):
+            yield self.span
+
+    def note(self, body: Mapping[str, Any]) -> None:
+        """Record an answer, which ends the span, or a stream event; neither has been validated."""
+        if not self.span.is_recording():
+            return
+        if "delta" in body:
+            if not self._has_begun_to_answer:
+                self._has_begun_to_answer = True
+                self._annotate({"gen_ai.response.time_to_first_chunk": round(time.monotonic() - self._begun, 6)})
+            return
+        name = str(body.get("model"))[:_LONGEST_NAME]
+        if "answer" in body:
+            usage, timings, cached = _mapping(body.get("usage")), _mapping(body.get("timings")), body.get("cached")
+            reason = str(body.get("finish_reason"))
+            self._annotate(
+                {
+                    "gen_ai.response.model": name,
+                    "gen_ai.response.finish_reasons": [reason if reason in _REASONS else "other"],
+                    "gen_ai.usage.output_tokens": _number(body.get("tokens_generated")),
+                    "gen_ai.usage.input_tokens": _number(usage.get("prompt_tokens")),
+                    "app.cache": None if not isinstance(cached, bool) else "hit" if cached else "miss",
+                    "app.queue_ms": _number(timings.get("queue_ms")),
+                    "app.ttft_ms": _number(timings.get("ttft_ms")),
+                }
+            )
+            tracing.end(self.span)
+        elif isinstance(vectors := body.get("embeddings"), list):
+            dimension = len(vectors[0]) if vectors and isinstance(vectors[0], list) else 0
+            sizes = {"gen_ai.embeddings.dimension.count": dimension, "app.texts": len(vectors)}
+            self._annotate({"gen_ai.response.model": name, **sizes})
+
+    def _annotate(self, attributes: tracing.Attributes) -> None:
+        tracing.annotate(self.span, attributes)
+
+
+def _fault_name(error: BaseException) -> str:
+    """Return an error's name as in logs and metrics."""
+    if isinstance(error, TechnicalError):
+        return error.reason
+    return error.error_type if isinstance(error, LogicalError) else type(error).__qualname__
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

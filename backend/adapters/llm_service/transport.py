@@ -1,7 +1,8 @@
 """Requests to the LLM service: deadline, then circuit breaker, then retry budget, then the attempt."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,16 +12,17 @@ from service_kit.tracing import propagation_headers
 
 from adapters.base import TechnicalError
 from adapters.circuit import Circuit, Permit
-from adapters.deadline import Deadline
-from adapters.llm_service import tracing, wire
+from adapters.llm_service import wire
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service.endpoints import Endpoint, Endpoints
-from adapters.llm_service.faults import Busy, Disabled, HungUp, Malformed, PoolExhausted, TimedOut, Unreachable
-from adapters.llm_service.retries import Attempts
-from adapters.llm_service.retry_budget import RetryBudget
+from adapters.llm_service.faults import Malformed, PoolExhausted, ServiceFault, TimedOut
+from adapters.llm_service.retries import Attempts, RetryBudget
+from adapters.llm_service.tracing import ModelCall
 
 T = TypeVar("T")
 _READY = "/readyz"
+_Read = Callable[[httpx2.Response, float, ModelCall], AsyncGenerator[T, None]]
+"""Yields the results in a response; gets the deadline and the call's span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,9 @@ class ServiceTransport:
     ) -> None:
         self.config = config
         self.endpoints = Endpoints(
-            [
-                Endpoint(url, Circuit(config.failure_threshold, config.reset_s), on_outage=on_outage)
-                for url in config.urls
-            ]
+            [Endpoint(url, Circuit(config.failure_threshold, config.reset_s), on_outage) for url in config.urls]
         )
-        self.budget = RetryBudget(config.retry_ratio, config.retry_reserve)
+        self._budget = RetryBudget(config.retry_ratio, config.retry_reserve)
         self._clients = {url: _client(config, http) for url in config.urls}
 
     async def close(self) -> None:
@@ -64,79 +63,75 @@ class ServiceTransport:
 
         Addresses with a closed circuit are asked first. The outcome does not affect the circuits.
         """
-        fault: TechnicalError = Unreachable("no address is configured")
+        fault: TechnicalError = Malformed("no address is configured")
         for endpoint in sorted(self.endpoints, key=lambda each: each.circuit.state != "closed"):
             try:
-                response = await _translated(self._clients[endpoint.url].get(endpoint.url + path), Deadline(timeout_s))
+                response = await _translated(self._clients[endpoint.url].get(endpoint.url + path), _from_now(timeout_s))
                 return wire.parse_object(response.content)
             except TechnicalError as error:
                 fault = error
         raise fault
 
     async def post(
-        self, path: str, payload: Mapping[str, Any], request_id: str | None, parse: Callable[[dict[str, Any]], T]
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        request_id: str | None,
+        parse: Callable[[Mapping[str, Any]], T],
     ) -> T:
-        """Return the parsed answer; raise ``TechnicalError`` or ``LogicalError``."""
-        call, attempts = _Call(path, payload, request_id), self._attempts(path)
-        while True:
-            endpoint, permit = attempts.next()
-            traced = tracing.begin(self.config, payload, endpoint.url)
-            try:
-                with traced.lasting() as span:
-                    async with self._open(call, endpoint, permit, attempts.deadline, span) as response:
-                        body = wire.parse_object(await _translated(response.aread(), attempts.deadline))
-                        result = parse(body)
-                        tracing.note(traced, body)
-                        return result
-            except TechnicalError as fault:
-                await attempts.after(fault, endpoint)
+        """Return the parsed answer; one that ``parse`` rejects as malformed counts as a failure of the service."""
 
-    async def post_stream(
+        async def read(response: httpx2.Response, deadline: float, traced: ModelCall) -> AsyncGenerator[T, None]:
+            body = wire.parse_object(await _translated(response.aread(), deadline))
+            result = parse(body)
+            traced.note(body)
+            yield result
+
+        (answer,) = [each async for each in self._results(_Call(path, payload, request_id), read)]
+        return answer
+
+    def post_stream(
         self, path: str, payload: Mapping[str, Any], request_id: str | None
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the events of a stream that ends with ``[DONE]``; anything else is a ``TechnicalError``."""
-        call, attempts = _Call(path, payload, request_id), self._attempts(path)
-        begun = False
+        return self._results(_Call(path, payload, request_id), _events)
+
+    async def _results(self, call: _Call, read: _Read[T]) -> AsyncGenerator[T, None]:
+        """Yield what ``read`` finds in the first good response; retry only before the first of it."""
+        if not self.config.enabled:
+            raise ServiceFault("the LLM service is disabled in the configuration", reason="disabled")
+        attempts, begun = Attempts(self.config, self.endpoints, self._budget, call.path), False
         while True:
             endpoint, permit = attempts.next()
-            traced = tracing.begin(self.config, payload, endpoint.url)
+            traced = ModelCall(self.config, call.payload, endpoint.url)
             try:
                 with traced.lasting() as span:
-                    async with self._open(call, endpoint, permit, attempts.deadline, span) as response:
-                        parser, chunks = _event_parser(response), response.aiter_bytes()
-                        while (chunk := await _translated(anext(chunks, None), attempts.deadline)) is not None:
-                            for data in parser.feed(chunk):
-                                if data == wire.DONE:
-                                    return
-                                event = wire.parse_event(data)
-                                begun = True
-                                # The first event proves the service healthy; other calls need not wait for the end.
-                                permit.settle_trial()
-                                tracing.note(traced, event)
-                                yield event
-                        raise HungUp("its stream was cut short")
+                    async with (
+                        self._open(call, endpoint, permit, attempts.deadline, span) as response,
+                        aclosing(read(response, attempts.deadline, traced)) as results,
+                    ):
+                        async for result in results:
+                            begun = True
+                            # The first event proves the service healthy; other calls need not wait for the end.
+                            permit.settle_trial()
+                            yield result
+                        return
             except TechnicalError as fault:
                 if begun:
                     raise
                 await attempts.after(fault, endpoint)
 
-    def _attempts(self, path: str) -> Attempts:
-        if not self.config.enabled:
-            raise Disabled
-        return Attempts(self.config, self.endpoints, self.budget, path)
-
     @asynccontextmanager
     async def _open(
-        self, call: _Call, endpoint: Endpoint, permit: Permit, deadline: Deadline, span: Span
+        self, call: _Call, endpoint: Endpoint, permit: Permit, deadline: float, span: Span
     ) -> AsyncIterator[httpx2.Response]:
         """Send a call and yield the 200 response with its body unread; always release the connection."""
         with endpoint.call(permit):
             if permit.is_trial:
                 await self._check_ready(endpoint, deadline)
             client = self._clients[endpoint.url]
-            headers = propagation_headers(span) | {
-                "X-Request-Timeout-Ms": str(max(1, int(deadline.remaining_s * 1000)))
-            }
+            remaining_s = deadline - asyncio.get_running_loop().time()
+            headers = propagation_headers(span) | {"X-Request-Timeout-Ms": str(max(1, int(remaining_s * 1000)))}
             if call.request_id:
                 headers["X-Request-ID"] = call.request_id
             request = client.build_request("POST", endpoint.url + call.path, json=dict(call.payload), headers=headers)
@@ -149,12 +144,13 @@ class ServiceTransport:
             finally:
                 await response.aclose()
 
-    async def _check_ready(self, endpoint: Endpoint, deadline: Deadline) -> None:
+    async def _check_ready(self, endpoint: Endpoint, deadline: float) -> None:
         """Check readiness with a short limit, so that a trial does not wait for a hanging or loading service."""
-        limit = Deadline(min(self.config.probe_timeout_s, deadline.remaining_s))
+        limit = min(_from_now(self.config.probe_timeout_s), deadline)
         response = await _translated(self._clients[endpoint.url].get(endpoint.url + _READY), limit)
         if response.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
-            raise Busy("the LLM service is not ready yet", reason="loading", retry_after_s=wire.retry_after(response))
+            after_s = wire.retry_after(response)
+            raise ServiceFault("the LLM service is not ready yet", reason="loading", retry_after_s=after_s)
 
 
 def _client(config: ServiceConfig, http: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncClient:
@@ -175,21 +171,40 @@ def _client(config: ServiceConfig, http: httpx2.AsyncBaseTransport | None) -> ht
     )
 
 
-def _event_parser(response: httpx2.Response) -> wire.EventParser:
+async def _events(
+    response: httpx2.Response, deadline: float, traced: ModelCall
+) -> AsyncGenerator[dict[str, Any], None]:
     if not response.headers.get("content-type", "").startswith("text/event-stream"):
         raise Malformed("the LLM service did not answer a stream")
-    return wire.EventParser()
+    parser, chunks = wire.EventParser(), response.aiter_bytes()
+    while (chunk := await _translated(anext(chunks, None), deadline)) is not None:
+        for data in parser.feed(chunk):
+            if data == wire.DONE:
+                return
+            event = wire.parse_event(data)
+            traced.note(event)
+            yield event
+    raise _hung_up("its stream was cut short")
 
 
-async def _translated(awaitable: Awaitable[T], deadline: Deadline) -> T:
-    """Await within the deadline, translating transport errors."""
+def _from_now(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+def _hung_up(detail: str) -> ServiceFault:
+    return ServiceFault(f"the LLM service hung up: {detail}", reason="protocol", anywhere=True)
+
+
+async def _translated(awaitable: Awaitable[T], deadline: float) -> T:
+    """Await until the deadline, translating transport errors."""
     try:
-        return await deadline.within(awaitable)
+        async with asyncio.timeout_at(deadline):
+            return await awaitable
     except (TimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
         raise TimedOut from error
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-        raise Unreachable(str(error)) from error
+        raise ServiceFault(f"the LLM service cannot be reached: {error}", reason="connect", anywhere=True) from error
     except httpx2.PoolTimeout as error:
         raise PoolExhausted from error
     except httpx2.HTTPError as error:
-        raise HungUp(str(error)) from error
+        raise _hung_up(str(error)) from error

@@ -9,36 +9,62 @@ import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 import httpx2
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.base import ChatMessage, Completion, Embeddings, LogicalError, RateLimited, SamplingOptions, ServedBy
-from adapters.llm_service.faults import Again, Broken, Busy, Malformed, TimedOut
+from adapters.llm_service.faults import NOT_NOW, Malformed, ServiceFault, TimedOut
 
 logger = logging.getLogger(__name__)
 DONE = "[DONE]"
 _KIND = re.compile(r"[a-z0-9_]{1,64}")
 _MAX_WORDS = 200
-_REASONS = {"overloaded": "overloaded", "model_loading": "loading", "draining": "draining"}
 _MAX_RETRY_AFTER_S = 3600.0
 _MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class _Answer(_Body):
+    answer: str
+    model: str
+    finish_reason: str = "stop"
+    tokens_generated: int = 0
+    degraded: bool = False
+    cached: bool | None = None
+    timings: dict[str, float] = {}
+
+
+class _Vectors(_Body):
+    embeddings: list[list[float]]
+    model: str = ""
+    fingerprint: str = Field(min_length=1)
+
+
+class _Rank(_Body):
+    index: int
+    relevance_score: float
+
+
+class _Ranks(_Body):
+    results: list[_Rank]
+
+
+B = TypeVar("B", bound=_Body)
+
+
 def generate_payload(messages: Sequence[ChatMessage], options: SamplingOptions, *, stream: bool) -> dict[str, Any]:
     """Return the body of ``POST /api/llm/generate``; unset options are omitted."""
-    payload: dict[str, Any] = {"messages": [dict(message) for message in messages]}
-    optional = {
-        "max_new_tokens": options.max_new_tokens,
-        "temperature": options.temperature,
-        "top_p": options.top_p,
-        "stream": True if stream else None,
-    }
-    payload.update({key: value for key, value in optional.items() if value is not None})
-    return payload
+    optional = {**asdict(options), "stream": stream or None}
+    return {"messages": list(messages), **{name: value for name, value in optional.items() if value is not None}}
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes | str) -> dict[str, Any]:
     """Return the JSON object in ``body``."""
     try:
         value = json.loads(body)
@@ -51,40 +77,28 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def parse_completion(body: Mapping[str, Any], served_by: ServedBy = "llm_service") -> Completion:
     """Return the completion in a response object of ``/api/llm/generate``."""
-    answer, model = body.get("answer"), body.get("model")
-    if not isinstance(answer, str) or not isinstance(model, str):
-        raise Malformed("the LLM service's answer lacks 'answer' or 'model'")
-    tokens, timings, cached = body.get("tokens_generated", 0), body.get("timings"), body.get("cached")
-    return Completion(
-        answer=printable(answer),
-        model=model,
-        served_by=served_by,
-        finish_reason=str(body.get("finish_reason") or "stop"),
-        tokens_generated=tokens if isinstance(tokens, int) else 0,
-        degraded=body.get("degraded") is True,
-        cached=cached if isinstance(cached, bool) else None,
-        timings=_numbers(timings) if isinstance(timings, dict) else {},
-    )
+    found = _validated(_Answer, body)
+    return Completion(**found.model_dump() | {"answer": printable(found.answer), "served_by": served_by})
 
 
 def parse_embeddings(
     body: Mapping[str, Any], *, count: int, dimension: int, served_by: ServedBy = "llm_service"
 ) -> Embeddings:
     """Return the vectors of ``/api/llm/embed``, each checked to be finite and ``dimension`` long."""
-    vectors, fingerprint = body.get("embeddings"), body.get("fingerprint")
-    if not isinstance(vectors, list) or len(vectors) != count:
+    found = _validated(_Vectors, body)
+    if len(found.embeddings) != count:
         raise Malformed(f"the LLM service did not answer {count} vectors")
-    if not isinstance(fingerprint, str) or not fingerprint:
-        raise Malformed("the LLM service's vectors have no fingerprint")
-    for vector in vectors:
-        if not isinstance(vector, list) or len(vector) != dimension or not all(_is_finite(x) for x in vector):
-            raise Malformed(f"the LLM service's vectors are not {dimension} numbers long")
-    return Embeddings(
-        vectors=[[float(x) for x in vector] for vector in vectors],
-        model=str(body.get("model") or ""),
-        fingerprint=fingerprint,
-        served_by=served_by,
-    )
+    if any(len(vector) != dimension for vector in found.embeddings):
+        raise Malformed(f"the LLM service's vectors are not {dimension} numbers long")
+    return Embeddings(found.embeddings, found.model, found.fingerprint, served_by)
+
+
+def parse_ranks(body: Mapping[str, Any], *, count: int) -> list[float]:
+    """Return the score of each of ``count`` texts; raise ``Malformed`` unless there is one for each."""
+    found = {each.index: each.relevance_score for each in _validated(_Ranks, body).results}
+    if set(found) != set(range(count)):
+        raise Malformed("the LLM service did not rank every text")
+    return [found[at] for at in range(count)]
 
 
 class EventParser:
@@ -112,29 +126,17 @@ class EventParser:
         return events
 
 
-def parse_ranks(body: Mapping[str, Any], *, count: int) -> list[float]:
-    """Return the score of each of ``count`` texts; raise ``Malformed`` unless there is one for each."""
-    results = body.get("results")
-    found = {}
-    for result in results if isinstance(results, list) else []:
-        if isinstance(result, dict) and _is_finite(result.get("relevance_score")):
-            found[result.get("index")] = float(result["relevance_score"])
-    if set(found) != set(range(count)):
-        raise Malformed("the LLM service did not rank every text")
-    return [found[at] for at in range(count)]
-
-
 def parse_event(data: str) -> dict[str, Any]:
     """Return one event of the stream; raise ``TechnicalError`` for an error event."""
-    event = parse_object(data.encode())
+    event = parse_object(data)
     if "error" in event:
-        fault = event["error"] if isinstance(event["error"], dict) else {}
-        kind = _kind(fault) or "error"
+        error = _error(event)
+        kind = _kind(error) or "error"
         summary = f"the LLM service broke off: {kind}"
-        logger.debug(summary, extra={"detail": _words(fault)})
-        if kind in _REASONS:
-            raise Busy(summary, reason=_REASONS[kind])
-        raise TimedOut(summary) if kind == "deadline_exceeded" else Broken(summary)
+        logger.debug(summary, extra={"detail": _words(error)})
+        if kind == "deadline_exceeded":
+            raise TimedOut(summary)
+        raise ServiceFault(summary, reason=NOT_NOW.get(kind, "http_5xx"))
     return event
 
 
@@ -143,54 +145,36 @@ def raise_for_status(response: httpx2.Response, body: bytes) -> None:
     status = response.status_code
     if status == httpx2.codes.OK:
         return
-    error = _error(body)
-    error_type, retry_after_s = _kind(error), retry_after(response)
-    summary = f"the LLM service answered {status} {error_type}".rstrip()
+    try:
+        error = _error(parse_object(body))
+    except Malformed:
+        error = {}
+    kind, retry_after_s = _kind(error), retry_after(response)
+    summary = f"the LLM service answered {status} {kind}".rstrip()
     # The service's message may quote the question: it goes to the caller of a refused request, not to the log.
     logger.debug(summary, extra={"detail": _words(error)})
     if status == httpx2.codes.TOO_MANY_REQUESTS:
         raise RateLimited(summary, retry_after_s=retry_after_s)
     if status == httpx2.codes.NOT_IMPLEMENTED:
         # The service works; it has no model for this.
-        raise LogicalError(summary, status=status, error_type=error_type or "not_configured")
+        raise LogicalError(summary, status=status, error_type=kind or "not_configured")
+    if status == httpx2.codes.GATEWAY_TIMEOUT:
+        raise TimedOut(summary)
     if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
         # 503 with "retryable" guarantees that the request had no effect.
-        may_repeat = status == httpx2.codes.SERVICE_UNAVAILABLE and error.get("retryable") is True
-        again: Again = "anywhere" if may_repeat else "elsewhere"
-        if error_type in _REASONS:
-            raise Busy(summary, reason=_REASONS[error_type], again=again, retry_after_s=retry_after_s)
-        if status == httpx2.codes.GATEWAY_TIMEOUT:
-            raise TimedOut(summary)
-        raise Broken(summary, again=again, retry_after_s=retry_after_s)
-    if status < httpx2.codes.BAD_REQUEST or (status == httpx2.codes.NOT_FOUND and not error_type):
+        anywhere = status == httpx2.codes.SERVICE_UNAVAILABLE and error.get("retryable") is True
+        reason = NOT_NOW.get(kind, "http_5xx")
+        raise ServiceFault(summary, reason=reason, anywhere=anywhere, retry_after_s=retry_after_s)
+    if status < httpx2.codes.BAD_REQUEST or (status == httpx2.codes.NOT_FOUND and not kind):
         # A redirect, or the 404 page of another server.
         raise Malformed(summary)
     refusal = f"{summary}: {_words(error)}".rstrip(": ")
-    raise LogicalError(refusal, status=status, error_type=error_type or "invalid_request")
+    raise LogicalError(refusal, status=status, error_type=kind or "invalid_request")
 
 
 def printable(text: str) -> str:
     """Return ``text`` without lone surrogates, which are valid in JSON but not in UTF-8."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _kind(error: Mapping[str, Any]) -> str:
-    """Return the error's type if it is well-formed, else an empty string."""
-    kind = error.get("type")
-    return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
-
-
-def _words(error: Mapping[str, Any]) -> str:
-    return str(error.get("message") or "")[:_MAX_WORDS]
-
-
-def _error(body: bytes) -> dict[str, Any]:
-    """Return the error object of a response body, or an empty mapping."""
-    try:
-        error = json.loads(body).get("error")
-    except (ValueError, AttributeError):
-        return {}
-    return error if isinstance(error, dict) else {}
 
 
 def retry_after(response: httpx2.Response) -> float | None:
@@ -202,9 +186,24 @@ def retry_after(response: httpx2.Response) -> float | None:
     return min(seconds, _MAX_RETRY_AFTER_S) if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _validated(model: type[B], body: Mapping[str, Any]) -> B:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise Malformed(f"the LLM service's answer has no valid '{where}'") from error
 
 
-def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    return {str(key): float(value) for key, value in values.items() if _is_finite(value)}
+def _error(body: Mapping[str, Any]) -> dict[str, Any]:
+    error = body.get("error")
+    return error if isinstance(error, dict) else {}
+
+
+def _kind(error: Mapping[str, Any]) -> str:
+    """Return the error's type if it is well-formed, else an empty string."""
+    kind = error.get("type")
+    return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    return str(error.get("message") or "")[:_MAX_WORDS]

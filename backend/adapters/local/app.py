@@ -10,17 +10,25 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Literal
 
+from service_kit.disconnect import CLIENT_CLOSED, ClientDisconnected, until_disconnect
+from service_kit.errors import Problem, Refusal, error_body, error_response
 from service_kit.logs import about_request
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from adapters.base import AdapterError, SamplingOptions
 from adapters.local.config import Kind, LocalModelConfig
-from adapters.local.exchange import Exchange, Message, Receive, Send
-from adapters.local.model import Embedder, Finished, Generator, Refused
+from adapters.local.model import Embedder, Finished, Generator
+from service_kit import sse
 
 logger = logging.getLogger(__name__)
 Load = Callable[[Kind, LocalModelConfig], Generator | Embedder]
@@ -48,37 +56,44 @@ class LocalModelApp:
         self._fault = ""
         self._thread = ThreadPoolExecutor(1, kind)
         self._slots = asyncio.Semaphore(1)
+        asked = Route("/api/llm/generate", self._generate, methods=["POST"])
+        if kind == "embedder":
+            asked = Route("/api/llm/embed", self._embed, methods=["POST"])
+        self._app = Starlette(
+            routes=[asked, Route("/readyz", self._ready), Route("/alive", self._alive)],
+            exception_handlers={Refusal: _failed, ClientDisconnected: _left, Exception: _failed},
+        )
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
-        exchange = Exchange(scope, receive, send)
-        with about_request(exchange.request_id):
+        headers = Headers(scope=scope)
+        with about_request(headers.get("x-request-id")):
+            if not hmac.compare_digest(headers.get("authorization", "").encode(), self._authorization):
+                problem = Problem(401, "unauthorized", "the key is missing or wrong")
+                await error_response(scope, problem)(scope, receive, send)
+                return
             try:
-                if not hmac.compare_digest(exchange.headers.get(b"authorization", b""), self._authorization):
-                    raise Refused(401, "unauthorized", "the key is missing or wrong")
-                body = json.loads(await exchange.body() or b"{}")
-                await exchange.while_connected(self._route(scope["path"], body, exchange))
-            except Refused as refusal:
-                await exchange.refuse(refusal)
-            except Exception as error:
-                # The edge of a request. What the exception says may quote the question.
+                await self._app(scope, receive, send)
+            except Exception:
+                # The edge of a request, which has been answered.
                 logger.exception("local model failed")
-                await exchange.refuse(Refused(500, "generation_failed", type(error).__name__))
 
-    def _route(self, path: str, body: dict[str, Any], exchange: Exchange) -> Coroutine[Any, Any, None]:
-        match path, self._kind:
-            case "/api/llm/generate", "generator":
-                return self._generate(body, exchange)
-            case "/api/llm/embed", "embedder":
-                return self._embed(body, exchange)
-            case "/api/llm/health" | "/readyz", _:
-                return self._health(exchange)
-            case "/alive", _:
-                return self._stay_alive(exchange)
-        raise Refused(404, "not_found", "there is no such path")
+    async def _generate(self, request: Request) -> Response:
+        body = await request.json()
+        parts = self._parts(body)
+        if body.get("stream") is True:
+            # Headers are sent with the first part, so that a refusal before it has its own status.
+            first = await until_disconnect(request, anext(parts))
+            return StreamingResponse(_events(first, parts), media_type=sse.MEDIA_TYPE)
 
-    async def _generate(self, body: dict[str, Any], exchange: Exchange) -> None:
-        stream, started = body.get("stream") is True, time.monotonic()
+        async def last() -> dict[str, Any]:
+            return [part async for part in parts][-1]
+
+        return JSONResponse(await until_disconnect(request, last()))
+
+    async def _parts(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield deltas, then the service's response object."""
+        started = time.monotonic()
         text, end, first = "", Finished("stop", 0, 0), None
         async with self._place() as model:
             entered = time.monotonic()
@@ -89,35 +104,34 @@ class LocalModelApp:
                         end = part
                         continue
                     text += part
-                    if stream:
-                        await exchange.event({"delta": part})
+                    yield {"delta": part}
         answer = _answer(model, text, end, (started, entered, first or entered))
         logger.info("local model answered", extra={"tokens": end.completion_tokens, **answer["timings"]})
-        if stream:
-            await exchange.event(answer)
-            await exchange.done()
-        else:
-            await exchange.json(200, answer)
+        yield answer
 
-    async def _embed(self, body: dict[str, Any], exchange: Exchange) -> None:
-        texts = body["texts"]
-        async with self._place() as model:
-            vectors = await asyncio.get_running_loop().run_in_executor(self._thread, model.encode, texts)
-        about = {"dim": len(vectors[0]), "count": len(texts), "model": model.name, "fingerprint": model.fingerprint}
-        await exchange.json(200, {"embeddings": vectors, **about, "dtype": "float32"})
+    async def _embed(self, request: Request) -> Response:
+        texts = (await request.json())["texts"]
 
-    async def _health(self, exchange: Exchange) -> None:
-        status = {"ready": "healthy", "failed": "unhealthy"}.get(self.state, "loading")
-        degraded = bool(getattr(self._model, "substituted", False))
-        body = {"status": status, "degraded": degraded, "inside": self.inside, "error": self._fault}
-        await exchange.json(200 if status == "healthy" else 503, body)
+        async def vectors() -> list[list[float]]:
+            async with self._place() as model:
+                return await asyncio.get_running_loop().run_in_executor(self._thread, model.encode, texts)
 
-    async def _stay_alive(self, exchange: Exchange) -> None:
-        """Send a heartbeat until the parent hangs up, however it ended, then end this process."""
+        made = await until_disconnect(request, vectors())
+        about = {"model": self._model.name, "fingerprint": self._model.fingerprint}
+        return JSONResponse({"embeddings": made, **about})
+
+    async def _ready(self, _request: Request) -> Response:
+        return JSONResponse({"status": self.state}, 200 if self.state == "ready" else 503)
+
+    async def _alive(self, _request: Request) -> Response:
         self._loading = self._loading or asyncio.create_task(self._load_model())
+        return StreamingResponse(self._beats(), media_type="text/plain")
+
+    async def _beats(self) -> AsyncIterator[str]:
+        """Yield a heartbeat until the parent hangs up, however it ended, then end this process."""
         try:
             while True:
-                await exchange.write(f"{self.state}\n", "text/plain")
+                yield f"{self.state}\n"
                 await asyncio.sleep(_BEAT_S)
         finally:
             os._exit(0)  # native code under way is not worth waiting for
@@ -142,12 +156,12 @@ class LocalModelApp:
         """Wait for the model, then for one of its slots; refuse what is too much."""
         if self.inside >= getattr(self._model, "slots", 1) + self.config.max_waiting:
             busy = f"{self.inside} requests are computed or wait"
-            raise Refused(503, "overloaded", busy, retryable=True, retry_after_s=_BUSY_RETRY_S)
+            raise Refusal(Problem(503, "overloaded", busy, retryable=True, retry_after_s=_BUSY_RETRY_S))
         self.inside += 1
         try:
             await self._loaded.wait()
             if self._model is None:
-                raise Refused(503, "model_unavailable", self._fault)
+                raise Refusal(Problem(503, "model_unavailable", self._fault))
             async with self._slots:
                 yield self._model
         finally:
@@ -158,6 +172,32 @@ class LocalModelApp:
         config = self.config
         defaults = {"max_new_tokens": config.max_new_tokens, "temperature": config.temperature, "top_p": config.top_p}
         return SamplingOptions(**{name: body.get(name, default) for name, default in defaults.items()})
+
+
+async def _events(first: dict[str, Any], parts: AsyncGenerator[dict[str, Any], None]) -> AsyncIterator[bytes]:
+    try:
+        async with aclosing(parts):
+            yield sse.event(json.dumps(first).encode())
+            async for part in parts:
+                yield sse.event(json.dumps(part).encode())
+        yield sse.DONE
+    except Exception as error:
+        # The edge of a request: its headers are sent.
+        logger.exception("local model failed")
+        yield sse.event(json.dumps(error_body(_problem(error), "")).encode())
+
+
+def _problem(error: Exception) -> Problem:
+    # What an exception says may quote the question.
+    return error.problem if isinstance(error, Refusal) else Problem(500, "generation_failed", type(error).__name__)
+
+
+async def _left(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return error_response(request.scope, _problem(error))
 
 
 def _answer(model: Generator, text: str, end: Finished, times: tuple[float, float, float]) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx2
+from service_kit.errors import Problem, Refusal
 
 from adapters.base import ChatMessage, SamplingOptions
 from adapters.llm_service.wire import DONE, EventParser
 from adapters.local.files import ModelFiles
-from adapters.local.model import Finished, Refused, too_long
+from adapters.local.model import Finished, too_long
 
 logger = logging.getLogger(__name__)
 _CONTEXT = 8192
@@ -115,11 +116,11 @@ class LlamaCpp:
         return {token["piece"] for token in response.json()["tokens"] if isinstance(token["piece"], str)}
 
 
-def _refusal(error: dict[str, Any]) -> Refused:
+def _refusal(error: dict[str, Any]) -> Refusal:
     if error.get("type") == "exceed_context_size_error":
         return too_long(int(error["n_prompt_tokens"]), int(error["n_ctx"]))
     # Its message may quote the conversation.
-    return Refused(500, "generation_failed", f"llama.cpp failed: {error.get('type')}")
+    return Refusal(Problem(500, "generation_failed", f"llama.cpp failed: {error.get('type')}"))
 
 
 def _processors() -> int:

@@ -1,8 +1,10 @@
-"""What the HTTP app of a local model asks of the model, and how the model refuses."""
+"""What the HTTP app of a local model asks of the model."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from service_kit.errors import Problem, Refusal
 
 from adapters.base import ChatMessage, SamplingOptions
 
@@ -16,22 +18,10 @@ class Finished:
     completion_tokens: int
 
 
-class Refused(Exception):
-    """A request that is not served. ``retryable``: the same request may succeed later."""
-
-    def __init__(
-        self, status: int, error_type: str, message: str, *, retryable: bool = False, retry_after_s: int | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.error_type = error_type
-        self.retryable = retryable
-        self.retry_after_s = retry_after_s
-
-
-def too_long(prompt_tokens: int, context: int) -> Refused:
+def too_long(prompt_tokens: int, context: int) -> Refusal:
     """Return the refusal of a prompt that leaves no room for an answer."""
-    return Refused(400, "context_length_exceeded", f"the prompt has {prompt_tokens} tokens, the context {context}")
+    counts = f"the prompt has {prompt_tokens} tokens, the context {context}"
+    return Refusal(Problem(400, "context_length_exceeded", counts))
 
 
 class Generator(Protocol):
@@ -44,9 +34,8 @@ class Generator(Protocol):
     def generate(self, messages: Sequence[ChatMessage], options: SamplingOptions) -> AsyncIterator[str | Finished]:
         """Yield pieces of text, then ``Finished``; closing the iterator stops the computation.
 
-        ``options`` are complete: no field is ``None``. Raises ``Refused``.
+        ``options`` are complete: no field is ``None``. Raises ``Refusal``.
         """
-        ...
 
 
 class Embedder(Protocol):
@@ -57,4 +46,3 @@ class Embedder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Return one unit vector a text. Blocks; called from one thread at a time."""
-        ...

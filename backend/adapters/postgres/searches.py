@@ -1,80 +1,195 @@
-"""The searches of a document store, each in one round trip."""
+"""The searches of the dictionary and of texts: by words, then by vector, each in one round trip.
 
+A search is one message with its settings, hence one implicit transaction: it works through a transaction pooler.
+"""
+
+import functools
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Final, TypeVar
 
 import psycopg
+from opentelemetry.trace import SpanKind
+from psycopg import sql
 from psycopg.rows import dict_row
 
-from adapters.base import Candidate, FoundTexts, Lookup, TextCandidate, TextTerm
-from adapters.postgres.database import Database
-from adapters.postgres.names import Names
-from adapters.postgres.search_sql import near_parameters, near_statement, words_parameters, words_statement
-from adapters.postgres.text_search_sql import (
-    near_texts_parameters,
-    near_texts_statement,
-    text_words_parameters,
-    text_words_statement,
-)
+from adapters.base import Candidate, FoundEntries, FoundTexts, ParsedQuery, SearchHit, TextCandidate, TextTerm
+from adapters.postgres.database import Connection
+from adapters.postgres.names import Names, configuration, passage_words, vector_literal
+from adapters.postgres.store import Store, in_database
+from service_kit import tracing
 
+logger = logging.getLogger(__name__)
+C = TypeVar("C", Candidate, TextCandidate)
 _Rows = list[dict[str, Any]]
+_SEARCH_SPAN: Final = {
+    "db.system.name": "postgresql",
+    "db.operation.name": "SELECT",
+    "db.collection.name": "documents",
+}
+
+# The planner cannot estimate how many rows match; where it expects many, it scans the whole table although every
+# condition has an index. JIT compilation takes longer than any search.
+_SETTINGS: Final = "SET LOCAL statement_timeout = {timeout_ms}; SET LOCAL enable_seqscan = off; SET LOCAL jit = off;"
+# Rows of another fingerprint are discarded after the index scan, so the scan must continue until enough remain.
+_ITERATIVE: Final = "SET LOCAL hnsw.iterative_scan = relaxed_order;"
+
+BY_WORDS: Final = """
+SELECT * FROM {schema}.rag_search_words(%(terms)s::text[], %(accented)s::text[], %(whole)s::text[], %(parts)s::text[],
+    %(near)s::integer[], %(near_terms)s::integer[])
+"""
+# Two results: how near what was found by words is, and what else is near.
+BY_VECTOR: Final = """
+SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d WHERE id = ANY (%(found)s::text[]) AND {comparable};
+WITH asked AS MATERIALIZED (
+    SELECT t.ord, plainto_tsquery('pg_catalog.simple', t.folded)
+        || plainto_tsquery('pg_catalog.spanish', t.folded)
+        || plainto_tsquery('pg_catalog.spanish', t.accented) AS tsq
+    FROM unnest(%(terms)s::text[], %(accented)s::text[]) WITH ORDINALITY AS t(folded, accented, ord)
+),
+nearest AS MATERIALIZED (
+    SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d
+    WHERE kind <> 'text' AND {comparable}
+    ORDER BY embedding OPERATOR({vector}.<=>) %(vector)s::{vector}.vector LIMIT 40
+)
+SELECT d.id, d.kind, d.content, d.metadata, d.direction, d.lemma_keys, d.gloss_keys, d.text_a, d.text_b, d.text_c,
+    ARRAY(
+        SELECT CASE WHEN w.a @@ t.tsq THEN 'a' WHEN w.b @@ t.tsq THEN 'b' WHEN w.words @@ t.tsq THEN 'c' ELSE '' END
+        FROM asked t ORDER BY t.ord
+    ) AS term_fields, nearest.similarity
+FROM nearest JOIN {schema}.rag_documents d USING (id),
+    LATERAL (SELECT ts_filter(d.words, '{{a}}') AS a, ts_filter(d.words, '{{b}}') AS b, d.words OFFSET 0) AS w
+WHERE id <> ALL (%(found)s::text[])
+"""
+
+# Texts hold a term in any of its languages. The totals are in each row; the only row's id is NULL when none is found.
+TEXTS_BY_WORDS: Final = """
+WITH asked AS MATERIALIZED (
+    SELECT t.ord, {term_query} AS tsq
+    FROM unnest(%(folded)s::text[], %(typed)s::text[]) WITH ORDINALITY AS t(folded, typed, ord)
+),
+terms AS MATERIALIZED (
+    SELECT a.ord, a.tsq,
+        (SELECT count(*) FROM (SELECT 1 FROM {schema}.rag_documents c WHERE c.passage_words @@ a.tsq
+                               LIMIT {max_counted}) AS counted) AS documents
+    FROM asked a
+),
+total AS MATERIALIZED (SELECT count(*) AS texts FROM {schema}.rag_documents WHERE kind = 'text'),
+weighted AS MATERIALIZED (
+    SELECT tsq, ln(1 + (texts - documents + 0.5) / (documents + 0.5)) AS weight
+    FROM terms, total WHERE numnode(tsq) > 0 AND documents > 0 AND (documents < {max_counted} OR texts < {max_counted})
+),
+any_term AS MATERIALIZED (SELECT string_agg(tsq::text, ' | ')::tsquery AS tsq FROM weighted),
+worded AS (
+    SELECT d.id FROM {schema}.rag_documents d, any_term
+    WHERE d.passage_words @@ any_term.tsq
+    ORDER BY (SELECT sum(w.weight) FROM weighted w WHERE d.passage_words @@ w.tsq) DESC,
+        length(d.passage_words), d.id
+    LIMIT 40
+)
+SELECT (SELECT texts FROM total) AS total, ARRAY(SELECT documents FROM terms ORDER BY ord) AS term_counts,
+    d.id, d.content, d.metadata
+FROM (SELECT 1) AS one LEFT JOIN (worded JOIN {schema}.rag_documents d USING (id)) ON true
+"""
+MAX_COUNTED: Final = 2_000
+"""Texts that a term is counted and ranked in, however many hold it."""
+TEXTS_BY_VECTOR: Final = """
+SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d WHERE id = ANY (%(found)s::text[]) AND {comparable};
+WITH nearest AS MATERIALIZED (
+    SELECT id, content, metadata, {similarity} AS similarity FROM {schema}.rag_documents d
+    WHERE kind = 'text' AND {comparable}
+    ORDER BY embedding OPERATOR({vector}.<=>) %(vector)s::{vector}.vector LIMIT 20
+)
+SELECT id, content, metadata, similarity FROM nearest WHERE id <> ALL (%(found)s::text[])
+"""
+_HAS_OTHER_LANGUAGES: Final = (
+    "SELECT EXISTS (SELECT 1 FROM {schema}.rag_documents WHERE kind = 'text' AND passage_languages <> {languages})"
+)
+_REINDEX: Final = """
+UPDATE {schema}.rag_documents SET passage_words = {passage_words}, passage_languages = {languages}
+WHERE kind = 'text' AND passage_languages <> {languages}
+"""
 
 
-class Searches:
-    """Runs the search statements, which are composed once."""
+class Searches(Store):
+    """Candidates from Postgres; those of the dictionary are ranked by the index."""
 
-    def __init__(self, database: Database, names: Names) -> None:
-        self._database = database
-        timeout_ms = database.timeout_ms
-        self._words = words_statement(names, timeout_ms=timeout_ms).as_bytes(None)
-        self._near = near_statement(names, timeout_ms=timeout_ms).as_bytes(None)
-        self._text_words = text_words_statement(names, timeout_ms=timeout_ms).as_bytes(None)
-        self._near_texts = near_texts_statement(names, timeout_ms=timeout_ms).as_bytes(None)
+    async def search(self, query: ParsedQuery, top_k: int) -> FoundEntries:
+        """Search by words; ``hits`` are the best, ranked. Raises ``StoreUnavailable``."""
+        if top_k < 1 or not query.phrase:
+            return FoundEntries(query, [], [])
+        (rows,) = await self._fetch(BY_WORDS, asdict(self.index.lookup(query)))
+        candidates = [Candidate(**row, similarity=None) for row in rows]
+        return FoundEntries(query, candidates, self._ranked(query, candidates, top_k))
 
-    async def words(self, lookup: Lookup) -> list[Candidate]:
-        """Return what is found by words."""
-        (rows,) = await self._fetch(self._words, words_parameters(lookup))
-        return [Candidate(**row, similarity=None) for row in rows]
-
-    async def near(
-        self, lookup: Lookup, found: Sequence[Candidate], vector: Sequence[float], fingerprint: str
-    ) -> list[Candidate]:
-        """Return ``found`` with similarities, and what else is near the vector."""
-        known, others = await self._fetch(self._near, near_parameters(lookup, found, vector, fingerprint))
-        similarities = {row["id"]: row["similarity"] for row in known}
+    async def search_near(
+        self, found: FoundEntries, vector: Sequence[float], fingerprint: str, top_k: int
+    ) -> list[SearchHit]:
+        """Return the best of what was found by words and of what is near the vector. Ignores a vector whose
+        dimension differs from the store's. Raises ``StoreUnavailable``.
+        """
+        if top_k < 1 or not self._fits(vector):
+            return found.hits
+        lookup = self.index.lookup(found.query)
+        near = _near_parameters(found.candidates, vector, fingerprint)
+        known, others = await self._fetch(BY_VECTOR, asdict(lookup) | near)
         # Words that found nothing are in no document.
-        counts = found[0].term_counts if found else [0] * len(lookup.terms)
-        return [
-            *(replace(candidate, similarity=similarities.get(candidate.id)) for candidate in found),
-            *(Candidate(**row, term_counts=counts) for row in others),
-        ]
+        counts = found.candidates[0].term_counts if found.candidates else [0] * len(lookup.terms)
+        candidates = _with_similarities(found.candidates, known)
+        candidates += [Candidate(**row, term_counts=counts) for row in others]
+        return self._ranked(found.query, candidates, top_k)
 
-    async def texts(self, terms: Sequence[TextTerm]) -> FoundTexts:
-        """Return the texts that hold a term."""
-        (rows,) = await self._fetch(self._text_words, text_words_parameters(terms))
+    async def search_texts(self, terms: Sequence[TextTerm]) -> FoundTexts:
+        """Return the texts that hold a term. Raises ``StoreUnavailable``."""
+        parameters = {"folded": [term.folded for term in terms], "typed": [term.typed for term in terms]}
+        (rows,) = await self._fetch(TEXTS_BY_WORDS, parameters)
         candidates = [
             TextCandidate(row["id"], row["content"], row["metadata"], None) for row in rows if row["id"] is not None
         ]
         return FoundTexts(candidates, rows[0]["term_counts"], rows[0]["total"])
 
     async def near_texts(self, found: FoundTexts, vector: Sequence[float], fingerprint: str) -> FoundTexts:
-        """Return ``found`` with similarities, and other texts near the vector."""
-        parameters = near_texts_parameters(found.candidates, vector, fingerprint)
-        known, others = await self._fetch(self._near_texts, parameters)
-        similarities = {row["id"]: row["similarity"] for row in known}
-        candidates = [
-            *(replace(candidate, similarity=similarities.get(candidate.id)) for candidate in found.candidates),
-            *(TextCandidate(**row) for row in others),
-        ]
-        return replace(found, candidates=candidates)
+        """Return the same with similarities, and other texts near the vector. Raises ``StoreUnavailable``."""
+        if not self._fits(vector):
+            return found
+        near = _near_parameters(found.candidates, vector, fingerprint)
+        known, others = await self._fetch(TEXTS_BY_VECTOR, near)
+        candidates = _with_similarities(found.candidates, known)
+        return replace(found, candidates=[*candidates, *(TextCandidate(**row) for row in others)])
 
-    async def _fetch(self, statement: bytes, parameters: Mapping[str, Any]) -> list[_Rows]:
-        """Return the rows of each query of the message."""
-        async with self._database.connection() as connection:
+    async def index_texts(self, connection: Connection) -> None:
+        """Make the words of texts anew that were stored with other languages, or before there were any."""
+        found = await connection.execute(self.names.sql(_HAS_OTHER_LANGUAGES))
+        if await found.fetchone() == (True,):
+            statement = self.names.sql(_REINDEX, passage_words=passage_words(self.names.languages))
+            async with connection.transaction():
+                await connection.execute("SET LOCAL statement_timeout = 0")
+                await connection.execute(statement)
+
+    def _fits(self, vector: Sequence[float]) -> bool:
+        if len(vector) == self.dimension:
+            return True
+        logger.warning("query vector of dimension %d left aside, the store has %d", len(vector), self.dimension)
+        return False
+
+    def _ranked(self, query: ParsedQuery, candidates: Sequence[Candidate], top_k: int) -> list[SearchHit]:
+        return self.index.rank(query, candidates, max(self.total, len(candidates)), top_k)
+
+    async def _fetch(self, query: str, parameters: Mapping[str, Any]) -> list[_Rows]:
+        """Return the rows of each statement of ``query``, in a span that tells how many they are."""
+        with tracing.ending(tracing.start_span("SELECT documents", SpanKind.CLIENT)) as span:
+            tracing.annotate(span, _SEARCH_SPAN)
+            results = await self._send(query, parameters)
+            tracing.annotate(span, {"db.response.returned_rows": len(results[-1])})
+            return results
+
+    @in_database()
+    async def _send(self, query: str, parameters: Mapping[str, Any]) -> list[_Rows]:
+        async with self.database.connection() as connection:
             # Client-side binding is what lets several statements travel in one message.
             cursor = psycopg.AsyncClientCursor(connection, row_factory=dict_row)
-            await cursor.execute(statement, parameters)
+            await cursor.execute(search_message(self.names, query, self.database.timeout_ms), parameters)
             results: list[_Rows] = []
             more: bool | None = True
             while more:
@@ -82,3 +197,35 @@ class Searches:
                     results.append(await cursor.fetchall())
                 more = cursor.nextset()
         return results
+
+
+@functools.lru_cache(maxsize=64)
+def search_message(names: Names, query: str, timeout_ms: int) -> bytes:
+    """Return ``query`` behind the transaction-local settings of a search."""
+    settings = _SETTINGS + (_ITERATIVE if names.info.vector_version >= (0, 8) else "")
+    term_queries = [
+        sql.SQL("plainto_tsquery({}, t.{})").format(configuration(name), sql.Identifier(spelling))
+        for name in ("simple", *names.languages)
+        for spelling in ("folded", "typed")
+    ]
+    composed = names.sql(
+        settings + query,
+        timeout_ms=sql.Literal(timeout_ms),
+        comparable=sql.SQL("d.embedding_fingerprint = %(fingerprint)s::text"),
+        similarity=names.sql("1 - (d.embedding OPERATOR({vector}.<=>) %(vector)s::{vector}.vector)"),
+        term_query=sql.SQL(" || ").join(term_queries),
+        max_counted=sql.Literal(MAX_COUNTED),
+    )
+    return composed.as_bytes(None)
+
+
+def _near_parameters(
+    found: Sequence[Candidate] | Sequence[TextCandidate], vector: Sequence[float], fingerprint: str
+) -> dict[str, Any]:
+    ids = [candidate.id for candidate in found]
+    return {"found": ids, "vector": vector_literal(vector), "fingerprint": fingerprint}
+
+
+def _with_similarities(found: Sequence[C], known: _Rows) -> list[C]:
+    similarities = {row["id"]: row["similarity"] for row in known}
+    return [replace(candidate, similarity=similarities.get(candidate.id)) for candidate in found]

@@ -10,8 +10,8 @@ from typing import Final
 
 from psycopg import errors, sql
 
-from adapters.postgres.database import Connection, Database
-from adapters.postgres.names import Names
+from adapters.postgres.database import Connection
+from adapters.postgres.store import Store, in_database
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +21,8 @@ _LEAST_SHARE: Final = 0.5
 """Of all documents; a smaller load would take longer to build the index than to write into it."""
 _MOST_ROWS: Final = 50_000
 """Documents among which a search compares every vector in time."""
+_BUILD_STATEMENTS: Final = 100
+"""How many statements' time building may take."""
 _FOUND = """
 SELECT c.relname, i.indisvalid FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = '{schema}.rag_documents'::regclass AND c.relname = ANY (%s::text[])
@@ -34,41 +36,39 @@ _NOT_NOW = (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.QueryC
 """Somebody else uses or builds it, or the database user or its time limit does not allow it."""
 
 
-class VectorIndexes:
+class VectorIndexes(Store):
     """Drops and builds the vector indexes; where that is not allowed, they stay as they are."""
 
-    def __init__(self, database: Database, names: Names) -> None:
-        self._database = database
-        self._names = names
-
-    async def drop(self, vectors: int, documents: int) -> None:
-        """Drop the indexes if building them after writing ``vectors`` of ``documents`` takes less than keeping them."""
-        if not (max(_LEAST_ROWS, _LEAST_SHARE * documents) <= vectors <= documents <= _MOST_ROWS):
+    @in_database(statements=2)
+    async def begin_vectors(self, count: int, documents: int) -> None:
+        """Prepare for writing ``count`` vectors: where building the indexes at the end takes less than keeping them,
+        drop them. ``documents``: how many the store has then.
+        """
+        if not (max(_LEAST_ROWS, _LEAST_SHARE * documents) <= count <= documents <= _MOST_ROWS):
             return
-        async with self._database.connection() as connection:
+        async with self.database.connection() as connection:
             try:
                 await self._drop(connection, list(_INDEXES))
             except _NOT_NOW as error:
                 logger.info("vector indexes stay during the load: %s", type(error).__name__)
 
-    async def build(self) -> None:
-        """Build those that are missing or were not finished."""
-        async with self._database.connection() as connection:
-            cursor = await connection.execute(self._names.sql(_FOUND), [list(_INDEXES)])
+    @in_database(statements=_BUILD_STATEMENTS)
+    async def end_vectors(self) -> None:
+        """Build the vector indexes that are missing or were not finished."""
+        async with self.database.connection() as connection:
+            cursor = await connection.execute(self.names.sql(_FOUND), [list(_INDEXES)])
             found = dict(await cursor.fetchall())
             for name in (name for name in _INDEXES if not found.get(name)):
                 try:
                     if name in found:
                         await self._drop(connection, [name])
-                    await connection.execute(self._statement(name))
+                    condition = sql.SQL(_INDEXES[name])
+                    await connection.execute(self.names.sql(_BUILD, name=sql.Identifier(name), condition=condition))
                 except _NOT_NOW as error:
                     logger.warning("vector index %s is not built now: %s", name, type(error).__name__)
 
     async def _drop(self, connection: Connection, names: list[str]) -> None:
-        listed = sql.SQL(", ").join(sql.Identifier(self._names.schema, name) for name in names)
+        listed = sql.SQL(", ").join(sql.Identifier(self.names.schema, name) for name in names)
         async with connection.transaction():
             await connection.execute("SET LOCAL lock_timeout = '2s'")
             await connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(listed))
-
-    def _statement(self, name: str) -> sql.Composed:
-        return self._names.sql(_BUILD, name=sql.Identifier(name), condition=sql.SQL(_INDEXES[name]))
