@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import psutil
-from numpy._core._multiarray_umath import __cpu_features__
+from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
 
 
 def cuda_device_count() -> int:
