@@ -1,4 +1,4 @@
-"""Greedy answers of transformers in fp32: what engines are held against.
+"""Greedy answers and next-token distributions of transformers in fp32: what engines are held against.
 
     python dev.py bench reference -- --write       # the embedded model's answers for the tests, about 3 minutes
 
@@ -36,8 +36,8 @@ class ReferenceAnswer:
 class Reference:
     """A model in fp32: a GGUF file, or a folder with safetensors."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, dtype: str = "float32") -> None:
+        self.path, self._dtype = path, dtype
 
     @cached_property
     def source(self) -> dict[str, Any]:
@@ -58,8 +58,14 @@ class Reference:
         import torch
         from transformers import AutoModelForCausalLM
 
-        model: Any = AutoModelForCausalLM.from_pretrained(**self.source, dtype=torch.float32)
+        model: Any = AutoModelForCausalLM.from_pretrained(**self.source, dtype=getattr(torch, self._dtype))
         return model.eval()
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """The tokens that end an answer."""
+        stops = self._model.generation_config.eos_token_id
+        return frozenset(stops if isinstance(stops, list) else [stops])
 
     def answer(self, question: str) -> ReferenceAnswer:
         """Answer greedily, at most ``MAX_NEW_TOKENS`` tokens."""
@@ -75,8 +81,7 @@ class Reference:
                 top_p=None,
                 top_k=None,
             )[0].tolist()[len(prompt) :]
-        stops = self._model.generation_config.eos_token_id
-        ended = ids[-1] in (stops if isinstance(stops, list) else [stops])
+        ended = ids[-1] in self.ends
         tokens = ids[:-1] if ended else ids
         text = self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
         return ReferenceAnswer(question, text, "stop" if ended else "length", prompt, tokens)
@@ -88,6 +93,17 @@ class Reference:
         )
         ids: list[int] = self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
         return ids
+
+    def distributions(self, answer: ReferenceAnswer) -> Any:
+        """Log-probabilities of the token after the prompt and after each token of an answer.
+
+        Returns a float32 tensor of shape (len(answer.tokens) + 1, vocabulary).
+        """
+        import torch
+
+        with torch.inference_mode():
+            logits = self._model(torch.tensor([answer.prompt + answer.tokens])).logits[0, len(answer.prompt) - 1 :]
+        return torch.log_softmax(logits.float(), dim=-1)
 
 
 def questions() -> list[str]:
