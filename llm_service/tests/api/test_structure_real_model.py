@@ -20,7 +20,7 @@ from tests.services.random_schemas import LETTERS, random_parameters, random_sch
 
 pytestmark = pytest.mark.model
 
-TOGETHER = 4
+TOGETHER = 16
 CHOICES = ["required", "named", "auto"]
 ALPHABET = (
     "aábcdeéfghiíjkmnñoópqrstuúvwyɨɨ́ɨ̀ɨ̱ꞌʼAÁÉÑŨ019 "
