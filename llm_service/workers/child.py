@@ -23,6 +23,7 @@ from engines.base import (
     Engine,
     Failed,
     GenerationRequest,
+    LastEvent,
     ModelLoadError,
     RequestEvent,
     TextRequest,
@@ -144,14 +145,16 @@ def _serve(engine: Engine, commands: Commands, events: FrameWriter) -> int:
             batch_sizes[engine.batch_size] += 1
         if fresh:
             _send(events, fresh)
-            _log_failures(fresh)
+            _log_ends(fresh)
 
 
-def _log_failures(fresh: Sequence[RequestEvent]) -> None:
+def _log_ends(fresh: Sequence[RequestEvent]) -> None:
     for event in fresh:
         if isinstance(event, Failed):
             about = {"request_id": http_request_of(event.request_id), "failure": event.error.type}
             logger.warning("request failed", extra=about | {"reason": event.error.message})
+        elif isinstance(event, LastEvent):
+            logger.debug("request answered", extra={"request_id": http_request_of(event.request_id)})
 
 
 def _watch(server: EndpointServer, commands: Commands, events: FrameWriter) -> int:
