@@ -14,7 +14,7 @@ ServedBy = Literal["llm_service", "local", "dictionary", "none"]
 Direction = Literal["es_bora", "bora_es"]
 Language = Literal["es", "boa"]
 Role = Literal["answer", "nearest", "other"]
-"""Of a source in an answer: what it rests on, what is given in its place where there is no such entry, the rest."""
+"""Of a source. ``answer``: a basis of the answer; ``nearest``: a close entry, as none matches; ``other``: the rest."""
 
 
 class ChatMessage(TypedDict):

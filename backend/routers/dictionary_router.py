@@ -80,6 +80,6 @@ async def get_entry(
     """Return an entry by the id that lists, search and suggestions give; 404 when there is none."""
     found = await entry(services.store, entry_id)
     if found is None:
-        raise HTTPException(404, "there is no entry of this id")
+        raise HTTPException(404, "no entry with this id")
     parts = {"examples": found.examples, "subentries": found.subentries}
     return EntryResponse.model_validate({"entry": found.document, "letter": found.letter, **parts})

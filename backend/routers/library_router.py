@@ -85,7 +85,7 @@ async def upload(
     source: Annotated[
         SourceName | None, Query(description="Under which name its documents are kept; default: the file's")
     ] = None,
-    dry_run: Annotated[bool, Query(description="Only tell what would change")] = False,
+    dry_run: Annotated[bool, Query(description="Report changes without storing them")] = False,
     prune: Annotated[
         bool, Query(description="Also remove documents of an earlier load that the file no longer contains")
     ] = False,

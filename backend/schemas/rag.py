@@ -29,7 +29,7 @@ def _check_text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise ValueError("holds half a character (lone surrogate)") from error
+        raise ValueError("contains an unpaired surrogate") from error
     return value
 
 
@@ -108,7 +108,8 @@ class Source(Reply):
         description="Of a text: where in content the sentences stand that the answer rests on, as start and end",
     )
     role: Literal["answer", "nearest", "other"] = Field(
-        default="other", description="In an answer: what it rests on, what is given for want of such an entry, the rest"
+        default="other",
+        description="answer: a basis of the answer; nearest: a close entry, as none matches; other: the rest",
     )
 
 

@@ -108,13 +108,13 @@ def restore(url: str, file: Path, *, dimension: int, replace: bool) -> str:
             _check_schema(connection, manifest)
             before = _count(connection)
             if before and not replace:
-                raise BackupError(f"the database holds {before} documents already; --replace gives them up")
+                raise BackupError(f"the database holds {before} documents already; --replace deletes them")
             connection.execute("DELETE FROM public.rag_documents")
             with archive.open(_ROWS) as source:
                 _copy_in(connection, manifest["columns"], source)
             found = _count(connection)
             if found != manifest["documents"]:
-                raise BackupError(f"the file promises {manifest['documents']} documents and holds {found}")
+                raise BackupError(f"the manifest lists {manifest['documents']} documents, the file has {found}")
         with psycopg.connect(url, prepare_threshold=None, autocommit=True) as connection:
             connection.execute("ANALYZE public.rag_documents")
     return f"{found} documents restored, {manifest['vectors']} with vectors, in place of {before}"
@@ -141,7 +141,7 @@ def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
         if manifest["format"] != FORMAT:
             raise BackupError(f"it has format {manifest['format']}, this program reads {FORMAT}: update the backend")
     except (KeyError, TypeError, ValueError) as error:
-        raise BackupError("it is no backup of this program, or not a whole one") from error
+        raise BackupError("it is not a backup of this program, or incomplete") from error
     return dict(manifest)
 
 

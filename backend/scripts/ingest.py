@@ -176,7 +176,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="TABLE",
         help=f"load the app's own table of this database as well, by default {APP_TABLE}; it is only read",
     )
-    parser.add_argument("--verbose", action="store_true", help=f"tell every problem, not only {SHOWN_PROBLEMS} a file")
+    parser.add_argument("--verbose", action="store_true", help=f"show every problem, not only {SHOWN_PROBLEMS} a file")
     options = parser.parse_args(arguments)
     if not options.files and not options.from_table and not options.drop_source:
         parser.error("a file, --from-table or --drop-source is needed")
@@ -203,7 +203,7 @@ def _show(records: ParsedRecords, report: IngestReport, *, everything: bool) -> 
     for line in lines[:shown]:
         print(f"  {line}", file=sys.stderr)
     if len(lines) > shown:
-        print(f"  … and {len(lines) - shown} more; --verbose tells them all", file=sys.stderr)
+        print(f"  … and {len(lines) - shown} more; --verbose shows all", file=sys.stderr)
 
 
 def _show_vectors(report: EmbedReport) -> None:

@@ -1,4 +1,4 @@
-"""Answers: their parts, and how they are made of what was found, with a model's words or without."""
+"""Answers and their parts, built from search results with or without a model."""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace

@@ -46,7 +46,7 @@ async def word_list(
     language: Language = "es" if direction == "es_bora" else "boa"
     code = code_of(letter, language) if letter else ""
     if code is None:
-        raise InvalidListing(f"letter: no letter of the alphabet, and not '#', in the direction {direction}")
+        raise InvalidListing(f"letter: neither '#' nor in the alphabet of the direction {direction}")
     position = _read_cursor(after, direction) if after else None
     filtered = fold(contains)
     if contains.strip() and not filtered:

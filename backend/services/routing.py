@@ -35,7 +35,7 @@ def is_also_a_word(question: ParsedQuery, basis: Basis) -> bool:
 
 
 def is_for_texts(question: ParsedQuery, basis: Basis) -> bool:
-    """Return whether a question that neither texts nor dictionary answer was asked of the texts."""
+    """Return whether an unanswered question counts as one to the texts."""
     asked = words(question.original)
     return not asks_for_a_word(question) and (
         not _QUESTION_WORDS.isdisjoint(asked) or "?" in question.original or not basis.wanted

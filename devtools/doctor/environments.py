@@ -79,7 +79,7 @@ def graphics(workspace: Workspace) -> Finding:
         return warn(
             "PyTorch",
             f"{version} is a build for CUDA, and there is no GPU: it works, and takes 5 GB more than needed",
-            "point PIP_EXTRA_INDEX_URL at PyTorch's CPU builds (README, Installation); then dev.py setup --fresh",
+            "point PIP_EXTRA_INDEX_URL at PyTorch's CPU builds (docs/settings.md); then dev.py setup --fresh",
         )
     if torch["built"]:
         return warn("PyTorch", f"{version} cannot use this machine's GPU", "update the NVIDIA driver (`nvidia-smi`)")

@@ -1,8 +1,8 @@
 """Downloads into the Hugging Face cache that resume in a later process.
 
-``huggingface_hub`` 2.x starts an interrupted file anew in the next process: its partial files carry a random
-name. Here the partial file is named after the content, so that a gigabyte interrupted by Ctrl-C or a power cut
-is not fetched twice. The layout of the cache, its locks and its client are the library's.
+With ``huggingface_hub`` 2.x an interrupted file starts from zero in the next process, since its partial files have
+random names. Here the partial file is named after the content, so that a gigabyte interrupted by Ctrl-C or a power
+cut is not fetched twice. The layout of the cache, its locks and its client are the library's.
 """
 
 import logging
@@ -142,7 +142,7 @@ def _fetch_blob(repo: str, commit: str, file: RepositoryFile, bar: Any) -> Path:
         _resume(url, partial, file, bar)
         if _SHA256.fullmatch(etag) and file_sha256(partial) != etag:
             partial.unlink()
-            raise ModelLoadError(f"{file.path} arrived damaged; the next attempt fetches it anew", fatal=False)
+            raise ModelLoadError(f"{file.path} is damaged; the next attempt downloads it again", fatal=False)
         partial.replace(blob)
     return blob
 

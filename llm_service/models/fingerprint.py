@@ -1,4 +1,4 @@
-"""What tells whether answers of two generators may be taken for each other's."""
+"""Fingerprint of a generator: equal fingerprints mean interchangeable answers."""
 
 import hashlib
 from pathlib import Path

@@ -156,7 +156,9 @@ class LLMService:
         activation function.
         """
         if self._ranking is None:
-            raise NotConfigured("no model ranks here: set RERANK_MODEL to a cross-encoder and restart the service")
+            raise NotConfigured(
+                "no reranker is configured: set RERANK_MODEL to a cross-encoder and restart the service"
+            )
         request = RankingRequest(unique_id(request_id), query, documents, raw)
         event = await self._ranking.ask(request, self._deadline(timeout_s))
         if not isinstance(event, Ranked) or self._ranking.info is None:

@@ -51,7 +51,7 @@ class ApiKeys:
             return Problem(401, "unauthorized", "a valid API key is needed: Authorization: Bearer KEY"), "Bearer"
         record_of(scope).key = key.name
         if needed == "admin" and key.scope != "admin":
-            return Problem(403, "forbidden", "this API key has no scope admin"), 'Bearer error="insufficient_scope"'
+            return Problem(403, "forbidden", "this API key lacks the scope admin"), 'Bearer error="insufficient_scope"'
         return None
 
 

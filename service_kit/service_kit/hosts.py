@@ -60,12 +60,12 @@ class TrustedHosts:
         # HTTP/1.0 clients may send no Host; browsers always do.
         hosts = [value.decode("latin-1").strip().lower() for name, value in scope["headers"] if name == b"host"]
         if not all(self._serves(_name(host)) for host in hosts if host):
-            return Problem(400, "untrusted_host", "this service has another host name (TRUSTED_HOSTS)")
+            return Problem(400, "untrusted_host", "this host name is not accepted (TRUSTED_HOSTS)")
         if scope["method"] in _READS:
             return None
         for name, value in scope["headers"]:
             if name == b"origin" and not self._may_write(value.decode("latin-1").strip().lower(), hosts):
-                return Problem(403, "untrusted_origin", "pages of this origin may not write here (CORS_ORIGINS)")
+                return Problem(403, "untrusted_origin", "pages of this origin may not write (CORS_ORIGINS)")
         return None
 
     def _serves(self, name: str) -> bool:

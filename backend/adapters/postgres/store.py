@@ -153,6 +153,6 @@ def _schema_errors() -> Iterator[None]:
     except psycopg.Error as error:
         raise StoreUnavailable(
             f"the database schema cannot be prepared ({type(error).__name__}: {error}); the user of DATABASE_URL must "
-            "be allowed to create tables, or find them made and open to it (docs/supabase.md), and the extension "
+            "have the right to create tables, or access to existing ones (docs/supabase.md), and the extension "
             "'vector' must be available"
         ) from error

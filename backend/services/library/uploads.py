@@ -1,7 +1,7 @@
-"""Files loaded through the API: what a load would change, the load itself, and the removal of a source.
+"""Files loaded through the API: dry run, load, removal of a source.
 
-The readers and the loader are those of ``scripts/ingest.py``, and so is what holds when a load breaks off: whole
-records are stored, and the same file again goes on from there.
+Readers and loader are those of ``scripts/ingest.py``. After an interrupted load whole records are stored, and loading
+the same file again adds the rest.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""From a learner's turn to what is looked up, and from what was found to the basis of the answer."""
+"""From a learner's turn to search terms, and from results to the basis of the answer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,9 +1,10 @@
-"""Check of a model's answer against its passages: a sentence that rests on nothing is dropped.
+"""Check of a model's answer against its passages: unsupported sentences are removed.
 
-A sentence rests on one sentence of a passage, which holds every number with its unit, date, name and quoted word of it
-and nearly all other words, and denies what it denies; of several numbers with one unit none is taken, since a small
-model takes the wrong one. The whole is kept only if it has as much of the question as the sentences that fit it
-best, and adds something to it; otherwise these are quoted.
+A sentence is supported by one sentence of a passage that has all its numbers with their units, dates, names and
+quotations, nearly all its other words, and the same negation. Where that sentence has several numbers with one unit, it
+supports none of them, since a small model takes the wrong one. The rest of the answer is kept only if it has as many
+words of the question as the passage sentences that fit the question best, and adds something to the question; otherwise
+those sentences are quoted.
 """
 
 import re

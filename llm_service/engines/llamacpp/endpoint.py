@@ -1,4 +1,4 @@
-"""What the worker process of llama.cpp tells its parent. Plain data."""
+"""Address and properties of a worker's llama.cpp server, sent to the parent. Plain data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -108,7 +108,7 @@ class OpenVinoGenerator:
         """Tokenize the conversation and hand it to the pipeline."""
         assert isinstance(request, GenerationRequest)
         if request.sampling.logprobs:
-            raise Unsupported("this engine reports the chosen token alone", field="top_logprobs")
+            raise Unsupported("this engine reports log probabilities of chosen tokens only", field="top_logprobs")
         prompt_ids = self._tokenize(request)
         room = self.info.context_length - len(prompt_ids)
         if room < 1:

@@ -95,7 +95,7 @@ class TransformersGenerator:
         """Tokenize the conversation and queue it."""
         assert isinstance(request, GenerationRequest)
         if request.sampling.logprobs:
-            raise Unsupported("this engine reports the chosen token alone", field="top_logprobs")
+            raise Unsupported("this engine reports log probabilities of chosen tokens only", field="top_logprobs")
         context = self.info.context_length
         prompt_ids = self._tokenize(request)
         if len(prompt_ids) >= context:

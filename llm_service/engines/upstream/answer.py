@@ -1,4 +1,4 @@
-"""A streamed answer: from bytes to an engine's events, never longer than was asked for."""
+"""Parser of streamed answers: from bytes to an engine's events, cut at the requested length."""
 
 import logging
 import uuid
@@ -85,7 +85,7 @@ class AnswerReader:
         try:
             chunk = Chunk.model_validate_json(data)
         except ValidationError as error:
-            raise malformed("no chunk of a chat completion") from error
+            raise malformed("an invalid chunk of a chat completion") from error
         if chunk.error is not None:
             raise from_event(chunk.error)
         if not self._accepted:
@@ -137,7 +137,7 @@ class AnswerReader:
         begins = call is None
         if call is None:
             if not piece.function.name:
-                raise malformed("a call without a name")
+                raise malformed("a tool call without a name")
             call = self._calls[piece.index] = _Call(piece.id or f"call_{uuid.uuid4().hex[:24]}", piece.function.name)
         call.arguments.append(arguments)
         if self._request.stream and (begins or arguments):

@@ -73,7 +73,7 @@ def completion_body(
 
 
 def upstream_fields(request: GenerationRequest) -> dict[str, Any]:
-    """Return what a server of unknown kind gets beside the conversation: tools, formats and efforts as they came."""
+    """Return tools, formats and efforts unchanged, for a server of unknown kind."""
     fields: dict[str, Any] = {}
     if request.tools is not None:
         fields["tools"] = [_tool(tool) for tool in request.tools.offered]
@@ -225,7 +225,7 @@ class Chunk(_Received):
 
 
 class ListedModel(_Received):
-    """A model that the upstream serves; ``root`` and ``max_model_len`` as vLLM tells them."""
+    """A model that the upstream serves; ``root`` and ``max_model_len`` as vLLM reports them."""
 
     id: str = Field(min_length=1, max_length=500)
     root: str | None = None

@@ -44,7 +44,7 @@ class ToolCallReader:
             yield from self._advance()
 
     def finish(self) -> Iterator[TextDelta]:
-        """Yield the rest; call once, at the end. A call that is not complete is no text."""
+        """Yield the rest; call once, at the end. Incomplete calls are dropped."""
         if self._state == "text" and self._pending:
             yield TextDelta(self._request_id, self._pending)
         self._pending = ""

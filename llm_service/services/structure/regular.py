@@ -199,7 +199,7 @@ def _repeated(least: int, most: Any, tree: Any) -> Expression:
         raise NotRegular(f"more than {MOST_REPETITIONS} repetitions")
     item = _search(tree)
     if limit is None and lengths(item)[0] == 0:
-        raise NotRegular("a repetition without end of what may be empty")
+        raise NotRegular("an unbounded repetition of an expression that can be empty")
     return repeat(item, least, limit)
 
 
@@ -228,5 +228,5 @@ def _class(members: Any) -> Expression:
 
 def _character(code: int) -> int:
     if SURROGATES[0] <= code <= SURROGATES[1]:
-        raise NotRegular("half of a surrogate pair")
+        raise NotRegular("an unpaired surrogate")
     return code
