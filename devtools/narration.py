@@ -87,7 +87,7 @@ class Narrator:
             self.doing = entry.event
 
     def _warn(self, entry: Entry) -> None:
-        """Each once: what comes again and again is in the log."""
+        """Prints each warning once; repetitions are in the log."""
         if entry.event in self._told:
             return
         self._told.add(entry.event)

@@ -1,4 +1,4 @@
-"""``/api/rag/sources`` and ``/api/rag/uploads``: documents by source, and files that are loaded."""
+"""``/api/rag/sources`` and ``/api/rag/uploads``: documents by source, and loading of files."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing

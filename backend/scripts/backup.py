@@ -1,11 +1,11 @@
-"""Save the backend's documents and vectors to one file, and bring them back.
+"""Save the backend's documents and vectors to one file, and restore them.
 
     python scripts/backup.py save FILE
     python scripts/backup.py restore FILE [--replace]
 
 ``python dev.py backup FILE`` and ``restore FILE`` run this in the backend's environment. The file is a zip:
-``manifest.json`` says what it holds, ``documents.copy`` are the rows as Postgres' COPY writes them. It does not
-matter where the database is (embedded, Supabase, elsewhere), so that it can also be moved. Exit status:
+``manifest.json`` describes it, ``documents.copy`` has the rows as Postgres' COPY writes them. The database may be
+embedded, Supabase's or any other, so a backup also serves to move documents to another database. Exit status:
 0 done, 1 not done (the database is as it was, and the message says why), 2 wrong usage, 130 interrupted.
 """
 

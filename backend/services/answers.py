@@ -96,7 +96,7 @@ class Found:
         return replace(answer, degraded=self.fault is not None, reason=self.fault)
 
     def checked(self, completion: Completion) -> RagAnswer:
-        """Return what holds of a model's answer."""
+        """Return the supported part of a model's answer."""
         if self.texts is None:
             return checked_entries(completion, self.basis, self.fault)
         cut_short = completion.finish_reason == "length"
@@ -121,7 +121,7 @@ async def whole_answer(parts: AsyncGenerator[AnswerPart, None]) -> RagAnswer:
 
 
 def checked_entries(completion: Completion, basis: Basis, fault: str | None = None) -> RagAnswer:
-    """Return what holds of a model's answer from the dictionary, else the entries themselves."""
+    """Return the supported part of a model's answer from the dictionary, else the entries themselves."""
     grounded = ground(completion.answer, basis, cut_short=completion.finish_reason == "length")
     return _worded_by(completion, RagAnswer(grounded.text, grounded.mode, basis.hits, "none", degraded=False), fault)
 

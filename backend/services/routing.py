@@ -30,7 +30,7 @@ def is_settled(question: ParsedQuery, basis: Basis) -> bool:
 
 
 def is_also_a_word(question: ParsedQuery, basis: Basis) -> bool:
-    """Return whether the dictionary has what a question to the texts is about: "¿qué es la yuca?"."""
+    """Return whether the dictionary has the subject of a question to the texts: "¿qué es la yuca?"."""
     return basis.exact and len(basis.wanted) > 0 and len(question.terms) == 1
 
 

@@ -120,7 +120,7 @@ class TextRetriever:
             return ranked
         except (TechnicalError, TimeoutError) as error:
             reason = error.reason if isinstance(error, TechnicalError) else "timeout"
-            logger.info("passages are not ranked anew", extra={"reason": reason, "request_id": request_id})
+            logger.info("passages are not reranked", extra={"reason": reason, "request_id": request_id})
             return ranked
         return in_order(ranked, some, scores)
 

@@ -46,7 +46,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 
 
 def examine(workspace: Workspace) -> Iterator[Finding]:
-    """Every finding. A check that the machine keeps from looking is a finding, too."""
+    """Every finding. A check that cannot run on this machine is a finding, too."""
     for subject, check in CHECKS:
         yield from _look(subject, check, workspace)
 

@@ -37,7 +37,7 @@ def environments(workspace: Workspace) -> Iterator[Finding]:
 
 
 def packages(workspace: Workspace) -> Iterator[Finding]:
-    """Whether what the requirements name is installed in that version, and can be imported."""
+    """Whether the required packages are installed in the required versions, and can be imported."""
     for app in workspace.apps:
         if why_unmade(app) or not is_current(app):
             continue  # reported above; the same command corrects it

@@ -54,7 +54,7 @@ def look(package: str, wanted: str, imports: bool) -> None:
 
 
 def why_not_importable(module: str) -> str:
-    """What goes wrong when a module is imported; empty when nothing does."""
+    """The problem when a module is imported; empty without one."""
     try:
         importlib.import_module(module)
     except Exception as fault:  # noqa: BLE001 - an import may raise anything, and reporting it is the purpose

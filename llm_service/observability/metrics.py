@@ -20,7 +20,7 @@ REFUSALS = ("overloaded", "draining", "model_loading", "model_unavailable")
 
 
 class Metrics:
-    """The metrics of one service; ``recent`` holds what has no place among counters that only grow."""
+    """The metrics of one service; ``recent`` holds values that are not counters."""
 
     def __init__(self, service: LLMService, config: Settings) -> None:
         self._registry = registry = CollectorRegistry()

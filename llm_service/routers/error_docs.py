@@ -1,4 +1,4 @@
-"""What ``/openapi.json`` says of responses: headers, streams, and the meaning, body and example of each error."""
+"""Responses in ``/openapi.json``: headers, streams, and the meaning, body and example of each error."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The service: one language model, one embedding model, perhaps one that ranks.
+"""The service: one language model, one embedding model and an optional reranker.
 
 Independent of HTTP and tensors. A request is answered from a cache, or admitted, passed to its worker and followed
 until it ends, its deadline passes or its caller cancels.

@@ -38,7 +38,7 @@ _ABSTAINS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TextAnswer:
-    """The answer to show, how it came about, and the spans of each passage it rests on."""
+    """The answer to show, how it came about, and the spans of each passage that support it."""
 
     text: str
     mode: Literal["generated", "completed", "extractive"]
@@ -48,7 +48,7 @@ class TextAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A sentence of the model with the sentence it rests on."""
+    """A sentence of the model with the sentence that supports it."""
 
     text: str
     number: int
@@ -56,7 +56,7 @@ class _Kept:
 
 
 def checked(answer: str, basis: TextBasis, *, cut_short: bool = False) -> TextAnswer:
-    """Return what is left of a model's answer, else a quotation; ``cut_short``: the token limit ended the answer."""
+    """Return the supported part of a model's answer, else a quotation; ``cut_short``: the token limit ended it."""
     quotation = best_quotation(basis)
     text = _MARKUP.sub("", _THINKING.sub("", answer)).strip()
     # Each line is a sentence of its own: small models answer in lists.
@@ -154,7 +154,7 @@ def _denies(found: Iterable[Word], language: Language) -> bool:
 def _is_exact(
     text: str, found: Sequence[Word], passage: Passage, evidence: Sentence, language: Language | None
 ) -> bool:
-    """Return whether numbers, dates, names and quotations of a sentence stand in what it rests on."""
+    """Return whether numbers, dates, names and quotations of a sentence stand in the sentence that supports it."""
     folded = {word.folded for word in (*words(passage.heading), *evidence.words)}
     if not _has_its_numbers(found, evidence.words):
         return False

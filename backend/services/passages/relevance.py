@@ -140,7 +140,7 @@ def _sorted(passages: Iterable[Passage]) -> list[Passage]:
 
 
 def similarity_of(passage: Passage) -> float:
-    """Return the passage's similarity to the question, or what is assumed of one without a vector."""
+    """Return the passage's similarity to the question, or the value assumed for one without a vector."""
     return _UNKNOWN_SIMILARITY if passage.similarity is None else max(passage.similarity, 0.0)
 
 

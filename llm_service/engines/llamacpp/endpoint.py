@@ -52,9 +52,9 @@ class EndpointServer(Protocol):
         ...
 
     def progress(self) -> Progress | None:
-        """Return what was done since the last call; ``None`` when nothing is, although there are requests."""
+        """Return the progress since the last call; ``None`` when there is none although there are requests."""
         ...
 
     def close(self) -> None:
-        """Remove what it keeps outside this process."""
+        """Remove the files that it keeps outside this process."""
         ...

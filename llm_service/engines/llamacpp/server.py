@@ -153,7 +153,7 @@ def _log_memory(artifact: ModelArtifact, plan: KvPlan) -> None:
 
 
 def _check_memory(artifact: ModelArtifact, plan: KvPlan, *, on_gpu: bool) -> None:
-    """Refuse what the system would end this process for."""
+    """Refuse a model for which the system would kill this process."""
     needed, available = plan.bytes + artifact.path.stat().st_size, available_memory_bytes()
     if not on_gpu and needed > available:
         raise ModelLoadError(

@@ -99,7 +99,7 @@ class Pipeline:
             self._drain()
 
     def step(self) -> list[RequestEvent]:
-        """Run one step and return what every answer got from it; raises ``EngineBroken``."""
+        """Run one step and return the events of every answer; raises ``EngineBroken``."""
         events: list[RequestEvent] = list(self._begin())
         self.batch_size = self.computing
         if not self.batch_size:

@@ -81,7 +81,7 @@ class AnswerReader:
         return "".join(self._answer)
 
     def take(self, data: bytes) -> Iterator[RequestEvent]:
-        """Read one event; yield what it means. Raises ``ServiceError``."""
+        """Read one event; yield the engine's events for it. Raises ``ServiceError``."""
         try:
             chunk = Chunk.model_validate_json(data)
         except ValidationError as error:

@@ -31,7 +31,7 @@ GGUF_CONVERSIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What decides which files ``auto`` takes: a CUDA device, a processor with AVX-512."""
+    """Properties by which ``auto`` chooses files: a CUDA device, a processor with AVX-512."""
 
     cuda: bool = False
     avx512: bool = False

@@ -1,4 +1,4 @@
-"""Finds the calls of tools in a model's text."""
+"""Finds the tool calls in a model's text."""
 
 import json
 import re
@@ -102,7 +102,7 @@ class ToolCallReader:
             self._state = "end"
 
     def _end_of_object(self) -> int:
-        """Return how much of the text belongs to the object under way; updates where in it the text stands."""
+        """Return how much of the text belongs to the current object; updates the position in it."""
         at, text = 0, self._pending
         while at < len(text):
             found = (_INSIDE_STRINGS if self._in_string else _OUTSIDE_STRINGS).search(text, at)

@@ -1,4 +1,4 @@
-"""The JSON texts that follow a schema, as a grammar.
+"""Grammar of the JSON texts that follow a schema.
 
 The grammar may allow less than the schema, never more: properties come in the schema's order, an object that names its
 properties has no others, white space is at most one space, letters are written as they are, and numbers end.

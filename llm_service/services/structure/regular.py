@@ -1,7 +1,7 @@
 r"""Regular expressions as expressions of a grammar.
 
-Python's own parser reads them; what no grammar can follow is refused. A class such as ``\w`` stands for its ASCII
-characters, which belong to it in ECMAScript and in Python.
+Python's own parser reads them; parts that no grammar can express are refused. A class such as ``\w`` stands for its
+ASCII characters, which belong to it in ECMAScript and in Python.
 """
 
 import json
@@ -52,7 +52,7 @@ FREE = Repeat(chars([(0, 0x1F), (0x7F, 0x9F), *_LINE_ENDS], inverted=True), 0, N
 
 
 class NotRegular(ValueError):
-    """An expression with parts that no grammar of this kind can follow; the message names them."""
+    """An expression with parts that no grammar of this kind can express; the message names them."""
 
 
 def whole_match(pattern: str) -> Expression:
@@ -66,7 +66,7 @@ def searched(pattern: str) -> Expression:
 
 
 def in_json(expression: Expression) -> Expression:
-    """Return what the texts of an expression look like inside a JSON string."""
+    """Return the expression for the same texts inside a JSON string."""
     match expression:
         case Literal(text):
             return Literal(json.dumps(text, ensure_ascii=False)[1:-1])
