@@ -64,7 +64,7 @@ AnswerPart = Sources | TextDelta | Answered | Explained | RagAnswer
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The resolved question and what answers it: entries, or texts, or both, named."""
+    """The resolved question and the entries, texts, or both, that answer it."""
 
     question: str
     basis: Basis
@@ -86,7 +86,7 @@ class Found:
         return (*texts, *(self.basis.hits if self.has_entries else ()))
 
     def without_model(self) -> RagAnswer:
-        """Return the answer of the documents' own words."""
+        """Return the answer in the documents' own words."""
         if self.texts is None:
             served_by: ServedBy = "dictionary" if self.basis.wanted else "none"
             said = extractive_answer(self.basis)

@@ -12,7 +12,7 @@ from services.mentor.lexicon.ordering import code_of, languages_of, letter_of, p
 
 
 class InvalidListing(ValueError):
-    """A list that cannot be; the message names the field and is fit for a client."""
+    """An invalid request for a list; the message names the field and is fit for a client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class WordList:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry, what belongs to it, and its letter in the list of its language."""
+    """An entry with its parts, and its letter in the list of its language."""
 
     document: Document
     letter: str | None
@@ -39,7 +39,7 @@ class Entry:
 async def word_list(
     store: DocumentStore, direction: Direction, letter: str = "", contains: str = "", after: str = "", limit: int = 50
 ) -> WordList:
-    """Return words of the direction's first language in its order; those of ``letter`` that hold ``contains``.
+    """Return words of the direction's first language in its order, under ``letter`` and with ``contains`` in them.
 
     Raises ``InvalidListing`` and ``StoreUnavailable``.
     """

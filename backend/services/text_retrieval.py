@@ -24,7 +24,7 @@ _MAX_RANKED = 16
 
 @dataclass(frozen=True, slots=True)
 class TextRetrieval:
-    """The passages found, best first, and what is answered from."""
+    """The passages found, best first, and the basis of the answer."""
 
     ranked: list[Passage]
     basis: TextBasis

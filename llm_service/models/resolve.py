@@ -73,8 +73,9 @@ def check_backend(artifact: ModelArtifact, backend: str) -> None:
 
 
 def resolve_encoder(name: str, what: str, hub: ModelHub) -> ModelArtifact:
-    """Find or fetch the files of an encoder; ``what`` it is, in errors. It is never replaced by another one: vectors
-    and scores of two models cannot be compared. Raises ``ModelLoadError``.
+    """Find or fetch the files of an encoder; ``what`` names its kind in errors. Raises ``ModelLoadError``.
+
+    It is never replaced by another one: vectors and scores of two models cannot be compared.
     """
     artifact = encoder_here(name, hub)
     if artifact is not None:

@@ -29,7 +29,7 @@ class Streams:
 
     @contextlib.contextmanager
     def open(self, request: Request, send: Send) -> Iterator[AsyncIterator[RequestEvent]]:
-        """Submit a request and give its events; leaving before the last one cancels it. What ``send`` raises passes."""
+        """Submit a request and give its events; leaving before the last one cancels it. Raises what ``send`` raises."""
         events: asyncio.Queue[RequestEvent] = asyncio.Queue()
         send(Submit(request))
         self._queues[request.id] = events

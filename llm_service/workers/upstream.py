@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class UpstreamClient:
-    """A supervised upstream, in the shape of a ``WorkerClient``. Use from one event loop.
+    """A supervised upstream with the interface of a ``WorkerClient``. Use from one event loop.
 
     Attributes:
         state: ``ready`` while it answers, ``restarting`` once it is lost.

@@ -1,4 +1,4 @@
-"""Middleware that checks ``Host`` and ``Origin``: no other site's page may use this service through a browser.
+"""Middleware that checks ``Host`` and ``Origin``: pages of other sites cannot use this service through a browser.
 
 A page that makes its own name point to this machine (DNS rebinding) sends that name as ``Host``. A page of another
 site that writes sends its own as ``Origin``.

@@ -71,7 +71,7 @@ def error_responses(
 
 
 def install(app: FastAPI, *, needs_key: bool, correct: Callable[[dict[str, Any]], None]) -> None:
-    """Correct the description when it is first asked for: what is common, then ``correct``."""
+    """Correct the description when it is first requested: common corrections, then ``correct``."""
     describe = app.openapi
 
     def described() -> dict[str, Any]:

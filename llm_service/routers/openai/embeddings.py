@@ -50,7 +50,7 @@ class Embedding(WireModel):
 
 
 class ReadUsage(WireModel):
-    """Token counts of what is only read; a query is read with every document."""
+    """Token counts of texts that are only read; a query is read with every document."""
 
     prompt_tokens: int
     total_tokens: int

@@ -59,7 +59,7 @@ class CheckedSchema:
         self.validator: Validator = _bounded(dialect)(self.schema)
 
     def resolve(self, reference: str, path: str) -> Any:
-        """Return what a ``$ref`` leads to; raises ``BadSchema``."""
+        """Return the schema that a ``$ref`` leads to; raises ``BadSchema``."""
         if reference not in ("#", "") and not reference.startswith("#/"):
             raise UnsupportedSchema("only references inside the schema (#/…) are followed", pointer(path, "$ref"))
         target: Any = self.schema
@@ -98,7 +98,7 @@ def check_pattern(pattern: str, path: str) -> None:
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    """Search with a time limit: an expression may take exponential time, and holds up everything meanwhile."""
+    """Search with a time limit: an expression may take exponential time and blocks the service meanwhile."""
     if isinstance(instance, str):
         try:
             if not regex.search(pattern, instance, timeout=MATCH_TIMEOUT_S):

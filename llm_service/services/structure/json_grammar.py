@@ -60,7 +60,7 @@ class Contradiction(BadSchema):
 
 
 class JsonGrammar:
-    """Rules for the values of one schema, in a grammar that may hold more."""
+    """Rules for the values of one schema, in a grammar that may have other rules too."""
 
     def __init__(self, document: CheckedSchema, grammar: Grammar, common: "CommonRules") -> None:
         self._document = document

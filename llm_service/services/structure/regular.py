@@ -129,7 +129,7 @@ def between_lengths(expression: Expression, low: int, high: float) -> Expression
 
 
 def _narrowed(parts: tuple[Expression, ...], low: int, high: float) -> Iterator[Expression]:
-    """Narrow a sequence: what its parts may have beyond their shortest is shared out alike; the last one gets what is
+    """Narrow a sequence: the length beyond the shortest is shared equally among its parts; the last one gets what is
     missing.
     """
     sizes = [lengths(part) for part in parts]

@@ -28,7 +28,7 @@ def is_mdf(text: str) -> bool:
 
 
 def read_mdf(text: str, source: str = "") -> ParsedRecords:
-    """Return the documents of a lexicon; what is wrong in an entry is reported with the line of its lexeme."""
+    """Return the documents of a lexicon; faults of an entry are reported with the line of its lexeme."""
     collector = RecordCollector(source, "line")
     for line, fields in _entries(text):
         collector.add(_record(fields), line)

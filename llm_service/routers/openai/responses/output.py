@@ -170,7 +170,7 @@ class Output:
             yield name, {"response": self._response.state("in_progress")}
 
     def take(self, item: GenerationItem) -> Iterator[Event]:
-        """Yield the events of an item of the answer; of a whole one, those that its pieces have not had."""
+        """Yield the events of an item of the answer; of a whole one, those that its pieces have not yielded."""
         if isinstance(item, ReasoningDelta):
             yield from self._text("reasoning", item.text)
         elif isinstance(item, TextDelta):
