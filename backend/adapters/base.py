@@ -333,7 +333,7 @@ class StoreStats:
     embedding_fingerprint: str | None
     pending_embeddings: int
     entries: int = 0
-    """Dictionary documents that are no example sentences."""
+    """Dictionary documents that are not example sentences."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,4 +345,4 @@ class StatsResponse(Reply):
     by_direction: dict[str, int]
     embedding_fingerprint: str | None
     pending_embeddings: int
-    entries: int = Field(description="Dictionary documents that are no example sentences")
+    entries: int = Field(description="Dictionary documents that are not example sentences")

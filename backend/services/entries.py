@@ -80,10 +80,10 @@ def _read_cursor(cursor: str, direction: Direction) -> ListPosition:
         padded = cursor + "=" * (-len(cursor) % 4)
         values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError) as error:
-        raise InvalidListing("after: not the 'next' of an earlier page") from error
+        raise InvalidListing("after: not a 'next' value of an earlier page") from error
     texts = values if isinstance(values, list) and all(isinstance(value, str) for value in values) else []
     if len(texts) != 4 or texts[0] != direction or not all(_is_storable(text) for text in texts):
-        raise InvalidListing("after: not the 'next' of an earlier page of this direction")
+        raise InvalidListing("after: not a 'next' value of an earlier page of this direction")
     return texts[1], texts[2], texts[3]
 
 

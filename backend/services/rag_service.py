@@ -53,7 +53,7 @@ class TextOptions:
     persona: str = ""
     """The operator's text for the prompt."""
     only: bool = False
-    """There is no dictionary: every question is asked of the texts."""
+    """There is no dictionary: all questions go to the texts."""
 
 
 class NothingToAnswerFrom(Exception):

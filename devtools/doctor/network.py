@@ -159,7 +159,7 @@ def _judge_upstream(asked: str, reply: Reply, key: str, named: str, configured: 
     names = _names(reply.body)
     if not names:
         return fail(
-            "upstream", f"{asked} gives no list of models: it is no OpenAI-compatible API", "correct the address"
+            "upstream", f"{asked} does not list models: it is not an OpenAI-compatible API", "correct the address"
         )
     wanted = named or configured.get("LLM_MODEL") or "Qwen/Qwen3-1.7B"
     if wanted in names or (not named and len(names) == 1):

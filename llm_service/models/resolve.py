@@ -100,7 +100,7 @@ def encoder_here(name: str, hub: ModelHub) -> ModelArtifact | None:
 
 def local_artifact(name: str, backend: str = "auto") -> ModelArtifact | None:
     """Find a language model that needs no hub: embedded, a file, a folder. Raises ``ModelLoadError`` for a file or
-    folder that is no model.
+    folder that is not a model.
     """
     if name == EMBEDDED:
         return _embedded_generator(EMBEDDED, backend)

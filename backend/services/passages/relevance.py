@@ -89,9 +89,9 @@ def by_meaning_only(ranked: Sequence[Passage], limit: int) -> list[Passage]:
 
 
 def in_order(ranked: Sequence[Passage], some: Sequence[Passage], scores: Sequence[float]) -> list[Passage]:
-    """Return ``ranked`` with ``some`` of them among themselves in the order of ``scores``, highest first.
+    """Return ``ranked`` with ``some`` of them reordered by ``scores``, highest first.
 
-    They take each other's relevance too, so that what is relevant enough stays the same number of passages.
+    These exchange their relevances too, so that the number of passages above the threshold does not change.
     """
     better = [passage for _, passage in sorted(zip(scores, some, strict=True), key=lambda pair: -pair[0])]
     taken = {

@@ -41,7 +41,7 @@ class Recipe:
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """Read a model's own description; raises ``ModelLoadError`` where it is no cross-encoder with one score."""
+    """Read a model's own description; raises ``ModelLoadError`` unless it is a cross-encoder with one score."""
     try:
         config = read_json(folder / "config.json")
         architecture = str((config.get("architectures") or [""])[0])

@@ -220,7 +220,7 @@ class Pipeline:
                 yield from self._report(answer, answer.text.read(known, extended) if extended else "")
             except FAULTS as error:
                 logger.warning("a text could not be assembled: %s", last_line(error))
-                yield self._fail(answer, "the answer's tokens are no text")
+                yield self._fail(answer, "the answer's tokens are not text")
         self._release_suspect()
 
     def _read(self, answer: Answer) -> bool | Failed:
@@ -323,7 +323,7 @@ class Pipeline:
     # --- after a step that raised ---------------------------------------------------------------
 
     def _recover(self, error: Exception) -> list[RequestEvent]:
-        """Take everything out of the pipeline, which then works again, and find the answer whose content it was.
+        """Take everything out of the pipeline, which then works again, and find the answer that caused the error.
 
         The pipeline does not name it. One that was alone is guilty; of several each is run alone, those that are
         likeliest to be guilty first.

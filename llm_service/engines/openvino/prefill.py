@@ -1,8 +1,8 @@
 """Long prompts read in parts, so that short ones get their turn between them.
 
 OpenVINO GenAI's scheduler reads prompts in the order of their arrival: a short one waits until a long one before it is
-read. So a long prompt is submitted as growing beginnings of itself, one a step; the prefix cache makes each cost only
-what is new in it, and whatever arrives in between is read first.
+read. So a long prompt is submitted as growing prefixes, one a step. With the prefix cache each costs only its new
+tokens, and requests that arrive in between are read first.
 """
 
 from collections import deque

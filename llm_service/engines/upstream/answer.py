@@ -105,7 +105,7 @@ class AnswerReader:
         if self._reason is None:
             raise cut_off()
         if self._reason in _FAULTS:
-            raise GenerationFailed(f"the upstream broke the answer off ({self._reason[:40]})")
+            raise GenerationFailed(f"the upstream ended the answer early ({self._reason[:40]})")
         if self._usage is None:
             logger.warning("the upstream sends no usage: pieces of text are counted as tokens, the prompt as none")
         usage = self._usage or Usage(prompt_tokens=0, completion_tokens=len(self._thought) + len(self._answer))

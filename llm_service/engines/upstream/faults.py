@@ -1,6 +1,6 @@
 """Failures of a server, as errors for clients.
 
-Messages hold neither the key nor the address; of the server's own words only those about a request that it refused.
+Messages contain neither key nor address, and the server's own words only where it refused a request.
 """
 
 import json
