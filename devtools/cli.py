@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_up(command("up", _up, "create what is missing, start both services, stop both on Ctrl-C"))
     setup = command("setup", _setup, "create both environments and install everything into them")
-    setup.add_argument("--fresh", action="store_true", help="make the environments again even if they are complete")
+    setup.add_argument("--fresh", action="store_true", help="recreate the environments even if they are complete")
     setup.add_argument("--dev", action="store_true", help="install what tests and checks need, too")
     _only(setup)
     test = command("test", _test, "run every test; arguments after -- go to pytest")
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--run-again", action="store_true", help="rerun a few failed tests alone and name them")
     which = test.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="run the slow tests, too")
-    which.add_argument("--since", metavar="COMMIT", help="run the slow tests of what has changed since a commit")
+    which.add_argument("--since", metavar="COMMIT", help="run the slow tests of parts changed since a commit")
     check = command("check", _check, "formatter, linter, type checker, import contracts")
     check.add_argument("--fix", action="store_true", help="let formatter and linter correct what they can")
     bench = command("bench", _bench, "run benchmarks of bench/, or list them; arguments after -- go to each")
@@ -122,7 +122,7 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend-port", type=_port, metavar="PORT", help="port of the backend (default 8000)")
     parser.add_argument("--no-install", action="store_true", help="fail instead of installing what is missing")
     parser.add_argument(
-        "--verbose", action="store_true", help="show all that the services write, not only what matters"
+        "--verbose", action="store_true", help="show all output of the services, not only important lines"
     )
     parser.add_argument(
         "--ready-timeout", type=_seconds, default=1800.0, metavar="SECONDS", help="how long to wait for readiness"

@@ -209,5 +209,5 @@ def _remedy_for(service: Service) -> str:
     alone = "" if service.app.label == "backend" else " --llm-only"
     return (
         "The last line usually says what is wrong. `dev.py doctor` checks configuration, memory and network;\n"
-        f"`dev.py setup --fresh` makes the environments again; then: dev.py up{alone}"
+        f"`dev.py setup --fresh` recreates the environments; then: dev.py up{alone}"
     )

@@ -134,7 +134,7 @@ class SearchHit:
     matched_on: tuple[str, ...]
     metadata: Mapping[str, Any]
     spans: tuple[tuple[int, int], ...] = ()
-    """Start and end of what an answer rests on, in characters of ``content``; of texts only."""
+    """Start and end of the sentences that support an answer, in characters of ``content``; of texts only."""
     role: Role = "other"
 
 

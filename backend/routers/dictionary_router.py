@@ -54,7 +54,7 @@ async def list_entries(
     ],
     letter: Annotated[Letter, QueryParam(description="Only words of this letter: ch, ñ, … or #", examples=["m"])] = "",
     q: Annotated[
-        Prefix, QueryParam(description="Only words that hold this; accents and case do not count", examples=["ma"])
+        Prefix, QueryParam(description="Only words that contain this; accents and case are ignored", examples=["ma"])
     ] = "",
     after: Annotated[Cursor, QueryParam(description="The `next` of the page before")] = "",
     limit: Annotated[int, QueryParam(ge=1, le=200, description="Words a page")] = 50,

@@ -80,7 +80,7 @@ class QueryRequest(Wire):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "¿Cómo se dice perro en bora?"}]})
 
-    query: Query = Field(description="In Spanish; what is searched for and what the model is asked")
+    query: Query = Field(description="In Spanish; used for the search and for the model")
     top_k: TopK | None = Field(default=None, description="Documents to answer from at most; default RAG_TOP_K")
     history: Annotated[list[HistoryMessage], Field(max_length=50)] = Field(
         default=[],
@@ -105,7 +105,7 @@ class Source(Reply):
     metadata: dict[str, Any]
     spans: list[tuple[int, int]] = Field(
         default=[],
-        description="Of a text: where in content the sentences stand that the answer rests on, as start and end",
+        description="Of a text: start and end, in content, of the sentences that support the answer",
     )
     role: Literal["answer", "nearest", "other"] = Field(
         default="other",
@@ -149,7 +149,7 @@ class QueryResponse(Reply):
 
     answer: str
     answer_mode: Literal["generated", "completed", "extractive"]
-    explanation: str | None = Field(description="Where one was asked for, and the sources support what a model said")
+    explanation: str | None = Field(description="Where one was requested and the sources support it")
     sources: list[Source]
     missing: list[str] = Field(description="What was asked for and is not in the dictionary")
     says_more: bool = Field(description="Whether an extractive answer says more than its entries, as a verdict does")
@@ -243,7 +243,7 @@ class EntriesResponse(Reply):
 
     language: Literal["es", "boa"]
     words: list[ListedWord]
-    letters: list[LetterCount] = Field(description="Of all words that hold q, those of other letters too")
+    letters: list[LetterCount] = Field(description="Of all words that contain q, those of other letters too")
     next: str | None = Field(description="The `after` of the next page; null: this is the last")
 
 

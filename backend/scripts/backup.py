@@ -235,7 +235,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     saving = commands.add_parser("save", help="write every document and vector to FILE")
     restoring = commands.add_parser("restore", help="put the documents of FILE into the database")
-    restoring.add_argument("--replace", action="store_true", help="give up the documents that are there now")
+    restoring.add_argument("--replace", action="store_true", help="delete the documents that are there now")
     for command in (saving, restoring):
         command.add_argument("file", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)

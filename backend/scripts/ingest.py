@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 20
 EMBED_CONCURRENCY = 2
 """Two concurrent calls: one batch is embedded while the vectors of another are stored."""
-_GO_ON = "What had been stored stays; run the same command again to go on."
+_GO_ON = "Documents stored so far are kept; run the same command again to continue."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,10 +153,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--no-embed", dest="embed", action="store_false", help="make no vectors now; the backend makes them later"
     )
     parser.add_argument(
-        "--prune", action="store_true", help="remove documents that an earlier load of the file stored and that left it"
+        "--prune", action="store_true", help="remove documents of an earlier load that the file no longer contains"
     )
     parser.add_argument(
-        "--source", metavar="NAME", help="under which name the documents are kept, by default FOLDER/FILE"
+        "--source", metavar="NAME", help="name under which the documents are kept, by default FOLDER/FILE"
     )
     parser.add_argument(
         "--encoding", metavar="NAME", help="of the text files, such as cp1252 or cp850; by default it is detected"

@@ -19,7 +19,7 @@ from services.question_vectors import QuestionEmbedder, QuestionVector
 logger = logging.getLogger(__name__)
 _RANK_TIMEOUT_S = 1.0
 _MAX_RANKED = 16
-"""Passages of 700 characters: what a small cross-encoder on two cores ranks in about that time."""
+"""Passages of 700 characters that a small cross-encoder on two cores ranks in about that time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def _look(subject: str, check: Check, workspace: Workspace) -> Iterator[Finding]
         found = check(workspace)
         yield from [found] if isinstance(found, Finding) else found
     except OSError as fault:
-        yield fail(subject, f"cannot be looked at: {fault}", "check who owns the file, and its permissions")
+        yield fail(subject, f"cannot be checked: {fault}", "check who owns the file, and its permissions")
 
 
 def run(workspace: Workspace, console: Console) -> int:

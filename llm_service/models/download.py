@@ -23,7 +23,7 @@ from models.remote.listing import RepositoryFile
 RESUMED_FROM_BYTES = 16 * 1024**2
 """Smaller files are fetched whole: the library hands content over in pieces of 10 MB."""
 MARGIN_BYTES = 512 * 1024**2
-"""What stays free on the disk beside the model."""
+"""Disk space that stays free beside the model."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PARTIAL = ".incomplete"
 

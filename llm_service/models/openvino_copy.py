@@ -19,7 +19,7 @@ from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 from models.artifacts import ModelArtifact, folder_format
 
 VERSION = 1
-"""Of what ``convert`` writes; another one makes a new folder."""
+"""Version of the output of ``convert``; another version makes a new folder."""
 TIMEOUT_S = 600
 
 logger = logging.getLogger(__name__)

@@ -72,7 +72,7 @@ class Message(Turn):
     """One turn of the conversation."""
 
     content: Annotated[Text, Field(min_length=1)] | None = Field(
-        default=None, validate_default=True, description="What was said; may be left out beside tool_calls"
+        default=None, validate_default=True, description="Text of the turn; may be omitted beside tool_calls"
     )
 
     @property

@@ -12,7 +12,7 @@ from service_kit.settings import is_ip_address, is_loopback
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 """Health probes: no key, any host."""
 Policy = Callable[[str, str], KeyScope | None]
-"""Scope that a method and a path need; ``None`` for what is open."""
+"""Scope that a method and a path need; ``None``: no key is needed."""
 
 
 class ApiKeys:

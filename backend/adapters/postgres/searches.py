@@ -93,7 +93,7 @@ SELECT (SELECT texts FROM total) AS total, ARRAY(SELECT documents FROM terms ORD
 FROM (SELECT 1) AS one LEFT JOIN (worded JOIN {schema}.rag_documents d USING (id)) ON true
 """
 MAX_COUNTED: Final = 2_000
-"""Texts that a term is counted and ranked in, however many hold it."""
+"""Most texts in which a term is counted and ranked."""
 TEXTS_BY_VECTOR: Final = """
 SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d WHERE id = ANY (%(found)s::text[]) AND {comparable};
 WITH nearest AS MATERIALIZED (

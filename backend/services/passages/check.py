@@ -22,7 +22,7 @@ from services.passages.words import Word, fold, number, words
 MAX_SENTENCES: Final = 4
 _MAX_WORDS: Final = 60
 _SUPPORTED: Final = 0.85
-"""Share of the words of a sentence that must stand in the sentence it rests on, or in the question and the passage."""
+"""Share of the words of a sentence that must stand in its supporting sentence, or in the question and the passage."""
 _THINKING: Final = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _MARKUP: Final = re.compile(r"\*\*|__|`+|^#+\s*|^\s*(?:[-*]|\d{1,2}[.)])\s+", re.MULTILINE)
 _REFERENCE: Final = re.compile(r"\s*[\[(](\d{1,2})[\])]")

@@ -18,7 +18,7 @@ _BIAS, _INSIDE, _TOGETHER, _SIMILAR, _SENTENCE_SIMILAR = -8.5, 4.16, 5.81, 1.93,
 _UNKNOWN_SIMILARITY: Final = 0.5
 """Assumed of a passage without a vector."""
 _SENTENCES: Final = 2
-"""Sentences in a row whose words are looked at together."""
+"""Sentences in a row whose words count together."""
 _MAX_COMPARED: Final = 48
 _READ_CHARS: Final = 8_000
 """Of a text: the API may store longer ones, which would occupy the event loop."""
@@ -39,9 +39,9 @@ class Passage:
     vocabulary: frozenset[str]
     """Stems of its words and of its heading's."""
     inside: float
-    """Share of the question's terms that it holds."""
+    """Share of the question's terms that it contains."""
     together: float
-    """Highest share that its heading and a few sentences in a row hold."""
+    """Highest share that its heading and a few sentences in a row contain."""
     similarity: float | None
     """To the question, as a whole; ``None``: unknown."""
     similarities: tuple[float, ...] = ()

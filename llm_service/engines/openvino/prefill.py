@@ -15,7 +15,7 @@ import numpy.typing as npt
 from engines.openvino.memory import BLOCK_TOKENS
 
 REMEMBERED = 64
-"""Prompts whose common beginnings with later ones are looked for."""
+"""Prompts that are compared with later ones for common beginnings."""
 
 Tokens = npt.NDArray[np.int64]
 

@@ -26,7 +26,7 @@ OPENVINO_EXPORT = "OpenVINO/{name}-int4-ov"
 GGUF_CONVERSIONS = (
     "{owner}/{name}-GGUF", "ggml-org/{name}-GGUF", "unsloth/{name}-GGUF", "bartowski/{owner}_{name}-GGUF",
 )  # fmt: skip
-"""Repositories that may hold a model in Q4_K_M, in the order in which they are asked (docs/models.md says why)."""
+"""Repositories that may hold a model in Q4_K_M, in the order in which they are tried (docs/models.md says why)."""
 
 
 @dataclass(frozen=True, slots=True)

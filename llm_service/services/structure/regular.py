@@ -48,7 +48,7 @@ _OPPOSITES: dict[str, Ranges] = {
 _LINE_ENDS: Ranges = [(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)]
 _JSON_ESCAPES = {0x22: '\\"', 0x5C: "\\\\", 0x08: "\\b", 0x09: "\\t", 0x0A: "\\n", 0x0C: "\\f", 0x0D: "\\r"}
 FREE = Repeat(chars([(0, 0x1F), (0x7F, 0x9F), *_LINE_ENDS], inverted=True), 0, None)
-"""Printable characters, for what surrounds a pattern without anchors."""
+"""Printable characters, for the text around a pattern without anchors."""
 
 
 class NotRegular(ValueError):
