@@ -1,4 +1,4 @@
-"""Which questions go to the dictionary, which to the texts, and which to both."""
+"""Routing of questions: to the dictionary, to the texts, or to both."""
 
 from adapters.base import ParsedQuery
 from services.mentor.basis import Basis

@@ -1,4 +1,4 @@
-"""Which models the fallback runs, and how. Imports nothing that is heavy or reads the environment."""
+"""Configuration of the fallback's models. Imports nothing that is heavy or reads the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a repository make a model that can be loaded, and which are never fetched.
+"""Files of a repository: those that make a loadable model, and those that are never fetched.
 
 Weights are taken as safetensors, GGUF or OpenVINO IR. Pickled weights (``.bin``, ``.pt``, ``.pth``, ``.ckpt``
 of torch) run code when they are loaded: they are neither fetched nor loaded. OpenVINO's ``.bin`` holds plain
