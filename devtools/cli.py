@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_up(command("up", _up, "create what is missing, start both services, stop both on Ctrl-C"))
     setup = command("setup", _setup, "create both environments and install everything into them")
-    setup.add_argument("--fresh", action="store_true", help="make the environments anew even if they are complete")
+    setup.add_argument("--fresh", action="store_true", help="recreate the environments even if they are complete")
     setup.add_argument("--dev", action="store_true", help="install what tests and checks need, too")
     _only(setup)
     test = command("test", _test, "run every test; arguments after -- go to pytest")
@@ -84,14 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument(
         "--fail-on-skip", action="store_true", help="fail when a test is skipped for something that could be installed"
     )
-    test.add_argument("--run-again", action="store_true", help="run a few failed tests again, alone; tell of each")
+    test.add_argument("--run-again", action="store_true", help="rerun a few failed tests alone and name them")
     which = test.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="run the slow tests, too")
-    which.add_argument("--since", metavar="COMMIT", help="run the slow tests of what has changed since a commit")
+    which.add_argument("--since", metavar="COMMIT", help="run the slow tests of parts changed since a commit")
     check = command("check", _check, "formatter, linter, type checker, import contracts")
     check.add_argument("--fix", action="store_true", help="let formatter and linter correct what they can")
     bench = command("bench", _bench, "run benchmarks of bench/, or list them; arguments after -- go to each")
-    bench.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: say which there are)")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: list them)")
     text = "report faults of this machine and its configuration, each with its remedy"
     examining = command("doctor", _doctor, text, makes=False)
     examining.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("file", metavar="QUESTIONS.csv", type=Path)
     saving = command("backup", _backup, "save the backend's documents and vectors to a file")
     restoring = command("restore", _restore, "put the documents of a backup into the backend's database")
-    restoring.add_argument("--replace", action="store_true", help="give up the documents that are there now")
+    restoring.add_argument("--replace", action="store_true", help="delete the documents that are there now")
     for part in (saving, restoring):
         part.add_argument("file", metavar="FILE", type=Path)
     text = "models of the LLM service: list, pull NAME, info NAME, remove NAME"
@@ -122,7 +122,7 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend-port", type=_port, metavar="PORT", help="port of the backend (default 8000)")
     parser.add_argument("--no-install", action="store_true", help="fail instead of installing what is missing")
     parser.add_argument(
-        "--verbose", action="store_true", help="show all that the services write, not only what matters"
+        "--verbose", action="store_true", help="show all output of the services, not only important lines"
     )
     parser.add_argument(
         "--ready-timeout", type=_seconds, default=1800.0, metavar="SECONDS", help="how long to wait for readiness"

@@ -1,4 +1,4 @@
-"""What a service's log says of its course, in few lines for the terminal; the rest stays in the log file."""
+"""Progress lines for the terminal, taken from a service's log; the rest stays in the log file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _short(path: Path) -> Path:
 
 
 class Narrator:
-    """Tells what one service is doing. `doing` is for a line that is drawn again while the service starts."""
+    """Reports what one service is doing. `doing` is for a line that is drawn again while the service starts."""
 
     def __init__(self, app: App, console: Console, log: Path) -> None:
         self.doing = "starting"
@@ -62,7 +62,7 @@ class Narrator:
         self._told: set[str] = set()
 
     def restart(self) -> None:
-        """Begins anew for another process of the service."""
+        """Starts over for another process of the service."""
         self.doing = "starting"
         self._told.clear()
 
@@ -87,7 +87,7 @@ class Narrator:
             self.doing = entry.event
 
     def _warn(self, entry: Entry) -> None:
-        """Each once: what comes again and again is in the log."""
+        """Prints each warning once; repetitions are in the log."""
         if entry.event in self._told:
             return
         self._told.add(entry.event)

@@ -83,7 +83,7 @@ class Suite:
 
 @dataclass
 class Outcome:
-    """What became of the tests of one or several suites; `skipped` holds (test, reason).
+    """The outcome of the tests of one or several suites; `skipped` holds (test, reason).
 
     `unstable` names the tests that failed beside the others and passed alone.
     """
@@ -156,7 +156,7 @@ class Runner:
         return status, time.monotonic() - begun
 
     def conclude(self, suite: Suite, is_first: bool, status: int, seconds: float) -> Outcome:
-        """Prints what a suite wrote beside the first one, and what became of its tests."""
+        """Prints the output of a suite that ran beside the first one, and the outcome of its tests."""
         if not is_first:
             self._console.line(self._log(suite).read_text(encoding="utf-8", errors="replace"))
         outcome = read_report(self._results / f"{suite.name}.xml")
@@ -241,7 +241,7 @@ def _conclude(total: Outcome, broken: list[str], fail_on_skip: bool, console: Co
 
 
 def read_report(path: Path) -> Outcome:
-    """The tests of a JUnit XML report; a missing or broken one holds none (the exit status then tells)."""
+    """The tests of a JUnit XML report; a missing or broken one holds none (the exit status then shows the failure)."""
     try:
         cases: Iterable[ElementTree.Element] = ElementTree.parse(path).iter("testcase")  # noqa: S314 - our own file
     except (OSError, ElementTree.ParseError):

@@ -189,7 +189,7 @@ class Up:
         self._given_up = True
         if len(self._services) == 1:
             raise DevError(f"{why}.", _remedy_for(service))
-        self._console.line(f"{why}{self._meanwhile()}. Once mended: dev.py up --llm-only")
+        self._console.line(f"{why}{self._meanwhile()}. Once it is fixed: dev.py up --llm-only")
 
     def _end(self) -> None:
         running = [service for service in self._services if service.running]
@@ -209,5 +209,5 @@ def _remedy_for(service: Service) -> str:
     alone = "" if service.app.label == "backend" else " --llm-only"
     return (
         "The last line usually says what is wrong. `dev.py doctor` checks configuration, memory and network;\n"
-        f"`dev.py setup --fresh` makes the environments anew; then: dev.py up{alone}"
+        f"`dev.py setup --fresh` recreates the environments; then: dev.py up{alone}"
     )

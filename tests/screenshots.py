@@ -1,4 +1,4 @@
-"""Makes the screenshots of the README: `backend/venv/bin/python tests/screenshots.py`.
+"""Makes the screenshots of the README and docs: `backend/venv/bin/python tests/screenshots.py`.
 
 Both apps run without weights on the sample lexicon: single words, which are answered without a model. The LLM
 service's own page is shown with the embedded models.

@@ -107,9 +107,9 @@ def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(bare_checkout: 
     told = bare_checkout.look(env_files, LLM_TOPP="0.5", LLM_MODEL="embedded")
     assert told["fail"] == []
     assert sorted(told["warn"]) == [
-        "backend/.env: LLM_FANCY is no setting, so it does nothing -> .env.example lists every setting",
-        "backend/.env: LLM_MODLE is no setting, so it does nothing -> is LLM_MODEL meant?",
-        "the environment: LLM_TOPP is no setting, so it does nothing -> is LLM_TOP_P meant?",
+        "backend/.env: LLM_FANCY is not a setting, so it has no effect -> .env.example lists every setting",
+        "backend/.env: LLM_MODLE is not a setting, so it has no effect -> is LLM_MODEL meant?",
+        "the environment: LLM_TOPP is not a setting, so it has no effect -> is LLM_TOP_P meant?",
     ]
     assert "4 settings" in told["ok"][0]
     assert "s3cret" not in str(told)

@@ -116,6 +116,6 @@ def test_an_upstream_may_have_one_model_of_any_name_and_must_be_such_an_api(
     server.body = {"data": [{"id": "the-one"}]}
     assert "/v1/models has the-one" in bare_checkout.look(upstream, **settings)["ok"][0]
     server.body = {"hello": "world"}
-    assert "gives no list of models" in bare_checkout.look(upstream, **settings)["fail"][0]
+    assert "does not list models" in bare_checkout.look(upstream, **settings)["fail"][0]
     server.status = 500
     assert "/v1/models answers 500" in bare_checkout.look(upstream, **settings)["fail"][0]

@@ -14,7 +14,7 @@ ServedBy = Literal["llm_service", "local", "dictionary", "none"]
 Direction = Literal["es_bora", "bora_es"]
 Language = Literal["es", "boa"]
 Role = Literal["answer", "nearest", "other"]
-"""Of a source in an answer: what it rests on, what is given in its place where there is no such entry, the rest."""
+"""Of a source. ``answer``: a basis of the answer; ``nearest``: a close entry, as none matches; ``other``: the rest."""
 
 
 class ChatMessage(TypedDict):
@@ -85,8 +85,8 @@ class LanguageModel(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns texts into unit vectors. ``input_type``: models that have a prompt for questions, or for what is searched,
-    put it before each text; vectors of both types may be compared.
+    """Turns texts into unit vectors. ``input_type``: models that have a prompt for questions, or for documents, put it
+    before each text; vectors of both types may be compared.
     """
 
     async def embed_texts(
@@ -134,7 +134,7 @@ class SearchHit:
     matched_on: tuple[str, ...]
     metadata: Mapping[str, Any]
     spans: tuple[tuple[int, int], ...] = ()
-    """Start and end of what an answer rests on, in characters of ``content``; of texts only."""
+    """Start and end of the sentences that support an answer, in characters of ``content``; of texts only."""
     role: Role = "other"
 
 
@@ -333,7 +333,7 @@ class StoreStats:
     embedding_fingerprint: str | None
     pending_embeddings: int
     entries: int = 0
-    """Dictionary documents that are no example sentences."""
+    """Dictionary documents that are not example sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,15 +357,16 @@ class DocumentStore(Protocol):
     async def search_near(
         self, found: FoundEntries, vector: Sequence[float], fingerprint: str, top_k: int
     ) -> list[SearchHit]:
-        """Return the best of what was found by words and of what is near the vector. Rows whose vectors have
-        another fingerprint are never compared with ``vector``.
+        """Return the best of the candidates found by words and of the documents near the vector.
+
+        Vectors with another fingerprint are never compared with ``vector``.
         """
 
     async def search_texts(self, terms: Sequence[TextTerm]) -> FoundTexts:
         """Return the documents of kind ``text`` that hold a term, for ranking."""
 
     async def near_texts(self, found: FoundTexts, vector: Sequence[float], fingerprint: str) -> FoundTexts:
-        """Return the same with similarities, and texts near the vector too."""
+        """Return the found texts with similarities, and other texts near the vector."""
 
     async def with_prefix(self, prefix: str, limit: int) -> list[SearchHit]:
         """Return up to ``limit`` entries each whose first folded lemma key or gloss key (``matched_on``) begins with
@@ -387,7 +388,7 @@ class DocumentStore(Protocol):
         """Insert or replace by id, all or nothing; unchanged documents keep their vectors."""
 
     async def compare(self, documents: Sequence[Document]) -> UpsertReport:
-        """Return what ``upsert`` would do."""
+        """Return the report of an ``upsert`` without storing anything."""
 
     async def delete(self, document_id: str) -> bool:
         """Delete a document; return whether it existed."""

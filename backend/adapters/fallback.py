@@ -103,7 +103,7 @@ class FallbackChain:
         return await self._first(ask, request_id)
 
     async def _first(self, ask: Callable[[int, Provider], Awaitable[T]], request_id: str | None) -> T:
-        """Return what the first provider that can answers."""
+        """Return the result of the first provider that can answer."""
         for rank, provider in enumerate(self._providers):
             try:
                 return await ask(rank, provider)

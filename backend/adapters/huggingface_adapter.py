@@ -58,7 +58,7 @@ class HuggingFaceAdapter(LLMServiceAdapter):
         self.embedder.address()
 
     async def close(self) -> None:
-        """End the processes; requests under way fail."""
+        """End the processes; running requests fail."""
         await asyncio.to_thread(self.generator.close, _CLOSE_S)
         await asyncio.to_thread(self.embedder.close, _CLOSE_S)
         await super().close()

@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     """Dictionary file to load into an empty database; ``none`` loads nothing."""
 
     mentor: Literal["bora", "none"] = "bora"
-    """``none``: no dictionary and no Bora; every question is asked of the texts."""
+    """``none``: no dictionary and no Bora; all questions go to the texts."""
     rag_text_languages: Annotated[list[str], NoDecode] = ["spanish", "english", "portuguese"]
     """Languages whose word forms the full-text search of texts knows, besides words as they stand."""
     rag_text_threshold: Annotated[float, _Finite] = Field(0.5, ge=0, le=1)

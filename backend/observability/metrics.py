@@ -113,7 +113,7 @@ class Metrics:
         self._lost_reports.labels(reason).inc(reports)
 
     def watch_circuits(self, circuits: Callable[[], Mapping[str, str]]) -> None:
-        """Set what returns the state of each address of the LLM service; called at every scrape."""
+        """Set the function that returns the state of each address of the LLM service; called at every scrape."""
         self._circuits = circuits
 
     def exposition(self) -> bytes:

@@ -54,7 +54,7 @@ async def list_entries(
     ],
     letter: Annotated[Letter, QueryParam(description="Only words of this letter: ch, ñ, … or #", examples=["m"])] = "",
     q: Annotated[
-        Prefix, QueryParam(description="Only words that hold this; accents and case do not count", examples=["ma"])
+        Prefix, QueryParam(description="Only words that contain this; accents and case are ignored", examples=["ma"])
     ] = "",
     after: Annotated[Cursor, QueryParam(description="The `next` of the page before")] = "",
     limit: Annotated[int, QueryParam(ge=1, le=200, description="Words a page")] = 50,
@@ -80,6 +80,6 @@ async def get_entry(
     """Return an entry by the id that lists, search and suggestions give; 404 when there is none."""
     found = await entry(services.store, entry_id)
     if found is None:
-        raise HTTPException(404, "there is no entry of this id")
+        raise HTTPException(404, "no entry with this id")
     parts = {"examples": found.examples, "subentries": found.subentries}
     return EntryResponse.model_validate({"entry": found.document, "letter": found.letter, **parts})

@@ -9,14 +9,14 @@ from service_kit.request_context import INTERNAL_ERROR
 from schemas.errors import ErrorBody
 
 _MEANINGS = {
-    404: "There is none of this id, or it is switched off",
+    404: "Nothing with this id, or the function is switched off",
     409: "Another file is being loaded",
     413: "The body is larger than the backend accepts",
     500: "Internal error; the log has it under this request id",
     503: "The dictionary cannot be read, or nothing was found and no model is available",
 }
 _EXAMPLES = {
-    404: Problem(404, "not_found", "there is no document of this id"),
+    404: Problem(404, "not_found", "no document with this id"),
     409: Problem(409, "busy", "another file is being loaded", retryable=True),
     422: Problem(422, "invalid_request", "query: is empty"),
     500: INTERNAL_ERROR,

@@ -1,4 +1,4 @@
-"""``/api/rag/sources`` and ``/api/rag/uploads``: documents by source, and files that are loaded."""
+"""``/api/rag/sources`` and ``/api/rag/uploads``: documents by source, and loading of files."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -49,12 +49,15 @@ async def sources(services: ServicesDep) -> SourcesResponse:
     "/sources",
     responses=responses(401, 405, 409, 422, 500, 503),
     summary="Remove a source",
-    response_description="What was loaded from files under this name is gone",
+    response_description="The documents loaded from files under this name are deleted",
 )
 async def delete_source(
     name: Annotated[SourceName, Query(description="Of the source", examples=["lexicon.csv"])], services: ServicesDep
 ) -> SourceDeleted:
-    """Delete what files have stored under this name, as ``ingest --drop-source`` does; broken off, call it again."""
+    """Delete the documents loaded from files under this name, as ``ingest --drop-source`` does.
+
+    After an interruption call it again.
+    """
     return SourceDeleted(source=name, deleted=await services.uploads.drop(name))
 
 
@@ -83,16 +86,16 @@ async def upload(
     record: RecordDep,
     name: Annotated[FileName, Query(description="The file's name", examples=["lexicon.csv"])],
     source: Annotated[
-        SourceName | None, Query(description="Under which name its documents are kept; default: the file's")
+        SourceName | None, Query(description="Name under which its documents are kept; default: the file's")
     ] = None,
-    dry_run: Annotated[bool, Query(description="Only tell what would change")] = False,
+    dry_run: Annotated[bool, Query(description="Report changes without storing them")] = False,
     prune: Annotated[
         bool, Query(description="Also remove documents of an earlier load that the file no longer contains")
     ] = False,
 ) -> UploadReport | Response:
-    """Read a file, the body, as ``ingest`` does, and load it. One at a time: 409 meanwhile.
+    """Read the file in the body as ``ingest`` does, and load it. Only one load runs at a time: others get 409.
 
-    Broken off, whole records stay stored; the same file again goes on.
+    After an interrupted load whole records are stored; loading the same file again adds the rest.
     """
     data = await request.body()
     if not data:

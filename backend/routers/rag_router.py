@@ -138,7 +138,7 @@ async def delete_document(
 ) -> DeleteResponse:
     """Delete by id; 404 when there is none. The example is the document of the example that stores one."""
     if not await services.store.delete(document_id):
-        raise HTTPException(404, "there is no document of this id")
+        raise HTTPException(404, "no document with this id")
     return DeleteResponse(id=document_id, deleted=True)
 
 

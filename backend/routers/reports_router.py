@@ -1,4 +1,4 @@
-"""``/api/rag/reports``: what readers tell of the dictionary, and what they asked for and did not find."""
+"""``/api/rag/reports``: readers' reports about the dictionary, and the words that they did not find."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ from services.reports import reported_word
 
 _LARGEST_ID = 2**63 - 1
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""First characters of spreadsheet formulas."""
 
 router = APIRouter(prefix="/api/rag/reports", tags=["Reports"])
 

@@ -43,7 +43,7 @@ class SourcesResponse(Reply):
 
 
 class SourceDeleted(Reply):
-    """What was loaded from files under this name is gone."""
+    """The documents loaded from files under this name are deleted."""
 
     source: str
     deleted: int = Field(description="Documents; 0: there were none")

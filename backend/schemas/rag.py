@@ -29,7 +29,7 @@ def _check_text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise ValueError("holds half a character (lone surrogate)") from error
+        raise ValueError("contains an unpaired surrogate") from error
     return value
 
 
@@ -80,7 +80,7 @@ class QueryRequest(Wire):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "¿Cómo se dice perro en bora?"}]})
 
-    query: Query = Field(description="In Spanish; what is searched for and what the model is asked")
+    query: Query = Field(description="In Spanish; used for the search and for the model")
     top_k: TopK | None = Field(default=None, description="Documents to answer from at most; default RAG_TOP_K")
     history: Annotated[list[HistoryMessage], Field(max_length=50)] = Field(
         default=[],
@@ -105,10 +105,11 @@ class Source(Reply):
     metadata: dict[str, Any]
     spans: list[tuple[int, int]] = Field(
         default=[],
-        description="Of a text: where in content the sentences stand that the answer rests on, as start and end",
+        description="Of a text: start and end, in content, of the sentences that support the answer",
     )
     role: Literal["answer", "nearest", "other"] = Field(
-        default="other", description="In an answer: what it rests on, what is given for want of such an entry, the rest"
+        default="other",
+        description="answer: a basis of the answer; nearest: a close entry, as none matches; other: the rest",
     )
 
 
@@ -148,7 +149,7 @@ class QueryResponse(Reply):
 
     answer: str
     answer_mode: Literal["generated", "completed", "extractive"]
-    explanation: str | None = Field(description="Where one was asked for, and the sources support what a model said")
+    explanation: str | None = Field(description="Where one was requested and the sources support it")
     sources: list[Source]
     missing: list[str] = Field(description="What was asked for and is not in the dictionary")
     says_more: bool = Field(description="Whether an extractive answer says more than its entries, as a verdict does")
@@ -242,7 +243,7 @@ class EntriesResponse(Reply):
 
     language: Literal["es", "boa"]
     words: list[ListedWord]
-    letters: list[LetterCount] = Field(description="Of all words that hold q, those of other letters too")
+    letters: list[LetterCount] = Field(description="Of all words that contain q, those of other letters too")
     next: str | None = Field(description="The `after` of the next page; null: this is the last")
 
 
@@ -344,4 +345,4 @@ class StatsResponse(Reply):
     by_direction: dict[str, int]
     embedding_fingerprint: str | None
     pending_embeddings: int
-    entries: int = Field(description="Dictionary documents that are no example sentences")
+    entries: int = Field(description="Dictionary documents that are not example sentences")

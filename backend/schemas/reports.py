@@ -40,7 +40,7 @@ class OpinionReport(Wire):
 
 
 class ReportRequest(RootModel[Annotated[ErrorReport | WantedReport | OpinionReport, Field(discriminator="kind")]]):
-    """A report of one of three forms, told apart by ``kind``."""
+    """A report of one of three forms, distinguished by ``kind``."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,4 +1,4 @@
-"""What the wire models have in common."""
+"""Base classes of the wire models."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,6 +10,6 @@ class Wire(BaseModel):
 
 
 class Reply(BaseModel):
-    """Base of what is answered; made from the services' records by their attributes."""
+    """Base of responses; made from the services' records by their attributes."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, from_attributes=True)

@@ -1,11 +1,11 @@
-"""Save the backend's documents and vectors to one file, and bring them back.
+"""Save the backend's documents and vectors to one file, and restore them.
 
     python scripts/backup.py save FILE
     python scripts/backup.py restore FILE [--replace]
 
 ``python dev.py backup FILE`` and ``restore FILE`` run this in the backend's environment. The file is a zip:
-``manifest.json`` says what it holds, ``documents.copy`` are the rows as Postgres' COPY writes them. It does not
-matter where the database is (embedded, Supabase, elsewhere), so that it can also be moved. Exit status:
+``manifest.json`` describes it, ``documents.copy`` has the rows as Postgres' COPY writes them. The database may be
+embedded, Supabase's or any other, so a backup also serves to move documents to another database. Exit status:
 0 done, 1 not done (the database is as it was, and the message says why), 2 wrong usage, 130 interrupted.
 """
 
@@ -108,13 +108,13 @@ def restore(url: str, file: Path, *, dimension: int, replace: bool) -> str:
             _check_schema(connection, manifest)
             before = _count(connection)
             if before and not replace:
-                raise BackupError(f"the database holds {before} documents already; --replace gives them up")
+                raise BackupError(f"the database holds {before} documents already; --replace deletes them")
             connection.execute("DELETE FROM public.rag_documents")
             with archive.open(_ROWS) as source:
                 _copy_in(connection, manifest["columns"], source)
             found = _count(connection)
             if found != manifest["documents"]:
-                raise BackupError(f"the file promises {manifest['documents']} documents and holds {found}")
+                raise BackupError(f"the manifest lists {manifest['documents']} documents, the file has {found}")
         with psycopg.connect(url, prepare_threshold=None, autocommit=True) as connection:
             connection.execute("ANALYZE public.rag_documents")
     return f"{found} documents restored, {manifest['vectors']} with vectors, in place of {before}"
@@ -141,7 +141,7 @@ def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
         if manifest["format"] != FORMAT:
             raise BackupError(f"it has format {manifest['format']}, this program reads {FORMAT}: update the backend")
     except (KeyError, TypeError, ValueError) as error:
-        raise BackupError("it is no backup of this program, or not a whole one") from error
+        raise BackupError("it is not a backup of this program, or incomplete") from error
     return dict(manifest)
 
 
@@ -235,7 +235,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     saving = commands.add_parser("save", help="write every document and vector to FILE")
     restoring = commands.add_parser("restore", help="put the documents of FILE into the database")
-    restoring.add_argument("--replace", action="store_true", help="give up the documents that are there now")
+    restoring.add_argument("--replace", action="store_true", help="delete the documents that are there now")
     for command in (saving, restoring):
         command.add_argument("file", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 20
 EMBED_CONCURRENCY = 2
 """Two concurrent calls: one batch is embedded while the vectors of another are stored."""
-_GO_ON = "What had been stored stays; run the same command again to go on."
+_GO_ON = "Documents stored so far are kept; run the same command again to continue."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,10 +153,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--no-embed", dest="embed", action="store_false", help="make no vectors now; the backend makes them later"
     )
     parser.add_argument(
-        "--prune", action="store_true", help="remove documents that an earlier load of the file stored and that left it"
+        "--prune", action="store_true", help="remove documents of an earlier load that the file no longer contains"
     )
     parser.add_argument(
-        "--source", metavar="NAME", help="under which name the documents are kept, by default FOLDER/FILE"
+        "--source", metavar="NAME", help="name under which the documents are kept, by default FOLDER/FILE"
     )
     parser.add_argument(
         "--encoding", metavar="NAME", help="of the text files, such as cp1252 or cp850; by default it is detected"
@@ -176,7 +176,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="TABLE",
         help=f"load the app's own table of this database as well, by default {APP_TABLE}; it is only read",
     )
-    parser.add_argument("--verbose", action="store_true", help=f"tell every problem, not only {SHOWN_PROBLEMS} a file")
+    parser.add_argument("--verbose", action="store_true", help=f"show every problem, not only {SHOWN_PROBLEMS} a file")
     options = parser.parse_args(arguments)
     if not options.files and not options.from_table and not options.drop_source:
         parser.error("a file, --from-table or --drop-source is needed")
@@ -203,7 +203,7 @@ def _show(records: ParsedRecords, report: IngestReport, *, everything: bool) -> 
     for line in lines[:shown]:
         print(f"  {line}", file=sys.stderr)
     if len(lines) > shown:
-        print(f"  … and {len(lines) - shown} more; --verbose tells them all", file=sys.stderr)
+        print(f"  … and {len(lines) - shown} more; --verbose shows all", file=sys.stderr)
 
 
 def _show_vectors(report: EmbedReport) -> None:

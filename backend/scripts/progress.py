@@ -11,7 +11,7 @@ from tqdm import tqdm
 from services.library.ingestion import Progress
 
 LINE_EVERY_S = 10.0
-_STAGES = {"store": "documents", "embed": "vectors", "rebuild": "vectors anew, of another embedding model"}
+_STAGES = {"store": "documents", "embed": "vectors", "rebuild": "vectors again, with another embedding model"}
 
 
 class ProgressBars:

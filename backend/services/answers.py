@@ -1,4 +1,4 @@
-"""Answers: their parts, and how they are made of what was found, with a model's words or without."""
+"""Answers and their parts, built from search results with or without a model."""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
@@ -64,7 +64,7 @@ AnswerPart = Sources | TextDelta | Answered | Explained | RagAnswer
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The resolved question and what answers it: entries, or texts, or both, named."""
+    """The resolved question and the entries, texts, or both, that answer it."""
 
     question: str
     basis: Basis
@@ -86,7 +86,7 @@ class Found:
         return (*texts, *(self.basis.hits if self.has_entries else ()))
 
     def without_model(self) -> RagAnswer:
-        """Return the answer of the documents' own words."""
+        """Return the answer in the documents' own words."""
         if self.texts is None:
             served_by: ServedBy = "dictionary" if self.basis.wanted else "none"
             said = extractive_answer(self.basis)
@@ -96,7 +96,7 @@ class Found:
         return replace(answer, degraded=self.fault is not None, reason=self.fault)
 
     def checked(self, completion: Completion) -> RagAnswer:
-        """Return what holds of a model's answer."""
+        """Return the supported part of a model's answer."""
         if self.texts is None:
             return checked_entries(completion, self.basis, self.fault)
         cut_short = completion.finish_reason == "length"
@@ -121,7 +121,7 @@ async def whole_answer(parts: AsyncGenerator[AnswerPart, None]) -> RagAnswer:
 
 
 def checked_entries(completion: Completion, basis: Basis, fault: str | None = None) -> RagAnswer:
-    """Return what holds of a model's answer from the dictionary, else the entries themselves."""
+    """Return the supported part of a model's answer from the dictionary, else the entries themselves."""
     grounded = ground(completion.answer, basis, cut_short=completion.finish_reason == "length")
     return _worded_by(completion, RagAnswer(grounded.text, grounded.mode, basis.hits, "none", degraded=False), fault)
 

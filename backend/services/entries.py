@@ -12,7 +12,7 @@ from services.mentor.lexicon.ordering import code_of, languages_of, letter_of, p
 
 
 class InvalidListing(ValueError):
-    """A list that cannot be; the message names the field and is fit for a client."""
+    """An invalid request for a list; the message names the field and is fit for a client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class WordList:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry, what belongs to it, and its letter in the list of its language."""
+    """An entry with its parts, and its letter in the list of its language."""
 
     document: Document
     letter: str | None
@@ -39,14 +39,14 @@ class Entry:
 async def word_list(
     store: DocumentStore, direction: Direction, letter: str = "", contains: str = "", after: str = "", limit: int = 50
 ) -> WordList:
-    """Return words of the direction's first language in its order; those of ``letter`` that hold ``contains``.
+    """Return words of the direction's first language in its order, under ``letter`` and with ``contains`` in them.
 
     Raises ``InvalidListing`` and ``StoreUnavailable``.
     """
     language: Language = "es" if direction == "es_bora" else "boa"
     code = code_of(letter, language) if letter else ""
     if code is None:
-        raise InvalidListing(f"letter: no letter of the alphabet, and not '#', in the direction {direction}")
+        raise InvalidListing(f"letter: neither '#' nor in the alphabet of the direction {direction}")
     position = _read_cursor(after, direction) if after else None
     filtered = fold(contains)
     if contains.strip() and not filtered:
@@ -80,10 +80,10 @@ def _read_cursor(cursor: str, direction: Direction) -> ListPosition:
         padded = cursor + "=" * (-len(cursor) % 4)
         values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError) as error:
-        raise InvalidListing("after: not the 'next' of an earlier page") from error
+        raise InvalidListing("after: not a 'next' value of an earlier page") from error
     texts = values if isinstance(values, list) and all(isinstance(value, str) for value in values) else []
     if len(texts) != 4 or texts[0] != direction or not all(_is_storable(text) for text in texts):
-        raise InvalidListing("after: not the 'next' of an earlier page of this direction")
+        raise InvalidListing("after: not a 'next' value of an earlier page of this direction")
     return texts[1], texts[2], texts[3]
 
 

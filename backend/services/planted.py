@@ -12,7 +12,7 @@ _TURN = re.compile(_CONTROL, re.IGNORECASE)
 _LABELLED_TURN = re.compile(
     r"(?:\A|\n|(?<=[.!?;]\s))\s*(?:(?i:(?:#+\s*)?\[?(?:system|assistant|human)\]?\s*:\s*\n)|(?:SYSTEM|ASSISTANT|USER):)[^\n]*"
 )
-"""A turn under a role's name; removed with its line. "Sistema: Windows" in a manual is no turn."""
+"""A turn under a role's name; removed with its line. "Sistema: Windows" in a manual is not a turn."""
 _ROLE_TAG = re.compile(
     r"<(system|assistant|user|instructions?|sistema|instrucciones|prompt)\b[^<>]*>.*?(?:</\1\s*>|\Z)",
     re.IGNORECASE | re.DOTALL,

@@ -1,4 +1,4 @@
-"""Vectors of questions, and of what is compared with them, within a time limit."""
+"""Vectors of questions and of the texts compared with them, within a time limit."""
 
 import asyncio
 import logging

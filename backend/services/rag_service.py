@@ -53,7 +53,7 @@ class TextOptions:
     persona: str = ""
     """The operator's text for the prompt."""
     only: bool = False
-    """There is no dictionary: every question is asked of the texts."""
+    """There is no dictionary: all questions go to the texts."""
 
 
 class NothingToAnswerFrom(Exception):
@@ -212,7 +212,7 @@ class RAGService:
         )
 
     async def _retrieve(self, query: str, history: Sequence[ChatMessage], top_k: int | None, call: Call) -> Found:
-        """Return the resolved question and what answers it."""
+        """Return the resolved question and the documents that answer it."""
         limit = top_k or self._top_k
         found = Found(query, Basis(parse_query(query), (), (), "es_bora", exact=False))
         if not self._texts.only:
@@ -230,7 +230,7 @@ class RAGService:
         return found
 
     async def _with_texts(self, found: Found, limit: int, call: Call) -> Found:
-        """Return what answers the question, with texts where it goes to them."""
+        """Return the documents that answer the question, with texts where it goes to them."""
         texts = await self._text_retriever.retrieve(found.question, limit, request_id=call.request_id)
         if texts.total == 0 and not self._texts.only:
             return found

@@ -1,7 +1,7 @@
-"""Reports about the dictionary: what was asked for and is missing, faults of entries, opinions of answers.
+"""Reports about the dictionary: missing words, faults of entries, opinions of answers.
 
-Kept without anything personal: no question, no conversation, no address, no key. Written in the background, so that
-no answer fails or waits because of a report; what cannot be written is lost, and counted.
+Nothing personal is kept: no question, conversation, address or key. Reports are written in the background, so that no
+answer fails or waits because of one; reports that cannot be written are lost, and counted.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _NO_WORD = re.compile(r"[\d@/\\:]|\w\.\w")
 
 
 def reported_word(text: str) -> str:
-    """Return a word, or a few, as it is counted: folded; empty for what is none."""
+    """Return a word, or a few, as it is counted: folded; empty without any word."""
     folded = fold(text)
     if _NO_WORD.search(text) or len(folded) > MAX_WORD_CHARS or len(folded.split()) > MAX_WORDS:
         return ""
@@ -47,7 +47,7 @@ class Reports:
         self._given = asyncio.Event()
 
     def note_missing(self, missing: Sequence[str], question: str) -> None:
-        """Count words of ``question`` that are not in the dictionary; skip what is no word."""
+        """Count words of ``question`` that are not in the dictionary; skip anything that is not a word."""
         # Of an address, the missing words are its parts.
         parts = {part for token in question.split() if _NO_WORD.search(token) for part in words(token)}
         for word in dict.fromkeys(map(reported_word, missing)):
@@ -66,7 +66,7 @@ class Reports:
         self._given.set()
 
     async def run(self) -> None:
-        """Write what is collected, until cancelled."""
+        """Write the collected reports, until cancelled."""
         while True:
             await self._given.wait()
             await self._write()
@@ -74,7 +74,7 @@ class Reports:
             await asyncio.sleep(_PAUSE_S)
 
     async def close(self) -> None:
-        """Write what is still waiting, within a short time; call it after ``run`` has ended."""
+        """Write the waiting reports, within a short time; call it after ``run`` has ended."""
         try:
             async with asyncio.timeout(_LAST_WRITE_S):
                 await self._write()

@@ -1,4 +1,4 @@
-"""Which questions go to the dictionary, which to the texts, and which to both."""
+"""Routing of questions: to the dictionary, to the texts, or to both."""
 
 from adapters.base import ParsedQuery
 from services.mentor.basis import Basis
@@ -30,12 +30,12 @@ def is_settled(question: ParsedQuery, basis: Basis) -> bool:
 
 
 def is_also_a_word(question: ParsedQuery, basis: Basis) -> bool:
-    """Return whether the dictionary has what a question to the texts is about: "¿qué es la yuca?"."""
+    """Return whether the dictionary has the subject of a question to the texts: "¿qué es la yuca?"."""
     return basis.exact and len(basis.wanted) > 0 and len(question.terms) == 1
 
 
 def is_for_texts(question: ParsedQuery, basis: Basis) -> bool:
-    """Return whether a question that neither texts nor dictionary answer was asked of the texts."""
+    """Return whether an unanswered question counts as one to the texts."""
     asked = words(question.original)
     return not asks_for_a_word(question) and (
         not _QUESTION_WORDS.isdisjoint(asked) or "?" in question.original or not basis.wanted

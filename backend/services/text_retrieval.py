@@ -19,12 +19,12 @@ from services.question_vectors import QuestionEmbedder, QuestionVector
 logger = logging.getLogger(__name__)
 _RANK_TIMEOUT_S = 1.0
 _MAX_RANKED = 16
-"""Passages of 700 characters: what a small cross-encoder on two cores ranks in about that time."""
+"""Passages of 700 characters that a small cross-encoder on two cores ranks in about that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextRetrieval:
-    """The passages found, best first, and what is answered from."""
+    """The passages found, best first, and the basis of the answer."""
 
     ranked: list[Passage]
     basis: TextBasis
@@ -120,7 +120,7 @@ class TextRetriever:
             return ranked
         except (TechnicalError, TimeoutError) as error:
             reason = error.reason if isinstance(error, TechnicalError) else "timeout"
-            logger.info("passages are not ranked anew", extra={"reason": reason, "request_id": request_id})
+            logger.info("passages are not reranked", extra={"reason": reason, "request_id": request_id})
             return ranked
         return in_order(ranked, some, scores)
 

@@ -157,7 +157,7 @@ def test_a_damaged_file_changes_nothing(filled: str, saved: Path, damage: str) -
         ("schema_version", 1, "with the version of the backend that made it"),
         ("schema_version", 99, "with the version of the backend that made it"),
         ("dimension", 768, "EMBEDDING_DIMENSION is 384"),
-        ("documents", 3, "promises 3 documents"),
+        ("documents", 3, "lists 3 documents"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(filled: str, saved: Path, field: str, value: int, seen: str) -> None:

@@ -60,7 +60,7 @@ def test_headers_footers_and_page_numbers_are_left_out(tmp_path: Path) -> None:
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "a broken workbook"),
         (b"{\\rtf1 hola}", "an RTF document: save it as"),
         (b"\x89PNG\r\n\x1a\n", "an image"),
-        (b"solo texto", "content is of another format"),
+        (b"solo texto", "does not match the ending"),
     ],
 )
 def test_what_is_no_readable_document_is_named(content: bytes, reason: str, tmp_path: Path) -> None:

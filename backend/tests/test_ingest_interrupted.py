@@ -100,7 +100,7 @@ def test_a_load_cut_off_in_a_batch_keeps_whole_records_and_is_resumed(
     assert "Traceback" not in errors
     if how == signal.SIGINT:
         assert process.returncode == 130
-        assert "run the same command again to go on" in errors
+        assert "run the same command again to continue" in errors
     again = ingest(database_url, file, "--no-embed")
     assert f"{1_400 - STORE_BATCH} new, 0 changed, {STORE_BATCH} unchanged" in again.stdout
 

@@ -74,7 +74,7 @@ def test_an_entry_printed_twice_is_one_document() -> None:
         (entry(gloss=7), "gloss_bora: a text is expected"),
         (entry(variants="x") | {"variants": [1]}, "variants: a list of texts"),
         (entry("a\0b"), "null character"),
-        (entry("a\ud800b"), "lone surrogate"),
+        (entry("a\ud800b"), "unpaired surrogate"),
         (entry("x" * 200_000), "longer than"),
         (entry() | {"gloss_es": "sol"}, "exclude each other"),
         ({"bora_text": "", "spanish_text": "sol"}, "empty"),

@@ -27,7 +27,7 @@ def test_each_stage_has_a_rate_of_its_own() -> None:
         now[0] += 10.0
     assert out.getvalue().splitlines() == [
         "documents: 900 of 1000 (90%), 90 docs/s, 1 s left",
-        "vectors anew, of another embedding model: 100 of 1000 (10%), 10 docs/s, 90 s left",
+        "vectors again, with another embedding model: 100 of 1000 (10%), 10 docs/s, 90 s left",
     ]
 
 

@@ -89,7 +89,7 @@ def test_a_file_is_looked_at_loaded_changed_and_removed(
     [
         ("x.exe", b"MZ\x00", "x.exe: "),
         ("x.json", b"[{]", "line 1"),
-        ("x.pdf", b"no pdf", "another format"),
+        ("x.pdf", b"no pdf", "does not match the ending"),
         ("../x.csv", TABLE, "name: "),
         ("a\nb.csv", TABLE, "name: "),
         (" ", TABLE, "name: "),

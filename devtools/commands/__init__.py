@@ -1,1 +1,1 @@
-"""What `dev.py` does beside set-up, start, tests and doctor: checks, benchmarks, models."""
+"""Other commands of `dev.py`: checks, benchmarks, models."""

@@ -46,7 +46,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 
 
 def examine(workspace: Workspace) -> Iterator[Finding]:
-    """Every finding. A check that the machine keeps from looking is a finding, too."""
+    """Every finding. A check that cannot run on this machine is a finding, too."""
     for subject, check in CHECKS:
         yield from _look(subject, check, workspace)
 
@@ -56,7 +56,7 @@ def _look(subject: str, check: Check, workspace: Workspace) -> Iterator[Finding]
         found = check(workspace)
         yield from [found] if isinstance(found, Finding) else found
     except OSError as fault:
-        yield fail(subject, f"cannot be looked at: {fault}", "check who owns the file, and its permissions")
+        yield fail(subject, f"cannot be checked: {fault}", "check who owns the file, and its permissions")
 
 
 def run(workspace: Workspace, console: Console) -> int:

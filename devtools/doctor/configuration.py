@@ -57,7 +57,7 @@ def _misspelt(workspace: Workspace, names: Iterable[str], place: str) -> Iterato
         meant = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.8)
         if meant or _OURS.match(name):
             remedy = f"is {meant[0]} meant?" if meant else ".env.example lists every setting"
-            yield warn(place, f"{name} is no setting, so it does nothing", remedy)
+            yield warn(place, f"{name} is not a setting, so it has no effect", remedy)
 
 
 def settings(workspace: Workspace) -> Iterator[Finding]:
@@ -93,6 +93,6 @@ def keys(workspace: Workspace) -> Iterator[Finding]:
         else:
             yield fail(
                 f"access to {app.name}",
-                f"{app.host_variable}={host} lets other machines in, and there is no {key}: it will refuse to start",
+                f"{app.host_variable}={host} accepts other machines, and there is no {key}: it will refuse to start",
                 f"set {key} (python -c 'import secrets; print(secrets.token_urlsafe())') or drop {app.host_variable}",
             )

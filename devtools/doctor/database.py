@@ -45,7 +45,7 @@ def _embedded(workspace: Workspace, configured: Mapping[str, str]) -> Finding:
 
 
 def judge(workspace: Workspace, answers: Mapping[str, Any]) -> Iterator[Finding]:
-    """What the probe's answers mean for the backend."""
+    """The finding for the probe's answers."""
     yield ok("database", f"Postgres {answers['server']}: the login works")
     if answers["read_only"]:
         yield fail("database", "it can only be read (a standby?)", "DATABASE_URL must name the primary")

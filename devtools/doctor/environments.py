@@ -37,7 +37,7 @@ def environments(workspace: Workspace) -> Iterator[Finding]:
 
 
 def packages(workspace: Workspace) -> Iterator[Finding]:
-    """Whether what the requirements name is installed in that version, and can be imported."""
+    """Whether the required packages are installed in the required versions, and can be imported."""
     for app in workspace.apps:
         if why_unmade(app) or not is_current(app):
             continue  # reported above; the same command corrects it
@@ -79,7 +79,7 @@ def graphics(workspace: Workspace) -> Finding:
         return warn(
             "PyTorch",
             f"{version} is a build for CUDA, and there is no GPU: it works, and takes 5 GB more than needed",
-            "point PIP_EXTRA_INDEX_URL at PyTorch's CPU builds (README, Installation); then dev.py setup --fresh",
+            "point PIP_EXTRA_INDEX_URL at PyTorch's CPU builds (docs/settings.md); then dev.py setup --fresh",
         )
     if torch["built"]:
         return warn("PyTorch", f"{version} cannot use this machine's GPU", "update the NVIDIA driver (`nvidia-smi`)")

@@ -75,9 +75,7 @@ def memory() -> Finding:
     """Whether the models fit into memory."""
     total = total_memory_gb()
     if total is None:
-        return warn(
-            "memory", "its size could not be found out", f"{_COMFORTABLE_GB:.0f} GB are enough for the default model"
-        )
+        return warn("memory", "its size is unknown", f"{_COMFORTABLE_GB:.0f} GB are enough for the default model")
     if total < _LEAN_GB:
         return fail("memory", f"{total:.1f} GB", "2 GB are the least for the embedded model: LLM_MODEL=embedded")
     if total < _COMFORTABLE_GB:

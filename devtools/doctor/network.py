@@ -30,7 +30,7 @@ class Reply:
 
 
 def fetch(url: str, key: str = "", *, through_proxy: bool = False) -> Reply:
-    """Asks a server; never raises for what it or the network does."""
+    """Asks a server; never raises for failures of it or of the network."""
     handlers = [] if through_proxy else [urllib.request.ProxyHandler({})]
     # urllib writes Latin-1: this is the key in UTF-8.
     headers = {"Authorization": f"Bearer {key}".encode().decode("latin-1")} if key else {}
@@ -123,7 +123,7 @@ def proxies(workspace: Workspace) -> Finding:
 
 
 def upstream(workspace: Workspace) -> Iterator[Finding]:
-    """Whether it answers, lets the key in, and has the model. Nothing to say when no other server is configured."""
+    """Whether it answers, accepts the key, and has the model. Nothing to say when no other server is configured."""
     configured = dotenv.configuration(workspace, workspace.llm_service)
     url = configured.get("LLM_UPSTREAM_URL", "").rstrip("/")
     if configured.get("LLM_BACKEND", "").lower() != "openai":
@@ -159,7 +159,7 @@ def _judge_upstream(asked: str, reply: Reply, key: str, named: str, configured: 
     names = _names(reply.body)
     if not names:
         return fail(
-            "upstream", f"{asked} gives no list of models: it is no OpenAI-compatible API", "correct the address"
+            "upstream", f"{asked} does not list models: it is not an OpenAI-compatible API", "correct the address"
         )
     wanted = named or configured.get("LLM_MODEL") or "Qwen/Qwen3-1.7B"
     if wanted in names or (not named and len(names) == 1):

@@ -1,4 +1,4 @@
-"""Looks at an environment from inside: is every pinned package there, in its version, and importable.
+"""Checks an environment's packages from inside: present, in the pinned version, importable.
 
 Run by the doctor with the environment's own Python: `python -I probe_packages.py requirements.txt …`. Prints
 a JSON object a package before importing it and, when something is wrong, another one with the problem: a
@@ -54,10 +54,10 @@ def look(package: str, wanted: str, imports: bool) -> None:
 
 
 def why_not_importable(module: str) -> str:
-    """What goes wrong when a module is imported; empty when nothing does."""
+    """The problem when a module is imported; empty without one."""
     try:
         importlib.import_module(module)
-    except Exception as fault:  # noqa: BLE001 - an import may raise anything, and telling it is the purpose
+    except Exception as fault:  # noqa: BLE001 - an import may raise anything, and reporting it is the purpose
         return f"`import {module}` fails: {type(fault).__name__}: {' '.join(str(fault).split())[:200]}"
     return ""
 

@@ -125,7 +125,7 @@ def _check_disk(folder: Path, environments: int) -> None:
 
 
 def _make_all(setup: Setup, apps: list[App], dev: bool) -> None:
-    """Creates environments concurrently: one downloads while the other unpacks (see docs/performance.md)."""
+    """Creates environments concurrently: one downloads while the other unpacks (see docs/experiments.md)."""
     with ThreadPoolExecutor(len(apps)) as pool:
         jobs = [pool.submit(_make, setup, app, dev) for app in apps]
         faults = [fault for job in jobs if (fault := job.exception())]

@@ -1,8 +1,8 @@
-"""Engines, and the processes they live in.
+"""Engines.
 
-Importing OpenVINO would start a process that reports to a web service unless the user has opted out
-elsewhere. With the reporting package out of reach OpenVINO uses its own empty stand-in; it stands
-here because every engine is imported through this package.
+Importing OpenVINO starts a process that reports usage to a web service, unless the user has opted out.
+Without its telemetry package, which is blocked here, OpenVINO reports nothing. Every engine is imported
+through this package, so this runs first.
 """
 
 import sys

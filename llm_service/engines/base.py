@@ -413,12 +413,12 @@ class Engine(Protocol):
         ...
 
     def step(self) -> Sequence[RequestEvent]:
-        """Do a bounded piece of work for the requests under way; raises ``EngineBroken`` when none can continue."""
+        """Do a bounded piece of work for the running requests; raises ``EngineBroken`` when none can continue."""
         ...
 
     @property
     def running(self) -> int:
-        """Requests accepted and not ended."""
+        """Requests that are accepted and have not ended."""
         ...
 
     @property

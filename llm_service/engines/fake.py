@@ -1,9 +1,9 @@
 """A deterministic generator without weights, so that everything around an engine is tested in seconds.
 
-A token is a word. The answer repeats the last user message, in order at temperature 0 and otherwise
-in one that the seed decides. No grammar binds it: a message that is JSON, or a call of a tool, comes
-back as such. Instructions inside the last user message (where marked *, inside any text to embed or rank too)
-cause what tests need and are not part of the answer:
+A token is a word. The answer repeats the last user message, in its order at temperature 0, otherwise in
+an order that depends on the seed. Grammars are ignored: a message that is JSON, or a tool call, is repeated
+unchanged. Instructions inside the last user message (those marked * also inside any text to embed or rank)
+trigger behaviour for tests and are not part of the answer:
 
 =====================  ===========================================================================
 ``[[words:N]]``        the answer has N words, the message's over and over; without it as many as
@@ -152,7 +152,7 @@ class FakeGenerator:
 
     @property
     def kv_cache_usage(self) -> float:
-        """Words of the conversations under way, of those that fit one."""
+        """Words of the running conversations, as a share of those that fit one."""
         held = sum(answer.prompt_tokens + answer.text.token_count for answer in self._answers.values())
         return min(1.0, held / CONTEXT_WORDS)
 

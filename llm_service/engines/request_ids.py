@@ -1,7 +1,6 @@
-"""Ids of requests on their way to a worker.
+"""Request ids for workers: the id of the HTTP request, for the worker's log lines, and a unique suffix.
 
-An id says which HTTP request it belongs to, so that a worker's log lines can; it is unique all the same
-when a caller uses one id twice, or wants several answers.
+The suffix is needed because a client may repeat an id or ask for several answers.
 """
 
 import uuid

@@ -21,7 +21,7 @@ class StreamPace:
         self._sent_at = clock()
 
     def is_due(self, streams: int) -> bool:
-        """Return whether the text of ``streams`` streams is due now; if so, the interval begins anew."""
+        """Return whether the text of ``streams`` streams is due now; if so, a new interval begins."""
         now = self._clock()
         if self._interval_s and now - self._sent_at < max(self._interval_s, streams * SECONDS_PER_STREAM):
             return False

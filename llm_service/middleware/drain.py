@@ -8,7 +8,7 @@ from services.drain import Drain
 
 
 class DrainGate:
-    """Counts model requests under way and refuses new ones while draining."""
+    """Counts running model requests and refuses new ones while draining."""
 
     def __init__(self, app: ASGIApp, drain: Drain) -> None:
         self._app = app

@@ -1,8 +1,8 @@
 """Downloads into the Hugging Face cache that resume in a later process.
 
-``huggingface_hub`` 2.x starts an interrupted file anew in the next process: its partial files carry a random
-name. Here the partial file is named after the content, so that a gigabyte interrupted by Ctrl-C or a power cut
-is not fetched twice. The layout of the cache, its locks and its client are the library's.
+With ``huggingface_hub`` 2.x an interrupted file starts from zero in the next process, since its partial files have
+random names. Here the partial file is named after the content, so that a gigabyte interrupted by Ctrl-C or a power
+cut is not fetched twice. The layout of the cache, its locks and its client are the library's.
 """
 
 import logging
@@ -23,7 +23,7 @@ from models.remote.listing import RepositoryFile
 RESUMED_FROM_BYTES = 16 * 1024**2
 """Smaller files are fetched whole: the library hands content over in pieces of 10 MB."""
 MARGIN_BYTES = 512 * 1024**2
-"""What stays free on the disk beside the model."""
+"""Disk space that stays free beside the model."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PARTIAL = ".incomplete"
 
@@ -142,7 +142,7 @@ def _fetch_blob(repo: str, commit: str, file: RepositoryFile, bar: Any) -> Path:
         _resume(url, partial, file, bar)
         if _SHA256.fullmatch(etag) and file_sha256(partial) != etag:
             partial.unlink()
-            raise ModelLoadError(f"{file.path} arrived damaged; the next attempt fetches it anew", fatal=False)
+            raise ModelLoadError(f"{file.path} is damaged; the next attempt downloads it again", fatal=False)
         partial.replace(blob)
     return blob
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the hash of their content."""
+"""Atomic writing of files, and the hash of their content."""
 
 import hashlib
 import uuid

@@ -1,4 +1,4 @@
-"""What tells whether answers of two generators may be taken for each other's."""
+"""Fingerprint of a generator: equal fingerprints mean interchangeable answers."""
 
 import hashlib
 from pathlib import Path
@@ -8,7 +8,7 @@ HEX_DIGITS = 16
 WHOLE_BYTES = 16 * 1024**2
 """Files up to this size are read whole: configuration, tokenizer, chat template, small weights."""
 HEAD_BYTES = 8 * 1024**2
-"""Of a larger one, what comes first: a GGUF file keeps its vocabulary and chat template there."""
+"""The beginning of a larger file that is read: a GGUF file keeps its vocabulary and chat template there."""
 SAMPLE_BYTES = 64 * 1024
 SAMPLES = 32
 DOCUMENTATION = frozenset({".md", ".png", ".jpg", ".gif", ".pdf"})

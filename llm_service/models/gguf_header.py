@@ -1,6 +1,6 @@
 """The header of a GGUF file, read without loading its model.
 
-The ``gguf`` package reads the whole vocabulary into Python objects to get at any field: seconds and a hundred
+The ``gguf`` package reads the whole vocabulary into Python objects before any field is available: seconds and a hundred
 megabytes for 150,000 words. This reads the same header (GGUF specification, versions 2 and 3) and steps over it.
 """
 

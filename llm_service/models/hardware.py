@@ -1,4 +1,4 @@
-"""What this machine offers, found out without importing a model library."""
+"""Hardware of this machine, detected without importing a model library."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""The Hugging Face hub and its cache: what is here, what can be fetched, and how long to wait.
+"""The Hugging Face hub and its cache: models on this machine, models to download, and time limits.
 
 ``HF_HOME``, ``HF_TOKEN``, ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` are honoured by the library, which reads them
 from the environment when it is imported.

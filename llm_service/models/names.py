@@ -30,7 +30,7 @@ class HubName:
 
     @property
     def key(self) -> str:
-        """What a revision is pinned under: each GGUF file of a repository is a model of its own."""
+        """The key under which a revision is pinned: each GGUF file of a repository is a separate model."""
         return f"{self.repo}:{self.file}" if self.file else self.repo
 
 

@@ -1,8 +1,8 @@
 """The embedded model as an OpenVINO model with 8-bit weights, made once from its GGUF file and kept.
 
-OpenVINO answers as the model does only from 8-bit weights: GenAI's GGUF reader takes Q8_0 over as it is, and rounds
-the minima of Q4_1 (docs/decisions/0025). Conversion runs as a process of its own
-(``python -m models.openvino_copy SOURCE FOLDER``), so that the generator never holds its memory.
+OpenVINO reproduces the model only from 8-bit weights: GenAI's GGUF reader takes Q8_0 over as it is, and rounds
+the minima of Q4_1 (docs/decisions/0025). Conversion runs in a separate process
+(``python -m models.openvino_copy SOURCE FOLDER``), so that the generator does not keep its memory.
 """
 
 import json
@@ -19,7 +19,7 @@ from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 from models.artifacts import ModelArtifact, folder_format
 
 VERSION = 1
-"""Of what ``convert`` writes; another one makes a new folder."""
+"""Version of the output of ``convert``; another version makes a new folder."""
 TIMEOUT_S = 600
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def convert(source: Path, folder: Path) -> None:
 
 
 def _repack(source: Path, target: Path) -> dict[str, Any]:
-    """Write the file anew with its matrices in Q8_0; return what ``config.json`` says of the model."""
+    """Write a copy of the file with its matrices in Q8_0; return what ``config.json`` says of the model."""
     import gguf
 
     reader = gguf.GGUFReader(source)

@@ -73,8 +73,9 @@ def check_backend(artifact: ModelArtifact, backend: str) -> None:
 
 
 def resolve_encoder(name: str, what: str, hub: ModelHub) -> ModelArtifact:
-    """Find or fetch the files of an encoder; ``what`` it is, in errors. It is never replaced by another one: vectors
-    and scores of two models cannot be compared. Raises ``ModelLoadError``.
+    """Find or fetch the files of an encoder; ``what`` names its kind in errors. Raises ``ModelLoadError``.
+
+    It is never replaced by another one: vectors and scores of two models cannot be compared.
     """
     artifact = encoder_here(name, hub)
     if artifact is not None:
@@ -99,7 +100,7 @@ def encoder_here(name: str, hub: ModelHub) -> ModelArtifact | None:
 
 def local_artifact(name: str, backend: str = "auto") -> ModelArtifact | None:
     """Find a language model that needs no hub: embedded, a file, a folder. Raises ``ModelLoadError`` for a file or
-    folder that is no model.
+    folder that is not a model.
     """
     if name == EMBEDDED:
         return _embedded_generator(EMBEDDED, backend)

@@ -20,7 +20,7 @@ REFUSALS = ("overloaded", "draining", "model_loading", "model_unavailable")
 
 
 class Metrics:
-    """The metrics of one service; ``recent`` holds what has no place among counters that only grow."""
+    """The metrics of one service; ``recent`` holds values that are not counters."""
 
     def __init__(self, service: LLMService, config: Settings) -> None:
         self._registry = registry = CollectorRegistry()
@@ -44,9 +44,7 @@ class Metrics:
         self._misses = Counter("llm_cache_misses", "Answers or vectors not found", ["cache"], registry=registry)
         self._texts = Counter("llm_embedded_texts", "Texts whose vectors were computed", registry=registry)
         self._ranked = Counter("llm_ranked_documents", "Documents whose scores were computed", registry=registry)
-        self._rejected = Counter(
-            "llm_answers_rejected", "Answers that ended and are not what was asked for", registry=registry
-        )
+        self._rejected = Counter("llm_answers_rejected", "Answers that ended and failed validation", registry=registry)
         # Start at 0 instead of absent, so that the first increase is visible.
         for reason in REFUSALS:
             self._refused.labels(reason)

@@ -1,4 +1,4 @@
-"""How quick the last answers were."""
+"""Speed of recent answers."""
 
 import statistics
 import time

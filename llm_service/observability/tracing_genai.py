@@ -73,7 +73,7 @@ def _asked(request: GenerationRequest, service: LLMService) -> Attributes:
 
 
 def answered(result: GenerationResult) -> Attributes:
-    """Return what a span says of an answer."""
+    """Return the attributes of a span for an answer."""
     return {
         "gen_ai.response.model": result.model,
         "gen_ai.response.finish_reasons": [result.finish_reason],

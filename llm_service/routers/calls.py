@@ -1,4 +1,4 @@
-"""What every route that asks a model has in common: its limits and headers, and how it responds."""
+"""Base of every route that asks a model: limits, headers, and the response, whole or streamed."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class ModelCall:
     Attributes:
         timeout_s: the request's own limit.
         use_cache: whether the caches may be used.
-        fresh: whether the answer must be computed anew.
+        fresh: whether the answer must be computed again.
 
     """
 

@@ -1,4 +1,4 @@
-"""What ``/openapi.json`` says of responses: headers, streams, and the meaning, body and example of each error."""
+"""Responses in ``/openapi.json``: headers, streams, and the meaning, body and example of each error."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ _EXAMPLES = {
     404: Problem(404, "model_not_found", "the model 'gpt-4' does not exist here; there is 'default'", param="model"),
     422: Problem(422, "invalid_request", "temperature: Input should be less than or equal to 2"),
     500: Problem(500, "generation_failed", "the model computed numbers that are not finite"),
-    501: Problem(501, "not_configured", "no model ranks here: set RERANK_MODEL to a cross-encoder"),
+    501: Problem(501, "not_configured", "no reranker is configured: set RERANK_MODEL to a cross-encoder"),
     503: Problem(503, "overloaded", "64 requests are waiting", retryable=True),
     504: Problem(504, "deadline_exceeded", "no answer within 2 s", retryable=True),
 }

@@ -160,7 +160,7 @@ async def tei_rerank(body: TeiRerankRequest, call: Call) -> Response:
     result, order = await _ranked(call, body.query, body.texts, "texts", raw=body.raw_scores)
     if body.truncate is False and any(result.truncated):
         first = result.truncated.index(True)
-        raise InvalidRequest("with the query longer than the model reads", field=f"texts.{first}")
+        raise InvalidRequest("longer than the model's context, with the query", field=f"texts.{first}")
     ranks = [
         {
             "index": index,

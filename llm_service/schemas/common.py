@@ -97,7 +97,9 @@ class ErrorDetail(BaseModel):
     request_id: str
     retryable: bool
     prompt_tokens: int = Field(default=0, description="Only with context_length_exceeded: tokens of the conversation")
-    context_length: int = Field(default=0, description="Only with context_length_exceeded: what the model reads")
+    context_length: int = Field(
+        default=0, description="Only with context_length_exceeded: most tokens that the model reads"
+    )
 
 
 class ErrorBody(BaseModel):

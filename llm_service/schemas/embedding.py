@@ -57,7 +57,7 @@ class EmbedResponse(WireModel):
     scales: list[float] | None = Field(
         default=None,
         description=(
-            "For each vector of int8 or uint8, what a step of its numbers is worth: value * scale, for uint8 "
+            "For each vector of int8 or uint8, the value of one step of its numbers: value * scale, for uint8 "
             "(value - 128) * scale, is the float32 number"
         ),
     )

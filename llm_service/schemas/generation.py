@@ -37,7 +37,7 @@ Stop = Annotated[StopTexts, BeforeValidator(_as_list, json_schema_input_type=Sto
 
 
 class Turn(RequestModel):
-    """What all turns of a conversation have in common; accepts answers of this service unchanged."""
+    """Base of all turns of a conversation; accepts answers of this service unchanged."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"] = Field(
         description="system, user, assistant or tool; developer is another word for system"
@@ -64,7 +64,7 @@ class Turn(RequestModel):
 
     @property
     def text(self) -> str | None:
-        """What was said."""
+        """The text of the turn."""
         raise NotImplementedError
 
 
@@ -72,12 +72,12 @@ class Message(Turn):
     """One turn of the conversation."""
 
     content: Annotated[Text, Field(min_length=1)] | None = Field(
-        default=None, validate_default=True, description="What was said; may be left out beside tool_calls"
+        default=None, validate_default=True, description="Text of the turn; may be omitted beside tool_calls"
     )
 
     @property
     def text(self) -> str | None:
-        """What was said."""
+        """The text of the turn."""
         return self.content
 
 

@@ -48,7 +48,7 @@ class HealthResponse(WireModel):
 
 
 class ModelState(WireModel):
-    """One model and its worker. Before it is loaded, only what was asked for is known."""
+    """One model and its worker. Before it is loaded, only the requested name is known."""
 
     role: Role
     state: Worker
@@ -84,7 +84,7 @@ class LastError(WireModel):
 
 
 class StatusResponse(HealthResponse):
-    """The state of the service for people: that of ``/api/llm/health``, each model, memory, and the last speed."""
+    """The state of the service for people: that of ``/api/llm/health``, each model, memory, and the recent speed."""
 
     models: list[ModelState]
     memory_bytes: int = Field(description="Resident memory of the process that speaks HTTP")

@@ -1,4 +1,4 @@
-"""Wire models of tools, of calls and of what a text must be, as OpenAI and vLLM have them."""
+"""Wire models of tools, calls and structured output, as in the APIs of OpenAI and vLLM."""
 
 from typing import Annotated, Any, Literal
 

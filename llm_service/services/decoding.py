@@ -10,7 +10,7 @@ THINKING_TEMPERATURE, THINKING_TOP_P = 0.6, 0.95
 """Recommended for thinking by Qwen3's model card, which warns of endless repetition under greedy decoding."""
 
 
-_GREEDY_THOUGHT = "greedy decoding, but thinking needs sampling: leave it out or raise it"
+_GREEDY_THOUGHT = "greedy decoding cannot be combined with thinking: omit it or raise it"
 
 
 class Decoding(NamedTuple):
@@ -58,6 +58,5 @@ def _check_thinking(temperature: float | None, top_p: float | None, *, constrain
         raise InvalidRequest(_GREEDY_THOUGHT, field="top_p")
     if constrained:
         raise InvalidRequest(
-            "a response_format, a required tool or an answer to continue leaves no room for a thought",
-            field="enable_thinking",
+            "cannot be combined with response_format, a required tool or a continued answer", field="enable_thinking"
         )

@@ -74,7 +74,7 @@ class Drain:
         self._task = start_task(self._finish(), "drain", lambda _: self._hand_over(number, frame))
 
     async def _finish(self) -> None:
-        logger.info("stopping: %d requests under way, new ones are refused", self._under_way)
+        logger.info("stopping: %d requests are running, new ones are refused", self._under_way)
         if not self._under_way:
             self._over.set()
         with contextlib.suppress(TimeoutError):

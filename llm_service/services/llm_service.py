@@ -1,4 +1,4 @@
-"""The service: one language model, one embedding model, perhaps one that ranks.
+"""The service: one language model, one embedding model and an optional reranker.
 
 Independent of HTTP and tensors. A request is answered from a cache, or admitted, passed to its worker and followed
 until it ends, its deadline passes or its caller cancels.
@@ -156,7 +156,9 @@ class LLMService:
         activation function.
         """
         if self._ranking is None:
-            raise NotConfigured("no model ranks here: set RERANK_MODEL to a cross-encoder and restart the service")
+            raise NotConfigured(
+                "no reranker is configured: set RERANK_MODEL to a cross-encoder and restart the service"
+            )
         request = RankingRequest(unique_id(request_id), query, documents, raw)
         event = await self._ranking.ask(request, self._deadline(timeout_s))
         if not isinstance(event, Ranked) or self._ranking.info is None:

@@ -47,7 +47,7 @@ def pack_signs(vectors: FloatMatrix) -> ByteMatrix:
 def _int8(vectors: FloatMatrix) -> tuple[npt.NDArray[np.int8], Scales]:
     """Scale each vector so that its largest number becomes ±127. Every vector uses the whole range, and
     scaling keeps its direction, so the cosine of codes approximates that of the vectors
-    (docs/embedding-compression.md compares alternatives).
+    (docs/decisions/0010-a-scale-for-every-vector.md compares alternatives).
     """
     largest = np.abs(vectors).max(axis=1, keepdims=True)
     # Divide first: the inverse of a very small number would overflow. A vector of zeros stays zero.

@@ -1,4 +1,4 @@
-"""Worker protocol: a supervised model, in a process (``WorkerClient``) or behind an address (``UpstreamClient``)."""
+"""Worker protocol: a supervised model, in a process (``WorkerClient``) or at an address (``UpstreamClient``)."""
 
 import contextlib
 from collections import Counter

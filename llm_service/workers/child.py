@@ -120,7 +120,7 @@ def _yield_to_the_http_process() -> None:
 
 
 def _serve(engine: Engine, commands: Commands, events: FrameWriter) -> int:
-    """Feed commands to the engine and send on its events, until shutdown. Raises what breaks the engine."""
+    """Feed commands to the engine and forward its events, until shutdown. Raises the error that breaks the engine."""
     last_heartbeat = 0.0
     batch_sizes: Counter[int] = Counter()
     while True:
@@ -158,7 +158,7 @@ def _log_ends(fresh: Sequence[RequestEvent]) -> None:
 
 
 def _watch(server: EndpointServer, commands: Commands, events: FrameWriter) -> int:
-    """Send a heartbeat whenever the server makes progress, until shutdown. It gets its requests elsewhere."""
+    """Send a heartbeat whenever the server makes progress, until shutdown. Requests reach the server directly."""
     while True:
         try:
             if isinstance(commands.get(timeout=HEARTBEAT_EVERY_S), Shutdown):

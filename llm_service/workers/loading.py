@@ -1,4 +1,4 @@
-"""Which engine a worker holds. The only module that imports engines, each by name and on demand."""
+"""Choice of a worker's engine. The only module that imports engines, each by name and on demand."""
 
 import importlib
 import logging

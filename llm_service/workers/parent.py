@@ -260,7 +260,7 @@ class WorkerClient:
         try:
             self._on_frame(frame)
         except Exception:
-            logger.exception("%s worker sends what cannot be understood; killing it", self.role)
+            logger.exception("%s worker sent an invalid message; killing it", self.role)
             assert self._process is not None
             self._process.child.kill()
 

@@ -1,4 +1,4 @@
-"""Requests in a worker process: the queue of each one's events."""
+"""Event queues of the running requests of a worker."""
 
 import asyncio
 import contextlib
@@ -18,18 +18,18 @@ Send = Callable[[Submit | Cancel], None]
 
 
 class Streams:
-    """Queues of events, one for each request under way. Use from one event loop."""
+    """Queues of events, one for each running request. Use from one event loop."""
 
     def __init__(self) -> None:
         self._queues: dict[str, asyncio.Queue[RequestEvent]] = {}
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the ids of the requests under way."""
+        """Iterate over the ids of the running requests."""
         return iter(tuple(self._queues))
 
     @contextlib.contextmanager
     def open(self, request: Request, send: Send) -> Iterator[AsyncIterator[RequestEvent]]:
-        """Submit a request and give its events; leaving before the last one cancels it. What ``send`` raises passes."""
+        """Submit a request and give its events; leaving before the last one cancels it. Raises what ``send`` raises."""
         events: asyncio.Queue[RequestEvent] = asyncio.Queue()
         send(Submit(request))
         self._queues[request.id] = events

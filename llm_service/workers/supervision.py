@@ -1,7 +1,6 @@
-"""Threads and tasks whose end is never silent.
+"""Supervised threads and tasks: when one ends, for any reason, an error is logged and ``on_end`` is called.
 
-Every thread and long-lived task of the service is started here. When one ends, however it ends, an error is logged and
-``on_end`` is called, so that whatever waits for it learns of it.
+Every thread and long-lived task of the service is started here.
 """
 
 import asyncio

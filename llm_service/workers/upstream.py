@@ -1,4 +1,4 @@
-"""Another server as the generator: anything that speaks OpenAI's API, in the place of a worker process.
+"""Another server as the generator: any OpenAI-compatible API, in the place of a worker process.
 
 ``UpstreamClient`` offers what ``workers.parent.WorkerClient`` does, without a process between
 (docs/decisions/0018-upstream.md): the server is probed at the start, periodically, and after every failure.
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class UpstreamClient:
-    """A supervised upstream, in the shape of a ``WorkerClient``. Use from one event loop.
+    """A supervised upstream with the interface of a ``WorkerClient``. Use from one event loop.
 
     Attributes:
         state: ``ready`` while it answers, ``restarting`` once it is lost.
@@ -83,7 +83,7 @@ class UpstreamClient:
         self._watcher = start_task(self._watch(), "upstream-watcher", self._watcher_ended)
 
     async def stop(self) -> None:
-        """Close every connection; requests under way fail."""
+        """Close every connection; running requests fail."""
         self.state = "stopped"
         if self._watcher is not None:
             self._watcher.cancel()

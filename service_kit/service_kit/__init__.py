@@ -1,1 +1,1 @@
-"""What any HTTP service needs: logs, request ids, API keys, host checks, errors, OpenAPI, metrics, traces, SSE."""
+"""Common parts of HTTP services: logs, request ids, API keys, host checks, errors, OpenAPI, metrics, traces, SSE."""

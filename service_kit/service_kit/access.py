@@ -12,7 +12,7 @@ from service_kit.settings import is_ip_address, is_loopback
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 """Health probes: no key, any host."""
 Policy = Callable[[str, str], KeyScope | None]
-"""Scope that a method and a path need; ``None`` for what is open."""
+"""Scope that a method and a path need; ``None``: no key is needed."""
 
 
 class ApiKeys:
@@ -51,7 +51,7 @@ class ApiKeys:
             return Problem(401, "unauthorized", "a valid API key is needed: Authorization: Bearer KEY"), "Bearer"
         record_of(scope).key = key.name
         if needed == "admin" and key.scope != "admin":
-            return Problem(403, "forbidden", "this API key has no scope admin"), 'Bearer error="insufficient_scope"'
+            return Problem(403, "forbidden", "this API key lacks the scope admin"), 'Bearer error="insufficient_scope"'
         return None
 
 

@@ -1,4 +1,4 @@
-"""Request bodies: the size cap, draining what is left unread, and why one is not valid JSON."""
+"""Request bodies: size limit, draining of unread parts, and the reason why one is not valid JSON."""
 
 import asyncio
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ class BodyLimit:
 
 
 class RestOfBody:
-    """Reads what a refusal has left of the body before the answer ends.
+    """Reads the rest of the body that a refusal has left, before the answer ends.
 
     Many clients (``urllib``, JDK's) send the whole body before they read. A server that closes a connection with
     unread data resets it, and the client loses the answer.

@@ -1,4 +1,4 @@
-"""Work that ends with its client."""
+"""Work that is cancelled when its client disconnects."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -1,4 +1,4 @@
-"""Middleware that checks ``Host`` and ``Origin``: no other site's page may use this service through a browser.
+"""Middleware that checks ``Host`` and ``Origin``: pages of other sites cannot use this service through a browser.
 
 A page that makes its own name point to this machine (DNS rebinding) sends that name as ``Host``. A page of another
 site that writes sends its own as ``Origin``.
@@ -60,12 +60,12 @@ class TrustedHosts:
         # HTTP/1.0 clients may send no Host; browsers always do.
         hosts = [value.decode("latin-1").strip().lower() for name, value in scope["headers"] if name == b"host"]
         if not all(self._serves(_name(host)) for host in hosts if host):
-            return Problem(400, "untrusted_host", "this service has another host name (TRUSTED_HOSTS)")
+            return Problem(400, "untrusted_host", "this host name is not accepted (TRUSTED_HOSTS)")
         if scope["method"] in _READS:
             return None
         for name, value in scope["headers"]:
             if name == b"origin" and not self._may_write(value.decode("latin-1").strip().lower(), hosts):
-                return Problem(403, "untrusted_origin", "pages of this origin may not write here (CORS_ORIGINS)")
+                return Problem(403, "untrusted_origin", "pages of this origin may not write (CORS_ORIGINS)")
         return None
 
     def _serves(self, name: str) -> bool:

@@ -78,7 +78,7 @@ def configure_logging(
 
 
 def _is_no_upgrade(record: logging.LogRecord) -> bool:
-    """Leave out what uvicorn says of each connection that offers HTTP/2, as those of JDK's client do."""
+    """Leave out uvicorn's warning about each connection that offers HTTP/2, as JDK's client does."""
     return not str(record.msg).startswith(("Unsupported upgrade request", "No supported WebSocket library"))
 
 

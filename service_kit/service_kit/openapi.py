@@ -33,7 +33,7 @@ COMMON_MEANINGS: Mapping[int, str] = {
 }
 COMMON_EXAMPLES: Mapping[int, Problem] = {
     401: Problem(401, "unauthorized", "a valid API key is needed: Authorization: Bearer KEY"),
-    403: Problem(403, "forbidden", "this API key has no scope admin"),
+    403: Problem(403, "forbidden", "this API key lacks the scope admin"),
     405: Problem(405, "method_not_allowed", "Method Not Allowed"),
     413: Problem(413, "request_too_large", "the body is larger than 8388608 bytes"),
     415: Problem(415, "unsupported_media_type", "the Content-Type is missing; send Content-Type: application/json"),
@@ -71,7 +71,7 @@ def error_responses(
 
 
 def install(app: FastAPI, *, needs_key: bool, correct: Callable[[dict[str, Any]], None]) -> None:
-    """Correct the description when it is first asked for: what is common, then ``correct``."""
+    """Correct the description when it is first requested: common corrections, then ``correct``."""
     describe = app.openapi
 
     def described() -> dict[str, Any]:

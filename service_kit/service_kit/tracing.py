@@ -33,7 +33,7 @@ def start_span(name: str, kind: SpanKind = SpanKind.INTERNAL) -> Span:
 
 
 def current(span: Span) -> contextlib.AbstractContextManager[Span]:
-    """Make ``span`` the parent of what starts inside the block. For coroutines, never across a ``yield``."""
+    """Make ``span`` the parent of spans started inside the block. For coroutines, never across a ``yield``."""
     return trace.use_span(span, record_exception=False, set_status_on_exception=False)
 
 

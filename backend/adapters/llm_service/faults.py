@@ -39,4 +39,4 @@ class PoolExhausted(ServiceFault):
     """The client's connection pool is exhausted; nothing was sent."""
 
     def __init__(self) -> None:
-        super().__init__("too many requests to the LLM service are under way", reason="overloaded")
+        super().__init__("too many requests to the LLM service are running", reason="overloaded")

@@ -69,9 +69,9 @@ def parse_object(body: bytes | str) -> dict[str, Any]:
     try:
         value = json.loads(body)
     except ValueError as error:
-        raise Malformed("the LLM service answered something that is no JSON") from error
+        raise Malformed("the LLM service sent invalid JSON") from error
     if not isinstance(value, dict):
-        raise Malformed("the LLM service answered JSON that is no object")
+        raise Malformed("the LLM service sent JSON that is not an object")
     return value
 
 
@@ -116,7 +116,7 @@ class EventParser:
         events: list[str] = []
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if len(self._rest) > _MAX_EVENT_BYTES:
-            raise Malformed("an event of the LLM service has no end")
+            raise Malformed("an event of the LLM service exceeds the size limit")
         for line in (raw.rstrip(b"\r") for raw in lines):
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))

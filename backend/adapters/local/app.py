@@ -1,7 +1,7 @@
 """ASGI app of one local model: the part of the LLM service's ``/api/llm`` that the backend uses.
 
-Bounded waiting, cancelling by hanging up, errors in the service's bodies. The parent keeps ``/alive`` open; the
-process ends with that connection.
+Waiting is bounded, a closed connection cancels, and errors have the service's bodies. The parent keeps ``/alive``
+open; the process ends with that connection.
 """
 
 import asyncio
@@ -153,7 +153,7 @@ class LocalModelApp:
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[Any]:
-        """Wait for the model, then for one of its slots; refuse what is too much."""
+        """Wait for the model, then for one of its slots; refuse requests beyond the limit."""
         if self.inside >= getattr(self._model, "slots", 1) + self.config.max_waiting:
             busy = f"{self.inside} requests are computed or wait"
             raise Refusal(Problem(503, "overloaded", busy, retryable=True, retry_after_s=_BUSY_RETRY_S))

@@ -25,7 +25,7 @@ _LOOK_S = 0.1
 
 
 def load_model(kind: Kind, config: LocalModelConfig) -> Generator | Embedder:
-    """Load the configured model, or what stands in for it. Blocks; raises ``AdapterError``."""
+    """Load the configured model or its stand-in. Blocks; raises ``AdapterError``."""
     from adapters.local import files
 
     if kind == "embedder":

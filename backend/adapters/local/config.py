@@ -1,4 +1,4 @@
-"""Which models the fallback runs, and how. Imports nothing that is heavy or reads the environment."""
+"""Configuration of the fallback's models. Imports nothing that is heavy or reads the environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 Kind = Literal["generator", "embedder"]
-"""Each model has a process of its own, so that neither waits for the other or ends with it."""
+"""Each model has a separate process, so that neither waits for the other or ends with it."""
 _LOAD_S = 30.0
 """Granted on top of ``LLM_SERVICE_TIMEOUT``: the process may have to start first."""
 EMBEDDED = "embedded"

@@ -1,4 +1,4 @@
-"""What the HTTP app of a local model asks of the model."""
+"""Interface of a local model, as its HTTP app uses it."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass

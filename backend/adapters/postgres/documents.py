@@ -109,7 +109,7 @@ class Documents(Store):
 
     @in_database()
     async def compare(self, documents: Sequence[Document]) -> UpsertReport:
-        """Return what ``upsert`` would do."""
+        """Return the report of an ``upsert`` without storing anything."""
         known, latest = await self._known(documents)
         inserted = sum(each.id not in known for each in latest)
         same = sum(known.get(each.id) == content_hash(each, self.index) for each in latest)
@@ -159,7 +159,7 @@ class Documents(Store):
         if wrong is not None:
             raise WrongDimension(
                 f"the embedding model makes vectors of dimension {wrong}, the store is set to {self.dimension}: set "
-                f"EMBEDDING_DIMENSION={wrong}, and all vectors are made anew"
+                f"EMBEDDING_DIMENSION={wrong}, and all vectors are computed again"
             )
         embedded = [None] * len(ids) if contents is None else list(contents)
         parameters = [fingerprint, list(ids), [vector_literal(vector) for vector in vectors], embedded]

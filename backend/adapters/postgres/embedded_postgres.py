@@ -199,7 +199,7 @@ def _load_library() -> ModuleType:
 
 
 def _drop_stale_pid_file(folder: Path) -> None:
-    """Remove ``postmaster.pid`` when its process is gone or is no Postgres.
+    """Remove ``postmaster.pid`` when its process is gone or is not Postgres.
 
     The library takes any process with that id for the server, which is often wrong after a reboot or
     in a new container, and it fails on a truncated file.

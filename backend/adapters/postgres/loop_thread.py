@@ -1,4 +1,4 @@
-"""An event loop of its own in a thread, for a library that cannot use the caller's loop."""
+"""An event loop in a thread, for a library that cannot use the caller's loop."""
 
 import asyncio
 import threading
@@ -32,6 +32,6 @@ class LoopThread:
 
 
 def needs_loop_thread(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether ``loop`` lacks what psycopg needs."""
+    """Return whether psycopg cannot use ``loop``."""
     proactor: type | None = getattr(asyncio, "ProactorEventLoop", None)
     return proactor is not None and isinstance(loop, proactor)

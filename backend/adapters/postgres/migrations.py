@@ -146,7 +146,7 @@ async def _fit_dimension(place: _Schema) -> None:
     if before == place.dimension:
         return
     logger.warning(
-        "the embedding dimension is now %d, it was %d: all vectors will be made anew", place.dimension, before
+        "the embedding dimension is now %d, it was %d: all vectors will be computed again", place.dimension, before
     )
     await place.run(
         "UPDATE {schema}.rag_documents SET embedding = NULL, embedding_fingerprint = NULL "

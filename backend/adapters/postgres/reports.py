@@ -9,7 +9,7 @@ from adapters.base import GivenReport, Report
 from adapters.postgres.store import Store
 
 ROWS_OF_A_KIND: Final = 2_000
-"""A kind that is full keeps counting what it has; the others have rooms of their own."""
+"""A kind that is full still counts its stored reports; every kind has a separate limit."""
 _SHOWN_CHARS: Final = 200
 
 _ADD = """

@@ -93,7 +93,7 @@ SELECT (SELECT texts FROM total) AS total, ARRAY(SELECT documents FROM terms ORD
 FROM (SELECT 1) AS one LEFT JOIN (worded JOIN {schema}.rag_documents d USING (id)) ON true
 """
 MAX_COUNTED: Final = 2_000
-"""Texts that a term is counted and ranked in, however many hold it."""
+"""Most texts in which a term is counted and ranked."""
 TEXTS_BY_VECTOR: Final = """
 SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d WHERE id = ANY (%(found)s::text[]) AND {comparable};
 WITH nearest AS MATERIALIZED (
@@ -126,7 +126,7 @@ class Searches(Store):
     async def search_near(
         self, found: FoundEntries, vector: Sequence[float], fingerprint: str, top_k: int
     ) -> list[SearchHit]:
-        """Return the best of what was found by words and of what is near the vector. Ignores a vector whose
+        """Return the best of the candidates found by words and of the documents near the vector. Ignores a vector whose
         dimension differs from the store's. Raises ``StoreUnavailable``.
         """
         if top_k < 1 or not self._fits(vector):
@@ -150,7 +150,7 @@ class Searches(Store):
         return FoundTexts(candidates, rows[0]["term_counts"], rows[0]["total"])
 
     async def near_texts(self, found: FoundTexts, vector: Sequence[float], fingerprint: str) -> FoundTexts:
-        """Return the same with similarities, and other texts near the vector. Raises ``StoreUnavailable``."""
+        """Return the found texts with similarities, and other texts near the vector. Raises ``StoreUnavailable``."""
         if not self._fits(vector):
             return found
         near = _near_parameters(found.candidates, vector, fingerprint)
@@ -159,7 +159,7 @@ class Searches(Store):
         return replace(found, candidates=[*candidates, *(TextCandidate(**row) for row in others)])
 
     async def index_texts(self, connection: Connection) -> None:
-        """Make the words of texts anew that were stored with other languages, or before there were any."""
+        """Index texts again that were stored with other languages, or before there were any."""
         found = await connection.execute(self.names.sql(_HAS_OTHER_LANGUAGES))
         if await found.fetchone() == (True,):
             statement = self.names.sql(_REINDEX, passage_words=passage_words(self.names.languages))
@@ -177,7 +177,7 @@ class Searches(Store):
         return self.index.rank(query, candidates, max(self.total, len(candidates)), top_k)
 
     async def _fetch(self, query: str, parameters: Mapping[str, Any]) -> list[_Rows]:
-        """Return the rows of each statement of ``query``, in a span that tells how many they are."""
+        """Return the rows of each statement of ``query``, in a span that records their number."""
         with tracing.ending(tracing.start_span("SELECT documents", SpanKind.CLIENT)) as span:
             tracing.annotate(span, _SEARCH_SPAN)
             results = await self._send(query, parameters)

@@ -1,4 +1,4 @@
-"""What the parts of a document store have in common: connections, the schema made once, and where statements run."""
+"""Base of the parts of a document store: connections, creation of the schema, and where statements run."""
 
 import asyncio
 import functools
@@ -26,7 +26,7 @@ def in_database(
 ) -> Callable[
     [Callable[Concatenate[S, P], Coroutine[Any, Any, T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 ]:
-    """Run a method on psycopg's event loop, once the schema is ready, within the time of so many statements."""
+    """Run a method on psycopg's event loop, once the schema is ready, within the time of ``statements`` statements."""
 
     def decorate(
         method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
@@ -120,7 +120,7 @@ class Store:
         await asyncio.shield(self._starting)
 
     async def complete(self, connection: Connection) -> None:
-        """Make what follows from the documents and is missing, once the schema is up to date."""
+        """Complete what is derived from the documents, once the schema is up to date."""
 
     @in_database()
     async def run(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
@@ -153,6 +153,6 @@ def _schema_errors() -> Iterator[None]:
     except psycopg.Error as error:
         raise StoreUnavailable(
             f"the database schema cannot be prepared ({type(error).__name__}: {error}); the user of DATABASE_URL must "
-            "be allowed to create tables, or find them made and open to it (docs/supabase.md), and the extension "
+            "have the right to create tables, or access to existing ones (docs/supabase.md), and the extension "
             "'vector' must be available"
         ) from error

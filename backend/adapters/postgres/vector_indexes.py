@@ -1,8 +1,8 @@
-"""The vector indexes, which a large load drops, and builds once at its end.
+"""Vector indexes: a large load drops them and builds them once at its end.
 
-Writing a vector into an HNSW index takes several times as long as building the index takes per vector. Without it a
-search by vector compares every vector: slower, and as right. So whenever a load is killed, everything stored is found,
-and whatever computes vectors next builds what is missing.
+Building an HNSW index at the end is several times faster per vector than inserting into it. Without an index, a search
+by vector compares every vector: slower, with the same results. So after a killed load everything stored is still found,
+and the next load, or the backend, builds the missing indexes.
 """
 
 import logging

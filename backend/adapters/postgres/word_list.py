@@ -98,7 +98,7 @@ class WordList(Store):
         return None
 
     async def list_entries(self, connection: Connection) -> None:
-        """Store the listed words of entries that have none. A batch is a transaction: what is done stays done."""
+        """Store the listed words of entries that have none. Each batch is one transaction."""
         after = ""
         while True:
             async with connection.transaction():

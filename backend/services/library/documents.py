@@ -75,7 +75,7 @@ def _check_characters(name: str, value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise InvalidDocument(f"{name}: holds half a character (lone surrogate)") from error
+        raise InvalidDocument(f"{name}: contains an unpaired surrogate") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The text index of all kinds of documents: a dictionary's entries, and texts."""
+"""The text index of all kinds of documents: dictionary entries and texts."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -38,7 +38,7 @@ class IngestReport:
     vectors: EmbedReport = field(default_factory=EmbedReport)
 
     def __add__(self, more: "IngestReport | UpsertReport") -> "IngestReport":
-        """Return the counts of documents together."""
+        """Return the sum of two reports."""
         return replace(
             self,
             inserted=self.inserted + more.inserted,
@@ -77,11 +77,11 @@ class DocumentIngestor:
     async def ingest(
         self, documents: Sequence[Document], on_progress: OnProgress | None = None, *, embed: bool = True
     ) -> IngestReport:
-        """Ingest ``documents``, each as a record of its own (see ``ingest_records``)."""
+        """Ingest ``documents``, each as one record (see ``ingest_records``)."""
         return await self.ingest_records([[document] for document in documents], on_progress, embed=embed)
 
     async def preview(self, records: Sequence[Sequence[Document]]) -> IngestReport:
-        """Return what ``ingest_records`` would store, without storing it. Raises ``StoreUnavailable``."""
+        """Return the report of ``ingest_records`` without storing anything. Raises ``StoreUnavailable``."""
         return await self._store_all(records, self._store.compare, None)
 
     async def ingest_records(

@@ -70,7 +70,7 @@ def source_name(path: Path) -> str:
 
 
 async def is_stored_as(store: SourceStore, source: str, documents: Sequence[Document]) -> bool:
-    """Return whether at least half of what is stored under a name is among ``documents``, word for word."""
+    """Return whether at least half of the documents stored under a name are among ``documents``, word for word."""
     stored = await store.documents_of_source(source)
     same = sum(stored.get(document.id) == document.content for document in documents)
     return 0 < len(stored) <= 2 * same

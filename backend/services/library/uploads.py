@@ -1,7 +1,7 @@
-"""Files loaded through the API: what a load would change, the load itself, and the removal of a source.
+"""Files loaded through the API: dry run, load, removal of a source.
 
-The readers and the loader are those of ``scripts/ingest.py``, and so is what holds when a load breaks off: whole
-records are stored, and the same file again goes on from there.
+Readers and loader are those of ``scripts/ingest.py``. After an interrupted load whole records are stored, and loading
+the same file again adds the rest.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Uploads:
         self._busy = False
 
     async def preview(self, name: str, data: bytes, *, source: str | None = None) -> LoadReport:
-        """Return what loading a file would change, its documents under ``source``, by default the file's ``name``.
+        """Return the changes that a load would make; ``source`` names the documents, by default as the file.
 
         Raises ``UnreadableFile``, ``LibraryBusy`` and ``StoreUnavailable``.
         """
@@ -77,7 +77,7 @@ class Uploads:
             yield await self._report(parsed, report, prune=prune and total > 0)
 
     async def drop(self, source: str) -> int:
-        """Remove what was loaded from files under a name; return how many documents. Raises ``LibraryBusy``."""
+        """Remove the documents loaded from files under a name; return how many documents. Raises ``LibraryBusy``."""
         with self._alone():
             return await remove(self._store, await gone(self._store, source, ()))
 

@@ -27,8 +27,8 @@ class Basis:
     """Basis of an answer.
 
     ``wanted`` are the entries that the answer must name; ``exact`` is whether they match the question, or each a word
-    of it, or are only the nearest matches. ``missing`` is what the answer names as not in the dictionary; without it,
-    and without an exact match, that is the phrase.
+    of it, instead of being only the nearest matches. ``missing`` are the words that the answer reports as not in the
+    dictionary; without any, and without an exact match, it reports the phrase.
     """
 
     question: ParsedQuery

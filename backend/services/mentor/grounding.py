@@ -21,7 +21,7 @@ from services.planted import plain
 
 AnswerMode = Literal["generated", "completed", "extractive"]
 _MARKUP = re.compile(r"https?:|www\.|\]\(|</?[a-z!|]|\[/?INST", re.IGNORECASE)
-"""Nothing of the kind was asked for; what a client makes of it is not known."""
+"""Markup was not requested, and its effect in a client is unknown."""
 _MAX_WORDS = 60
 _MAX_WORDS_COMPLETED = 40
 _MAX_SENTENCES = 2

@@ -1,4 +1,4 @@
-"""From a learner's turn to what is looked up, and from what was found to the basis of the answer."""
+"""From a learner's turn to search terms, and from results to the basis of the answer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from services.mentor.questions.statements import claimed, compared
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A turn: what is looked up, and what makes the basis of the answer from the entries found."""
+    """A turn: its search terms, and the function that makes the basis of the answer from the entries found."""
 
     query: ParsedQuery
     basis: Callable[[Sequence[SearchHit]], Basis]
@@ -26,7 +26,7 @@ class Understood:
 
 
 def understand(text: str, history: Sequence[ChatMessage]) -> Understood:
-    """Return what a turn asks for, given the turns before it."""
+    """Return the meaning of a turn, given the turns before it."""
     reply = small_talk(text)
     if reply:
         # Fixed words, without a lookup.
@@ -65,7 +65,7 @@ def _followed(asked: FollowUp, hits: Sequence[SearchHit], history: Sequence[Chat
 
 
 def _told(stranger: Foreign, question: ParsedQuery, hits: Sequence[SearchHit]) -> Basis:
-    """Return what can be asked, in the question's language, with the entries of its words."""
+    """Return a reply in the question's language that says what can be asked, with the entries of its words."""
     entries = tuple(entry for entry in cover(question, entries_of(hits)).entries if not entry.form)
     said = [stranger.reply, *([f"{stranger.entries}: {quoted_pairs(entries)}."] if entries else [])]
     if stranger.asks_for_a_word:

@@ -1,1 +1,1 @@
-"""Answers from texts in any language: relevance, prompt, check and words of their own; knows no dictionary."""
+"""Answers from texts in any language: relevance, prompt, check and words, independent of the dictionary."""

@@ -1,4 +1,4 @@
-"""What a question is answered from: the relevant passages, in the order in which they are numbered."""
+"""Basis of an answer: the relevant passages, in the order of their numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

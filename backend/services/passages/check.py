@@ -1,9 +1,10 @@
-"""Check of a model's answer against its passages: a sentence that rests on nothing is dropped.
+"""Check of a model's answer against its passages: unsupported sentences are removed.
 
-A sentence rests on one sentence of a passage, which holds every number with its unit, date, name and quoted word of it
-and nearly all other words, and denies what it denies; of several numbers with one unit none is taken, since a small
-model takes the wrong one. The whole is kept only if it has as much of the question as the sentences that fit it
-best, and adds something to it; otherwise these are quoted.
+A sentence is supported by one sentence of a passage that has all its numbers with their units, dates, names and
+quotations, nearly all its other words, and the same negation. Where that sentence has several numbers with one unit, it
+supports none of them, since a small model takes the wrong one. The rest of the answer is kept only if it has as many
+words of the question as the passage sentences that fit the question best, and adds something to the question; otherwise
+those sentences are quoted.
 """
 
 import re
@@ -21,7 +22,7 @@ from services.passages.words import Word, fold, number, words
 MAX_SENTENCES: Final = 4
 _MAX_WORDS: Final = 60
 _SUPPORTED: Final = 0.85
-"""Share of the words of a sentence that must stand in the sentence it rests on, or in the question and the passage."""
+"""Share of the words of a sentence that must stand in its supporting sentence, or in the question and the passage."""
 _THINKING: Final = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _MARKUP: Final = re.compile(r"\*\*|__|`+|^#+\s*|^\s*(?:[-*]|\d{1,2}[.)])\s+", re.MULTILINE)
 _REFERENCE: Final = re.compile(r"\s*[\[(](\d{1,2})[\])]")
@@ -37,7 +38,7 @@ _ABSTAINS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TextAnswer:
-    """The answer to show, how it came about, and the spans of each passage it rests on."""
+    """The answer to show, how it came about, and the spans of each passage that support it."""
 
     text: str
     mode: Literal["generated", "completed", "extractive"]
@@ -47,7 +48,7 @@ class TextAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A sentence of the model with the sentence it rests on."""
+    """A sentence of the model with the sentence that supports it."""
 
     text: str
     number: int
@@ -55,7 +56,7 @@ class _Kept:
 
 
 def checked(answer: str, basis: TextBasis, *, cut_short: bool = False) -> TextAnswer:
-    """Return what is left of a model's answer, else a quotation; ``cut_short``: the token limit ended the answer."""
+    """Return the supported part of a model's answer, else a quotation; ``cut_short``: the token limit ended it."""
     quotation = best_quotation(basis)
     text = _MARKUP.sub("", _THINKING.sub("", answer)).strip()
     # Each line is a sentence of its own: small models answer in lists.
@@ -153,7 +154,7 @@ def _denies(found: Iterable[Word], language: Language) -> bool:
 def _is_exact(
     text: str, found: Sequence[Word], passage: Passage, evidence: Sentence, language: Language | None
 ) -> bool:
-    """Return whether numbers, dates, names and quotations of a sentence stand in what it rests on."""
+    """Return whether numbers, dates, names and quotations of a sentence stand in the sentence that supports it."""
     folded = {word.folded for word in (*words(passage.heading), *evidence.words)}
     if not _has_its_numbers(found, evidence.words):
         return False

@@ -129,7 +129,7 @@ LANGUAGES: Final = (SPANISH, ENGLISH, PORTUGUESE)
 
 _LETTERS: Final = {"es": "¿¡ñ", "pt": "ãõçâêô", "en": ""}
 _EVIDENCE: Final = 0.15
-"""Least weight of function words, by words of the text, that tells a language."""
+"""Least weight of function words, per word of the text, by which a language is recognised."""
 
 
 def recognised(text: str) -> Language | None:

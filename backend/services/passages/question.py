@@ -11,7 +11,7 @@ MAX_TERMS = 24
 
 @dataclass(frozen=True, slots=True)
 class TextQuestion:
-    """A question as it is asked of texts."""
+    """A question to texts."""
 
     original: str
     language: Language | None

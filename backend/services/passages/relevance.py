@@ -18,7 +18,7 @@ _BIAS, _INSIDE, _TOGETHER, _SIMILAR, _SENTENCE_SIMILAR = -8.5, 4.16, 5.81, 1.93,
 _UNKNOWN_SIMILARITY: Final = 0.5
 """Assumed of a passage without a vector."""
 _SENTENCES: Final = 2
-"""Sentences in a row whose words are looked at together."""
+"""Sentences in a row whose words count together."""
 _MAX_COMPARED: Final = 48
 _READ_CHARS: Final = 8_000
 """Of a text: the API may store longer ones, which would occupy the event loop."""
@@ -39,9 +39,9 @@ class Passage:
     vocabulary: frozenset[str]
     """Stems of its words and of its heading's."""
     inside: float
-    """Share of the question's terms that it holds."""
+    """Share of the question's terms that it contains."""
     together: float
-    """Highest share that its heading and a few sentences in a row hold."""
+    """Highest share that its heading and a few sentences in a row contain."""
     similarity: float | None
     """To the question, as a whole; ``None``: unknown."""
     similarities: tuple[float, ...] = ()
@@ -89,9 +89,9 @@ def by_meaning_only(ranked: Sequence[Passage], limit: int) -> list[Passage]:
 
 
 def in_order(ranked: Sequence[Passage], some: Sequence[Passage], scores: Sequence[float]) -> list[Passage]:
-    """Return ``ranked`` with ``some`` of them among themselves in the order of ``scores``, highest first.
+    """Return ``ranked`` with ``some`` of them reordered by ``scores``, highest first.
 
-    They take each other's relevance too, so that what is relevant enough stays the same number of passages.
+    These exchange their relevances too, so that the number of passages above the threshold does not change.
     """
     better = [passage for _, passage in sorted(zip(scores, some, strict=True), key=lambda pair: -pair[0])]
     taken = {
@@ -140,7 +140,7 @@ def _sorted(passages: Iterable[Passage]) -> list[Passage]:
 
 
 def similarity_of(passage: Passage) -> float:
-    """Return the passage's similarity to the question, or what is assumed of one without a vector."""
+    """Return the passage's similarity to the question, or the value assumed for one without a vector."""
     return _UNKNOWN_SIMILARITY if passage.similarity is None else max(passage.similarity, 0.0)
 
 

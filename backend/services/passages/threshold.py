@@ -7,7 +7,7 @@ from itertools import pairwise
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A threshold, and what it makes of the questions."""
+    """A threshold, and its result on the questions."""
 
     threshold: float
     answered: float
@@ -17,7 +17,7 @@ class Fit:
 
 
 def outcome(scores: Sequence[tuple[float, bool]], threshold: float) -> Fit:
-    """Return what ``threshold`` makes of the relevances, each with whether the question has an answer."""
+    """Return the result of ``threshold`` on relevances, each with whether its question has an answer."""
     having = [score >= threshold for score, has_answer in scores if has_answer]
     lacking = [score < threshold for score, has_answer in scores if not has_answer]
     return Fit(threshold, _mean(having), _mean(lacking))

@@ -220,7 +220,7 @@ export default {
       LATER,
     ],
     llm_unavailable: ["Nothing was found by words, and no model can search by meaning.", LATER],
-    unauthorized: ["The server did not accept the access key.", "Press “Try again” and type it anew."],
+    unauthorized: ["The server did not accept the access key.", "Press “Try again” and type it again."],
     invalid_request: ["The server did not understand the question.", "Try to put it another way."],
     request_too_large: ["The question is too long.", "Shorten it and try again."],
     overloaded: ["Many questions are waiting.", LATER],

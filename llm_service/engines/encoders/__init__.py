@@ -1,1 +1,1 @@
-"""Models that read a text at once and give numbers: what embedders and rerankers have in common."""
+"""Encoder models: shared parts of embedders and rerankers."""

@@ -1,4 +1,4 @@
-"""What a sentence-transformers folder does with a text, and who can do the same."""
+"""Pooling, normalisation and prompts of a sentence-transformers folder, and the engines that support them."""
 
 import hashlib
 import json

@@ -25,7 +25,7 @@ from engines.errors import GenerationFailed
 
 TOKEN_BUDGET = 1024
 """Padded tokens of one batch: larger ones were no faster, and a cancel, or a request that comes in between, waits
-for the batches under way."""
+for the running batches."""
 
 
 class Encoder(ABC, Generic[R]):
@@ -66,7 +66,7 @@ class Encoder(ABC, Generic[R]):
         self._queue.add(asked, self.encode(asked))
 
     def cancel(self, request_id: str) -> None:
-        """Forget a request; a batch under way is finished for the others in it."""
+        """Forget a request; a running batch is finished for the others in it."""
         self._queue.cancel(request_id)
 
     def step(self) -> Sequence[RequestEvent]:

@@ -1,6 +1,6 @@
 """Turns an encoder's safetensors into OpenVINO's format, once.
 
-Runs as a process of its own (``python -m engines.encoders.export TASK SOURCE TARGET.xml``), so that the
+Runs as a separate process (``python -m engines.encoders.export TASK SOURCE TARGET.xml``), so that the
 worker never holds torch in its memory.
 """
 

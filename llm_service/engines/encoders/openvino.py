@@ -21,7 +21,7 @@ from models.artifacts import ModelArtifact
 
 MOST_STREAMS = 4
 """Batches computed side by side, each on its share of the cores: two of one core each embed 1.2
-times as fast as one of two, and shorter batches hold less padding (docs/experiments.md)."""
+times as fast as one of two, and shorter batches hold less padding (docs/performance.md)."""
 
 IdMatrix = npt.NDArray[np.int64]
 
@@ -103,7 +103,7 @@ class EncoderInference:
             compiled = core.compile_model(exported, "CPU", options)
         except RuntimeError as error:
             exported.unlink(missing_ok=True)
-            raise ModelLoadError("the exported model was damaged; it will be exported anew", fatal=False) from error
+            raise ModelLoadError("the exported model was damaged; it will be exported again", fatal=False) from error
         self._has_types = any("token_type_ids" in port.get_names() for port in compiled.inputs)
         self._requests = [compiled.create_infer_request() for _ in range(self.streams)]
 

@@ -1,4 +1,4 @@
-"""Which texts are computed together: batches by token budget, across requests."""
+"""Batching of texts across requests, by token budget."""
 
 import math
 from collections import deque

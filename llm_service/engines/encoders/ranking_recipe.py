@@ -1,4 +1,4 @@
-"""What a cross-encoder's folder says of itself, and who can compute it."""
+"""Configuration of a cross-encoder's folder, and the engines that support it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Recipe:
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """Read a model's own description; raises ``ModelLoadError`` where it is no cross-encoder with one score."""
+    """Read a model's own description; raises ``ModelLoadError`` unless it is a cross-encoder with one score."""
     try:
         config = read_json(folder / "config.json")
         architecture = str((config.get("architectures") or [""])[0])
@@ -52,7 +52,7 @@ def read_recipe(folder: Path) -> Recipe:
             )
         labels = len(config["id2label"]) if "id2label" in config else int(config.get("num_labels", 2))
         if labels != 1:
-            raise ModelLoadError(f"{folder.name} cannot rank: it tells {labels} classes apart instead of one score")
+            raise ModelLoadError(f"{folder.name} cannot rank: it has {labels} labels, and one is needed")
         tokenizer = read_json(folder / "tokenizer_config.json")
         saved = read_json(folder / "config_sentence_transformers.json")
         return Recipe(
@@ -96,5 +96,7 @@ def _activation(folder: Path, config: dict[str, Any], saved: dict[str, Any]) -> 
         or "torch.nn.modules.activation.Sigmoid"
     )
     if name not in ACTIVATIONS:
-        raise ModelLoadError(f"{folder.name} cannot rank: {name} is none of {', '.join(ACTIVATIONS)}")
+        raise ModelLoadError(
+            f"{folder.name} cannot rank: activation function {name}; supported: {', '.join(ACTIVATIONS)}"
+        )
     return ACTIVATIONS[name]

@@ -1,4 +1,4 @@
-"""Encoders with the sentence-transformers library, in float32: what OpenVINO does not serve, and CUDA."""
+"""Encoders on sentence-transformers, in float32: for CUDA, and for models that OpenVINO does not support here."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the worker process of llama.cpp tells its parent. Plain data."""
+"""Address and properties of a worker's llama.cpp server, sent to the parent. Plain data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,9 +52,9 @@ class EndpointServer(Protocol):
         ...
 
     def progress(self) -> Progress | None:
-        """Return what was done since the last call; ``None`` when nothing is, although there are requests."""
+        """Return the progress since the last call; ``None`` when there is none although there are requests."""
         ...
 
     def close(self) -> None:
-        """Remove what it keeps outside this process."""
+        """Remove the files that it keeps outside this process."""
         ...

@@ -30,7 +30,7 @@ from models.hardware import available_memory_bytes, memory_bytes
 from models.shape import read_shape
 
 CPU_STEP_TOKENS, GPU_STEP_TOKENS = 64, 512
-"""Prompt tokens of one step. A short question waits for the step under way, so on a processor steps are short."""
+"""Prompt tokens of one step. A short question waits for the running step, so on a processor steps are short."""
 ERRORS_ONLY = 1
 """llama.cpp's warnings quote prompts."""
 FOLDER_PREFIX = "llm-service-slots-"
@@ -102,7 +102,7 @@ class LlamaCppServer:
             running, decodes = metrics["requests_processing"], metrics["n_decode_total"]
             slots = json.loads(self._call("GET", "/slots")) if running else []
         except (OSError, ValueError, KeyError) as error:
-            logger.warning("llama.cpp's server gives no sign of life: %s", type(error).__name__)
+            logger.warning("llama.cpp's server does not respond: %s", type(error).__name__)
             return None
         steps, self._decodes = int(decodes - self._decodes), decodes
         if running and not steps:
@@ -153,7 +153,7 @@ def _log_memory(artifact: ModelArtifact, plan: KvPlan) -> None:
 
 
 def _check_memory(artifact: ModelArtifact, plan: KvPlan, *, on_gpu: bool) -> None:
-    """Refuse what the system would end this process for."""
+    """Refuse a model for which the system would kill this process."""
     needed, available = plan.bytes + artifact.path.stat().st_size, available_memory_bytes()
     if not on_gpu and needed > available:
         raise ModelLoadError(

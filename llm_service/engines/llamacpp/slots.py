@@ -55,7 +55,7 @@ class Slots:
 
     @property
     def used_tokens(self) -> int:
-        """Tokens reserved by the requests under way."""
+        """Tokens reserved by the running requests."""
         return sum(slot.tokens for slot in self._slots)
 
     async def take(self, text: str, prompt_tokens: int, tokens: int, copied: float = 0.0) -> Slot:
@@ -123,7 +123,7 @@ class Slots:
 
 
 def share_of(text: str, held: str) -> float:
-    """Return the share of ``text`` that ``held`` begins with; 0 for what any two conversations have in common."""
+    """Return the share of ``text`` that ``held`` begins with; 0 for a beginning that any two conversations share."""
     share = common_prefix(held, text) / max(len(text), 1)
     return share if share > LEAST_SHARE else 0.0
 

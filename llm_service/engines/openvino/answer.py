@@ -13,7 +13,7 @@ FAULTS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError)
 
 @dataclass(slots=True, eq=False)
 class Answer:
-    """An answer under way.
+    """A running answer.
 
     Attributes:
         inside_thought: the prompt ended with an opened thought.

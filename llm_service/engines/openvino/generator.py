@@ -88,7 +88,7 @@ class OpenVinoGenerator:
 
     def warm_up(self) -> None:
         """Generate a few tokens alone and side by side, since kernels are compiled for each of these shapes; measure a
-        step, and build the pipeline anew if it takes too long or could be longer.
+        step, and build the pipeline again if it takes too long or could be longer.
         """
         self._warm_up_pipeline()
         if self._settings.llm_max_batched_tokens:
@@ -108,7 +108,7 @@ class OpenVinoGenerator:
         """Tokenize the conversation and hand it to the pipeline."""
         assert isinstance(request, GenerationRequest)
         if request.sampling.logprobs:
-            raise Unsupported("this engine reports the chosen token alone", field="top_logprobs")
+            raise Unsupported("this engine reports log probabilities of chosen tokens only", field="top_logprobs")
         prompt_ids = self._tokenize(request)
         room = self.info.context_length - len(prompt_ids)
         if room < 1:
@@ -142,7 +142,7 @@ class OpenVinoGenerator:
         self._pipeline.cancel(request_id)
 
     def step(self) -> Sequence[RequestEvent]:
-        """Run one step and return what every request got."""
+        """Run one step and return the events of every request."""
         events = self._pipeline.step()
         self.batch_size = self._pipeline.batch_size
         return events

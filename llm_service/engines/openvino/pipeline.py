@@ -99,7 +99,7 @@ class Pipeline:
             self._drain()
 
     def step(self) -> list[RequestEvent]:
-        """Run one step and return what every answer got from it; raises ``EngineBroken``."""
+        """Run one step and return the events of every answer; raises ``EngineBroken``."""
         events: list[RequestEvent] = list(self._begin())
         self.batch_size = self.computing
         if not self.batch_size:
@@ -220,7 +220,7 @@ class Pipeline:
                 yield from self._report(answer, answer.text.read(known, extended) if extended else "")
             except FAULTS as error:
                 logger.warning("a text could not be assembled: %s", last_line(error))
-                yield self._fail(answer, "the answer's tokens are no text")
+                yield self._fail(answer, "the answer's tokens are not text")
         self._release_suspect()
 
     def _read(self, answer: Answer) -> bool | Failed:
@@ -323,7 +323,7 @@ class Pipeline:
     # --- after a step that raised ---------------------------------------------------------------
 
     def _recover(self, error: Exception) -> list[RequestEvent]:
-        """Take everything out of the pipeline, which then works again, and find the answer whose content it was.
+        """Take everything out of the pipeline, which then works again, and find the answer that caused the error.
 
         The pipeline does not name it. One that was alone is guilty; of several each is run alone, those that are
         likeliest to be guilty first.

@@ -1,8 +1,8 @@
 """Long prompts read in parts, so that short ones get their turn between them.
 
 OpenVINO GenAI's scheduler reads prompts in the order of their arrival: a short one waits until a long one before it is
-read. So a long prompt is submitted as growing beginnings of itself, one a step; the prefix cache makes each cost only
-what is new in it, and whatever arrives in between is read first.
+read. So a long prompt is submitted as growing prefixes, one a step. With the prefix cache each costs only its new
+tokens, and requests that arrive in between are read first.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from engines.openvino.memory import BLOCK_TOKENS
 
 REMEMBERED = 64
-"""Prompts whose common beginnings with later ones are looked for."""
+"""Prompts that are compared with later ones for common beginnings."""
 
 Tokens = npt.NDArray[np.int64]
 

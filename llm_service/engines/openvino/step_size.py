@@ -1,8 +1,8 @@
 """Tokens that the OpenVINO engine reads in one step.
 
-A step cannot be interrupted, so its length is what a new request, a cancel or a heartbeat may wait. It depends on the
+A step cannot be interrupted, so a new request, a cancel or a heartbeat may wait for one step. It depends on the
 model, the processor and the number format, and is measured at each warm-up. The result is kept beside the converted
-models as the next start's first guess; a wrong one costs building the pipeline anew.
+models as the next start's first guess; a wrong guess costs one more build of the pipeline.
 """
 
 import json

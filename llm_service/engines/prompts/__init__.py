@@ -1,1 +1,1 @@
-"""What engines do to a conversation before a model reads it, and to find its parts again."""
+"""Preparation of conversations for models, and parsing of the markers in their answers."""

@@ -3,7 +3,7 @@
 from engines.errors import Unsupported
 
 CONTINUED_HERE = "\u2063continued-here\u2063"
-"""Ends the turn's text while the template is applied; what the template writes behind it is the turn's end."""
+"""Ends the turn's text while the template is applied; the text that the template writes after it is the turn's end."""
 
 
 def up_to_continuation(prompt: str) -> str:

@@ -2,7 +2,7 @@
 
 Chat templates write a conversation as one text, and tokenizers read ``<|im_start|>`` or ``[INST]`` in
 that text as the token that begins a turn, so a document pasted into a question could
-speak as the system. A space after the first character leaves such a text readable and makes it text.
+speak as the system. A space after the first character keeps it readable and prevents that.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Tools in words, for models that get text alone.
+"""Tool definitions and calls as prompt text.
 
 Calls have the form of the Hermes and Qwen models: a JSON object with ``name`` and ``arguments`` between two tags.
-Qwen's chat templates write the same; a template that knows no tools gets them in the system turn all the same.
+Qwen's chat templates write the same. With a template that does not support tools they stand in the system turn.
 """
 
 import json

@@ -95,7 +95,7 @@ class TransformersGenerator:
         """Tokenize the conversation and queue it."""
         assert isinstance(request, GenerationRequest)
         if request.sampling.logprobs:
-            raise Unsupported("this engine reports the chosen token alone", field="top_logprobs")
+            raise Unsupported("this engine reports log probabilities of chosen tokens only", field="top_logprobs")
         context = self.info.context_length
         prompt_ids = self._tokenize(request)
         if len(prompt_ids) >= context:
@@ -250,7 +250,7 @@ class TransformersGenerator:
         return events, ended
 
     def _forced(self, row: Row) -> int | None:
-        """Return the next token of what closes a thought, once its budget is spent."""
+        """Return the next of the tokens that close a thought, once its budget is spent."""
         if row.thinking_budget is not None and row.text.token_count >= row.thinking_budget:
             row.thinking_budget = None
             if is_open(self._decode(row.text.token_ids), inside_thought=row.begins_inside_thought):

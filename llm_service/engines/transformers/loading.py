@@ -23,7 +23,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 CPU_BF16_FEATURES = ("amx_bf16", "avx512_bf16", "bf16")
 """Names in ``torch.cpu.get_capabilities()``; without one of them bfloat16 is emulated and slow."""
 HEADROOM_BYTES = 512 * 1024**2
-"""What has to stay free beside the weights for the first requests."""
+"""Memory that must stay free beside the weights for the first requests."""
 KV_MEMORY_SHARE = 0.4
 """Share of the memory left after loading that the KV cache may take; a batch is copied when rows join or leave."""
 

@@ -1,4 +1,4 @@
-"""What transformers and its relatives raise when a model cannot be loaded, and the message for it."""
+"""Translation of loading errors of transformers and related libraries into messages for users."""
 
 import struct
 from pathlib import Path

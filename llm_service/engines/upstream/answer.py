@@ -1,4 +1,4 @@
-"""A streamed answer: from bytes to an engine's events, never longer than was asked for."""
+"""Parser of streamed answers: from bytes to an engine's events, cut at the requested length."""
 
 import logging
 import uuid
@@ -81,11 +81,11 @@ class AnswerReader:
         return "".join(self._answer)
 
     def take(self, data: bytes) -> Iterator[RequestEvent]:
-        """Read one event; yield what it means. Raises ``ServiceError``."""
+        """Read one event; yield the engine's events for it. Raises ``ServiceError``."""
         try:
             chunk = Chunk.model_validate_json(data)
         except ValidationError as error:
-            raise malformed("no chunk of a chat completion") from error
+            raise malformed("an invalid chunk of a chat completion") from error
         if chunk.error is not None:
             raise from_event(chunk.error)
         if not self._accepted:
@@ -105,7 +105,7 @@ class AnswerReader:
         if self._reason is None:
             raise cut_off()
         if self._reason in _FAULTS:
-            raise GenerationFailed(f"the upstream broke the answer off ({self._reason[:40]})")
+            raise GenerationFailed(f"the upstream ended the answer early ({self._reason[:40]})")
         if self._usage is None:
             logger.warning("the upstream sends no usage: pieces of text are counted as tokens, the prompt as none")
         usage = self._usage or Usage(prompt_tokens=0, completion_tokens=len(self._thought) + len(self._answer))
@@ -137,7 +137,7 @@ class AnswerReader:
         begins = call is None
         if call is None:
             if not piece.function.name:
-                raise malformed("a call without a name")
+                raise malformed("a tool call without a name")
             call = self._calls[piece.index] = _Call(piece.id or f"call_{uuid.uuid4().hex[:24]}", piece.function.name)
         call.arguments.append(arguments)
         if self._request.stream and (begins or arguments):

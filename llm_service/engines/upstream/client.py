@@ -101,7 +101,7 @@ async def _check(response: httpx2.Response, wanted: str) -> None:
     if kind == wanted:
         return
     if kind == "application/json":
-        raise malformed("one piece of JSON in place of a stream")
+        raise malformed("a JSON body instead of a stream")
     raise no_api(kind[:80])
 
 

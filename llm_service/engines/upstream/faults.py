@@ -1,6 +1,6 @@
 """Failures of a server, as errors for clients.
 
-Messages hold neither the key nor the address; of the server's own words only those about a request that it refused.
+Messages contain neither key nor address, and the server's own words only where it refused a request.
 """
 
 import json
@@ -26,7 +26,7 @@ LONGEST_QUOTE = 300
 _BUSY_CODES = frozenset({"overloaded", "draining", "model_loading", "rate_limit_exceeded", "rate_limit_error"})
 _LOST_CODES = frozenset({"engine_restarted", "deadline_exceeded"})
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
-# vLLM and SGLang give these two refusals no code of their own: only their words tell.
+# vLLM and SGLang give these two refusals no code, so they are recognised by their words.
 _CONTEXT_WORDS = re.compile(r"(maximum|model's|available) context (length|size)", re.IGNORECASE)
 _ENGINE_GONE = re.compile(r"EngineCore encountered an issue|EngineDeadError")
 _COUNTS = {
@@ -48,7 +48,7 @@ class KeyRefused(ModelUnavailable):
 
 def malformed(what: str) -> ServiceError:
     """Return the error of an answer that cannot be read."""
-    return GenerationFailed(f"the upstream's answer is not what was asked for: {what}")
+    return GenerationFailed(f"the upstream's answer is invalid: {what}")
 
 
 def cut_off() -> ServiceError:
@@ -59,7 +59,7 @@ def cut_off() -> ServiceError:
 def no_api(kind: str) -> ServiceError:
     """Return the error of a server with another protocol."""
     return ModelUnavailable(
-        f"what answers at LLM_UPSTREAM_URL is no OpenAI-compatible server (it sent {kind or 'no content type'})"
+        f"the server at LLM_UPSTREAM_URL is not OpenAI-compatible (it sent {kind or 'no content type'})"
     )
 
 

@@ -1,4 +1,4 @@
-"""Wire format of chat completions: the request body, and what is read of an answer."""
+"""Wire format of chat completions: request bodies, and the fields of answers that are read."""
 
 import hashlib
 import json
@@ -73,7 +73,7 @@ def completion_body(
 
 
 def upstream_fields(request: GenerationRequest) -> dict[str, Any]:
-    """Return what a server of unknown kind gets beside the conversation: tools, formats and efforts as they came."""
+    """Return tools, formats and efforts unchanged, for a server of unknown kind."""
     fields: dict[str, Any] = {}
     if request.tools is not None:
         fields["tools"] = [_tool(tool) for tool in request.tools.offered]
@@ -120,7 +120,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _more_sampling(sampling: SamplingParams) -> dict[str, Any]:
-    """Return what is set to other than its neutral value, by vLLM's names."""
+    """Return the settings that differ from their neutral values, by vLLM's names."""
     return {
         "top_k": sampling.top_k,
         "min_p": sampling.min_p,
@@ -144,7 +144,7 @@ def _response_format(schema: Any) -> dict[str, Any]:
 
 
 class _Received(BaseModel):
-    """What others send: fields that are not asked for are left alone, those that are have their type."""
+    """Base of received bodies: unknown fields are ignored, known ones must have their type."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
@@ -225,7 +225,7 @@ class Chunk(_Received):
 
 
 class ListedModel(_Received):
-    """A model that the upstream serves; ``root`` and ``max_model_len`` as vLLM tells them."""
+    """A model that the upstream serves; ``root`` and ``max_model_len`` as vLLM reports them."""
 
     id: str = Field(min_length=1, max_length=500)
     root: str | None = None
@@ -233,7 +233,7 @@ class ListedModel(_Received):
 
 
 class ModelList(_Received):
-    """All that it serves."""
+    """The models that the upstream serves."""
 
     data: tuple[ListedModel, ...]
 

@@ -75,7 +75,7 @@ def _find_here(name: str, settings: Settings, hub: ModelHub) -> ModelArtifact | 
 
 
 def _describe_remote(name: str, plan: FetchPlan) -> dict[str, Any]:
-    """Describe what a pull would bring; the memory is that of the weights alone."""
+    """Describe the files that a pull would download; the memory is that of the weights alone."""
     listing, engine = plan.listing, BACKEND_OF[plan.source.kind]
     return {
         "name": name,

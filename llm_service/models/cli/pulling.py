@@ -1,4 +1,4 @@
-"""``model pull``: downloads what the service would, and pins its revision."""
+"""``model pull``: downloads the files that the service would, and pins their revision."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ from models.shape import read_shape
 
 
 def pull(name: str, settings: Settings, say: Callable[[str], None], *, update: bool) -> None:
-    """Download what is missing of a model. Raises ``ModelLoadError``."""
+    """Download the missing files of a model. Raises ``ModelLoadError``."""
     if name == EMBEDDED or embedded_embedder(name) is not None:
         raise ModelLoadError(f"{name} is installed with the service (python dev.py setup): there is nothing to fetch")
     if name and Path(name).expanduser().exists():
@@ -56,7 +56,7 @@ def pull(name: str, settings: Settings, say: Callable[[str], None], *, update: b
 
 
 def choose_files(name: str, settings: Settings, hub: ModelHub, *, newest: bool = False) -> FetchPlan:
-    """Choose what the service would download; asks the hub. Raises ``ModelLoadError``."""
+    """Choose the files that the service would download; asks the hub. Raises ``ModelLoadError``."""
     asked = parse_hub_name(name)
     own = hub.look_up(asked, newest=newest) if asked.file is None else None
     if name == settings.embedding_model or (own is not None and own.is_embedder):

@@ -31,7 +31,7 @@ ELSEWHERE = {"fake": "no model is loaded", "openai": "the server at LLM_UPSTREAM
 
 
 def rule(settings: Settings) -> tuple[str, Machine]:
-    """Return what decides about files: ``LLM_BACKEND`` and the machine."""
+    """Return the properties that decide about files: ``LLM_BACKEND`` and the machine."""
     return "auto" if settings.llm_backend in ELSEWHERE else settings.llm_backend, this_machine(settings.llm_device_map)
 
 
@@ -59,7 +59,7 @@ def list_models(settings: Settings) -> dict[str, Any]:
 
 
 def as_text(listed: dict[str, Any]) -> str:
-    """Show what is configured, then a table of what is here."""
+    """Show the configuration, then a table of the models on this machine."""
     lines = []
     for setting, entry in listed["configured"].items():
         behind = f"{entry['path']}, loaded by {entry['engine']}" if entry["path"] else entry["problem"]

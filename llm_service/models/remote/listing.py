@@ -1,4 +1,4 @@
-"""Which files of a repository make a model that can be loaded, and which are never fetched.
+"""Files of a repository: those that make a loadable model, and those that are never fetched.
 
 Weights are taken as safetensors, GGUF or OpenVINO IR. Pickled weights (``.bin``, ``.pt``, ``.pth``, ``.ckpt``
 of torch) run code when they are loaded: they are neither fetched nor loaded. OpenVINO's ``.bin`` holds plain
@@ -16,7 +16,7 @@ from models.names import Source
 _TEXTS = (".json", ".txt", ".jinja", "tokenizer.model")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _TRAINING = ("training_args.bin", "optimizer.pt", "scheduler.pt")
-"""What a trainer leaves beside its weights."""
+"""Files that a trainer leaves beside its weights."""
 _MODULE_FILE = re.compile(r"\d+_\w+/[^/]+")
 """A sentence-transformers model keeps its pooling and further layers in folders like ``1_Pooling``."""
 _SPLIT_GGUF = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)

@@ -53,7 +53,7 @@ class ModelPins:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelLoadError(
                 f"{self._path} cannot be read ({type(error).__name__}); it holds the revision of each model: repair "
-                f"it, or delete it to pin anew"
+                f"it, or delete it to pin again"
             ) from error
 
     def get(self, key: str) -> Pin | None:
@@ -72,4 +72,4 @@ class ModelPins:
                 models = {name: asdict(entry) for name, entry in sorted((self.all() | {key: pin}).items())}
                 draft.write_text(json.dumps({"version": _VERSION, "models": models}, indent=1), encoding="utf-8")
         except OSError as error:
-            logger.warning("the revision of %s could not be written down (%s)", key, error.strerror or error)
+            logger.warning("the revision of %s could not be saved (%s)", key, error.strerror or error)

@@ -26,19 +26,19 @@ OPENVINO_EXPORT = "OpenVINO/{name}-int4-ov"
 GGUF_CONVERSIONS = (
     "{owner}/{name}-GGUF", "ggml-org/{name}-GGUF", "unsloth/{name}-GGUF", "bartowski/{owner}_{name}-GGUF",
 )  # fmt: skip
-"""Repositories that may hold a model in Q4_K_M, in the order in which they are asked (docs/models.md says why)."""
+"""Repositories that may hold a model in Q4_K_M, in the order in which they are tried (docs/models.md says why)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What decides which files ``auto`` takes: a CUDA device, a processor with AVX-512."""
+    """Properties by which ``auto`` chooses files: a CUDA device, a processor with AVX-512."""
 
     cuda: bool = False
     avx512: bool = False
 
 
 def this_machine(device_map: str) -> Machine:
-    """Return what this machine offers; ``device_map`` is ``LLM_DEVICE_MAP``."""
+    """Return the properties of this machine; ``device_map`` is ``LLM_DEVICE_MAP``."""
     return Machine(cuda=device_map != "cpu" and cuda_device_count() > 0, avx512=has_avx512())
 
 
@@ -78,8 +78,9 @@ def _places(asked: HubName) -> dict[Backend, list[Source]]:
 
 
 def plan_generator(name: str, backend: str, machine: Machine, hub: ModelHub, *, newest: bool = False) -> FetchPlan:
-    """Choose what to download for a language model; asks the hub. ``newest`` looks past the pinned revision. Raises
-    ``ModelLoadError``.
+    """Choose the files to download for a language model; asks the hub. ``newest`` ignores the pinned revision.
+
+    Raises ``ModelLoadError``.
     """
     asked = parse_hub_name(name)
     listings: dict[str, RepositoryListing | None] = {}
@@ -98,7 +99,7 @@ def plan_generator(name: str, backend: str, machine: Machine, hub: ModelHub, *, 
 
 
 def plan_encoder(name: str, what: str, hub: ModelHub, *, newest: bool = False) -> FetchPlan:
-    """Choose what to download for an encoder; asks the hub. ``what`` it is, in errors. Raises ``ModelLoadError``."""
+    """Choose the files to download for an encoder, ``what`` in errors; asks the hub. Raises ``ModelLoadError``."""
     source = Source(parse_hub_name(name), "safetensors")
     listing = hub.look_up(source.name, newest=newest)
     files = select(listing.files, source.kind) if listing else ()

@@ -56,7 +56,7 @@ class ChatMessage(Turn):
     content: Content | None = Field(
         default=None,
         validate_default=True,
-        description="Text, or a list of text parts, which are read as paragraphs; may be left out beside tool_calls",
+        description="Text, or a list of text parts, which are read as paragraphs; may be omitted beside tool_calls",
     )
     refusal: Annotated[Any, OnlyNeutral("")] = None
     function_call: Annotated[Any, OnlyNeutral()] = None

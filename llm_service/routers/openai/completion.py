@@ -1,4 +1,4 @@
-"""What ``/v1/chat/completions`` and ``/v1/completions`` have in common: several choices, whole or streamed."""
+"""Base of ``/v1/chat/completions`` and ``/v1/completions``: several choices, whole or streamed."""
 
 import contextlib
 import time
@@ -63,7 +63,7 @@ def one_each(request: GenerationRequest, count: int, request_id: str) -> list[Ge
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What all parts of one answer share. ``kind`` is its type, ``prefix`` that of its id."""
+    """Fields that all parts of one answer share. ``kind`` is its type, ``prefix`` that of its id."""
 
     body: CompletionFields
     kind: str

@@ -46,11 +46,11 @@ class Embedding(WireModel):
     index: int
     embedding: list[float] | str
     truncated: bool = Field(description="Whether the text was longer than the model reads")
-    scale: float | None = Field(default=None, description="int8 and uint8: what a step of the numbers is worth")
+    scale: float | None = Field(default=None, description="int8 and uint8: value of one step of the numbers")
 
 
 class ReadUsage(WireModel):
-    """Token counts of what is only read; a query is read with every document."""
+    """Token counts of texts that are only read; a query is read with every document."""
 
     prompt_tokens: int
     total_tokens: int

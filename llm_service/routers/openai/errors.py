@@ -91,7 +91,7 @@ def path_not_found(path: str) -> Problem:
     """Describe the absence of a path: OpenAI has many more."""
     shown = "".join(character if character.isprintable() else "?" for character in path[:100])
     here = ", ".join(f"{PREFIX}/{name}" for name in ENDPOINTS)
-    return Problem(404, "not_found", f"there is no {shown} here; there is {here}")
+    return Problem(404, "not_found", f"not found: {shown}; available: {here}")
 
 
 def model_not_found(name: str, known: Sequence[str]) -> Refusal:

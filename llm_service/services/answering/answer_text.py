@@ -1,4 +1,4 @@
-"""A model's text as thought, answer and calls of tools."""
+"""Splits a model's text into thought, answer and tool calls."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator

@@ -52,7 +52,7 @@ class Answers:
     ) -> AsyncGenerator[GenerationItem, None]:
         """Yield ``Started``, ``FirstToken``, deltas when the request wants them, the result. Raises ``ServiceError``.
 
-        Without ``use_cache`` nothing is shared or kept; a ``fresh`` answer is computed anew and kept.
+        Without ``use_cache`` nothing is shared or kept; a ``fresh`` answer is computed again and kept.
         """
         request = constrained(request, upstream=self._upstream)
         generator = self._worker.info
@@ -130,7 +130,7 @@ class Answers:
         self._events.tell(Waited(clock.admitted - clock.arrived))
 
     def _result(self, request: GenerationRequest, event: Finished, text: AnswerText, clock: Clock) -> GenerationResult:
-        """Return the whole answer; raises ``GenerationFailed`` for one that ended and is not what was asked for."""
+        """Return the whole answer; raises ``GenerationFailed`` for one that ended and fails validation."""
         info = self._worker.info
         assert info is not None
         calls = event.tool_calls or text.calls
@@ -140,7 +140,7 @@ class Answers:
         if ending == "stop" and (fault := find_fault(request, text.answer, calls)) is not None:
             if not request.sampling.stop:
                 self._events.tell(AnswerRejected())
-                raise GenerationFailed(f"the model's answer is not what was asked for: {fault}")
+                raise GenerationFailed(f"the model's answer failed validation: {fault}")
             ending = "length"  # a stop string cut it
         elif ending == "stop" and calls:
             ending = "tool_calls"

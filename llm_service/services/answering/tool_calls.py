@@ -1,4 +1,4 @@
-"""Finds the calls of tools in a model's text."""
+"""Finds the tool calls in a model's text."""
 
 import json
 import re
@@ -44,7 +44,7 @@ class ToolCallReader:
             yield from self._advance()
 
     def finish(self) -> Iterator[TextDelta]:
-        """Yield the rest; call once, at the end. A call that is not complete is no text."""
+        """Yield the rest; call once, at the end. Incomplete calls are dropped."""
         if self._state == "text" and self._pending:
             yield TextDelta(self._request_id, self._pending)
         self._pending = ""
@@ -102,7 +102,7 @@ class ToolCallReader:
             self._state = "end"
 
     def _end_of_object(self) -> int:
-        """Return how much of the text belongs to the object under way; updates where in it the text stands."""
+        """Return how much of the text belongs to the current object; updates the position in it."""
         at, text = 0, self._pending
         while at < len(text):
             found = (_INSIDE_STRINGS if self._in_string else _OUTSIDE_STRINGS).search(text, at)

@@ -1,1 +1,1 @@
-"""What a text must be: JSON schemas, regular expressions and tool calls as one grammar that every engine enforces."""
+"""Structured output: JSON schemas, regular expressions and tool calls as one grammar that every engine enforces."""

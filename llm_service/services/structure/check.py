@@ -16,7 +16,7 @@ MATCH_TIMEOUT_S = 0.05
 
 
 class BadSchema(ValueError):
-    """It is no schema, or nothing can follow it. ``path`` is a JSON pointer into it: ``/properties/age``."""
+    """A malformed or contradictory schema. ``path`` is a JSON pointer into it: ``/properties/age``."""
 
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ def pointer(path: str, *parts: object) -> str:
 
 
 class CheckedSchema:
-    """A schema that is one. Raises ``BadSchema``."""
+    """A valid schema; any other raises ``BadSchema``."""
 
     def __init__(self, text: str) -> None:
         if len(text) > LONGEST_SCHEMA:
@@ -42,7 +42,7 @@ class CheckedSchema:
             self.schema: Any = json.loads(text)
             json.dumps(self.schema, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            raise BadSchema("it holds half of a surrogate pair") from error
+            raise BadSchema("it contains an unpaired surrogate") from error
         except ValueError as error:
             raise BadSchema("not JSON") from error
         except RecursionError as error:
@@ -59,7 +59,7 @@ class CheckedSchema:
         self.validator: Validator = _bounded(dialect)(self.schema)
 
     def resolve(self, reference: str, path: str) -> Any:
-        """Return what a ``$ref`` leads to; raises ``BadSchema``."""
+        """Return the schema that a ``$ref`` leads to; raises ``BadSchema``."""
         if reference not in ("#", "") and not reference.startswith("#/"):
             raise UnsupportedSchema("only references inside the schema (#/…) are followed", pointer(path, "$ref"))
         target: Any = self.schema
@@ -72,7 +72,7 @@ class CheckedSchema:
             else:
                 raise BadSchema(f"{reference[:100]!r} leads nowhere", pointer(path, "$ref"))
         if not isinstance(target, dict | bool):
-            raise BadSchema(f"{reference[:100]!r} leads to no schema", pointer(path, "$ref"))
+            raise BadSchema(f"{reference[:100]!r} does not lead to a schema", pointer(path, "$ref"))
         return target
 
     def allows(self, value: Any, schema: Any = None) -> bool:
@@ -90,15 +90,15 @@ def checked(text: str) -> CheckedSchema:
 
 
 def check_pattern(pattern: str, path: str) -> None:
-    """Raise ``BadSchema`` for what is no regular expression."""
+    """Raise ``BadSchema`` unless it is a regular expression."""
     try:
         regex.compile(pattern)
     except regex.error as error:
-        raise BadSchema(f"no regular expression: {error}", path) from error
+        raise BadSchema(f"not a regular expression: {error}", path) from error
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    """Search with a time limit: an expression may take exponential time, and holds up everything meanwhile."""
+    """Search with a time limit: an expression may take exponential time and blocks the service meanwhile."""
     if isinstance(instance, str):
         try:
             if not regex.search(pattern, instance, timeout=MATCH_TIMEOUT_S):

@@ -40,7 +40,7 @@ class Seq:
 
 @dataclass(frozen=True, slots=True)
 class Alt:
-    """One of the options; none at all is what no text matches."""
+    """One of the options; without options it matches no text."""
 
     options: tuple["Expression", ...]
 
@@ -93,7 +93,7 @@ def repeat(item: Expression, least: int, most: int | None) -> Expression:
 
 
 def optional(item: Expression) -> Expression:
-    """Return what may be left out."""
+    """Return the expression made optional."""
     return repeat(item, 0, 1)
 
 
@@ -117,7 +117,7 @@ def chars(ranges: Sequence[tuple[int, int]], *, inverted: bool = False) -> Chars
 
 
 class Grammar:
-    """Rules by name. Use ``rule`` for what is used twice, ``reserve`` and ``define`` for what refers to itself."""
+    """Rules by name. Use ``rule`` for a repeated part, ``reserve`` and ``define`` for a recursive one."""
 
     def __init__(self) -> None:
         self.rules: dict[str, Expression] = {}

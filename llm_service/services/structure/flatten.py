@@ -1,7 +1,6 @@
-"""A schema as alternatives without references and combinations.
+"""Schemas as lists of alternatives without references, of which a value must follow one.
 
-``$ref``, ``allOf``, ``anyOf`` and ``oneOf`` are worked into plain schemas, of which a value must follow one. What
-cannot be merged into one keyword is kept in ``allOf`` of the plain schema.
+``$ref``, ``allOf``, ``anyOf`` and ``oneOf`` are resolved; keywords that cannot be merged stay in ``allOf``.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The JSON texts that follow a schema, as a grammar.
+"""Grammar of the JSON texts that follow a schema.
 
 The grammar may allow less than the schema, never more: properties come in the schema's order, an object that names its
 properties has no others, white space is at most one space, letters are written as they are, and numbers end.
@@ -31,7 +31,7 @@ DEEPEST = 40
 LONGEST_STRING, LONGEST_LIST = 16_384, 4_096
 """Bounds that a schema sets above these are lowered to them."""
 MOST_RULES = 2_000
-"""Different schemas that one may hold, after references and combinations are worked in."""
+"""Different schemas that one may contain, after references and combinations are resolved."""
 MOST_SUBSETS = 64
 MOST_MULTIPLES = 256
 _DATE = r"(19|20)\d\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])"
@@ -44,7 +44,7 @@ FORMATS = {
     "ipv4": r"^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$",
     "email": r"^[A-Za-z0-9_+-]{1,64}(\.[A-Za-z0-9_+-]{1,32}){0,3}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{2,24}){1,3}$",
 }
-"""Formats whose texts are written as they say; others are notes to people."""
+"""Formats that are enforced; others are ignored."""
 _RULES_OF_NUMBERS = frozenset({"type", "multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _ANYWHERE = ("not", "if", "$dynamicRef", "$recursiveRef")
 _OF_OBJECTS = ("dependentRequired", "dependentSchemas", "dependencies")
@@ -60,7 +60,7 @@ class Contradiction(BadSchema):
 
 
 class JsonGrammar:
-    """Rules for the values of one schema, in a grammar that may hold more."""
+    """Rules for the values of one schema, in a grammar that may have other rules too."""
 
     def __init__(self, document: CheckedSchema, grammar: Grammar, common: "CommonRules") -> None:
         self._document = document

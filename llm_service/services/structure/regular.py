@@ -1,7 +1,7 @@
 r"""Regular expressions as expressions of a grammar.
 
-Python's own parser reads them; what no grammar can follow is refused. A class such as ``\w`` stands for its ASCII
-characters, which belong to it in ECMAScript and in Python.
+Python's own parser reads them; parts that no grammar can express are refused. A class such as ``\w`` stands for its
+ASCII characters, which belong to it in ECMAScript and in Python.
 """
 
 import json
@@ -48,11 +48,11 @@ _OPPOSITES: dict[str, Ranges] = {
 _LINE_ENDS: Ranges = [(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)]
 _JSON_ESCAPES = {0x22: '\\"', 0x5C: "\\\\", 0x08: "\\b", 0x09: "\\t", 0x0A: "\\n", 0x0C: "\\f", 0x0D: "\\r"}
 FREE = Repeat(chars([(0, 0x1F), (0x7F, 0x9F), *_LINE_ENDS], inverted=True), 0, None)
-"""Printable characters, for what surrounds a pattern without anchors."""
+"""Printable characters, for the text around a pattern without anchors."""
 
 
 class NotRegular(ValueError):
-    """An expression with parts that no grammar of this kind can follow; the message names them."""
+    """An expression with parts that no grammar of this kind can express; the message names them."""
 
 
 def whole_match(pattern: str) -> Expression:
@@ -66,7 +66,7 @@ def searched(pattern: str) -> Expression:
 
 
 def in_json(expression: Expression) -> Expression:
-    """Return what the texts of an expression look like inside a JSON string."""
+    """Return the expression for the same texts inside a JSON string."""
     match expression:
         case Literal(text):
             return Literal(json.dumps(text, ensure_ascii=False)[1:-1])
@@ -129,7 +129,7 @@ def between_lengths(expression: Expression, low: int, high: float) -> Expression
 
 
 def _narrowed(parts: tuple[Expression, ...], low: int, high: float) -> Iterator[Expression]:
-    """Narrow a sequence: what its parts may have beyond their shortest is shared out alike; the last one gets what is
+    """Narrow a sequence: the length beyond the shortest is shared equally among its parts; the last one gets what is
     missing.
     """
     sizes = [lengths(part) for part in parts]
@@ -199,7 +199,7 @@ def _repeated(least: int, most: Any, tree: Any) -> Expression:
         raise NotRegular(f"more than {MOST_REPETITIONS} repetitions")
     item = _search(tree)
     if limit is None and lengths(item)[0] == 0:
-        raise NotRegular("a repetition without end of what may be empty")
+        raise NotRegular("an unbounded repetition of an expression that can be empty")
     return repeat(item, least, limit)
 
 
@@ -228,5 +228,5 @@ def _class(members: Any) -> Expression:
 
 def _character(code: int) -> int:
     if SURROGATES[0] <= code <= SURROGATES[1]:
-        raise NotRegular("half of a surrogate pair")
+        raise NotRegular("an unpaired surrogate")
     return code

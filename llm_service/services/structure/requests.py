@@ -1,4 +1,4 @@
-"""The grammar of a request, and whether an answer is what was asked for."""
+"""Grammar of a request, and validation of its answer."""
 
 import json
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def constrained(request: GenerationRequest, *, upstream: bool) -> GenerationRequ
 
 
 def find_fault(request: GenerationRequest, answer: str, tool_calls: tuple[ToolCall, ...]) -> str | None:
-    """Return what is wrong with a whole answer; ``None`` when it is what was asked for."""
+    """Return what is wrong with a whole answer; ``None`` when it is valid."""
     tools = request.tools
     for call in tool_calls:
         tool = next((each for each in (tools.callable if tools else ()) if each.name == call.name), None)
@@ -115,7 +115,7 @@ def _naming(field: str) -> Iterator[None]:
     except BadSchema as error:
         raise InvalidRequest(_placed(error), field=field) from error
     except (TooLarge, RecursionError) as error:
-        raise Unsupported("the grammar of it would be too large", field=field) from error
+        raise Unsupported("its grammar would be too large", field=field) from error
 
 
 def _placed(error: BadSchema) -> str:

@@ -1,4 +1,4 @@
-"""The texts that call tools, as a grammar."""
+"""Grammar of the texts that call tools."""
 
 from engines.prompts.thinking import THOUGHT_BEGINS, THOUGHT_ENDS
 from engines.prompts.tools import CALL_BEGINS, CALL_ENDS, call_head

@@ -1,4 +1,4 @@
-"""The response cache and what is shared by requests under way, as callers see them."""
+"""The response cache and what is shared by running requests, as callers see them."""
 
 import concurrent.futures
 import contextlib
@@ -183,7 +183,7 @@ def test_a_kept_answer_needs_no_worker() -> None:
         assert cache_of(ask(service, "dos")) == "miss"
 
 
-# --- shared requests under way -------------------------------------------------------------------
+# --- shared running requests ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -108,7 +108,7 @@ def test_the_models_own_activation_is_used(tmp_path: Path, where: str) -> None:
     assert scores.scores.min() < 0 or scores.scores.max() > 1
 
 
-@pytest.mark.parametrize(("labels", "words"), [(3, "3 classes"), (2, "2 classes")])
+@pytest.mark.parametrize(("labels", "words"), [(3, "3 labels"), (2, "2 labels")])
 def test_a_classifier_is_refused_by_name(tmp_path: Path, labels: int, words: str) -> None:
     folder = save_cross_encoder(tmp_path / "model", "bert", labels=labels)
     with pytest.raises(ModelLoadError, match=words):

@@ -146,7 +146,7 @@ def test_pins_set_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_told_and_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     ModelPins(tmp_path / "file").set("a/b", COMMIT, "main", [])
-    assert "could not be written down" in caplog.text
+    assert "could not be saved" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"models": {"a/b": {}}}', '{"models": []}'])

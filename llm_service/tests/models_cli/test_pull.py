@@ -168,7 +168,7 @@ def test_what_arrives_damaged_is_not_kept(machine: Machine) -> None:
     partial = blob.with_name(f"{blob.name}.incomplete")
     partial.write_bytes(b"other bytes" + LARGE[11 : 20 * MEGABYTE])
     blob.unlink()
-    assert "arrived damaged" in machine.run("pull", REPO, expect=1)
+    assert "is damaged" in machine.run("pull", REPO, expect=1)
     assert not partial.exists()
     machine.run("pull", REPO)
     assert blob.read_bytes() == LARGE

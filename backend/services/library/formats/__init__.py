@@ -1,4 +1,4 @@
-"""Files that hold documents: which format a file has, and what is in it."""
+"""Files of documents: detection of formats, and reading."""
 
 from services.library.formats.files import FORMATS, UnreadableFile, read_content, read_file
 from services.library.formats.records import NotReadable, ParsedRecords, Problem, read_records

@@ -1,7 +1,7 @@
 """Dictionary entries: ``lemma, variants, pos, pos_full, gloss_bora | gloss_es, synonyms, subentries, examples, notes``.
 
 ``gloss_bora`` makes a Spanish lemma with its Bora meaning, ``gloss_es`` the reverse. An entry,
-each of its sub-entries and each of its examples become a document of their own.
+each of its sub-entries and each of its examples become separate documents.
 """
 
 from collections.abc import Mapping

@@ -47,7 +47,7 @@ def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
     except UnicodeDecodeError:
         text = ""
     if not text or not all(_is_plausible(word) for word in _WORD.findall(text)):
-        raise NotReadable(f"line {line}: not UTF-8, and the encoding cannot be told for sure; {_SAVE}")
+        raise NotReadable(f"line {line}: not UTF-8, and the encoding is uncertain; {_SAVE}")
     return text, _WESTERN
 
 

@@ -104,7 +104,7 @@ def _binary_kind(suffix: str, data: bytes) -> str | None:
         if data.startswith(start):
             raise NotReadable(f"this is {what}")
     if suffix in (".pdf", ".docx", ".xlsx", ".xlsm", ".xlsb", ".ods", ".xls", ".doc"):
-        raise NotReadable(f"named {suffix}, but its content is of another format")
+        raise NotReadable(f"the content does not match the ending {suffix}")
     return None
 
 

@@ -28,7 +28,7 @@ def is_mdf(text: str) -> bool:
 
 
 def read_mdf(text: str, source: str = "") -> ParsedRecords:
-    """Return the documents of a lexicon; what is wrong in an entry is reported with the line of its lexeme."""
+    """Return the documents of a lexicon; faults of an entry are reported with the line of its lexeme."""
     collector = RecordCollector(source, "line")
     for line, fields in _entries(text):
         collector.add(_record(fields), line)
@@ -103,7 +103,7 @@ def read_lift(text: str, source: str = "") -> ParsedRecords:
     """Return the documents of a lexicon. Raises ``NotReadable`` for XML that is broken or declares entities."""
     # Entities can expand to gigabytes, and LIFT needs none.
     if re.search(r"<!(?:DOCTYPE|ENTITY)", text, re.IGNORECASE):
-        raise NotReadable("declares a document type, which a LIFT file has no need of")
+        raise NotReadable("declares a document type, which LIFT files do not need")
     try:
         entries = fromstring(text).findall("entry")  # noqa: S314 - document types are refused above
     except ParseError as error:

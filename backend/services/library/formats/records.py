@@ -53,7 +53,7 @@ class RecordCollector:
 
     Ids derive from what a correction does not change, so that a corrected gloss updates the stored document instead of
     adding a second one: from the file's name, so that two dictionaries do not overwrite each other, and from the key
-    of a draft; several of one key (homographs, examples of one entry) are told apart by their order.
+    of a draft; several of one key (homographs, examples of one entry) are distinguished by their order.
 
     Args:
         source: name of the file, kept as ``metadata.source``; empty for documents that come from no file.

@@ -70,7 +70,7 @@ def languages_of(direction: Any) -> tuple[Language, Language] | None:
 def head_words(document: Document) -> list[HeadWord]:
     """Return the words under which ``document`` is listed: its lemma, and in the other language each of its meanings.
 
-    None for what is no entry: examples, texts, and documents without a known direction.
+    None for documents that are not entries: examples, texts, and documents without a known direction.
     """
     meta = document.metadata
     if document.kind != "dictionary" or meta.get("part") == "example":

@@ -1,1 +1,1 @@
-"""Questions of learners, reduced to what is looked up."""
+"""Questions of learners, reduced to search terms."""

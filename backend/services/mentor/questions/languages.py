@@ -1,4 +1,4 @@
-"""Detects questions in English or Portuguese; the reply, in that language, says what can be asked."""
+"""Detects questions in English or Portuguese, and the reply in that language, which says what can be asked."""
 
 import re
 from collections.abc import Mapping

@@ -120,7 +120,7 @@ def _end_of_question(text: str) -> int | None:
 def _peel_start(words: list[str]) -> tuple[int, set[str]]:
     """Return how many leading words belong to the question, and their kinds; never includes the last word.
 
-    Behind the last word that tells of a question only links belong to it: the article of "el perro" is the term's.
+    After the last word typical of a question only links belong to it: the article of "el perro" is the term's.
     """
     kinds_seen = set[str]()
     end, before = 0, ""

@@ -1,4 +1,4 @@
-"""Spanish of the commonest words that are asked for in English or Portuguese: what a dictionary of Spanish may hold."""
+"""Spanish for the commonest words asked for in English or Portuguese, so that the dictionary can be searched."""
 
 _ENGLISH = """
 dog perro; cat gato; bird pájaro; fish pez; snake culebra; jaguar tigre; tiger tigre; monkey mono; deer venado;

@@ -170,7 +170,7 @@ class Output:
             yield name, {"response": self._response.state("in_progress")}
 
     def take(self, item: GenerationItem) -> Iterator[Event]:
-        """Yield the events of an item of the answer; of a whole one, those that its pieces have not had."""
+        """Yield the events of an item of the answer; of a whole one, those that its pieces have not yielded."""
         if isinstance(item, ReasoningDelta):
             yield from self._text("reasoning", item.text)
         elif isinstance(item, TextDelta):
@@ -233,7 +233,7 @@ class Output:
         yield "response.output_item.added", {"output_index": len(self._done), "item": item.body("in_progress")}
 
     def _close(self, status: str) -> Iterator[Event]:
-        """Yield the last events of the item under way, if any. A call is complete or not made at all."""
+        """Yield the last events of the open item, if any. An incomplete call is left out."""
         item, self._item = self._item, None
         if item is None:
             return

@@ -65,7 +65,7 @@ class InputCall(_Item):
 
 
 class InputCallOutput(_Item):
-    """What a called function gave."""
+    """The result of a called function."""
 
     type: Literal["function_call_output"]
     call_id: CallId
@@ -140,7 +140,7 @@ class SchemaFormat(NamedSchema):
 
 
 class TextOptions(RequestModel):
-    """What the answer must be."""
+    """The format of the answer."""
 
     format: Annotated[SchemaFormat | PlainFormat, Field(discriminator="type")] | None = None
     verbosity: Annotated[Any, OnlyNeutral("medium")] = None

@@ -42,7 +42,7 @@ def to_generation(body: ResponsesRequest, config: Settings, request_id: str) -> 
     }
     said = _turns(body)
     if not said:
-        raise InvalidRequest("holds no turn of a conversation", field="input")
+        raise InvalidRequest("must contain at least one message", field="input")
     asked = GenerationFields.model_validate(fields)
     return to_generation_request(asked, said, config, request_id, body.max_output_tokens)
 

@@ -132,11 +132,11 @@ def test_a_fault_in_a_stream_is_told(client: OpenAI) -> None:
         ({"tools": [{"type": "web_search"}]}, "tools[0].type", "function"),
         ({"tool_choice": "required"}, "tool_choice", "only together with tools"),
         ({"input": []}, "input", "at least 1"),
-        ({"input": [{"type": "reasoning", "summary": []}]}, "input", "no turn"),
+        ({"input": [{"type": "reasoning", "summary": []}]}, "input", "at least one message"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input", "text"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]", "item_reference"),
         ({"temperature": 3}, "temperature", "less than or equal to 2"),
-        ({"reasoning": {"effort": "high"}, "temperature": 0}, "temperature", "thinking needs sampling"),
+        ({"reasoning": {"effort": "high"}, "temperature": 0}, "temperature", "cannot be combined with thinking"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(

@@ -14,7 +14,7 @@ _NOT_TEXT = ("script", "style", "noscript", "template", "nav", "footer", "aside"
 
 
 def read_html(data: bytes | str, source: str = "") -> ParsedRecords:
-    """Return the passages of a page without what a reader does not see. Raises ``NotReadable``.
+    """Return the passages of a page, without hidden parts. Raises ``NotReadable``.
 
     The encoding of bytes is the one that the page declares, else UTF-8.
     """

@@ -92,7 +92,7 @@ class Section:
 
 
 def read_sections(sections: Iterable[Section], source: str = "", unit: Unit = "line") -> ParsedRecords:
-    """Return the passages of a text; ``unit`` is what the blocks' numbers count.
+    """Return the passages of a text; ``unit`` names what the numbers of blocks count.
 
     Page numbers are kept as ``metadata.page``.
     """
