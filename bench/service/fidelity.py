@@ -12,7 +12,6 @@ a name and settings of the service; without one the service as it comes.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -84,7 +83,7 @@ def measure(options: argparse.Namespace) -> Report:
             _show(name, said, answers)
     if not options.answers_only:
         with ExitStack() as stack:
-            name, engine = stack.enter_context(next_token(path, options.dtype, json.loads(options.llama)))
+            name, engine = stack.enter_context(next_token(path, options.dtype))
             row = agreement(reference, engine, answers)
         rows[f"next token, {name}"] = dict(row)
         figures.append(Figure(f"next token, {name}: top-1", row["top1"], "", ">=", TOP1_TARGET))
@@ -116,7 +115,6 @@ def main() -> int:
     parser.add_argument("--reference", help="the same weights as safetensors, for an OpenVINO folder")
     parser.add_argument("--side", action="append", default=[], metavar='"NAME SETTING=VALUE …"', help="see above")
     parser.add_argument("--dtype", default="bfloat16", help="of the transformers engine's next tokens")
-    parser.add_argument("--llama", default="{}", metavar="JSON", help="llama.cpp's settings for its next tokens")
     parser.add_argument("--answers-only", action="store_true", help="no next tokens")
     parser.add_argument("--show", action="store_true", help="print the answers side by side")
     options = parser.parse_args()

@@ -96,10 +96,10 @@ class Transformers:
 
 
 @contextmanager
-def next_token(path: Path, dtype: str, llama_settings: Mapping[str, object]) -> Iterator[tuple[str, NextToken]]:
+def next_token(path: Path, dtype: str) -> Iterator[tuple[str, NextToken]]:
     """The engine that the service takes for these files, and its name."""
     if path.is_file():
-        with llama_library(path, llama_settings) as server:
+        with llama_library(path) as server:
             yield "llama.cpp", LlamaCpp(server.port)
     elif (path / "openvino_model.xml").is_file():
         yield "OpenVINO", OpenVino(path)
