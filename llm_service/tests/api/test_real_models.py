@@ -40,7 +40,7 @@ def test_greedy_answers_repeat(real: ServiceProcess) -> None:
 def test_many_at_once_are_answered_and_health_with_them(real: ServiceProcess) -> None:
     def ask(number: int) -> int:
         body = question(f"Tell a story about the number {number}.", temperature=0.7, top_p=0.95, max_new_tokens=12)
-        return real.client.post("/api/llm/generate", json=body).status_code
+        return real.client.post("/api/llm/generate", json=body, timeout=300).status_code
 
     with concurrent.futures.ThreadPoolExecutor(24) as pool:
         asked = [pool.submit(ask, number) for number in range(24)]
@@ -70,7 +70,7 @@ def test_the_plans_test_command_passes_and_fails(real: ServiceProcess) -> None:
 def test_killing_a_real_engine_under_load_fails_its_requests_and_no_later_one(real: ServiceProcess) -> None:
     def ask(number: int) -> int:
         body = question(f"Tell a long story about the number {number}.", max_new_tokens=400, temperature=0.9)
-        return real.client.post("/api/llm/generate", json=body).status_code
+        return real.client.post("/api/llm/generate", json=body, timeout=300).status_code
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(ask, number) for number in range(4)]

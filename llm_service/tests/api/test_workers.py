@@ -93,14 +93,14 @@ def test_a_stream_that_loses_its_worker_ends_with_an_error_event(service: Servic
 
 
 def test_a_worker_that_stalls_is_replaced() -> None:
-    with running_service(LLM_STALL_TIMEOUT_S="4") as service:
+    with running_service(LLM_STALL_TIMEOUT_S="8") as service:
         check_restarted(service.generate("[[hang]] hola"))
         assert service.generate("hola").status_code == 200
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process in its tracks")
 def test_a_worker_that_is_frozen_is_replaced() -> None:
-    with running_service(LLM_STALL_TIMEOUT_S="4") as service:
+    with running_service(LLM_STALL_TIMEOUT_S="8") as service:
         frozen = service.workers()["generator"]
         frozen.send_signal(signal.SIGSTOP)
         check_restarted(service.generate("hola"))
