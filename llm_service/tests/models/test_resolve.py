@@ -209,6 +209,14 @@ def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
         resolve(str(tmp_path))
 
 
+def test_a_model_in_several_openvino_files_is_refused_with_its_reason(tmp_path: Path) -> None:
+    for name in ("openvino_language_model.xml", "openvino_language_model.bin", "openvino_text_embeddings_model.xml"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_5"}')
+    with pytest.raises(ModelLoadError, match=r"several files.*GGUF or safetensors version"):
+        resolve(str(tmp_path))
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match=r"there is no file model\.gguf"):
         resolve(str(tmp_path / "model.gguf"))
