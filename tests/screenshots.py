@@ -41,7 +41,6 @@ class Picture:
 PICTURES = (
     Picture("page-first", 1000, 720, "light", 0),
     Picture("page", 1000, 840, "light"),
-    Picture("page-dark", 1000, 840, "dark"),
     Picture("page-phone", 360, 740, "light", 1),
     Picture("page-phone-first", 360, 740, "light", 0),
     Picture("dictionary", 1000, 720, "light", 0, "?dictionary=bora"),

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     )
 
     app_name: str = "MIAPPBORA backend"
-    app_version: str = "0.1.0"
+    app_version: str = "1.0.0"
     debug: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "text", "json"] = "auto"

@@ -23,6 +23,6 @@ class Health(BaseModel):
 
     status: Literal["healthy", "degraded", "unhealthy"]
     service: str = Field(examples=["MIAPPBORA backend"])
-    version: str = Field(examples=["0.1.0"])
+    version: str = Field(examples=["1.0.0"])
     checks: dict[str, bool] = Field(examples=[{"database": True, "lexicon": True}])
     llm_service: dict[str, Any] = Field(description="What the service says of itself, or why it says nothing")
