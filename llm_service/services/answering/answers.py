@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 import time
 from collections.abc import AsyncGenerator
 from typing import Literal
@@ -15,7 +16,7 @@ from engines.base import (
     TextDelta,
     ToolCallDelta,
 )
-from engines.errors import GenerationFailed
+from engines.errors import GenerationFailed, ServiceError
 from services.admission import Admission
 from services.answering.answer_text import AnswerText
 from services.answering.response_cache import ResponseCache, is_deterministic, response_key
@@ -26,6 +27,8 @@ from services.events import AnswerRejected, CacheAsked, Events, Generated, Waite
 from services.results import Clock, GenerationItem, GenerationResult, ReasoningDelta, Started
 from services.structure.requests import constrained, find_fault, is_json
 from services.workers import Worker
+
+logger = logging.getLogger(__name__)
 
 
 class Answers:
@@ -96,29 +99,36 @@ class Answers:
     ) -> AsyncGenerator[GenerationItem, None]:
         """Generate an answer; with a ``key``, cache it if ``generator`` is still the loaded model."""
         clock = Clock()
-        async with contextlib.AsyncExitStack() as stack:
-            await self._admit(stack, deadline, clock)
-            events = await deadline.wait(stack.enter_async_context(self._worker.open(request)))
-            started = False
-            text = AnswerText(request)
-            while True:
-                event = await deadline.wait(anext(events))
-                if not started:
-                    started = True
-                    yield Started(None if key is None else "miss")
-                if isinstance(event, FirstToken):
-                    clock.first_token = time.monotonic()
-                    text = AnswerText(request, inside_thought=event.inside_thought)
-                    yield event
-                for piece in text.read(event):
-                    yield piece
-                if isinstance(event, Finished):
-                    self._events.tell(Generated(event.prompt_tokens, event.completion_tokens))
-                    result = self._result(request, event, text, clock)
-                    if key is not None and self._cache is not None and self._worker.info == generator:
-                        self._cache.put(key, result)
-                    yield result
-                    return
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await self._admit(stack, deadline, clock)
+                events = await deadline.wait(stack.enter_async_context(self._worker.open(request)))
+                started = False
+                text = AnswerText(request)
+                while True:
+                    event = await deadline.wait(anext(events))
+                    if not started:
+                        started = True
+                        yield Started(None if key is None else "miss")
+                    if isinstance(event, FirstToken):
+                        clock.first_token = time.monotonic()
+                        text = AnswerText(request, inside_thought=event.inside_thought)
+                        yield event
+                    for piece in text.read(event):
+                        yield piece
+                    if isinstance(event, Finished):
+                        self._events.tell(Generated(event.prompt_tokens, event.completion_tokens))
+                        result = self._result(request, event, text, clock)
+                        if key is not None and self._cache is not None and self._worker.info == generator:
+                            self._cache.put(key, result)
+                        yield result
+                        return
+        except ServiceError:
+            raise
+        except Exception as error:
+            # Others' requests go on, and a stream ends with an error event.
+            logger.exception("an answer failed for an unexpected reason")
+            raise GenerationFailed("the answer could not be read") from error
 
     async def _admit(self, stack: contextlib.AsyncExitStack, deadline: Deadline, clock: Clock) -> None:
         try:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engines.base import ChatMessage, GenerationRequest, SamplingParams
+from engines.errors import GenerationFailed
 from engines.fake import FakeGenerator
 from services.admission import Admission
 from services.answering.answers import Answers
@@ -68,6 +69,15 @@ async def test_an_answer_that_somebody_computed_anew_is_kept() -> None:
     assert (await caller.ask(request()))[0] == "hit"
     assert (await caller.ask(request(), use_cache=False))[0] is None
     assert len(caller.worker.sent) == 2
+
+
+async def test_a_reading_that_fails_unexpectedly_fails_its_request_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = Caller()
+    with monkeypatch.context() as broken:
+        broken.setattr(caller.worker.engine, "step", lambda: [1 / 0])
+        with pytest.raises(GenerationFailed, match="could not be read"):
+            await caller.ask(request())
+    assert (await caller.ask(request()))[1].answer
 
 
 async def test_a_caller_that_never_listens_leaves_nothing_behind() -> None:
