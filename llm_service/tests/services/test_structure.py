@@ -87,6 +87,20 @@ def test_numbers_keep_their_bounds(low: float | None, high: float | None) -> Non
             check({"type": "integer", **bounds}, 80)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        (r"^a[\n\t]b$", {"a\nb", "a\tb"}),
+        (r"^\n$", {"\n"}),
+        (r'^["\\]$', {'"', "\\"}),
+        ("^(sí|ñ{2,3})$", {"sí", "ññ", "ñññ"}),
+        ("^[^ -Z^-\U0010ffff\x00-\x1f]$", {"[", "\\", "]"}),
+    ],
+)
+def test_a_pattern_gives_all_that_it_describes(pattern: str, meant: set[str]) -> None:
+    assert {json.loads(text) for text in check({"type": "string", "pattern": pattern}, 60)} == meant
+
+
 @pytest.mark.parametrize("pattern", ["(?i)a", "b(^a)", r"\bfoo", "(?=a)b", "a*+b", "(a)\\1"])
 def test_an_expression_that_no_grammar_follows_is_refused(pattern: str) -> None:
     with pytest.raises(UnsupportedSchema):
