@@ -23,8 +23,8 @@ def is_settled(question: ParsedQuery, basis: Basis) -> bool:
     if basis.fixed:
         if not question.terms or recognised(question.original) in (None, SPANISH):
             return True
-        # A question in another language is told what can be asked of the dictionary; the texts may answer it, unless
-        # it asks for a word that the dictionary has.
+        # The fixed words for another language say what the dictionary answers. The texts may answer instead, unless the
+        # question asks for a word that the dictionary has.
         return bool(basis.wanted) and asks_for_a_word(question)
     return basis.exact and bool(basis.wanted) and asks_for_a_word(question)
 

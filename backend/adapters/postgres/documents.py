@@ -99,7 +99,7 @@ class Documents(Store):
         statement = self.names.sql(UPSERT, passage_words=passage_words(self.names.languages))
         async with self.database.transaction() as connection:
             written = [row[0] for row in await (await connection.execute(statement, [parameter])).fetchall()]
-            # The rows are locked: nobody else changes their words meanwhile.
+            # The rows are locked, so no other transaction changes their words.
             await connection.execute(self.names.sql(DELETE_WORDS), [[document.id for document in changed]])
             await connection.execute(self.names.sql(INSERT_WORDS), [parameter])
         await self._note_written(len(written))

@@ -53,6 +53,12 @@ def test_a_bad_setting_stops_the_start_with_one_line_that_names_it() -> None:
         assert line.startswith("configuration error: LLM_BACKEND")
 
 
+def test_settings_without_effect_are_accepted_with_a_warning() -> None:
+    with running_service(LLM_REPRODUCIBLE="true", LLM_PROMPT_LOOKUP="auto") as service:
+        for name in ("LLM_REPRODUCIBLE", "LLM_PROMPT_LOOKUP"):
+            assert f"{name} is ignored and will go" in service.log()
+
+
 def test_it_drains_when_told_to_stop() -> None:
     with running_service() as service:
         workers = list(service.workers().values())

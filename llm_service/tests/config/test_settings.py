@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Settings
-
 APP_DIR = Path(__file__).resolve().parents[2]
 PRINT = (
     "import json; from config.settings import settings; "
@@ -72,8 +70,3 @@ def test_what_cannot_work_stops_the_start_with_one_line(variables: dict[str, str
 def test_memory_has_two_names_of_which_the_newer_counts() -> None:
     assert values(LLM_KV_CACHE_GB="1.5")["llm_memory_gb"] == "1.5"
     assert values(LLM_KV_CACHE_GB="1.5", LLM_MEMORY_GB="2")["llm_memory_gb"] == "2.0"
-
-
-def test_settings_without_effect_are_named() -> None:
-    config = Settings(_env_file=None, llm_reproducible=True, llm_prompt_lookup="auto")  # type: ignore[call-arg]
-    assert config.ignored == ["LLM_REPRODUCIBLE", "LLM_PROMPT_LOOKUP"]
