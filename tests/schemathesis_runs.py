@@ -2,7 +2,7 @@
 follow the description of a running app, and requests that break it, and compares.
 
 By hand: ``schemathesis run http://localhost:8001/openapi.json`` with ``SCHEMATHESIS_HOOKS`` naming the app's
-schemathesis_hooks.py.
+schemathesis_hooks.py and ``PYTHONPATH`` this folder.
 """
 
 import json
@@ -60,10 +60,15 @@ class Explorer:
         # Neither a slow machine nor that hardly any path is a wrong id of a document is a fault of the answers.
         command += ["--suppress-health-check", "all"]
         command += ["--report", "json", "--report-json-path", str(report), *options]
+        settings = {
+            "SCHEMATHESIS_HOOKS": str(self.hooks),
+            "PYTHONPATH": str(Path(__file__).parent),  # for what the hooks of both apps share
+            "PYTHONIOENCODING": "utf-8",
+        }
         finished = subprocess.run(
             command,
             cwd=self.folder,
-            env=os.environ | {"SCHEMATHESIS_HOOKS": str(self.hooks), "PYTHONIOENCODING": "utf-8"},
+            env=os.environ | settings,
             capture_output=True,
             encoding="utf-8",
             timeout=LONGEST_S,

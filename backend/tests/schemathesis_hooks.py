@@ -5,26 +5,15 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, HookContext, Response
 from schemathesis.core.failures import AcceptedNegativeData, Failure
-from schemathesis.core.parameters import ParameterLocation
 from schemathesis.openapi.checks import RejectedPositiveData
 
-ENOUGH_MS = 20_000
-ELSEWHERE = (ParameterLocation.BODY, ParameterLocation.PATH, ParameterLocation.QUERY)
+from schemathesis_times import give_time
 
 
 @schemathesis.hook
 def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
     """Give requests time, and take out of valid metadata what JSON can say and Postgres cannot store."""
-    wrong_elsewhere = case.meta is not None and any(case.meta.is_negative_at(place) for place in ELSEWHERE)
-    for name, value in dict(case.headers or {}).items():
-        if name.lower() != "x-request-timeout-ms":
-            continue
-        if wrong_elsewhere:
-            # Broken requests have everything broken at once; the header would be what all of them are refused for.
-            del case.headers[name]
-        elif str(value).isdecimal() and 0 < int(value) < ENOUGH_MS:
-            # A shorter time is answered with 504, as described, whenever the machine is slow.
-            case.headers[name] = str(ENOUGH_MS)
+    give_time(case)
     positive = case.meta is not None and case.meta.generation.mode.is_positive
     if positive and case.path == "/api/rag/entries":
         # A cursor is what a page gave; letters are those of the direction.

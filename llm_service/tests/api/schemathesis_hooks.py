@@ -7,11 +7,10 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, HookContext, Response
 from schemathesis.core.failures import AcceptedNegativeData, Failure
-from schemathesis.core.parameters import ParameterLocation
 from schemathesis.openapi.checks import RejectedPositiveData
 
-ENOUGH_MS = 20_000
-ELSEWHERE = (ParameterLocation.BODY, ParameterLocation.PATH, ParameterLocation.QUERY)
+from schemathesis_times import give_time
+
 CONTEXT = (
     "dimensions",
     "chat_template_kwargs.enable_thinking",
@@ -55,16 +54,7 @@ DISAGREEING = (
 @schemathesis.hook
 def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
     """Give requests time; most valid ones also a model that is served, and fields that agree."""
-    wrong_elsewhere = case.meta is not None and any(case.meta.is_negative_at(place) for place in ELSEWHERE)
-    for name, value in dict(case.headers or {}).items():
-        if name.lower() != "x-request-timeout-ms":
-            continue
-        if wrong_elsewhere:
-            # Broken requests have everything broken at once; the header would be what all of them are refused for.
-            del case.headers[name]
-        elif str(value).isdecimal() and 0 < int(value) < ENOUGH_MS:
-            # A shorter time is answered with 504, as described, whenever the machine is slow.
-            case.headers[name] = str(ENOUGH_MS)
+    give_time(case)
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return case
     if zlib.crc32(repr((case.body, case.path_parameters)).encode()) % 4:
