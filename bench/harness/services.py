@@ -125,8 +125,7 @@ def llama_library(model: Path) -> Server:
     """llama.cpp's own server inside the library that the service uses, without the service."""
     port = free_port()
     command = (sys.executable, "-m", "bench.harness.llama_library", str(model), str(port))
-    variables = {**_module_path(), "OMP_WAIT_POLICY": "passive"}
-    return Server("llama.cpp library", command, ROOT, variables, port, "/health")
+    return Server("llama.cpp library", command, ROOT, _module_path(), port, "/health")
 
 
 def embedded_gguf() -> Path:

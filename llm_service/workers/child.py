@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import BinaryIO, cast
 
 from service_kit.logs import about_request, configure_logging
+from service_kit.openmp import bound_spinning
 
 from config.settings import Settings
 from engines.base import (
@@ -53,9 +54,7 @@ def main(role: str) -> int:
     _yield_to_the_http_process()
     settings: Settings = next(frames)
     os.environ.update(settings.hub_environment)
-    # Torch's threads would otherwise spin while they wait, and take the processor from each other
-    # when all cores are busy: 24 tokens in 3.6 s instead of more than 40 (docs/experiments.md).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    bound_spinning()
     secrets = [settings.hub_environment.get("HF_TOKEN", "")]
     configure_logging(settings.log_level, settings.log_format, process=role, secrets=secrets, quote_errors=True)
     commands: Commands = queue.SimpleQueue()

@@ -15,6 +15,7 @@ import time
 from typing import cast
 
 from service_kit.logs import configure_logging
+from service_kit.openmp import bound_spinning
 
 from adapters.local.app import Load, LocalModelApp
 from adapters.local.config import Kind, LocalModelConfig
@@ -50,9 +51,8 @@ def main(load: Load = load_model) -> None:
     if hasattr(os, "nice"):
         os.nice(5)  # the parent answers health checks meanwhile; on Windows it set the priority itself
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are no log lines
-    # Threads that spin while they wait take the processor from each other: 24 tokens in 3.6 s instead of more
-    # than 40 (torch), 64 texts in 2.4 s instead of 9 to 16 (numpy), on two busy cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    bound_spinning()
+    # Two of its threads spin for each other: 64 texts in 9 to 16 s instead of 2.4 on two busy cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     kind = cast("Kind", sys.argv[1])
     order = json.loads(sys.stdin.readline())
