@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
 from engines.base import (
@@ -70,13 +70,13 @@ class LlamaCppClient:
             )
         )
         self._prefixes = Prefixes(self.slots, endpoint.kv_tokens, self._act)
-        self._hang_ups: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Close every connection."""
-        for task in tuple(self._hang_ups):
+        for task in tuple(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._hang_ups, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._client.close()
 
     def as_text(self, content: str) -> str:
@@ -138,8 +138,9 @@ class LlamaCppClient:
             if finished is not None:
                 tokens = finished.prompt_tokens + finished.completion_tokens
                 self.slots.free(slot, f"{text}\0assistant\n{finished.text}", tokens)
+                self._afterwards(self._prefixes.forget())
             else:
-                self._free_once_idle(slot)
+                self._afterwards(self._free_once_idle(slot))
 
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
         body = completion_body(
@@ -196,13 +197,14 @@ class LlamaCppClient:
         url = f"{self._client.root}/chat/completions/input_tokens"
         return int(json.loads(await self._client.call(url, body))["input_tokens"])
 
-    def _free_once_idle(self, slot: Slot) -> None:
-        """Free a slot whose request was left; the server may compute it for one more step."""
-        task = asyncio.create_task(self._wait_until_idle(slot))
-        self._hang_ups.add(task)
-        task.add_done_callback(self._hang_ups.discard)
+    def _afterwards(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what no request waits for."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _wait_until_idle(self, slot: Slot) -> None:
+    async def _free_once_idle(self, slot: Slot) -> None:
+        """Free a slot whose request was left; the server may compute it for one more step."""
         try:
             async with asyncio.timeout(HANG_UP_LIMIT_S):
                 while await self._is_busy(slot):  # noqa: ASYNC110 - the server offers nothing to wait for

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,9 +87,18 @@ class Prefixes:
         """Put a copy into a slot, which must be idle, after making room for it."""
         copy.last_used = next(self._clock)
         try:
-            for victim in self._slots.crowding(slot, copy.tokens):
-                with self._slots.held(victim):
-                    await self._act(victim.number, "erase", {})
+            await self._empty(self._slots.crowding(copy.tokens))
             await self._act(slot.number, "restore", {"filename": copy.name})
         except ServiceError as error:
             logger.debug("a prefix could not be copied: %s", error)
+
+    async def forget(self) -> None:
+        """Empty the slots whose conversations are too old to be kept."""
+        with contextlib.suppress(ServiceError):
+            await self._empty(self._slots.surplus())
+
+    async def _empty(self, slots: Sequence[Slot]) -> None:
+        for slot in slots:
+            if not slot.tokens:  # taken while another one was emptied
+                with self._slots.held(slot):
+                    await self._act(slot.number, "erase", {})

@@ -19,6 +19,8 @@ LANES = 4
 LONG_STEPS = 4
 """A prompt of more steps than this is long."""
 LEAST_SHARE = 0.1
+IDLE_TOKENS = 4096
+"""Tokens of earlier conversations to keep: attention passes over them in every step."""
 
 
 @dataclass(slots=True)
@@ -80,12 +82,20 @@ class Slots:
         slot.reads_long, slot.last_used = False, next(self._clock)
         self._changed.set()
 
-    def crowding(self, taken: Slot, tokens: int) -> list[Slot]:
-        """Return the free slots to empty, least recently used first, so that ``tokens`` fit into a taken one."""
-        idle = [slot for slot in self._slots if not slot.tokens and slot.kept and slot is not taken]
-        excess = self.used_tokens + sum(slot.kept for slot in idle) + tokens - self._kv_tokens
+    def crowding(self, tokens: int) -> list[Slot]:
+        """Return the idle slots to empty so that ``tokens`` more fit into a slot that is taken."""
+        return self._idle_beyond(self._kv_tokens - self.used_tokens - tokens)
+
+    def surplus(self) -> list[Slot]:
+        """Return the idle slots to empty so that at most ``IDLE_TOKENS`` stay."""
+        return self._idle_beyond(IDLE_TOKENS)
+
+    def _idle_beyond(self, allowed: int) -> list[Slot]:
+        """Return idle slots, least recently used first, without which the others hold at most ``allowed`` tokens."""
+        idle = sorted((slot for slot in self._slots if not slot.tokens and slot.kept), key=lambda slot: slot.last_used)
+        excess = sum(slot.kept for slot in idle) - allowed
         victims = []
-        for slot in sorted(idle, key=lambda slot: slot.last_used):
+        for slot in idle:
             if excess <= 0:
                 break
             victims.append(slot)

@@ -13,6 +13,7 @@ import pytest
 
 from engines.base import ModelLoadError
 from engines.errors import ContextLengthExceeded, ServiceError
+from engines.llamacpp import slots
 from models.artifacts import ModelArtifact
 from tests.engines.conftest import settings_with
 from tests.engines.driving import Outcome, chat, generate, run, step_until
@@ -34,8 +35,8 @@ def engine(language_model_file: Path) -> Iterator[EndpointEngine]:
 
 
 def busy_slots(engine: EndpointEngine) -> int:
-    slots = json.loads(engine.server._call("GET", "/slots"))
-    return sum(slot["is_processing"] for slot in slots)
+    states = json.loads(engine.server._call("GET", "/slots"))
+    return sum(state["is_processing"] for state in states)
 
 
 def within(seconds: float, condition: Callable[[], bool]) -> bool:
@@ -106,6 +107,21 @@ def test_a_repeated_conversation_is_read_from_its_slot(engine: EndpointEngine) -
 
     first, second = tokens_read(), tokens_read()
     assert second < first / 3
+
+
+def test_old_conversations_leave_the_cache(engine: EndpointEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held() -> list[int]:
+        return [slot.kept for slot in engine.client.slots._slots if slot.kept]
+
+    monkeypatch.setattr(slots, "IDLE_TOKENS", 300)
+    outcomes = run(engine, *(chat(f"{n}", f"{n} {LONG_PROMPT[:400]}", max_new_tokens=1) for n in range(4)))
+    prompt = outcomes["0"].finished.prompt_tokens
+    assert 100 < prompt < 300
+    assert within(60, lambda: 0 < sum(held()) <= 300)
+    before = metric(engine, "prompt_tokens_total")
+    for number in range(4):
+        generate(engine, chat("again", f"{number} {LONG_PROMPT[:400]}", max_new_tokens=1))
+    assert metric(engine, "prompt_tokens_total") - before > 2 * prompt, "what was forgotten was not read again"
 
 
 def test_a_prefix_that_others_begin_with_is_read_once(engine: EndpointEngine) -> None:
