@@ -23,12 +23,12 @@ from service_kit.settings import otel_environment
 from service_kit.tracing import Tracing, open_tracing
 from starlette.middleware.cors import CORSMiddleware
 
-from adapters.base import Embedder, LanguageModel, SamplingOptions
 from adapters.fallback import FallbackChain, Provider
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.llm_service_adapter import config_from_settings as service_config
 from adapters.local.config import config_from_settings as local_config
+from adapters.ports.models import Embedder, LanguageModel, SamplingOptions
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT, Settings, env_files, secret

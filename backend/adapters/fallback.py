@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from adapters.base import (
+from adapters.ports.models import (
     ChatMessage,
     Completion,
     Embedder,

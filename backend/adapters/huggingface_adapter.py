@@ -3,16 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from adapters.base import (
-    ChatMessage,
-    Embeddings,
-    InputType,
-)
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.local.config import LocalModelConfig, config_from_settings
 from adapters.local.connection import URL, LocalConnections
 from adapters.local.launcher import COMMAND, Launcher
+from adapters.ports.models import ChatMessage, Embeddings, InputType
 from config.settings import settings
 
 _CLOSE_S = 5.0

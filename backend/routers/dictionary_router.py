@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path
 from fastapi import Query as QueryParam
 
-from adapters.base import Direction
+from adapters.ports.documents import Direction
 from routers.dependencies import ServicesDep
 from routers.error_docs import responses
 from schemas.rag import (

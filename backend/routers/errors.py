@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from adapters.base import StoreUnavailable
+from adapters.ports.store import StoreUnavailable
 from services.entries import InvalidListing
 from services.library.documents import InvalidDocument
 from services.library.formats import UnreadableFile

@@ -11,7 +11,8 @@ from fastapi import Query as QueryParam
 from service_kit.disconnect import until_disconnect
 from starlette.responses import Response, StreamingResponse
 
-from adapters.base import ChatMessage, Document, TextDelta
+from adapters.ports.documents import Document
+from adapters.ports.models import ChatMessage, TextDelta
 from observability.request_record import RequestRecord
 from routers import event_stream
 from routers.dependencies import RecordDep, ServicesDep, TimeoutDep

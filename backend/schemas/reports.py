@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, RootModel
 
-from adapters.base import ReportKind
+from adapters.ports.reports import ReportKind
 from schemas.rag import DocumentId, FilledText, Text
 from schemas.wire import Reply, Wire
 

@@ -26,7 +26,7 @@ if __package__ in (None, ""):  # run as a file: imports are relative to the app'
 import psycopg
 from psycopg import sql
 
-from adapters.base import StoreUnavailable
+from adapters.ports.store import StoreUnavailable
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import Settings, secret

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if __package__ in (None, ""):  # run as a file: imports are relative to the app's folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adapters.base import StoreUnavailable, WrongDimension
+from adapters.ports.store import StoreUnavailable, WrongDimension
 from adapters.postgres.app_table import AppTable, NoSuchTable
 from adapters.postgres.database import Dsn
 from adapters.supabase_adapter import SupabaseAdapter

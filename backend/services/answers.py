@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 
-from adapters.base import Completion, SearchHit, ServedBy, TextDelta
+from adapters.ports.documents import SearchHit
+from adapters.ports.models import Completion, ServedBy, TextDelta
 from services.mentor.basis import Basis
 from services.mentor.extractive import extractive_answer
 from services.mentor.grounding import AnswerMode, ground

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.base import Direction, Document, DocumentStore, Language, ListedWord, ListPosition
+from adapters.ports.documents import Direction, Document, Language, ListedWord, ListPosition
+from adapters.ports.store import DocumentStore
 from services.mentor.lexicon.folding import fold
 from services.mentor.lexicon.ordering import code_of, languages_of, letter_of, place
 

@@ -6,10 +6,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from adapters.base import (
+from adapters.ports.models import (
     ChatMessage,
     Completion,
-    DocumentStore,
     Embedder,
     LanguageModel,
     LogicalError,
@@ -18,6 +17,7 @@ from adapters.base import (
     TechnicalError,
     TextDelta,
 )
+from adapters.ports.store import DocumentStore
 from observability.metrics import Metrics
 from services.answers import Answered, AnswerPart, Explained, Found, RagAnswer, Sources, checked_entries, whole_answer
 from services.mentor.basis import Basis, basis_of, with_limit

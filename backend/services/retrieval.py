@@ -4,7 +4,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters.base import DocumentStore, Embedder, ParsedQuery, SearchHit
+from adapters.ports.documents import SearchHit
+from adapters.ports.models import Embedder
+from adapters.ports.search import ParsedQuery
+from adapters.ports.store import DocumentStore
 from observability.metrics import Metrics
 from service_kit import tracing
 from services.mentor.basis import is_answered

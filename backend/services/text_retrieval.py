@@ -6,7 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.base import DocumentStore, LogicalError, Ranker, SearchHit, TechnicalError, TextTerm
+from adapters.ports.documents import SearchHit
+from adapters.ports.models import LogicalError, Ranker, TechnicalError
+from adapters.ports.search import TextTerm
+from adapters.ports.store import DocumentStore
 from observability.metrics import Metrics
 from service_kit import tracing
 from services.passages.basis import TextBasis, text_basis

@@ -6,7 +6,8 @@ from contextlib import aclosing
 
 import pytest
 
-from adapters.base import (
+from adapters.fallback import FallbackChain, Provider
+from adapters.ports.models import (
     ChatMessage,
     Completion,
     Embeddings,
@@ -18,7 +19,6 @@ from adapters.base import (
     TechnicalError,
     TextDelta,
 )
-from adapters.fallback import FallbackChain, Provider
 
 pytestmark = pytest.mark.anyio
 NO_OPTIONS = SamplingOptions()

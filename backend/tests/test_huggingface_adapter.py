@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adapters.base import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.local.config import LocalModelConfig
 from adapters.local.files import embedding_fingerprint, resolve_embedding_model
+from adapters.ports.models import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from config.settings import BACKEND_ROOT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.model]

@@ -14,12 +14,12 @@ import httpx
 import psutil
 import pytest
 
-from adapters.base import Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.local.config import LocalModelConfig
 from adapters.local.launcher import Launcher
+from adapters.ports.models import Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from config.settings import BACKEND_ROOT
 
 pytestmark = pytest.mark.anyio
@@ -245,7 +245,7 @@ async def test_closing_ends_a_process_that_is_busy(tmp_path: Path) -> None:
 
 PARENT = """
 import asyncio, sys
-from adapters.base import SamplingOptions
+from adapters.ports.models import SamplingOptions
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.local.config import LocalModelConfig
 

@@ -10,7 +10,8 @@ import httpx
 import psycopg
 import pytest
 
-from adapters.base import GivenReport, StoreUnavailable
+from adapters.ports.reports import GivenReport
+from adapters.ports.store import StoreUnavailable
 from adapters.postgres import reports as report_table
 from adapters.supabase_adapter import SupabaseAdapter
 from main import Collaborators

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from opentelemetry.trace import SpanKind
 
-from adapters.base import ChatMessage, Completion, Document, LogicalError, SamplingOptions, TechnicalError
 from adapters.fallback import FallbackChain, Provider
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.local.config import LocalModelConfig
+from adapters.ports.documents import Document
+from adapters.ports.models import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError
 from adapters.supabase_adapter import SupabaseAdapter
 from services.mentor.questions.parser import parse_query
 from services.retrieval import Retriever

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from adapters.base import ServedBy
+from adapters.ports.models import ServedBy
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from adapters.base import TechnicalError
 from adapters.circuit import Circuit, Outcome, Permit
 from adapters.llm_service.faults import NOT_NOW, TRIPPING, PoolExhausted, ServiceFault
+from adapters.ports.models import TechnicalError
 
 logger = logging.getLogger(__name__)
 _MAX_PAUSE_S = 10.0

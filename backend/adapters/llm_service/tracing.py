@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from opentelemetry.trace import Span, SpanKind
 
-from adapters.base import LogicalError, TechnicalError
 from adapters.llm_service.config import ServiceConfig
+from adapters.ports.models import LogicalError, TechnicalError
 from service_kit import tracing
 
 _LONGEST_NAME = 200

@@ -25,14 +25,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from adapters.base import AdapterError, SamplingOptions
 from adapters.local.config import Kind, LocalModelConfig
 from adapters.local.model import Embedder, Finished, Generator
+from adapters.ports.models import SamplingOptions, TechnicalError
 from service_kit import sse
 
 logger = logging.getLogger(__name__)
 Load = Callable[[Kind, LocalModelConfig], Generator | Embedder]
-"""Returns a model; blocks. Raises ``AdapterError``."""
+"""Returns a model; blocks. Raises ``TechnicalError``."""
 State = Literal["idle", "loading", "ready", "failed"]
 _BEAT_S = 1.0
 _BUSY_RETRY_S = 30
@@ -145,7 +145,7 @@ class LocalModelApp:
             self.state = "ready"
         except Exception as error:
             # The edge of a task: requests wait for its end.
-            known = isinstance(error, AdapterError)
+            known = isinstance(error, TechnicalError)
             logger.warning("local model could not be loaded: %s", error, exc_info=not known)
             self.state, self._fault = "failed", str(error) if known else type(error).__name__
         self._loaded.set()

@@ -25,7 +25,7 @@ _LOOK_S = 0.1
 
 
 def load_model(kind: Kind, config: LocalModelConfig) -> Generator | Embedder:
-    """Load the configured model or its stand-in. Blocks; raises ``AdapterError``."""
+    """Load the configured model or its stand-in. Blocks; raises ``TechnicalError``."""
     from adapters.local import files
 
     if kind == "embedder":

@@ -12,10 +12,10 @@ from typing import Any
 import httpx2
 from service_kit.errors import Problem, Refusal
 
-from adapters.base import ChatMessage, SamplingOptions
 from adapters.llm_service.wire import DONE, EventParser
 from adapters.local.files import ModelFiles
 from adapters.local.model import Finished, too_long
+from adapters.ports.models import ChatMessage, SamplingOptions
 
 logger = logging.getLogger(__name__)
 _CONTEXT = 8192

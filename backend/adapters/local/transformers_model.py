@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from adapters.base import ChatMessage, SamplingOptions
 from adapters.local.config import LocalModelConfig
 from adapters.local.files import ModelFiles
 from adapters.local.model import Finished, too_long
+from adapters.ports.models import ChatMessage, SamplingOptions
 
 logger = logging.getLogger(__name__)
 _STOP_GRACE_S = 30.0

@@ -4,7 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from adapters.base import Document, SearchHit, StoredSource, StoreStats, UpsertReport, WrongDimension
+from adapters.ports.documents import Document, SearchHit
+from adapters.ports.store import StoredSource, StoreStats, UpsertReport, WrongDimension
 from adapters.postgres.document_rows import content_hash, upsert_parameter
 from adapters.postgres.names import passage_words, vector_literal
 from adapters.postgres.store import Store, in_database

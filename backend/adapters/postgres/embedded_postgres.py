@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from adapters.base import StoreUnavailable
+from adapters.ports.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from fasteners import InterProcessLock, InterProcessReaderWriterLock  # type: ignore[import-untyped]

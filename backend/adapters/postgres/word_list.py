@@ -2,7 +2,7 @@
 
 import asyncio
 
-from adapters.base import Document, EntryDocuments, Language, ListedWord, ListedWords, ListPosition
+from adapters.ports.documents import Document, EntryDocuments, Language, ListedWord, ListedWords, ListPosition
 from adapters.postgres.database import Connection
 from adapters.postgres.document_rows import upsert_parameter
 from adapters.postgres.store import Store, in_database

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from adapters.base import Document
+from adapters.ports.documents import Document
 from schemas.rag import ADDRESSABLE, MAX_ID_CHARS
 
 MAX_CONTENT_CHARS = 100_000

@@ -8,15 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from adapters.base import (
-    Document,
-    DocumentStore,
-    Embedder,
-    KnowsFingerprint,
-    LogicalError,
-    TechnicalError,
-    UpsertReport,
-)
+from adapters.ports.documents import Document
+from adapters.ports.models import Embedder, KnowsFingerprint, LogicalError, TechnicalError
+from adapters.ports.store import DocumentStore, UpsertReport
 from services.library.vectors import BackFill, EmbedReport, OnProgress, Progress
 
 __all__ = ["DocumentIngestor", "EmbedReport", "IngestReport", "OnProgress", "Progress"]

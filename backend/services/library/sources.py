@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from adapters.base import Document, StoredSource
+from adapters.ports.documents import Document
+from adapters.ports.store import StoredSource
 
 _BATCH: Final = 500
 _OF_A_FILE: Final = re.compile(r"(entry|sub|example|phrase|chunk)-[0-9a-f]{24}")

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from adapters.base import Direction, ParsedQuery, Role, SearchHit
+from adapters.ports.documents import Direction, Role, SearchHit
+from adapters.ports.search import ParsedQuery
 from services.mentor.answer_words import as_typed
 from services.mentor.entries import Entry, entries_of
 from services.mentor.lexicon.asked import MAX_WINDOW_WORDS

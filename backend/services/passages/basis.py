@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.base import FoundTexts, SearchHit, TextCandidate
+from adapters.ports.documents import SearchHit
+from adapters.ports.search import FoundTexts, TextCandidate
 from services.passages.languages import SPANISH, Language
 from services.passages.question import TextQuestion, read_question
 from services.passages.relevance import Passage, rank, term_weights

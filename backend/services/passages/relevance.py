@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from adapters.base import FoundTexts, SearchHit, TextCandidate
+from adapters.ports.documents import SearchHit
+from adapters.ports.search import FoundTexts, TextCandidate
 from services.passages.languages import Language, recognised
 from services.passages.question import TextQuestion
 from services.passages.sentences import Sentence, sentences

@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from adapters.base import Direction, ParsedQuery
+from adapters.ports.documents import Direction
+from adapters.ports.search import ParsedQuery
 from services.mentor.lexicon.folding import fold, normalise
 from services.mentor.questions.peeling import peel
 from services.mentor.questions.vocabulary import COURTESY_AFTER, COURTESY_BEFORE, LINKS, STOP_WORDS

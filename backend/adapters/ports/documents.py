@@ -1,0 +1,72 @@
+"""Documents, search hits, and the alphabetical lists of the dictionary."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Direction = Literal["es_bora", "bora_es"]
+
+Language = Literal["es", "boa"]
+
+Role = Literal["answer", "nearest", "other"]
+"""Of a source. ``answer``: a basis of the answer; ``nearest``: a close entry, as none matches; ``other``: the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One retrievable entry. ``metadata`` of a dictionary document holds ``lemma``, ``gloss``,
+    ``pos``, ``direction`` (the lemma's language first) and, for sub-entries and examples,
+    ``parent_lemma``.
+    """
+
+    id: str
+    kind: Literal["dictionary", "phrase", "text"]
+    content: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A matching document, its score (higher is better) and what it matched on."""
+
+    id: str
+    kind: str
+    content: str
+    score: float
+    matched_on: tuple[str, ...]
+    metadata: Mapping[str, Any]
+    spans: tuple[tuple[int, int], ...] = ()
+    """Start and end of the sentences that support an answer, in characters of ``content``; of texts only."""
+    role: Role = "other"
+
+
+ListPosition = tuple[str, str, str]
+"""Place, word and document id: the order of a list of words."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedWord:
+    """A word of the alphabetical list of a language, its meaning in the other one, and the entry that has both."""
+
+    id: str
+    place: str
+    word: str
+    meaning: str
+    pos: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedWords:
+    """One page of a list of words, in order."""
+
+    words: list[ListedWord]
+    counts: Mapping[str, int]
+    """Words in the whole list, by the first character of their places."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDocuments:
+    """An entry, and the examples and sub-entries that belong to it."""
+
+    entry: Document
+    parts: list[Document]
