@@ -11,8 +11,8 @@ from opentelemetry.trace import Span, SpanKind
 from service_kit.tracing import Attributes
 
 from config.settings import Settings
-from engines.base import GenerationRequest
 from engines.errors import ServiceError
+from engines.requests import GenerationRequest
 from service_kit import tracing
 from services.llm_service import LLMService
 from services.results import EmbeddingResult, GenerationResult

@@ -8,20 +8,18 @@ from typing import Any
 import orjson
 
 from config.settings import Settings
-from engines.base import (
+from engines.errors import ServiceError
+from engines.events import TextDelta, TokenLogprob, ToolCallDelta
+from engines.requests import (
     ChatMessage,
     GenerationRequest,
     OutputFormat,
     SamplingParams,
-    TextDelta,
-    TokenLogprob,
     Tool,
     ToolCall,
-    ToolCallDelta,
     Tools,
+    unique_id,
 )
-from engines.errors import ServiceError
-from engines.request_ids import unique_id
 from routers.choices import ChoiceItem
 from routers.errors import service_error_body
 from schemas.generation import GenerationFields, Turn

@@ -9,20 +9,18 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Literal
 
 from config.settings import Settings, settings
-from engines.base import (
-    Detokenized,
+from engines.base import EngineInfo
+from engines.errors import GenerationFailed, NotConfigured
+from engines.events import Detokenized, Ranked, Tokenized
+from engines.requests import (
     DetokenizeRequest,
     EmbeddingRequest,
-    EngineInfo,
     GenerationRequest,
     InputType,
-    Ranked,
     RankingRequest,
-    Tokenized,
     TokenizeRequest,
+    unique_id,
 )
-from engines.errors import GenerationFailed, NotConfigured
-from engines.request_ids import unique_id
 from services.admission import Admission
 from services.answering.answers import Answers
 from services.answering.response_cache import ResponseCache

@@ -4,16 +4,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engines.base import (
-    FinishReason,
-    FirstToken,
-    FloatMatrix,
-    FloatVector,
-    TextDelta,
-    TokenLogprob,
-    ToolCall,
-    ToolCallDelta,
-)
+from engines.events import FinishReason, FirstToken, FloatMatrix, FloatVector, TextDelta, TokenLogprob, ToolCallDelta
+from engines.requests import ToolCall
 from workers.parent import WorkerState
 
 

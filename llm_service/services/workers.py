@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from engines.base import EngineInfo, Request, RequestEvent
+from engines.base import EngineInfo
+from engines.events import RequestEvent
+from engines.requests import Request
 from workers.parent import Fault, WorkerState
 
 

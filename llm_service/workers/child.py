@@ -18,21 +18,11 @@ from typing import BinaryIO, cast
 from service_kit.logs import about_request, configure_logging
 
 from config.settings import Settings
-from engines.base import (
-    Accepted,
-    Engine,
-    Failed,
-    GenerationRequest,
-    LastEvent,
-    ModelLoadError,
-    RequestEvent,
-    TextRequest,
-    Texts,
-    TokenizeRequest,
-)
+from engines.base import Engine, ModelLoadError, Texts
 from engines.errors import GenerationFailed, ServiceError
+from engines.events import Accepted, Failed, LastEvent, RequestEvent
 from engines.llamacpp.endpoint import EndpointServer
-from engines.request_ids import http_request_of
+from engines.requests import GenerationRequest, TextRequest, TokenizeRequest, http_request_of
 from workers.frames import FrameTooLarge, FrameWriter, PeerGone, read_frames
 from workers.loading import LOADERS
 from workers.messages import Cancel, Command, Heartbeat, LoadFailed, Ready, Shutdown, Submit

@@ -7,12 +7,10 @@ is its ``Settings``.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engines.base import (
-    EngineInfo,
-    Request,
-    RequestEvent,
-)
+from engines.base import EngineInfo
+from engines.events import RequestEvent
 from engines.llamacpp.endpoint import Endpoint
+from engines.requests import Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from config.settings import Settings
-from engines.base import (
-    EngineInfo,
-    Request,
-    RequestEvent,
-)
+from engines.base import EngineInfo
 from engines.errors import Draining, EngineRestarted, ModelLoading, ModelUnavailable, ServiceError, Unsupported
+from engines.events import RequestEvent
 from engines.llamacpp.endpoint import Endpoint
-from engines.request_ids import http_request_of
+from engines.requests import Request, http_request_of
 from workers.frames import FrameTooLarge
 from workers.messages import Heartbeat, LoadFailed, Ready, Shutdown
 from workers.process import WorkerProcess

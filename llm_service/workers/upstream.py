@@ -13,15 +13,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pydantic import ValidationError
 
 from config.settings import Settings
-from engines.base import (
-    DetokenizeRequest,
-    EngineInfo,
-    GenerationRequest,
-    Request,
-    RequestEvent,
-    TokenizeRequest,
-)
+from engines.base import EngineInfo
 from engines.errors import EngineRestarted, GenerationFailed, ModelUnavailable, Overloaded, ServiceError, Unsupported
+from engines.events import RequestEvent
+from engines.requests import DetokenizeRequest, GenerationRequest, Request, TokenizeRequest
 from engines.upstream.client import CompletionClient, Server
 from engines.upstream.faults import KeyRefused, no_api
 from engines.upstream.texts import detokenize, tokenize

@@ -4,7 +4,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from engines.base import FinishReason, GenerationRequest, TokenLogprob
+from engines.events import FinishReason, TokenLogprob
+from engines.requests import GenerationRequest
 from engines.text_assembly import TextAssembler
 
 FAULTS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError)

@@ -4,7 +4,7 @@ from typing import Any
 
 import openvino_genai
 
-from engines.base import GenerationRequest
+from engines.requests import GenerationRequest
 
 DEFAULT_TOP_K = 50
 """What transformers' ``generate`` uses when a model's own settings say nothing."""

@@ -11,21 +11,14 @@ import numpy as np
 import openvino
 import openvino_genai
 
-from engines.base import (
-    EngineBroken,
-    Failed,
-    Finished,
-    FirstToken,
-    RequestEvent,
-    TextDelta,
-    TokenLogprob,
-)
+from engines.base import EngineBroken
 from engines.errors import EngineRestarted, GenerationFailed, ServiceError
+from engines.events import Failed, Finished, FirstToken, RequestEvent, TextDelta, TokenLogprob
 from engines.openvino.answer import FAULTS, Answer
 from engines.openvino.options import generation_config
 from engines.openvino.prefill import Prefill
 from engines.prompts.thinking import CLOSING, is_open
-from engines.request_ids import http_request_of
+from engines.requests import http_request_of
 from engines.stream_pace import StreamPace
 
 UNLIMITED = 2**31 - 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from engines.base import GenerationRequest
+from engines.requests import GenerationRequest
 
 THOUGHT_BEGINS = "<think>"
 THOUGHT_ENDS = "</think>"

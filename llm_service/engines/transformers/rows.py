@@ -6,17 +6,9 @@ from typing import Any
 
 import torch
 
-from engines.base import (
-    Failed,
-    Finished,
-    FinishReason,
-    FirstToken,
-    GenerationRequest,
-    RequestEvent,
-    TextDelta,
-    TokenLogprob,
-)
 from engines.errors import GenerationFailed
+from engines.events import Failed, Finished, FinishReason, FirstToken, RequestEvent, TextDelta, TokenLogprob
+from engines.requests import GenerationRequest
 from engines.text_assembly import TextAssembler
 from engines.transformers.constraints import Constraint
 

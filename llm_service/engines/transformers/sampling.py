@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 
-from engines.base import SamplingParams
+from engines.requests import SamplingParams
 from engines.transformers.rows import Row
 
 library: Any = transformers

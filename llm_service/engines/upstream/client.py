@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from engines.base import GenerationRequest, RequestEvent
+from engines.events import RequestEvent
+from engines.requests import GenerationRequest
 from engines.upstream.answer import BYTES_PER_TOKEN, DONE, FREE_BYTES, AnswerReader, EventReader
 from engines.upstream.faults import from_answer, from_transport, malformed, no_api
 from engines.upstream.wire import api_root

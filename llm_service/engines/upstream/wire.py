@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines.base import ChatMessage, EngineInfo, GenerationRequest, SamplingParams, Tool
+from engines.base import EngineInfo
+from engines.requests import ChatMessage, GenerationRequest, SamplingParams, Tool
 
 FINGERPRINT_SCHEME = "upstream-v1"
 # The upstream's vocabulary, which engines.prompts.control_tokens needs, is unknown here, and vLLM reads control tokens

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from engines.base import TextDelta, TokenLogprob, ToolCallDelta
+from engines.events import TextDelta, TokenLogprob, ToolCallDelta
 from routers.calls import Call
 from routers.error_docs import of_a_model
 from routers.generation_wire import logprobs_body, to_generation_request, tool_call_piece, tool_calls_body

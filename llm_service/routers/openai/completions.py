@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from engines.base import TextDelta
+from engines.events import TextDelta
 from routers.calls import Call
 from routers.error_docs import of_a_model
 from routers.generation_wire import to_generation_request

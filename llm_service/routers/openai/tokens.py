@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import ConfigDict, Field
 
-import engines.base as engine
-from engines.request_ids import unique_id
+import engines.requests as engine
+from engines.requests import unique_id
 from routers.calls import Call, ModelCall
 from routers.error_docs import of_a_model
 from routers.generation_wire import to_generation_request

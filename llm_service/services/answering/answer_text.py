@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from engines.base import Finished, GenerationRequest, RequestEvent, TextDelta, TokenLogprob, ToolCall, ToolCallDelta
+from engines.events import Finished, RequestEvent, TextDelta, TokenLogprob, ToolCallDelta
+from engines.requests import GenerationRequest, ToolCall
 from services.answering.reasoning import ThoughtSplitter
 from services.answering.tool_calls import ToolCallReader
 from services.results import ReasoningDelta

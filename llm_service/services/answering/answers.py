@@ -7,16 +7,10 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Literal
 
-from engines.base import (
-    EngineInfo,
-    Finished,
-    FinishReason,
-    FirstToken,
-    GenerationRequest,
-    TextDelta,
-    ToolCallDelta,
-)
+from engines.base import EngineInfo
 from engines.errors import GenerationFailed, ServiceError
+from engines.events import Finished, FinishReason, FirstToken, TextDelta, ToolCallDelta
+from engines.requests import GenerationRequest
 from services.admission import Admission
 from services.answering.answer_text import AnswerText
 from services.answering.response_cache import ResponseCache, is_deterministic, response_key

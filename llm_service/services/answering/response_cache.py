@@ -6,7 +6,8 @@ import sys
 
 from cachetools import TTLCache
 
-from engines.base import EngineInfo, GenerationRequest
+from engines.base import EngineInfo
+from engines.requests import GenerationRequest
 from services.results import GenerationResult
 
 FIXED_BYTES = 700

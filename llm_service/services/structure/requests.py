@@ -9,9 +9,9 @@ from typing import Any
 
 import regex
 
-from engines.base import GenerationRequest, OutputFormat, ToolCall, Tools
 from engines.errors import Unsupported
 from engines.prompts.tools import CALL_BEGINS
+from engines.requests import GenerationRequest, OutputFormat, ToolCall, Tools
 from services.errors import InvalidRequest
 from services.structure import regular
 from services.structure.check import MATCH_TIMEOUT_S, BadSchema, UnsupportedSchema, check_pattern, checked

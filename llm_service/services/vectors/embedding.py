@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from engines.base import Embedded, EmbeddingRequest
 from engines.errors import GenerationFailed
+from engines.events import Embedded
+from engines.requests import EmbeddingRequest
 from services.admission import Admission
 from services.deadline import Deadline
 from services.events import CacheAsked, Events, TextsEmbedded

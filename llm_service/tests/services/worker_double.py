@@ -6,16 +6,9 @@ import dataclasses
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from engines.base import (
-    Embedded,
-    EmbeddingRequest,
-    Engine,
-    EngineInfo,
-    Failed,
-    Finished,
-    Request,
-    RequestEvent,
-)
+from engines.base import Engine, EngineInfo
+from engines.events import Embedded, Failed, Finished, RequestEvent
+from engines.requests import EmbeddingRequest, Request
 from workers.parent import Fault, WorkerState
 
 

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import orjson
 
-from engines.base import GenerationRequest, TextDelta, TokenLogprob, ToolCallDelta
 from engines.errors import ServiceError
+from engines.events import TextDelta, TokenLogprob, ToolCallDelta
+from engines.requests import GenerationRequest
 from routers.choices import ChoiceItem
 from routers.errors import problem_of
 from routers.generation_wire import logprobs_body

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from config.settings import Settings
-from engines.base import GenerationRequest
 from engines.errors import ServiceError
+from engines.requests import GenerationRequest
 from routers.generation_wire import to_generation_request
 from routers.openai.responses.schemas import (
     LOGPROBS,
