@@ -5,9 +5,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-from service_kit.metrics import OTHER, SECONDS, RequestMetrics
-
-from service_kit import tracing
+from service_kit.observability import tracing
+from service_kit.observability.metrics import OTHER, SECONDS, RequestMetrics
 
 REASONS = (
     "connect",

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
-from service_kit.metrics import CONTENT_TYPE
+from service_kit.observability.metrics import CONTENT_TYPE
 from starlette.responses import JSONResponse, Response
 
 from adapters.ports.store import StoreUnavailable

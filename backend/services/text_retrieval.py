@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service_kit.observability import tracing
+
 from adapters.ports.documents import SearchHit
 from adapters.ports.models import LogicalError, Ranker, TechnicalError
 from adapters.ports.search import TextTerm
 from adapters.ports.store import DocumentStore
 from observability.metrics import Metrics
-from service_kit import tracing
 from services.passages.basis import TextBasis, text_basis
 from services.passages.question import read_question
 from services.passages.quotation import best_quotation

@@ -159,5 +159,5 @@ def test_a_collector_that_hangs_keeps_nobody_waiting(tmp_path: Path, database_ur
             line = backend.access_line(answers[-1].headers["X-Request-ID"])
     assert line["trace_id"] == "a" * 32
     lines = [json.loads(each) for each in log.read_text(encoding="utf-8").splitlines()]
-    about = [each["event"] for each in lines if each["logger"] == "service_kit.otlp"]
+    about = [each["event"] for each in lines if each["logger"] == "service_kit.observability.otlp"]
     assert about == ["the last spans were dropped: the collector does not accept them"]

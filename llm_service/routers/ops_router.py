@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from service_kit.metrics import CONTENT_TYPE
+from service_kit.observability.metrics import CONTENT_TYPE
 
 from observability.metrics import Metrics
 from routers.dependencies import Config, Service

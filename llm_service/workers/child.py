@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import BinaryIO, cast
 
-from service_kit.logs import about_request, configure_logging
+from service_kit.observability.logs import about_request, configure_logging
 
 from config.settings import Settings
 from engines.base import Engine, ModelLoadError, Texts

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import httpx2
 from opentelemetry.trace import Span
-from service_kit.tracing import propagation_headers
+from service_kit.observability.tracing import propagation_headers
 
 from adapters.circuit import Circuit, Permit
 from adapters.llm_service import wire

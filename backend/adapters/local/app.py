@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from service_kit.disconnect import CLIENT_CLOSED, ClientDisconnected, until_disconnect
 from service_kit.errors import Problem, Refusal, error_body, error_response
-from service_kit.logs import about_request
+from service_kit.observability.logs import about_request
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request

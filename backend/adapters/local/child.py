@@ -14,7 +14,7 @@ import sys
 import time
 from typing import cast
 
-from service_kit.logs import configure_logging
+from service_kit.observability.logs import configure_logging
 
 from adapters.local.app import Load, LocalModelApp
 from adapters.local.config import Kind, LocalModelConfig

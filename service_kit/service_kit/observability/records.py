@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
-from service_kit.route_names import UNMATCHED
+from service_kit.observability.route_names import UNMATCHED
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service_kit.errors import Problem, Respond, error_response
 from service_kit.keys import KeyRing, KeyScope
-from service_kit.records import record_of
+from service_kit.observability.records import record_of
 from service_kit.settings import is_ip_address, is_loopback
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
