@@ -11,11 +11,12 @@ from pydantic_core import PydanticCustomError
 from engines.events import TextDelta, TokenLogprob, ToolCallDelta
 from routers.calls import Call
 from routers.error_docs import of_a_model
-from routers.generation_wire import logprobs_body, to_generation_request, tool_call_piece, tool_calls_body
 from routers.openai.completion import Choice, Completion, CompletionFields, check_choices, one_each
 from routers.openai.errors import bad_parameter
 from routers.openai.fields import OnlyNeutral
 from routers.openai.models import chat_model
+from routers.wire.generation_answer import logprobs_body, tool_call_piece, tool_calls_body
+from routers.wire.generation_request import to_generation_request
 from schemas.common import RequestModel, Text, WireModel
 from schemas.generation import MAX_MESSAGES, TokenLimit, Turn, Usage
 from schemas.tools import Logprobs, ToolCall, ToolCallPiece

@@ -18,10 +18,10 @@ from engines.events import TextDelta, TokenLogprob, ToolCallDelta
 from engines.requests import GenerationRequest
 from routers.choices import ChoiceItem
 from routers.errors import problem_of
-from routers.generation_wire import logprobs_body
 from routers.openai.errors import openai_body
 from routers.openai.responses.schemas import ResponsesRequest
 from routers.openai.responses.translation import renamed
+from routers.wire.generation_answer import logprobs_body
 from service_kit import sse
 from services.results import GenerationItem, GenerationResult, ReasoningDelta
 
