@@ -17,21 +17,9 @@ from observability.request_record import RequestRecord
 from routers import event_stream
 from routers.dependencies import RecordDep, ServicesDep, TimeoutDep
 from routers.error_docs import responses
-from schemas.rag import (
-    MAX_ID_CHARS,
-    MAX_STORED_ID_CHARS,
-    MAX_TOP_K,
-    DeleteResponse,
-    DocumentsRequest,
-    DocumentsResponse,
-    Query,
-    QueryRequest,
-    QueryResponse,
-    SearchResponse,
-    SourcesEvent,
-    StatsResponse,
-    Text,
-)
+from schemas.documents import DeleteResponse, DocumentsRequest, DocumentsResponse, StatsResponse
+from schemas.rag import MAX_TOP_K, Query, QueryRequest, QueryResponse, SearchResponse, SourcesEvent
+from schemas.texts import MAX_ID_CHARS, MAX_STORED_ID_CHARS, Text
 from service_kit import sse
 from services.answers import Answered, AnswerPart, Explained, RagAnswer, Sources, whole_answer
 from services.library.documents import InvalidDocument, check_document

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from schemas.rag import FilledText
+from schemas.texts import FilledText
 from schemas.wire import Reply
 
 MAX_NAME_CHARS = 200

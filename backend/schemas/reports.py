@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, RootModel
 
 from adapters.ports.reports import ReportKind
-from schemas.rag import DocumentId, FilledText, Text
+from schemas.texts import DocumentId, FilledText, Text
 from schemas.wire import Reply, Wire
 
 MAX_NOTE_CHARS = 300
