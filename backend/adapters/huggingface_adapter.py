@@ -79,6 +79,6 @@ class HuggingFaceAdapter(LLMServiceAdapter):
         self._fingerprint = made.fingerprint
         return made
 
-    async def tell_fingerprint(self) -> str:
+    async def read_fingerprint(self) -> str:
         """Return the fingerprint of the local vectors; only the first time needs the process."""
         return self._fingerprint or (await self.embed_texts([_PROBE])).fingerprint

@@ -57,7 +57,7 @@ class Fake:
             raise self.fault
         yield Completion(self.name, "m", self.name)
 
-    async def tell_fingerprint(self) -> str:
+    async def read_fingerprint(self) -> str:
         return self.print
 
     async def embed_texts(

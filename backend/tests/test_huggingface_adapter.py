@@ -96,7 +96,7 @@ async def test_vectors_are_unit_vectors_with_the_services_fingerprint(local: Hug
     assert [len(vector) for vector in result.vectors] == [384, 384]
     assert all(abs(sum(x * x for x in vector) - 1) < 1e-4 for vector in result.vectors)
     # Fixed: the LLM service computes the same, and stored vectors carry it.
-    assert result.fingerprint == await local.tell_fingerprint() == "23202422d3773d12"
+    assert result.fingerprint == await local.read_fingerprint() == "23202422d3773d12"
 
 
 def test_vectors_equal_those_of_sentence_transformers() -> None:

@@ -86,7 +86,7 @@ async def test_first_questions_wait_for_one_slow_load_and_vectors_do_not(tmp_pat
         assert (await local.embed_texts(["hola", "casa"])).vectors == [[1.0, 0.0, 0.0]] * 2
         assert not any(task.done() for task in asking)
         answers = await asyncio.gather(*asking)
-        assert await local.tell_fingerprint() == "stand-in"
+        assert await local.read_fingerprint() == "stand-in"
     assert [answer.answer for answer in answers] == [f"word {number}" for number in range(10)]
     assert {(answer.served_by, answer.model, answer.degraded) for answer in answers} == {("local", "stand-in", True)}
     assert sorted(noted(tmp_path)) == ["embedder", "generator"]

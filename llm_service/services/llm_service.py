@@ -161,7 +161,7 @@ class LLMService:
         event = await self._ranking.ask(request, self._deadline(timeout_s))
         if not isinstance(event, Ranked) or self._ranking.info is None:
             raise GenerationFailed("the engine gave no scores")
-        self.events.tell(DocumentsRanked(len(documents)))
+        self.events.publish(DocumentsRanked(len(documents)))
         return RankingResult(self._ranking.info.model, event.tokens, event.truncated, event.scores)
 
     async def tokenize(self, request: TokenizeRequest, timeout_s: float | None = None) -> tuple[int, ...]:

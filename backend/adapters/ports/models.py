@@ -92,7 +92,7 @@ class Embedder(Protocol):
 class KnowsFingerprint(Protocol):
     """An embedder that knows its fingerprint before it computes a vector."""
 
-    async def tell_fingerprint(self) -> str:
+    async def read_fingerprint(self) -> str:
         """Return the fingerprint; raise ``TechnicalError``."""
 
 

@@ -131,7 +131,7 @@ class DocumentIngestor:
 async def _fingerprint(embedder: Embedder) -> str:
     """Return the embedder's fingerprint, embedding a text only if necessary, since that would load a model."""
     if isinstance(embedder, KnowsFingerprint):
-        return await embedder.tell_fingerprint()
+        return await embedder.read_fingerprint()
     return (await embedder.embed_texts([_PROBE])).fingerprint
 
 

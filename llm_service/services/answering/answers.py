@@ -59,7 +59,7 @@ class Answers:
         if fresh:
             return self._compute(request, deadline, key, generator)
         kept = self._cache.get(key)
-        self._events.tell(CacheAsked("response", hits=int(kept is not None), misses=int(kept is None)))
+        self._events.publish(CacheAsked("response", hits=int(kept is not None), misses=int(kept is None)))
         if kept is not None:
             return _replay(kept, request)
         return self._share(request, deadline, key, generator)
@@ -111,7 +111,7 @@ class Answers:
                     for piece in text.read(event):
                         yield piece
                     if isinstance(event, Finished):
-                        self._events.tell(Generated(event.prompt_tokens, event.completion_tokens))
+                        self._events.publish(Generated(event.prompt_tokens, event.completion_tokens))
                         result = self._result(request, event, text, clock)
                         if key is not None and self._cache is not None and self._worker.info == generator:
                             self._cache.put(key, result)
@@ -128,10 +128,10 @@ class Answers:
         try:
             await deadline.wait(stack.enter_async_context(self._admission.place()))
         except DeadlineExceeded:
-            self._events.tell(Waited(time.monotonic() - clock.arrived))
+            self._events.publish(Waited(time.monotonic() - clock.arrived))
             raise
         clock.admitted = time.monotonic()
-        self._events.tell(Waited(clock.admitted - clock.arrived))
+        self._events.publish(Waited(clock.admitted - clock.arrived))
 
     def _result(self, request: GenerationRequest, event: Finished, text: AnswerText, clock: Clock) -> GenerationResult:
         """Return the whole answer; raises ``GenerationFailed`` for one that ended and fails validation."""
@@ -143,7 +143,7 @@ class Answers:
         ending: FinishReason | Literal["tool_calls"] = event.finish_reason
         if ending == "stop" and (fault := find_fault(request, text.answer, calls)) is not None:
             if not request.sampling.stop:
-                self._events.tell(AnswerRejected())
+                self._events.publish(AnswerRejected())
                 raise GenerationFailed(f"the model's answer failed validation: {fault}")
             ending = "length"  # a stop string cut it
         elif ending == "stop" and calls:
