@@ -12,7 +12,7 @@ import pytest
 
 from adapters.ports.reports import GivenReport
 from adapters.ports.store import StoreUnavailable
-from adapters.postgres import reports as report_table
+from adapters.postgres.tables import reports as report_table
 from adapters.supabase_adapter import SupabaseAdapter
 from main import Collaborators
 from observability.metrics import Metrics

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from adapters.ports.documents import Document, SearchHit
 from adapters.ports.store import StoredSource, StoreStats, UpsertReport, WrongDimension
-from adapters.postgres.document_rows import content_hash, upsert_parameter
 from adapters.postgres.names import passage_words, vector_literal
 from adapters.postgres.store import Store, in_database
-from adapters.postgres.word_list import DELETE_WORDS, INSERT_WORDS, LAST_CHARACTER
+from adapters.postgres.tables.document_rows import content_hash, upsert_parameter
+from adapters.postgres.tables.word_list import DELETE_WORDS, INSERT_WORDS, LAST_CHARACTER
 
 _ANALYZE_ROWS, _ANALYZE_SHARE = 500, 0.2
 

@@ -4,8 +4,8 @@ import asyncio
 
 from adapters.ports.documents import Document, EntryDocuments, Language, ListedWord, ListedWords, ListPosition
 from adapters.postgres.database import Connection
-from adapters.postgres.document_rows import upsert_parameter
 from adapters.postgres.store import Store, in_database
+from adapters.postgres.tables.document_rows import upsert_parameter
 
 _BATCH = 1_000
 _MAX_PARTS = 200
