@@ -16,7 +16,8 @@ from services.errors import InvalidRequest
 from services.structure import regular
 from services.structure.check import MATCH_TIMEOUT_S, BadSchema, UnsupportedSchema, check_pattern, checked
 from services.structure.expressions import Expression, Grammar, TooLarge, alt, seq
-from services.structure.json_grammar import CommonRules, JsonGrammar
+from services.structure.json_grammar import JsonGrammar
+from services.structure.json_syntax import CommonRules
 from services.structure.tool_grammar import calls, text_or_calls
 
 MOST_CALLS = 8
