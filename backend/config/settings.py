@@ -48,7 +48,7 @@ class Settings(CommonSettings):
     )
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
     upload_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)
-    """Of a file of documents, which is held in memory."""
+    """Size limit of an uploaded file, which is held in memory."""
 
     llm_service_url: _Url = "http://localhost:8001"
     llm_service_enabled: bool = True

@@ -140,7 +140,7 @@ async def delete_document(
 async def delete_document_by_id(
     document_id: Annotated[
         Text,
-        QueryParam(alias="id", max_length=MAX_STORED_ID_CHARS, description="Of the document", examples=["casa-2"]),
+        QueryParam(alias="id", max_length=MAX_STORED_ID_CHARS, description="Id of the document", examples=["casa-2"]),
     ],
     services: ServicesDep,
 ) -> DeleteResponse:

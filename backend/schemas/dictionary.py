@@ -61,7 +61,7 @@ class EntriesResponse(Reply):
 
     language: Literal["es", "boa"]
     words: list[ListedWord]
-    letters: list[LetterCount] = Field(description="Of all words that contain q, those of other letters too")
+    letters: list[LetterCount] = Field(description="Counts of all words that contain q, under any letter")
     next: str | None = Field(description="The `after` of the next page; null: this is the last")
 
 

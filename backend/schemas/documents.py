@@ -16,7 +16,7 @@ class DocumentIn(Wire):
     content: Annotated[FilledText, Field(max_length=100_000)]
     metadata: dict[str, Any] = Field(
         default={},
-        description="Of dictionary documents: lemma, gloss, pos, direction, parent_lemma; of others anything",
+        description="In dictionary documents: lemma, gloss, pos, direction, parent_lemma; in others anything",
     )
 
 

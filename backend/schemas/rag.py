@@ -58,7 +58,7 @@ class Source(Reply):
     metadata: dict[str, Any]
     spans: list[tuple[int, int]] = Field(
         default=[],
-        description="Of a text: start and end, in content, of the sentences that support the answer",
+        description="Start and end, in the content of a text, of the sentences that support the answer",
     )
     role: Literal["answer", "nearest", "other"] = Field(
         default="other",
@@ -104,7 +104,7 @@ class QueryResponse(Reply):
     answer_mode: Literal["generated", "completed", "extractive"]
     explanation: str | None = Field(description="Where one was requested and the sources support it")
     sources: list[Source]
-    missing: list[str] = Field(description="What was asked for and is not in the dictionary")
+    missing: list[str] = Field(description="Words of the question that are not in the dictionary")
     says_more: bool = Field(description="Whether an extractive answer says more than its entries, as a verdict does")
     served_by: Literal["llm_service", "local", "dictionary", "none"] = Field(
         description="dictionary: the entries themselves, without a model"

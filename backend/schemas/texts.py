@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 MAX_ID_CHARS = 200
 MAX_STORED_ID_CHARS = 4_000
-"""Of ids that other programs or earlier versions stored: Postgres's index takes no longer ones."""
+"""Limit of ids stored by other programs; Postgres's index takes no longer ones."""
 
 ADDRESSABLE = re.compile(
     r"^(?!(?:.*/)?\.{1,2}(?:/|$))[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*[^\s\u0000-\u001f\u007f-\u009f\u2028\u2029]"

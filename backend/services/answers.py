@@ -55,7 +55,7 @@ class RagAnswer:
     """
     explanation: str | None = None
     missing: tuple[str, ...] = ()
-    """Words that were asked for and are not in the dictionary."""
+    """Words of the question that are not in the dictionary."""
     says_more: bool = False
     """Whether an extractive answer says more than its entries: a verdict on a claim, small talk."""
 
@@ -69,7 +69,7 @@ class Found:
 
     question: str
     basis: Basis
-    """Of the dictionary."""
+    """Entries of the dictionary."""
     texts: TextBasis | None = None
     """``None``: the question is not asked of texts."""
     fault: str | None = None

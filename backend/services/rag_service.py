@@ -241,7 +241,7 @@ class RAGService:
     async def _worded(
         self, answer: RagAnswer, found: Found, history: Sequence[ChatMessage], call: Call, *, draft: bool
     ) -> AsyncGenerator[TextDelta | RagAnswer, None]:
-        """Yield the draft, if it is wanted, and a model's answer if it holds, else ``answer``."""
+        """Yield the draft if requested, then the supported part of a model's answer; if the model fails, ``answer``."""
         messages = self._messages(found, history)
         try:
             async with aclosing(ask(self._model, messages, self._sampling, call, draft=draft)) as parts:

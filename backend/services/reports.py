@@ -71,7 +71,7 @@ class Reports:
         while True:
             await self._given.wait()
             await self._write()
-            # What comes in the meantime is written together.
+            # Reports that arrive meanwhile are written together.
             await asyncio.sleep(_PAUSE_S)
 
     async def close(self) -> None:

@@ -35,7 +35,7 @@ class TextRetrieval:
     total: int
     """Texts in the store."""
     relevance: float
-    """Of the sentences that fit the question best, 0 to 1; below the threshold nothing is answered from."""
+    """Relevance of the sentences that fit the question best, 0 to 1; below the threshold no text answers."""
     fault: str | None = None
     """Why the search was by words only, although an embedder is configured."""
 

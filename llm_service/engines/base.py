@@ -10,7 +10,7 @@ from engines.requests import DetokenizeRequest, Request, TokenizeRequest
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What is loaded, for health and for answers.
+    """The loaded model, as health and answers report it.
 
     Attributes:
         model: the model that answers.

@@ -76,8 +76,8 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """What the whole text must be: JSON that follows a schema, a match of a regular expression, one of a JSON list of
-    choices, or a word of an EBNF grammar. ``source`` is the schema, expression, list or grammar; ``field`` is the
+    """Format of the whole text: JSON that follows a schema, a match of a regular expression, one of a JSON list of
+    choices, or a text of an EBNF grammar. ``source`` is the schema, expression, list or grammar; ``field`` is the
     request's, for errors.
     """
 
@@ -130,7 +130,7 @@ class GenerationRequest:
         tools: offered to the model; ``engines.prompts.tools`` describes them to models that know none.
         output: what the text must be.
         grammar: EBNF of every text that ``tools`` and ``output`` allow; none for an upstream, which gets those two.
-        stream: whether deltas are wanted before the end.
+        stream: whether deltas are sent before the end.
         trace_headers: headers for an upstream server; they change nothing in the answer.
 
     """
@@ -200,7 +200,7 @@ class DetokenizeRequest:
 
 
 TextRequest = TokenizeRequest | DetokenizeRequest
-"""What a generator's tokenizer answers, without the model."""
+"""Requests that a generator's tokenizer answers without the model."""
 Request = GenerationRequest | EmbeddingRequest | RankingRequest | TextRequest
 
 

@@ -83,7 +83,7 @@ async def health(request: Request, service: Service, config: Config) -> JSONResp
 @router.get(
     "/status",
     response_model=StatusResponse,
-    response_description="The state, whatever it is",
+    response_description="The current state",
     responses=responses(401, 405),
     summary="State of the service for people",
 )

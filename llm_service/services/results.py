@@ -63,7 +63,7 @@ GenerationItem = Started | FirstToken | ReasoningDelta | TextDelta | ToolCallDel
 
 @dataclass(frozen=True, slots=True)
 class EncoderResult:
-    """What an encoder made of texts: ``tokens`` read and ``truncated`` for each."""
+    """Result of an encoder: for each text the ``tokens`` read and whether it was ``truncated``."""
 
     model: str
     tokens: tuple[int, ...]

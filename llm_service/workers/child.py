@@ -189,7 +189,7 @@ def _take(commands: Commands, wait_s: float) -> list[Command]:
 
 
 def _submit(engine: Engine, command: Submit) -> RequestEvent | None:
-    """Hand a request to the engine; whatever it raises fails that request alone."""
+    """Submit a request to the engine; an exception fails that request alone."""
     request_id = command.request.id
     with about_request(http_request_of(request_id)):
         try:

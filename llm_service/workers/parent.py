@@ -1,7 +1,7 @@
 """Parent side of a worker: spawns, watches, routes requests.
 
-One ``WorkerClient`` stands for one role (generator or embedder) and for whichever process holds it at the moment. A
-worker that dies, stalls or sends nonsense is replaced; its requests end with ``EngineRestarted``.
+A ``WorkerClient`` stands for one role (generator, embedder or reranker) and the process that holds it at the moment.
+A worker that dies, stalls or sends an invalid message is replaced; its requests end with ``EngineRestarted``.
 """
 
 import asyncio

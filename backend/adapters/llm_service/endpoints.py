@@ -49,7 +49,7 @@ class Endpoint:
             self._note(permit, fault)
             raise
         except Exception:
-            # A refusal (4xx) or a defect of ours: the service answered.
+            # A refusal (4xx) or a defect of this client: the service answered.
             permit.settle(Outcome.SUCCESS)
             raise
         else:

@@ -188,7 +188,7 @@ async def _events(first: dict[str, Any], parts: AsyncGenerator[dict[str, Any], N
 
 
 def _problem(error: Exception) -> Problem:
-    # What an exception says may quote the question.
+    # An exception's message may quote the question.
     return error.problem if isinstance(error, Refusal) else Problem(500, "generation_failed", type(error).__name__)
 
 

@@ -9,7 +9,7 @@ Direction = Literal["es_bora", "bora_es"]
 Language = Literal["es", "boa"]
 
 Role = Literal["answer", "nearest", "other"]
-"""Of a source. ``answer``: a basis of the answer; ``nearest``: a close entry, as none matches; ``other``: the rest."""
+"""Role of a source. ``answer``: the answer rests on it; ``nearest``: a close entry where none matches; ``other``."""
 
 
 @dataclass(frozen=True, slots=True)

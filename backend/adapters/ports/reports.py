@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 ReportKind = Literal["missing", "wanted", "error", "helpful", "unhelpful"]
-"""Words: asked for and not in the dictionary, reported as missing by a reader. Entries: reported as wrong, in an answer
-that a reader found helpful, or not.
+"""``missing``: a word of a question that is not in the dictionary; ``wanted``: a word that a reader misses; ``error``:
+a wrong entry; ``helpful`` and ``unhelpful``: a reader's opinion of an answer.
 """
 
 

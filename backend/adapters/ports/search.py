@@ -51,7 +51,7 @@ class IndexFields:
     stem_b: str
     stem_c: str
     passage_text: str = ""
-    """What a text is found by; the other fields of a text are empty."""
+    """Searchable words of a text, whose other fields are empty."""
     head_words: list[HeadWord] = field(default_factory=list)
 
 
@@ -95,7 +95,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class FoundEntries:
-    """What was found for a question by its words; ``hits`` are the best of the candidates, ranked."""
+    """Result of the search by words; ``hits`` are the best of the candidates, ranked."""
 
     query: ParsedQuery
     candidates: list[Candidate]

@@ -35,7 +35,7 @@ class StoreStats:
 
 @dataclass(frozen=True, slots=True)
 class StoredSource:
-    """Documents of one kind from one source. ``matching``: of these, ids that match the pattern asked for."""
+    """Documents of one kind from one source; ``matching`` counts the ids that match the requested pattern."""
 
     source: str
     """Empty: documents without a source."""

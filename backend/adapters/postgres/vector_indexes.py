@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _INDEXES: Final = {"rag_documents_embedding": "kind <> 'text'", "rag_documents_text_embedding": "kind = 'text'"}
 _LEAST_ROWS: Final = 1_000
 _LEAST_SHARE: Final = 0.5
-"""Of all documents; a smaller load would take longer to build the index than to write into it."""
+"""Share of all documents; for a smaller load, building the index takes longer than writing into it."""
 _MOST_ROWS: Final = 50_000
 """Documents among which a search compares every vector in time."""
 _BUILD_STATEMENTS: Final = 100

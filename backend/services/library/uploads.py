@@ -24,7 +24,7 @@ class LibraryBusy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a load changes, in documents."""
+    """Changes that a load makes, in documents."""
 
     source: str
     stored: IngestReport
@@ -34,7 +34,7 @@ class LoadReport:
     gone: int
     """Documents of an earlier load that the file no longer contains."""
     removed: int
-    """Of these, removed."""
+    """Removed documents among these."""
     note: str
     """How the file was read, where that was not certain."""
 

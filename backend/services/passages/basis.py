@@ -17,7 +17,7 @@ class TextBasis:
     question: TextQuestion
     passages: tuple[Passage, ...]
     weights: tuple[float, ...] = ()
-    """Of the question's terms, by their rarity."""
+    """Weights of the question's terms by their rarity."""
 
     @property
     def hits(self) -> tuple[SearchHit, ...]:

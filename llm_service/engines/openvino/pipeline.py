@@ -23,7 +23,7 @@ from engines.stream_pace import StreamPace
 
 UNLIMITED = 2**31 - 1
 MOST_FAULTS = 3
-"""Failed steps that an answer may take part in; more have no culprit among the answers."""
+"""Failed steps that an answer may take part in; beyond that, no single answer is the cause."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 class Pipeline:
     """One pipeline, driven by one thread.
 
-    After a step that raised, its answers are run one at a time until the culprit raises again alone, and fails.
+    After a step that raised, its answers are run one at a time; the one that raises again fails.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Pipeline:
             handle.read_all()
 
     def decode(self, sequences: list[list[int]]) -> list[str]:
-        """Decode token sequences in one call, which costs hardly more than one of them does."""
+        """Decode token sequences in one call, which costs little more than decoding one."""
         filled = [ids for ids in sequences if ids]
         texts = iter(self.tokenizer.decode(filled, skip_special_tokens=True) if filled else ())
         return [next(texts) if ids else "" for ids in sequences]
@@ -318,8 +318,8 @@ class Pipeline:
     def _recover(self, error: Exception) -> list[RequestEvent]:
         """Take everything out of the pipeline, which then works again, and find the answer that caused the error.
 
-        The pipeline does not name it. One that was alone is guilty; of several each is run alone, those that are
-        likeliest to be guilty first.
+        The pipeline does not name it. An answer that ran alone caused it; several are run one at a time, those that
+        cannot resume first.
         """
         involved = self._in_batch
         if self._part is not None:

@@ -41,7 +41,7 @@ SMALLEST_PART, LARGEST_PART = 16, 2048
 OLDEST_EVERY = 4
 """One part in this many is of the oldest prompt, the others are of the shortest."""
 REQUEST_ERRORS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError)
-"""What model, sampling and decoding raise for one request; the libraries promise no classes of their own."""
+"""Exceptions of model, sampling and decoding for one request; the libraries promise no narrower classes."""
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ class Row:
         cache: its KV cache while it is in no batch.
         random: its own random sequence, on the CPU.
         thinking_budget: tokens after which its thought is closed; ``None`` when nothing is left to close.
-        forced: tokens that come next whatever the model says.
-        logprobs: those of its tokens, where they are wanted.
+        forced: tokens that come next regardless of the model.
+        logprobs: of its tokens, where requested.
 
     """
 

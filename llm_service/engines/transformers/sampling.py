@@ -108,6 +108,6 @@ def _adjusted(logits: torch.Tensor, row: Row, repetition_penalty: float) -> torc
         logits[0, ids] -= torch.tensor(amounts, dtype=logits.dtype, device=logits.device)
     if row.constraint is not None:
         allowed = row.constraint.allowed(logits.shape[-1]).to(logits.device)
-        # What is no number must stay noticeable.
+        # NaN must remain detectable.
         logits = logits.masked_fill(~allowed & ~logits.isnan(), -math.inf)
     return logits

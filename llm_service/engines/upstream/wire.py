@@ -179,14 +179,14 @@ class TokenLogprob(TopLogprob):
 
 
 class Logprobs(_Received):
-    """Of the tokens of a piece."""
+    """Log probabilities of a piece's tokens."""
 
     content: tuple[TokenLogprob, ...] | None = None
 
 
 class Delta(_Received):
     """A piece of text. A thought comes as ``reasoning_content`` (DeepSeek, vLLM, this service) or
-    ``reasoning`` (newer vLLM); who sends both says it twice.
+    ``reasoning`` (newer vLLM); where both are sent, they are equal.
     """
 
     content: str | None = None
@@ -201,11 +201,11 @@ class Delta(_Received):
 
 
 class Choice(_Received):
-    """A piece of the one answer that was asked for."""
+    """A piece of the answer."""
 
     delta: Delta = Delta()
     text: str | None = None
-    """Of a completion without a chat template."""
+    """Text of a completion without a chat template."""
     logprobs: Logprobs | None = None
     finish_reason: str | None = None
 

@@ -104,7 +104,7 @@ class AnswerMessage(WireModel):
 
     role: Literal["assistant"]
     content: str | None = Field(description="null beside tool_calls without text")
-    reasoning_content: str | None = Field(default=None, description="What it thought before, when it was to think")
+    reasoning_content: str | None = Field(default=None, description="The model's thought, where it was to think")
     tool_calls: list[ToolCall] = Field(default=[], description="Only where there are any")
 
 

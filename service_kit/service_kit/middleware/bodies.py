@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service_kit.errors import Problem, Respond, error_response
 
 REST_BYTES, REST_S = 64 * 1024 * 1024, 10.0
-"""Of a body that the answer does not need: bytes read and dropped at most, and for how long."""
+"""Limits for reading and dropping a body that the answer does not need."""
 
 
 class BodyLimit:

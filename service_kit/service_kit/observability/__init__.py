@@ -1,1 +1,1 @@
-"""What is recorded of a request: log lines, metrics and spans."""
+"""Log lines, metrics and spans of requests."""
