@@ -6,7 +6,7 @@ until it ends, its deadline passes or its caller cancels.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Literal
+from typing import Literal
 
 from config.settings import Settings, settings
 from engines.base import EngineInfo
@@ -31,8 +31,8 @@ from services.exchanges import Exchanges
 from services.results import EmbeddingResult, GenerationItem, Health, RankingResult
 from services.vectors.embedding import Embedding
 from services.vectors.embedding_cache import EmbeddingCache
-from services.workers import Worker
-from workers.parent import Role, WorkerClient
+from workers.parent import WorkerClient
+from workers.worker import Role, Worker
 
 ENCODER_CONCURRENCY = 8
 """Concurrent requests in an encoder's worker; their texts share batches."""
@@ -183,10 +183,6 @@ class LLMService:
 
 def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None = None) -> LLMService:
     """Create a service with its workers; ``on_fatal`` is called with the reason if a model cannot be loaded."""
-    timeouts: dict[str, Any] = {
-        "stall_timeout_s": config.llm_stall_timeout_s,
-        "load_timeout_s": config.llm_load_timeout_s,
-    }
     generator: Worker
     if config.llm_backend == "openai":
         # Imported here: importing its HTTP client takes 0.1 s, which a start without an upstream should not pay.
@@ -194,9 +190,9 @@ def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None =
 
         generator = UpstreamClient(config, on_fatal=on_fatal)
     else:
-        generator = WorkerClient("generator", config, on_fatal=on_fatal, **timeouts)
-    embedder = WorkerClient("embedder", config, on_fatal=on_fatal, **timeouts)
-    reranker = WorkerClient("reranker", config, on_fatal=on_fatal, **timeouts) if config.rerank_model else None
+        generator = WorkerClient("generator", config, on_fatal=on_fatal)
+    embedder = WorkerClient("embedder", config, on_fatal=on_fatal)
+    reranker = WorkerClient("reranker", config, on_fatal=on_fatal) if config.rerank_model else None
     return LLMService(config, generator, embedder, reranker)
 
 

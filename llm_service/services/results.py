@@ -6,7 +6,7 @@ from typing import Literal
 
 from engines.events import FinishReason, FirstToken, FloatMatrix, FloatVector, TextDelta, TokenLogprob, ToolCallDelta
 from engines.requests import ToolCall
-from workers.parent import WorkerState
+from workers.worker import WorkerState
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from services.errors import DeadlineExceeded
 from services.events import AnswerRejected, CacheAsked, Events, Generated, Waited
 from services.results import Clock, GenerationItem, GenerationResult, ReasoningDelta, Started
 from services.structure.requests import constrained, find_fault, is_json
-from services.workers import Worker
+from workers.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Answers:
         except ServiceError:
             raise
         except Exception as error:
-            # Others' requests go on, and a stream ends with an error event.
+            # Other requests are not affected, and a stream ends with an error event.
             logger.exception("an answer failed for an unexpected reason")
             raise GenerationFailed("the answer could not be read") from error
 
@@ -145,7 +145,7 @@ class Answers:
             if not request.sampling.stop:
                 self._events.publish(AnswerRejected())
                 raise GenerationFailed(f"the model's answer failed validation: {fault}")
-            ending = "length"  # a stop string cut it
+            ending = "length"  # cut by a stop string
         elif ending == "stop" and calls:
             ending = "tool_calls"
         return GenerationResult(

@@ -13,7 +13,7 @@ from services.events import CacheAsked, Events, TextsEmbedded
 from services.exchanges import Exchanges
 from services.results import EmbeddingResult
 from services.vectors.embedding_cache import EmbeddingCache, KeptVector, text_keys
-from services.workers import Worker
+from workers.worker import Worker
 
 
 class Embedding:
