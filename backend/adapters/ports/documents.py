@@ -62,11 +62,3 @@ class ListedWords:
     words: list[ListedWord]
     counts: Mapping[str, int]
     """Words in the whole list, by the first character of their places."""
-
-
-@dataclass(frozen=True, slots=True)
-class EntryDocuments:
-    """An entry, and the examples and sub-entries that belong to it."""
-
-    entry: Document
-    parts: list[Document]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from adapters.ports.documents import Document, EntryDocuments, Language, ListedWords, ListPosition, SearchHit
+from adapters.ports.documents import Document, Language, ListedWords, ListPosition, SearchHit
 from adapters.ports.search import FoundEntries, FoundTexts, ParsedQuery, TextTerm
 
 
@@ -34,14 +34,14 @@ class StoreStats:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSource:
-    """Documents of one kind from one source; ``matching`` counts the ids that match the requested pattern."""
+class Source:
+    """Documents under one name, which is empty for documents without a source."""
 
-    source: str
-    """Empty: documents without a source."""
-    kind: str
+    name: str
+    kinds: Mapping[str, int]
     documents: int
-    matching: int
+    from_file: int
+    """Documents loaded from a file."""
     changed_at: datetime
 
 
@@ -78,8 +78,8 @@ class DocumentStore(Protocol):
         lemma.
         """
 
-    async def entry(self, document_id: str) -> EntryDocuments | None:
-        """Return an entry of the dictionary with its parts; ``None``: there is none."""
+    async def entry(self, document_id: str) -> tuple[Document, list[Document]] | None:
+        """Return an entry of the dictionary, and its examples and sub-entries; ``None``: there is none."""
 
     async def upsert(self, documents: Sequence[Document]) -> UpsertReport:
         """Insert or replace by id, all or nothing; unchanged documents keep their vectors."""
@@ -89,6 +89,15 @@ class DocumentStore(Protocol):
 
     async def delete(self, document_id: str) -> bool:
         """Delete a document; return whether it existed."""
+
+    async def delete_many(self, ids: Sequence[str]) -> int:
+        """Delete documents, all or nothing; return how many existed."""
+
+    async def sources(self, from_file: str) -> list[Source]:
+        """Return the sources, the last changed first. Ids of documents loaded from files match ``from_file``."""
+
+    async def documents_of_source(self, source: str) -> dict[str, str]:
+        """Return ids and contents of the documents whose ``metadata.source`` is ``source``."""
 
     async def pending(self, fingerprint: str, limit: int) -> list[tuple[str, str]]:
         """Return up to ``limit`` (id, content) without a vector of this fingerprint."""
@@ -105,7 +114,7 @@ class DocumentStore(Protocol):
         """
 
     async def begin_vectors(self, count: int, documents: int) -> None:
-        """Prepare for writing ``count`` vectors; ``documents``: how many the store has then."""
+        """Prepare for writing ``count`` vectors into a store of ``documents`` documents."""
 
     async def end_vectors(self) -> None:
         """End the writing of vectors, this process's or one that was killed."""
