@@ -70,7 +70,7 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         openapi_tags=api_description.TAGS,
         generate_unique_id_function=operation_id,
         lifespan=lifespan,
-        # Its own spans and logs would hold query strings and what exceptions say.
+        # FastAPI's own spans and logs would contain query strings and exception messages.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.settings = config
@@ -146,5 +146,5 @@ if __name__ == "__main__":
         http="h11",
         ws="none",
         access_log=False,
-        log_config=None,  # uvicorn's lines go through ours
+        log_config=None,  # uvicorn's lines go through this service's formatter
     )

@@ -34,8 +34,8 @@ class HuggingFaceAdapter(LLMServiceAdapter):
             timeout_s=local.timeout_s,
             pool_timeout_s=local.timeout_s,
             max_connections=most,
-            # A process that dies fails all it serves at once, and all are sent to the next one; the launcher decides
-            # when that is started.
+            # A process that dies fails all its requests at once, and all are retried; the launcher decides when the
+            # next process starts.
             failure_threshold=most,
             retry_ratio=1.0,
             retry_reserve=most,

@@ -66,7 +66,7 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
-        # Each process has circuits of its own: of several, the latest look is shown.
+        # Each process has its own circuits; the latest value of any of them is shown.
         self._circuit = Gauge(
             "backend_circuit_state",
             "0 closed, 1 half open, 2 open",

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 _prepare(url, settings)
                 done = restore(url, options.file, dimension=settings.embedding_dimension, replace=options.replace)
-                _prepare(url, settings)  # Once more: what follows from the documents is not in the file.
+                _prepare(url, settings)  # again: the file lacks what is derived from the documents
                 print(done)
     except (BackupError, StoreUnavailable) as error:
         return _fail(str(error), 1)

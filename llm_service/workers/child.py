@@ -197,7 +197,7 @@ def _submit(engine: Engine, command: Submit) -> RequestEvent | None:
                 return _convert(cast(Texts, engine), command.request)
             engine.submit(command.request)
         except ServiceError as error:
-            # Its message is for the client, whose mistake it is.
+            # A mistake of the client, which gets the message.
             logger.debug("request rejected", extra={"failure": error.type})
             return Failed(request_id, error)
         except Exception:

@@ -134,7 +134,7 @@ class LocalModelApp:
                 yield f"{self.state}\n"
                 await asyncio.sleep(_BEAT_S)
         finally:
-            os._exit(0)  # native code under way is not worth waiting for
+            os._exit(0)  # without waiting for native code that is running
 
     async def _load_model(self) -> None:
         self.state = "loading"

@@ -36,7 +36,7 @@ class TransformersModel:
         self._thinking = config.enable_thinking
         self._device = pick_device(torch, config.device_map)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        # No device_map: on a machine short of memory it would move layers to the disk.
+        # No device_map: with little memory it would move layers to the disk.
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=_pick_dtype(torch, config.dtype, self._device)
         )

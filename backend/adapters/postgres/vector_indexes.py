@@ -27,13 +27,13 @@ _FOUND = """
 SELECT c.relname, i.indisvalid FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = '{schema}.rag_documents'::regclass AND c.relname = ANY (%s::text[])
 """
-# Reading and writing go on meanwhile.
+# CONCURRENTLY: reads and writes are not blocked.
 _BUILD = """
 CREATE INDEX CONCURRENTLY {name} ON {schema}.rag_documents
 USING hnsw (embedding {vector}.vector_cosine_ops) WHERE {condition}
 """
 _NOT_NOW = (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.QueryCanceled, errors.DuplicateTable)
-"""Somebody else uses or builds it, or the database user or its time limit does not allow it."""
+"""Another connection uses or builds the index, or the user's rights or the time limit do not allow it."""
 
 
 class VectorIndexes(Store):

@@ -107,7 +107,7 @@ class Pipeline:
 
     def run_together(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> None:
         """Answer prompts side by side, for warming up. The pipeline must be idle."""
-        # A request whose handle is not held vanishes.
+        # The pipeline drops a request whose handle is released.
         handles = [self._raw_request(ids, max_new_tokens) for ids in prompts]
         self._drain()
         for handle in handles:
@@ -147,8 +147,8 @@ class Pipeline:
                 ready.append(answer)
                 room -= new
         yield from self._start(ready)
-        # Prompts that begin have a step without a part of a long one, so that their first token comes sooner; never two
-        # steps in a row, so that the long one goes on.
+        # A step that begins prompts leaves out the part of a long one, for an earlier first token; never two such steps
+        # in a row, so that the long one proceeds.
         self._deferred = bool(ready) and not self._deferred
         if self._deferred:
             return
@@ -202,7 +202,7 @@ class Pipeline:
             if begins:
                 answer.begun = True
                 yield FirstToken(answer.request.id, answer.inside_thought)
-            # The first word waits for nothing, and a stop string ends an answer where it stands.
+            # The first word is sent at once, and a stop string must end an answer where it occurs.
             if all_due or begins or answer.end or answer.request.sampling.stop:
                 due.append(answer)
         windows = [answer.text.window() or ([], []) for answer in due]

@@ -53,11 +53,11 @@ def completion_body(
         "model": model,
         "messages": [_message(message, str if request.raw else as_text) for message in messages],
         "max_tokens": sampling.max_new_tokens,
-        # A top_p of 0 is this service's other word for greedy; servers refuse it.
+        # This service also accepts a top_p of 0 for greedy; servers refuse it.
         "temperature": 0 if sampling.greedy else sampling.temperature,
         "top_p": 1 if sampling.greedy else sampling.top_p,
-        # Streamed also for callers that want the answer in one piece: the first token is seen, silence is noticed,
-        # and hanging up ends it.
+        # Always streamed: the time of the first token is known, a stalled server is noticed, and closing the connection
+        # ends the generation.
         "stream": True,
         "stream_options": {"include_usage": True},
     }

@@ -128,7 +128,7 @@ def _follows(text: str, schema: str) -> bool:
         value = json.loads(text, parse_constant=_no_constant)
         return checked(schema).allows(value)
     except UnsupportedSchema:
-        return True  # an upstream's business
+        return True  # only an upstream can judge it
     except (ValueError, RecursionError):
         return False
 

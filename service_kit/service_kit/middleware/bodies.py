@@ -88,7 +88,7 @@ class RestOfBody:
             if body_read or message["type"] != "http.response.body" or message.get("more_body", False):
                 await send(message)
                 return
-            # The answer first: a client that reads while it writes stops here.
+            # The answer first: a client that reads while it writes stops sending.
             await send({**message, "more_body": True})
             await _drop_rest(receive)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
