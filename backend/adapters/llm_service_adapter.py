@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx2
 
-from adapters.circuit import CircuitState
 from adapters.llm_service import wire
+from adapters.llm_service.circuit import CircuitState
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service.endpoints import Endpoints
 from adapters.llm_service.faults import Malformed

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from adapters.circuit import Circuit, Outcome, Permit
+from adapters.llm_service.circuit import Circuit, Outcome, Permit
 from adapters.llm_service.faults import NOT_NOW, TRIPPING, PoolExhausted, ServiceFault
 from adapters.ports.models import TechnicalError
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from adapters.circuit import Permit
+from adapters.llm_service.circuit import Permit
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service.endpoints import Endpoint, Endpoints
 from adapters.llm_service.faults import ServiceFault

@@ -10,8 +10,8 @@ import httpx2
 from opentelemetry.trace import Span
 from service_kit.observability.tracing import propagation_headers
 
-from adapters.circuit import Circuit, Permit
 from adapters.llm_service import wire
+from adapters.llm_service.circuit import Circuit, Permit
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service.endpoints import Endpoint, Endpoints
 from adapters.llm_service.faults import Malformed, PoolExhausted, ServiceFault, TimedOut

@@ -13,13 +13,13 @@ from engines.openvino import memory, step_size
 from engines.openvino.answer import Answer
 from engines.openvino.options import properties, scheduler_config
 from engines.openvino.pipeline import Pipeline, last_line
+from engines.openvino.stream_pace import StreamPace
 from engines.prompts.continuation import CONTINUED_HERE, up_to_continuation
 from engines.prompts.control_tokens import ControlTokens
 from engines.prompts.prompt_bound import PromptBound
 from engines.prompts.thinking import begins_inside_thought, budget_of
 from engines.prompts.tools import in_words
 from engines.requests import DetokenizeRequest, GenerationRequest, Request, TokenizeRequest
-from engines.stream_pace import StreamPace
 from engines.text_assembly import TextAssembler
 from models.artifacts import ModelArtifact
 from models.fingerprint import model_fingerprint

@@ -17,9 +17,9 @@ from engines.events import Failed, Finished, FirstToken, RequestEvent, TextDelta
 from engines.openvino.answer import FAULTS, Answer
 from engines.openvino.options import generation_config
 from engines.openvino.prefill import Prefill
+from engines.openvino.stream_pace import StreamPace
 from engines.prompts.thinking import CLOSING, is_open
 from engines.requests import http_request_of
-from engines.stream_pace import StreamPace
 
 UNLIMITED = 2**31 - 1
 MOST_FAULTS = 3
