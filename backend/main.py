@@ -9,26 +9,26 @@ from typing import Protocol
 
 import uvicorn
 from fastapi import FastAPI
-from service_kit.access import ApiKeys
-from service_kit.bodies import BodyLimit, RestOfBody
-from service_kit.head import HeadAsGet
-from service_kit.hosts import TrustedHosts, trusted_names
 from service_kit.keys import KeyRing
-from service_kit.logs import configure_logging
+from service_kit.middleware.access import ApiKeys
+from service_kit.middleware.bodies import BodyLimit, RestOfBody
+from service_kit.middleware.head import HeadAsGet
+from service_kit.middleware.hosts import TrustedHosts, trusted_names
+from service_kit.middleware.request_context import RequestContext
+from service_kit.middleware.security_headers import SecurityHeaders
+from service_kit.observability.logs import configure_logging
+from service_kit.observability.route_names import RouteNames
+from service_kit.observability.tracing import Tracing, open_tracing
 from service_kit.openapi import operation_id
-from service_kit.request_context import RequestContext
-from service_kit.route_names import RouteNames
-from service_kit.security_headers import SecurityHeaders
 from service_kit.settings import otel_environment
-from service_kit.tracing import Tracing, open_tracing
 from starlette.middleware.cors import CORSMiddleware
 
-from adapters.base import Embedder, LanguageModel, SamplingOptions
 from adapters.fallback import FallbackChain, Provider
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.llm_service_adapter import config_from_settings as service_config
 from adapters.local.config import config_from_settings as local_config
+from adapters.ports.models import Embedder, LanguageModel, SamplingOptions
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT, Settings, env_files, secret

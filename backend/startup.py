@@ -6,7 +6,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from adapters.base import StoreTooNew, StoreUnavailable, WrongDimension
+from adapters.ports.store import StoreTooNew, StoreUnavailable, WrongDimension
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.formats import UnreadableFile
 from services.library.ingestion import DocumentIngestor

@@ -7,15 +7,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from devtools import doctor, testing
-from devtools.commands import benchmarks, checking, models
+from devtools import doctor
+from devtools.commands import benchmarks, checking, models, testing
 from devtools.console import Console
 from devtools.errors import DevError, InterruptedByUser
 from devtools.layout import App, Workspace
 from devtools.processes import child_environment, run_in_foreground
 from devtools.setup.environments import Setup, ensure, require
 from devtools.stopping import Stop
-from devtools.up import Up, plan
+from devtools.up.supervision import Up, plan
 
 ROOT = Path(__file__).resolve().parent.parent
 Command = Callable[[argparse.Namespace, Setup], int]

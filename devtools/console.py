@@ -46,7 +46,7 @@ class Console:
             self._write(self._wiped() + self._below())
 
     def _wiped(self) -> str:
-        """What wipes the drawn line, without escape sequences: not every terminal knows them."""
+        """Characters that erase the drawn line; no escape sequences, which not every terminal knows."""
         drawn, self._drawn = self._drawn, 0
         return f"\r{' ' * drawn}\r" if drawn else ""
 

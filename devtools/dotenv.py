@@ -84,7 +84,7 @@ def configuration(workspace: Workspace, app: App, environ: Mapping[str, str] | N
 
 
 def address(workspace: Workspace, app: App, wanted_port: int | None = None) -> tuple[str, int]:
-    """The configured host of an app, and its port unless one is wanted; raises DevError when the port is none."""
+    """The configured host of an app, and its port or `wanted_port`; raises DevError for an invalid port."""
     configured = configuration(workspace, app)
     port = str(wanted_port or configured.get(app.port_variable, app.default_port))
     if not port.isdecimal() or not 1 <= int(port) <= 65535:

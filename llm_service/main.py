@@ -12,17 +12,17 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
-from service_kit.access import ApiKeys
-from service_kit.bodies import BodyLimit, RestOfBody
-from service_kit.head import HeadAsGet
-from service_kit.hosts import TrustedHosts, trusted_names
 from service_kit.keys import KeyRing
-from service_kit.logs import configure_logging
+from service_kit.middleware.access import ApiKeys
+from service_kit.middleware.bodies import BodyLimit, RestOfBody
+from service_kit.middleware.head import HeadAsGet
+from service_kit.middleware.hosts import TrustedHosts, trusted_names
+from service_kit.middleware.request_context import RequestContext
+from service_kit.observability.logs import configure_logging
+from service_kit.observability.route_names import RouteNames
+from service_kit.observability.tracing import Tracing, open_tracing
 from service_kit.openapi import operation_id
-from service_kit.request_context import RequestContext
-from service_kit.route_names import RouteNames
 from service_kit.settings import otel_environment
-from service_kit.tracing import Tracing, open_tracing
 
 from config.settings import Settings, env_files, settings
 from middleware.access import needed_scope
@@ -70,7 +70,7 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         openapi_tags=api_description.TAGS,
         generate_unique_id_function=operation_id,
         lifespan=lifespan,
-        # Its own spans and logs would hold query strings and what exceptions say.
+        # FastAPI's own spans and logs would contain query strings and exception messages.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.settings = config
@@ -146,5 +146,5 @@ if __name__ == "__main__":
         http="h11",
         ws="none",
         access_log=False,
-        log_config=None,  # uvicorn's lines go through ours
+        log_config=None,  # uvicorn's lines go through this service's formatter
     )

@@ -15,8 +15,8 @@ import httpx
 import psutil
 
 from conftest import ROOT, wait_until
+from devtools.commands.testing import environment_for_tests
 from devtools.layout import App, Workspace
-from devtools.testing import environment_for_tests
 from free_ports import free_port
 from postgres_server import postgres
 

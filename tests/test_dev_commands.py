@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, Checkout, wait_until, wait_until_dead
-from devtools import cli, testing
+from devtools import cli
+from devtools.commands import testing
 from devtools.layout import Workspace
 from devtools.setup import interpreters, steps
 

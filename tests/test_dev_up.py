@@ -18,7 +18,7 @@ import pytest
 from conftest import Checkout, Running, free_port, is_alive, wait_until, wait_until_dead
 from devtools.console import Console
 from devtools.layout import Workspace
-from devtools.narration import Narrator
+from devtools.up.narration import Narrator
 from small_wheels import make_wheel
 
 STAND_IN = Path(__file__).with_name("stand_in_service.py")

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from service_kit.hosts import TrustedHosts, trusted_names
 from service_kit.keys import KeyRing, bearer_token, check_keys_file, parse_keys
+from service_kit.middleware.hosts import TrustedHosts, trusted_names
 from starlette.types import Message, Receive, Scope, Send
 
 from service_kit import keys

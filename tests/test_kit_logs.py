@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from service_kit.logs import about_request, formatter
+from service_kit.observability.logs import about_request, formatter
 
 TEXT_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z (DEBUG|INFO|WARNING|ERROR|CRITICAL) +(http|local_models) [\w.]+: \S")
 EVIL = 'perro\r\n2026-01-01T00:00:00Z INFO     http access: forged\x1b[2J\x85\u2028\x00\udcff status=500 "'
@@ -149,7 +149,8 @@ def test_messages_of_errors_that_belong_to_no_request_are_shown_where_wanted() -
 @pytest.mark.parametrize("name", ["httpx", "httpx2", "httpcore", "httpcore2", "urllib3"])
 def test_libraries_that_log_every_request_are_quiet(name: str) -> None:
     code = (
-        "import logging; from service_kit.logs import configure_logging; configure_logging('INFO', 'json'); "
+        "import logging; from service_kit.observability.logs import configure_logging; "
+        "configure_logging('INFO', 'json'); "
         f"logging.getLogger('{name}').info('GET http://x/?q=secreto'); logging.getLogger('own').info('shown')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

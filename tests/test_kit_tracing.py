@@ -31,7 +31,7 @@ async def run():
     async with httpx.AsyncClient(transport=httpx.ASGITransport(main.app), base_url="http://127.0.0.1") as client:
         headers = {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"}
         answer = await client.get("/api/nothing", headers=headers)
-    names = ("opentelemetry.sdk", "opentelemetry.exporter", "google.protobuf", "service_kit.otlp")
+    names = ("opentelemetry.sdk", "opentelemetry.exporter", "google.protobuf", "service_kit.observability.otlp")
     print(answer.status_code, [name for name in sys.modules if name.startswith(names)])
     await sent.put({"type": "lifespan.shutdown"})
     await life

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app_process import WORKSPACE, AppProcess, running, start_llm
-from devtools.testing import environment_for_tests
+from devtools.commands.testing import environment_for_tests
 from page_tab import OpenTab, Tab
 from test_page_access import PHONE, SMALL_TARGETS, check_with_axe
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from adapters.base import (
+from adapters.ports.models import (
     ChatMessage,
     Completion,
     Embedder,
@@ -122,7 +122,7 @@ class FallbackChain:
         if self._fingerprint is None:
             raise _incomparable(provider)
         if isinstance(provider.embedder, KnowsFingerprint):
-            fingerprint = await provider.embedder.tell_fingerprint()
+            fingerprint = await provider.embedder.read_fingerprint()
             if fingerprint != self._fingerprint:
                 raise _incomparable(provider)
 

@@ -3,16 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from adapters.base import (
-    ChatMessage,
-    Embeddings,
-    InputType,
-)
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.local.config import LocalModelConfig, config_from_settings
 from adapters.local.connection import URL, LocalConnections
 from adapters.local.launcher import COMMAND, Launcher
+from adapters.ports.models import ChatMessage, Embeddings, InputType
 from config.settings import settings
 
 _CLOSE_S = 5.0
@@ -38,8 +34,8 @@ class HuggingFaceAdapter(LLMServiceAdapter):
             timeout_s=local.timeout_s,
             pool_timeout_s=local.timeout_s,
             max_connections=most,
-            # A process that dies fails all it serves at once, and all are sent to the next one; the launcher decides
-            # when that is started.
+            # A process that dies fails all its requests at once, and all are retried; the launcher decides when the
+            # next process starts.
             failure_threshold=most,
             retry_ratio=1.0,
             retry_reserve=most,
@@ -83,6 +79,6 @@ class HuggingFaceAdapter(LLMServiceAdapter):
         self._fingerprint = made.fingerprint
         return made
 
-    async def tell_fingerprint(self) -> str:
+    async def read_fingerprint(self) -> str:
         """Return the fingerprint of the local vectors; only the first time needs the process."""
         return self._fingerprint or (await self.embed_texts([_PROBE])).fingerprint

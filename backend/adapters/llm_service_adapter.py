@@ -7,7 +7,13 @@ from typing import Any
 
 import httpx2
 
-from adapters.base import (
+from adapters.llm_service import wire
+from adapters.llm_service.circuit import CircuitState
+from adapters.llm_service.config import ServiceConfig
+from adapters.llm_service.endpoints import Endpoints
+from adapters.llm_service.faults import Malformed
+from adapters.llm_service.transport import ServiceTransport
+from adapters.ports.models import (
     ChatMessage,
     Completion,
     Embeddings,
@@ -16,12 +22,6 @@ from adapters.base import (
     TechnicalError,
     TextDelta,
 )
-from adapters.circuit import CircuitState
-from adapters.llm_service import wire
-from adapters.llm_service.config import ServiceConfig
-from adapters.llm_service.endpoints import Endpoints
-from adapters.llm_service.faults import Malformed
-from adapters.llm_service.transport import ServiceTransport
 from config.settings import Settings, secret, settings
 
 _HEALTH_TIMEOUT_S = 3.0

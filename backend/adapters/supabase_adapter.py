@@ -1,11 +1,11 @@
 """Documents in Postgres with pgvector: Supabase's, or any other, or the embedded one."""
 
 from adapters.postgres.database import Connection
-from adapters.postgres.documents import Documents
-from adapters.postgres.reports import PostgresReports
 from adapters.postgres.searches import Searches
+from adapters.postgres.tables.documents import Documents
+from adapters.postgres.tables.reports import PostgresReports
+from adapters.postgres.tables.word_list import WordList
 from adapters.postgres.vector_indexes import VectorIndexes
-from adapters.postgres.word_list import WordList
 
 
 class SupabaseAdapter(Searches, WordList, Documents, VectorIndexes):

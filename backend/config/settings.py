@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
-from service_kit.keys import check_keys_file
-from service_kit.settings import is_loopback, split_list
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
+from service_kit.addresses import is_loopback
+from service_kit.settings import CommonSettings, KeysFile, KeyText, StringList, choose_env_files, load
 
 BACKEND_ROOT = Path(__file__).resolve().parent.parent
 PROJECT_ROOT = BACKEND_ROOT.parent
-DEFAULT_ENV_FILES = (PROJECT_ROOT / ".env", BACKEND_ROOT / ".env")
 
 MAX_PERSONA_CHARS = 1_000
 _LANGUAGES = """
@@ -28,68 +27,51 @@ MAX_EMBEDDING_DIMENSION = 2_000
 _PASSWORD = re.compile(r"password\s*=\s*('[^']*'|[^\s&]+)")
 
 _Url = Annotated[str, Field(min_length=1)]
-_Finite = Field(allow_inf_nan=False)
 
 
-class Settings(BaseSettings):
-    """Every field can be set by the environment variable of the same name in upper case."""
+class Settings(CommonSettings):
+    """All settings of the backend."""
 
-    model_config = SettingsConfigDict(
-        env_file_encoding="utf-8-sig",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-    )
+    model_config = SettingsConfigDict(frozen=True)
 
     app_name: str = "MIAPPBORA backend"
     app_version: str = "1.0.0"
     debug: bool = False
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["auto", "text", "json"] = "auto"
-    """``auto`` is text on a terminal and JSON elsewhere."""
-    tracing: Literal["off", "otlp"] = "off"
-    """``otlp`` exports spans as configured by OpenTelemetry's own variables (``otel_environment``)."""
 
     backend_host: str = "127.0.0.1"
     backend_port: int = Field(8000, ge=0, le=65535)
-    backend_api_key: SecretStr | None = None
+    backend_api_key: KeyText | None = None
     """Key with the scope ``admin``."""
-    backend_keys_file: Path | None = None
-    """File of named keys, one ``name:scope:key`` per line; re-read on change."""
-    trusted_hosts: Annotated[list[str], NoDecode] = []
-    """Host names accepted besides loopback and ``BACKEND_HOST``; if empty and a key is set, any name."""
-    cors_origins: Annotated[list[str], NoDecode] = [
-        "http://localhost:8000",
-        "http://127.0.0.1:8000",
-        "http://localhost:3000",
-        "http://localhost:5173",
-    ]
+    backend_keys_file: KeysFile | None = None
+    cors_origins: StringList = Field(
+        ["http://localhost:8000", "http://127.0.0.1:8000", "http://localhost:3000", "http://localhost:5173"]
+    )
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
     upload_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)
-    """Of a file of documents, which is held in memory."""
+    """Size limit of an uploaded file, which is held in memory."""
 
     llm_service_url: _Url = "http://localhost:8001"
     llm_service_enabled: bool = True
-    llm_service_timeout: Annotated[float, _Finite] = Field(60.0, gt=0)
+    llm_service_timeout: float = Field(60.0, gt=0)
     llm_service_api_key: SecretStr | None = None
-    llm_service_connect_timeout: Annotated[float, _Finite] = Field(2.0, gt=0)
-    llm_service_read_timeout: Annotated[float, _Finite] | None = Field(None, gt=0)
-    llm_service_write_timeout: Annotated[float, _Finite] = Field(10.0, gt=0)
-    llm_service_pool_timeout: Annotated[float, _Finite] = Field(5.0, gt=0)
+    llm_service_connect_timeout: float = Field(2.0, gt=0)
+    llm_service_read_timeout: float | None = Field(None, gt=0)
+    llm_service_write_timeout: float = Field(10.0, gt=0)
+    llm_service_pool_timeout: float = Field(5.0, gt=0)
     llm_service_max_connections: int = Field(64, ge=1)
-    llm_service_retry_ratio: Annotated[float, _Finite] = Field(0.1, ge=0, le=1)
+    llm_service_retry_ratio: float = Field(0.1, ge=0, le=1)
     llm_service_breaker_failures: int = Field(3, ge=1)
-    llm_service_breaker_reset: Annotated[float, _Finite] = Field(3.0, gt=0)
+    llm_service_breaker_reset: float = Field(3.0, gt=0)
 
     llm_model: str = "Qwen/Qwen3-1.7B"
     llm_offline_model: Literal["embedded", "none"] = "embedded"
     llm_device_map: str = "auto"
     llm_dtype: Literal["auto", "float16", "bfloat16", "float32"] = "auto"
     llm_max_new_tokens: int = Field(256, ge=1)
-    llm_temperature: Annotated[float, _Finite] = Field(0.35, ge=0, le=2)
-    llm_top_p: Annotated[float, _Finite] = Field(0.9, gt=0, le=1)
+    llm_temperature: float = Field(0.35, ge=0, le=2)
+    llm_top_p: float = Field(0.9, gt=0, le=1)
     llm_enable_thinking: bool = False
-    llm_local_idle_timeout: Annotated[float, _Finite] = Field(300.0, ge=0)
+    llm_local_idle_timeout: float = Field(300.0, ge=0)
     """Idle seconds after which a local model's process ends; 0: never."""
     llm_local_max_waiting: int = Field(64, ge=0)
     huggingface_api_key: SecretStr | None = None
@@ -102,16 +84,16 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     database_pool_size: int = Field(8, ge=1)
-    database_timeout: Annotated[float, _Finite] = Field(5.0, gt=0)
+    database_timeout: float = Field(5.0, gt=0)
     data_dir: Path = PROJECT_ROOT / ".data"
     sample_lexicon: str = str(BACKEND_ROOT / "data" / "sample_lexicon.json")
     """Dictionary file to load into an empty database; ``none`` loads nothing."""
 
     mentor: Literal["bora", "none"] = "bora"
     """``none``: no dictionary and no Bora; all questions go to the texts."""
-    rag_text_languages: Annotated[list[str], NoDecode] = ["spanish", "english", "portuguese"]
+    rag_text_languages: StringList = Field(["spanish", "english", "portuguese"])
     """Languages whose word forms the full-text search of texts knows, besides words as they stand."""
-    rag_text_threshold: Annotated[float, _Finite] = Field(0.5, ge=0, le=1)
+    rag_text_threshold: float = Field(0.5, ge=0, le=1)
     """Lowest relevance of a passage that is answered from; ``dev.py fit`` finds it for questions of one's own."""
     rerank_model: str = ""
     """The LLM service's cross-encoder; where one is named, it orders passages that were found by meaning only."""
@@ -120,16 +102,13 @@ class Settings(BaseSettings):
     rag_top_k: int = Field(5, ge=1, le=50)
     rag_wording: Literal["auto", "always", "never"] = "auto"
     """When a model words an answer: where no entry answers the question, for every question, or never."""
-    rag_temperature: Annotated[float, _Finite] = Field(0.0, ge=0, le=2)
+    rag_temperature: float = Field(0.0, ge=0, le=2)
     """0 is greedy: the same question is answered from the LLM service's response cache."""
     rag_max_new_tokens: int = Field(96, ge=1)
     """Token limit of an answer, in addition to ``llm_max_new_tokens``; the prompt requests one short sentence."""
-    page_suggestions: Annotated[list[str], NoDecode] = [
-        "¿Cómo se dice perro en bora?",
-        "agua",
-        "¿Qué significa nuhba en español?",
-        "perro, gato y casa",
-    ]
+    page_suggestions: Annotated[list[str], NoDecode] = Field(
+        ["¿Cómo se dice perro en bora?", "agua", "¿Qué significa nuhba en español?", "perro, gato y casa"]
+    )
     """Questions suggested by the page; the default ones are answered by the sample lexicon."""
     reports: bool = True
     """Whether missing words are counted, and readers may report faults and opinions."""
@@ -143,23 +122,6 @@ class Settings(BaseSettings):
         if value is not None:
             _read_persona(value)
         return value
-
-    @field_validator("cors_origins", "trusted_hosts", "rag_text_languages", mode="before")
-    @classmethod
-    def _split_list(cls, value: Any) -> Any:
-        return split_list(value)
-
-    @field_validator("backend_api_key")
-    @classmethod
-    def _not_blank(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().strip():
-            raise ValueError("must not be blank")
-        return value
-
-    @field_validator("backend_keys_file")
-    @classmethod
-    def _check_keys(cls, value: Path | None) -> Path | None:
-        return None if value is None else check_keys_file(value)
 
     @field_validator("page_suggestions", mode="before")
     @classmethod
@@ -187,11 +149,6 @@ class Settings(BaseSettings):
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError("every URL must look like http://host:port")
         return value
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _upper(cls, value: Any) -> Any:
-        return value.upper() if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _protect_open_ports(self) -> "Settings":
@@ -274,33 +231,13 @@ def _read_persona(path: Path) -> str:
 
 
 def env_files() -> tuple[Path, ...]:
-    """Return the ``.env`` files, later ones taking precedence; ``ENV_FILES`` (``none`` or a path list) overrides."""
-    override = os.environ.get("ENV_FILES")
-    if not override:
-        return DEFAULT_ENV_FILES
-    if override.strip().lower() == "none":
-        return ()
-    return tuple(Path(part) for part in override.split(os.pathsep) if part)
+    """Return the ``.env`` files to read; later ones take precedence."""
+    return choose_env_files(PROJECT_ROOT / ".env", BACKEND_ROOT / ".env")
 
 
 def load_settings(files: Sequence[Path] | None = None) -> Settings:
     """Read the configuration; exit with one line that names the variable if a value is invalid."""
-    try:
-        return Settings(_env_file=env_files() if files is None else files)  # type: ignore[call-arg]
-    except ValidationError as error:
-        raise SystemExit("configuration error: " + "; ".join(_describe(item) for item in error.errors())) from None
-    except SettingsError as error:
-        raise SystemExit(f"configuration error: {error}") from None
-    except UnicodeDecodeError:
-        names = ", ".join(str(path) for path in (env_files() if files is None else files))
-        raise SystemExit(f"configuration error: save as UTF-8: {names}") from None
-
-
-def _describe(item: Any) -> str:
-    """Return one line for one error, without the value, which may be a secret."""
-    message = str(item["msg"]).removeprefix("Value error, ").replace("\n", " ")
-    name = "_".join(str(part) for part in item["loc"][:1]).upper()
-    return f"{name}: {message}" if name else message
+    return load(Settings, env_files() if files is None else files)
 
 
 def _split_urls(value: str) -> tuple[str, ...]:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-from service_kit.metrics import OTHER, SECONDS, RequestMetrics
-
-from service_kit import tracing
+from service_kit.observability import tracing
+from service_kit.observability.metrics import OTHER, SECONDS, RequestMetrics
 
 REASONS = (
     "connect",
@@ -67,7 +66,7 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
-        # Each process has circuits of its own: of several, the latest look is shown.
+        # Each process has its own circuits; the latest value of any of them is shown.
         self._circuit = Gauge(
             "backend_circuit_state",
             "0 closed, 1 half open, 2 open",

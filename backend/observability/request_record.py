@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from service_kit import records
+from service_kit.observability import records
 
 
 @dataclass(slots=True)

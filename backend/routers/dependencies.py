@@ -9,7 +9,6 @@ from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import Settings
 from observability.request_record import RequestRecord
-from schemas.rag import MAX_TIMEOUT_MS
 from services.library.ingestion import DocumentIngestor
 from services.library.uploads import Uploads
 from services.rag_service import RAGService
@@ -48,7 +47,7 @@ async def get_record(request: Request) -> RequestRecord:
 async def get_timeout_s(
     milliseconds: Annotated[
         int | None,
-        Header(alias="X-Request-Timeout-Ms", ge=1, le=MAX_TIMEOUT_MS, description="Milliseconds this request may take"),
+        Header(alias="X-Request-Timeout-Ms", ge=1, le=86_400_000, description="Milliseconds this request may take"),
     ] = None,
 ) -> float | None:
     """Return the caller's time limit in seconds, if it sets one."""

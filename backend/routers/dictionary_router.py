@@ -5,19 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path
 from fastapi import Query as QueryParam
 
-from adapters.base import Direction
+from adapters.ports.documents import Direction
 from routers.dependencies import ServicesDep
 from routers.error_docs import responses
-from schemas.rag import (
-    MAX_ID_CHARS,
-    Cursor,
-    EntriesResponse,
-    EntryResponse,
-    Letter,
-    Prefix,
-    SuggestResponse,
-    Text,
-)
+from schemas.dictionary import Cursor, EntriesResponse, EntryResponse, Letter, Prefix, SuggestResponse
+from schemas.texts import MAX_ID_CHARS, Text
 from services.entries import entry, suggestions, word_list
 
 router = APIRouter(prefix="/api/rag", tags=["RAG"])

@@ -3,8 +3,8 @@
 from typing import Any
 
 from service_kit.errors import Problem, error_body
+from service_kit.middleware.request_context import INTERNAL_ERROR
 from service_kit.openapi import EXAMPLE_ID, error_responses
-from service_kit.request_context import INTERNAL_ERROR
 
 from schemas.errors import ErrorBody
 

@@ -5,15 +5,15 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from service_kit.bodies import unreadable_body
 from service_kit.disconnect import CLIENT_CLOSED, ClientDisconnected, DeadlineExceeded
 from service_kit.errors import HTTP_TYPES, Problem, error_response
-from service_kit.request_context import INTERNAL_ERROR
+from service_kit.middleware.bodies import unreadable_body
+from service_kit.middleware.request_context import INTERNAL_ERROR
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from adapters.base import StoreUnavailable
+from adapters.ports.store import StoreUnavailable
 from services.entries import InvalidListing
 from services.library.documents import InvalidDocument
 from services.library.formats import UnreadableFile

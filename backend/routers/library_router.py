@@ -52,7 +52,8 @@ async def sources(services: ServicesDep) -> SourcesResponse:
     response_description="The documents loaded from files under this name are deleted",
 )
 async def delete_source(
-    name: Annotated[SourceName, Query(description="Of the source", examples=["lexicon.csv"])], services: ServicesDep
+    name: Annotated[SourceName, Query(description="Its name", examples=["lexicon.csv"])],
+    services: ServicesDep,
 ) -> SourceDeleted:
     """Delete the documents loaded from files under this name, as ``ingest --drop-source`` does.
 
@@ -112,7 +113,7 @@ async def upload(
 async def _loading(
     services: Services, parts: AsyncGenerator[Progress | LoadReport, None]
 ) -> AsyncGenerator[Progress | LoadReport, None]:
-    """Yield the parts; vectors are made once they end, however they do."""
+    """Yield the parts, and start the computation of vectors when they end or fail."""
     try:
         async with aclosing(parts):
             async for part in parts:

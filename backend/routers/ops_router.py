@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
-from service_kit.metrics import CONTENT_TYPE
+from service_kit.observability.metrics import CONTENT_TYPE
 from starlette.responses import JSONResponse, Response
 
-from adapters.base import StoreUnavailable
+from adapters.ports.store import StoreUnavailable
 from observability.metrics import Metrics
 from routers.dependencies import Services, ServicesDep
 from routers.error_docs import responses

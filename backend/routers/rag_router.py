@@ -11,26 +11,15 @@ from fastapi import Query as QueryParam
 from service_kit.disconnect import until_disconnect
 from starlette.responses import Response, StreamingResponse
 
-from adapters.base import ChatMessage, Document, TextDelta
+from adapters.ports.documents import Document
+from adapters.ports.models import ChatMessage, TextDelta
 from observability.request_record import RequestRecord
 from routers import event_stream
 from routers.dependencies import RecordDep, ServicesDep, TimeoutDep
 from routers.error_docs import responses
-from schemas.rag import (
-    MAX_ID_CHARS,
-    MAX_STORED_ID_CHARS,
-    MAX_TOP_K,
-    DeleteResponse,
-    DocumentsRequest,
-    DocumentsResponse,
-    Query,
-    QueryRequest,
-    QueryResponse,
-    SearchResponse,
-    SourcesEvent,
-    StatsResponse,
-    Text,
-)
+from schemas.documents import DeleteResponse, DocumentsRequest, DocumentsResponse, StatsResponse
+from schemas.rag import MAX_TOP_K, Query, QueryRequest, QueryResponse, SearchResponse, SourcesEvent
+from schemas.texts import MAX_ID_CHARS, MAX_STORED_ID_CHARS, Text
 from service_kit import sse
 from services.answers import Answered, AnswerPart, Explained, RagAnswer, Sources, whole_answer
 from services.library.documents import InvalidDocument, check_document
@@ -151,7 +140,7 @@ async def delete_document(
 async def delete_document_by_id(
     document_id: Annotated[
         Text,
-        QueryParam(alias="id", max_length=MAX_STORED_ID_CHARS, description="Of the document", examples=["casa-2"]),
+        QueryParam(alias="id", max_length=MAX_STORED_ID_CHARS, description="Id of the document", examples=["casa-2"]),
     ],
     services: ServicesDep,
 ) -> DeleteResponse:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Path, Query
 from starlette.responses import Response
 
-from adapters.base import GivenReport, Report, ReportKind
+from adapters.ports.reports import GivenReport, Report, ReportKind
 from routers.dependencies import ServicesDep
 from routers.error_docs import responses
 from schemas.reports import (

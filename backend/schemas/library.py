@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from schemas.rag import FilledText
+from schemas.texts import FilledText
 from schemas.wire import Reply
 
 MAX_NAME_CHARS = 200
@@ -32,7 +32,7 @@ class SourceInfo(Reply):
     source: str = Field(validation_alias="name", description="The file's name; empty: documents without a source")
     kinds: dict[str, int]
     documents: int
-    from_file: int = Field(description="Of these, loaded from a file; the others came through the API")
+    from_file: int = Field(description="Documents loaded from a file; the others came through the API")
     changed_at: datetime
 
 
@@ -58,7 +58,7 @@ class RefusedPart(Reply):
 
 
 class UploadReport(Reply):
-    """What a load changes or would change, in documents."""
+    """Changes that a load makes or would make, in documents."""
 
     source: str
     inserted: int
@@ -68,7 +68,7 @@ class UploadReport(Reply):
     refusals: list[RefusedPart] = Field(description=f"The first {SHOWN_REFUSALS}")
     repeated: int = Field(description="Duplicates in the file")
     gone: int = Field(description="Documents of an earlier load that the file no longer contains")
-    removed: int = Field(description="Of these, removed with prune")
+    removed: int = Field(description="Documents removed with prune")
     note: str = Field(description="How the file was read, where that was not certain")
 
 

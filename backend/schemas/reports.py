@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, RootModel
 
-from adapters.base import ReportKind
-from schemas.rag import DocumentId, FilledText, Text
+from adapters.ports.reports import ReportKind
+from schemas.texts import DocumentId, FilledText, Text
 from schemas.wire import Reply, Wire
 
 MAX_NOTE_CHARS = 300
@@ -65,11 +65,11 @@ class ReportRow(Reply):
     id: int
     kind: ReportKind
     subject: str = Field(description="A folded word, or the id of an entry; empty where an answer had none")
-    note: str = Field(description="What a reader wrote, or how the answer was made")
+    note: str = Field(description="A reader's words, or how the answer was made")
     count: int
     first_at: datetime
     last_at: datetime
-    content: str | None = Field(description="Of an entry that is still there: the beginning of its text")
+    content: str | None = Field(description="Beginning of the entry's text, while it exists")
 
 
 class ReportsResponse(Reply):

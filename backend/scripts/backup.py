@@ -26,7 +26,7 @@ if __package__ in (None, ""):  # run as a file: imports are relative to the app'
 import psycopg
 from psycopg import sql
 
-from adapters.base import StoreUnavailable
+from adapters.ports.store import StoreUnavailable
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import Settings, secret
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 _prepare(url, settings)
                 done = restore(url, options.file, dimension=settings.embedding_dimension, replace=options.replace)
-                _prepare(url, settings)  # Once more: what follows from the documents is not in the file.
+                _prepare(url, settings)  # again: the file lacks what is derived from the documents
                 print(done)
     except (BackupError, StoreUnavailable) as error:
         return _fail(str(error), 1)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if __package__ in (None, ""):  # run as a file: imports are relative to the app's folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adapters.base import StoreUnavailable
+from adapters.ports.store import StoreUnavailable
 from observability.metrics import Metrics
 from scripts.opening import open_dsn, open_embedder, open_store
 from services.passages.threshold import Fit, fitted, outcome

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 if __package__ in (None, ""):  # run as a file: imports are relative to the app's folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adapters.base import StoreUnavailable, WrongDimension
-from adapters.postgres.app_table import AppTable, NoSuchTable
+from adapters.ports.store import StoreUnavailable, WrongDimension
 from adapters.postgres.database import Dsn
+from adapters.postgres.tables.app_table import AppTable, NoSuchTable
 from adapters.supabase_adapter import SupabaseAdapter
 from scripts.opening import open_dsn, open_embedder, open_store
 from scripts.progress import ProgressBars

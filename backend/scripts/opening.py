@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from adapters.base import Embedder
+from adapters.ports.models import Embedder
 from adapters.postgres.database import Dsn
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter

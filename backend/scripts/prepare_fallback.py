@@ -5,9 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adapters.base import TechnicalError
 from adapters.local import files
 from adapters.local.config import LocalModelConfig, config_from_settings
+from adapters.ports.models import TechnicalError
 from config.settings import settings
 
 

@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 
-from adapters.base import Completion, SearchHit, ServedBy, TextDelta
+from adapters.ports.documents import SearchHit
+from adapters.ports.models import Completion, ServedBy, TextDelta
 from services.mentor.basis import Basis
 from services.mentor.extractive import extractive_answer
 from services.mentor.grounding import AnswerMode, ground
@@ -54,7 +55,7 @@ class RagAnswer:
     """
     explanation: str | None = None
     missing: tuple[str, ...] = ()
-    """Words that were asked for and are not in the dictionary."""
+    """Words of the question that are not in the dictionary."""
     says_more: bool = False
     """Whether an extractive answer says more than its entries: a verdict on a claim, small talk."""
 
@@ -68,7 +69,7 @@ class Found:
 
     question: str
     basis: Basis
-    """Of the dictionary."""
+    """Entries of the dictionary."""
     texts: TextBasis | None = None
     """``None``: the question is not asked of texts."""
     fault: str | None = None

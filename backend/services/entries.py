@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.base import Direction, Document, DocumentStore, Language, ListedWord, ListPosition
+from adapters.ports.documents import Direction, Document, Language, ListedWord, ListPosition
+from adapters.ports.store import DocumentStore
 from services.mentor.lexicon.folding import fold
 from services.mentor.lexicon.ordering import code_of, languages_of, letter_of, place
 
@@ -62,12 +63,13 @@ async def entry(store: DocumentStore, document_id: str) -> Entry | None:
     found = await store.entry(document_id)
     if found is None:
         return None
-    meta = found.entry.metadata
+    document, parts = found
+    meta = document.metadata
     languages = languages_of(meta.get("direction"))
     key = place(str(meta.get("lemma") or ""), languages[0]) if languages else ""
     letter = letter_of(key, languages[0]) if languages and key else None
-    examples = [part for part in found.parts if part.metadata.get("part") == "example"]
-    return Entry(found.entry, letter, examples, [part for part in found.parts if part not in examples])
+    examples = [part for part in parts if part.metadata.get("part") == "example"]
+    return Entry(document, letter, examples, [part for part in parts if part not in examples])
 
 
 def _cursor(word: ListedWord, direction: Direction) -> str:

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
-from adapters.base import ChatMessage, Completion, LanguageModel, SamplingOptions, TechnicalError, TextDelta
+from adapters.ports.models import ChatMessage, Completion, LanguageModel, SamplingOptions, TechnicalError, TextDelta
 
 _RESERVED_S, _RESERVED_SHARE = 0.2, 0.1
 """Time kept from a caller's limit, so that the answer from the entries arrives within it."""

@@ -53,7 +53,7 @@ _ADDRESSED = re.compile(
     rf"\b(?:debe|debes|deve|must|should|shall|tiene que|has to|have to|is to|{_TELLS[3:-1]})\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""What addresses a model; a manual speaks of instructions and of assistants without doing so."""
+"""Phrases that address a model; a manual speaks of instructions and of assistants without doing so."""
 
 _NO_MARKUP = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "{": "(", "}": ")", "`": "'"})
 

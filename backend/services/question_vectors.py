@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from adapters.base import Embedder, Embeddings, InputType, LogicalError, TechnicalError
+from adapters.ports.models import Embedder, Embeddings, InputType, LogicalError, TechnicalError
 from observability.metrics import Metrics
 
 logger = logging.getLogger(__name__)

@@ -6,10 +6,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from adapters.base import (
+from adapters.ports.models import (
     ChatMessage,
     Completion,
-    DocumentStore,
     Embedder,
     LanguageModel,
     LogicalError,
@@ -18,6 +17,7 @@ from adapters.base import (
     TechnicalError,
     TextDelta,
 )
+from adapters.ports.store import DocumentStore
 from observability.metrics import Metrics
 from services.answers import Answered, AnswerPart, Explained, Found, RagAnswer, Sources, checked_entries, whole_answer
 from services.mentor.basis import Basis, basis_of, with_limit
@@ -241,7 +241,7 @@ class RAGService:
     async def _worded(
         self, answer: RagAnswer, found: Found, history: Sequence[ChatMessage], call: Call, *, draft: bool
     ) -> AsyncGenerator[TextDelta | RagAnswer, None]:
-        """Yield the draft, if it is wanted, and a model's answer if it holds, else ``answer``."""
+        """Yield the draft if requested, then the supported part of a model's answer; if the model fails, ``answer``."""
         messages = self._messages(found, history)
         try:
             async with aclosing(ask(self._model, messages, self._sampling, call, draft=draft)) as parts:

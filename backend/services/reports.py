@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from adapters.base import GivenReport, ReportStore, StoreUnavailable
+from adapters.ports.reports import GivenReport, ReportStore
+from adapters.ports.store import StoreUnavailable
 from observability.metrics import Metrics
 from services.mentor.lexicon.folding import fold, words
 
@@ -70,7 +71,7 @@ class Reports:
         while True:
             await self._given.wait()
             await self._write()
-            # What comes in the meantime is written together.
+            # Reports that arrive meanwhile are written together.
             await asyncio.sleep(_PAUSE_S)
 
     async def close(self) -> None:

@@ -4,9 +4,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters.base import DocumentStore, Embedder, ParsedQuery, SearchHit
+from service_kit.observability import tracing
+
+from adapters.ports.documents import SearchHit
+from adapters.ports.models import Embedder
+from adapters.ports.search import ParsedQuery
+from adapters.ports.store import DocumentStore
 from observability.metrics import Metrics
-from service_kit import tracing
 from services.mentor.basis import is_answered
 from services.question_vectors import EMBED_TIMEOUT_S, QuestionEmbedder
 

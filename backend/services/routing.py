@@ -1,6 +1,6 @@
 """Routing of questions: to the dictionary, to the texts, or to both."""
 
-from adapters.base import ParsedQuery
+from adapters.ports.search import ParsedQuery
 from services.mentor.basis import Basis
 from services.mentor.lexicon.folding import words
 from services.passages.languages import LANGUAGES, SPANISH, recognised

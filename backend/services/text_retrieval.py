@@ -6,9 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.base import DocumentStore, LogicalError, Ranker, SearchHit, TechnicalError, TextTerm
+from service_kit.observability import tracing
+
+from adapters.ports.documents import SearchHit
+from adapters.ports.models import LogicalError, Ranker, TechnicalError
+from adapters.ports.search import TextTerm
+from adapters.ports.store import DocumentStore
 from observability.metrics import Metrics
-from service_kit import tracing
 from services.passages.basis import TextBasis, text_basis
 from services.passages.question import read_question
 from services.passages.quotation import best_quotation
@@ -31,7 +35,7 @@ class TextRetrieval:
     total: int
     """Texts in the store."""
     relevance: float
-    """Of the sentences that fit the question best, 0 to 1; below the threshold nothing is answered from."""
+    """Relevance of the sentences that fit the question best, 0 to 1; below the threshold no text answers."""
     fault: str | None = None
     """Why the search was by words only, although an embedder is configured."""
 

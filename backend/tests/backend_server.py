@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from adapters.base import (
+from adapters.ports.models import (
     ChatMessage,
     Completion,
     Embeddings,

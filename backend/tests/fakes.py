@@ -1,10 +1,10 @@
-"""Stand-ins that implement the protocols of ``adapters.base``."""
+"""Stand-ins that implement the protocols of ``adapters.ports``."""
 
 import math
 import zlib
 from collections.abc import Sequence
 
-from adapters.base import Embeddings, InputType, LogicalError, TechnicalError
+from adapters.ports.models import Embeddings, InputType, LogicalError, TechnicalError
 from services.mentor.lexicon.folding import words
 
 DIMENSION = 384

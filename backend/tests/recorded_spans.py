@@ -8,12 +8,11 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-from service_kit import tracing
+from service_kit.observability import tracing
 
 
 class Recorder:
-    """Stands in for ``service_kit.otlp.Exporter``; holds the spans that have ended, in the order of their start."""
+    """Stands in for ``service_kit.observability.otlp.Exporter``; holds the ended spans in the order of their start."""
 
     def __init__(self) -> None:
         self._memory = InMemorySpanExporter()

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from adapters.base import DocumentStore, SearchHit
+from adapters.ports.documents import SearchHit
+from adapters.ports.store import DocumentStore
 from services.mentor.questions.parser import parse_query
 
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from adapters.base import ChatMessage, SamplingOptions, TechnicalError
 from adapters.local.child import main
 from adapters.local.config import Kind, LocalModelConfig
 from adapters.local.model import Embedder, Finished, Generator, too_long
+from adapters.ports.models import ChatMessage, SamplingOptions, TechnicalError
 
 
 class StandInGenerator:

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.base import Document, SearchHit
+from adapters.ports.documents import Document, SearchHit
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.circuit import Circuit, Outcome, Permit
+from adapters.llm_service.circuit import Circuit, Outcome, Permit
 
 
 class Clock:

@@ -13,7 +13,8 @@ import psutil
 import psycopg
 import pytest
 
-from adapters.base import Document, SearchHit, StoreUnavailable
+from adapters.ports.documents import Document, SearchHit
+from adapters.ports.store import StoreUnavailable
 from adapters.postgres.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.index import LibraryIndex

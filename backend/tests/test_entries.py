@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from adapters.base import Direction, Document, Language
+from adapters.ports.documents import Direction, Document, Language
 from adapters.supabase_adapter import SupabaseAdapter
 from main import Collaborators
 from services.entries import entry as one_entry

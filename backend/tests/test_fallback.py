@@ -6,7 +6,8 @@ from contextlib import aclosing
 
 import pytest
 
-from adapters.base import (
+from adapters.fallback import FallbackChain, Provider
+from adapters.ports.models import (
     ChatMessage,
     Completion,
     Embeddings,
@@ -18,7 +19,6 @@ from adapters.base import (
     TechnicalError,
     TextDelta,
 )
-from adapters.fallback import FallbackChain, Provider
 
 pytestmark = pytest.mark.anyio
 NO_OPTIONS = SamplingOptions()
@@ -57,7 +57,7 @@ class Fake:
             raise self.fault
         yield Completion(self.name, "m", self.name)
 
-    async def tell_fingerprint(self) -> str:
+    async def read_fingerprint(self) -> str:
         return self.print
 
     async def embed_texts(

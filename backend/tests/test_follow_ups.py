@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.base import ChatMessage
+from adapters.ports.models import ChatMessage
 from services.mentor.questions.follow_ups import MAX_MESSAGES, resolve
 
 CAT = ("¿Cómo se dice gato en bora?", 'En bora, "gato" se dice "mííchií".')

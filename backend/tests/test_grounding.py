@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.base import Direction, SearchHit
+from adapters.ports.documents import Direction, SearchHit
 from services.mentor.answer_words import looks_bora
 from services.mentor.basis import Basis, basis_of
 from services.mentor.extractive import extractive_answer

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import ChatMessage, Completion, Document, SamplingOptions, TextDelta
+from adapters.ports.documents import Document
+from adapters.ports.models import ChatMessage, Completion, SamplingOptions, TextDelta
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT
 from services.answers import RagAnswer

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from service_kit.logs import formatter
+from service_kit.observability.logs import formatter
 
 from main import Collaborators
 from tests.backend_server import LocalStub, ready_backend, running, settings_for

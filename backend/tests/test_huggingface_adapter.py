@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adapters.base import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.local.config import LocalModelConfig
 from adapters.local.files import embedding_fingerprint, resolve_embedding_model
+from adapters.ports.models import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from config.settings import BACKEND_ROOT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.model]
@@ -96,7 +96,7 @@ async def test_vectors_are_unit_vectors_with_the_services_fingerprint(local: Hug
     assert [len(vector) for vector in result.vectors] == [384, 384]
     assert all(abs(sum(x * x for x in vector) - 1) < 1e-4 for vector in result.vectors)
     # Fixed: the LLM service computes the same, and stored vectors carry it.
-    assert result.fingerprint == await local.tell_fingerprint() == "23202422d3773d12"
+    assert result.fingerprint == await local.read_fingerprint() == "23202422d3773d12"
 
 
 def test_vectors_equal_those_of_sentence_transformers() -> None:

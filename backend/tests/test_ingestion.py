@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Document
+from adapters.ports.documents import Document
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.formats import UnreadableFile, read_file, read_records
 from services.library.ingestion import DocumentIngestor, Progress

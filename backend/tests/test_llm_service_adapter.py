@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter, get_llm_service_adapter
+from adapters.ports.models import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from tests.fake_llm_service import FakeLLMService
 
 pytestmark = pytest.mark.anyio

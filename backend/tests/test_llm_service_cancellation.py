@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import ChatMessage, SamplingOptions
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
+from adapters.ports.models import ChatMessage, SamplingOptions
 from tests.raw_service import RawService, until
 
 pytestmark = pytest.mark.anyio

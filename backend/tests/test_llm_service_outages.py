@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import ChatMessage, LogicalError, RateLimited, SamplingOptions, TechnicalError, TextDelta
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
+from adapters.ports.models import ChatMessage, LogicalError, RateLimited, SamplingOptions, TechnicalError, TextDelta
 from tests.raw_service import RawService, error_body, http, until
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import TechnicalError
 from adapters.local.config import LocalModelConfig
 from adapters.local.files import resolve_language_model
+from adapters.ports.models import TechnicalError
 from config.settings import BACKEND_ROOT
 
 PREPARE = (sys.executable, "scripts/prepare_fallback.py")

@@ -14,12 +14,12 @@ import httpx
 import psutil
 import pytest
 
-from adapters.base import Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.local.config import LocalModelConfig
 from adapters.local.launcher import Launcher
+from adapters.ports.models import Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
 from config.settings import BACKEND_ROOT
 
 pytestmark = pytest.mark.anyio
@@ -86,7 +86,7 @@ async def test_first_questions_wait_for_one_slow_load_and_vectors_do_not(tmp_pat
         assert (await local.embed_texts(["hola", "casa"])).vectors == [[1.0, 0.0, 0.0]] * 2
         assert not any(task.done() for task in asking)
         answers = await asyncio.gather(*asking)
-        assert await local.tell_fingerprint() == "stand-in"
+        assert await local.read_fingerprint() == "stand-in"
     assert [answer.answer for answer in answers] == [f"word {number}" for number in range(10)]
     assert {(answer.served_by, answer.model, answer.degraded) for answer in answers} == {("local", "stand-in", True)}
     assert sorted(noted(tmp_path)) == ["embedder", "generator"]
@@ -245,7 +245,7 @@ async def test_closing_ends_a_process_that_is_busy(tmp_path: Path) -> None:
 
 PARENT = """
 import asyncio, sys
-from adapters.base import SamplingOptions
+from adapters.ports.models import SamplingOptions
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.local.config import LocalModelConfig
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from service_kit.records import RequestRecord
+from service_kit.observability.records import RequestRecord
 
 from config.settings import PROJECT_ROOT
 from observability.metrics import Metrics

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from adapters.base import Document, StoreUnavailable
+from adapters.ports.documents import Document
+from adapters.ports.store import StoreUnavailable
 from adapters.postgres.migrations import load_migrations
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT

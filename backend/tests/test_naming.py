@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Document
+from adapters.ports.documents import Document
 from services.library.formats import read_records
 
 

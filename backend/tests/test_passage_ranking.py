@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.base import Document
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
+from adapters.ports.documents import Document
 from adapters.supabase_adapter import SupabaseAdapter
 from observability.metrics import Metrics
 from services.library.ingestion import DocumentIngestor

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.base import SearchHit
+from adapters.ports.documents import SearchHit
 from services.passages.basis import TextBasis, given_basis
 from services.passages.check import checked, quoted
 from services.passages.languages import recognised

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import ChatMessage, SearchHit
+from adapters.ports.documents import SearchHit
+from adapters.ports.models import ChatMessage
 from services.mentor.basis import basis_of
 from services.mentor.extractive import extractive_answer
 from services.mentor.prompts import MAX_HISTORY_CHARS, build_messages

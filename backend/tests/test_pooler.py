@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.base import Document, SearchHit, StoreUnavailable
+from adapters.ports.documents import Document, SearchHit
+from adapters.ports.store import StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.index import LibraryIndex
 from services.library.ingestion import DocumentIngestor

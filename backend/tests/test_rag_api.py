@@ -15,7 +15,8 @@ import httpx
 import psycopg
 import pytest
 
-from adapters.base import FoundEntries, ParsedQuery, StoreUnavailable
+from adapters.ports.search import FoundEntries, ParsedQuery
+from adapters.ports.store import StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
 from free_ports import free_port
 from main import Collaborators

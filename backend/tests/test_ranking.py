@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.base import Document
+from adapters.ports.documents import Document
 from services.mentor.lexicon.fields import expand_variant, index_fields, near_codes
 from services.mentor.lexicon.forms import one_typo_apart
 

@@ -10,8 +10,9 @@ import httpx
 import psycopg
 import pytest
 
-from adapters.base import GivenReport, StoreUnavailable
-from adapters.postgres import reports as report_table
+from adapters.ports.reports import GivenReport
+from adapters.ports.store import StoreUnavailable
+from adapters.postgres.tables import reports as report_table
 from adapters.supabase_adapter import SupabaseAdapter
 from main import Collaborators
 from observability.metrics import Metrics

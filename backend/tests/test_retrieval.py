@@ -3,7 +3,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.base import Document, FoundEntries, ParsedQuery, StoreUnavailable
+from adapters.ports.documents import Document
+from adapters.ports.search import FoundEntries, ParsedQuery
+from adapters.ports.store import StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.formats import read_records
 from services.library.index import LibraryIndex

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import psycopg
 import pytest
 
-from adapters.base import Document, SearchHit
+from adapters.ports.documents import Document, SearchHit
 from adapters.postgres.migrations import SchemaInfo
 from adapters.postgres.names import Names
 from adapters.postgres.searches import BY_VECTOR, BY_WORDS, search_message

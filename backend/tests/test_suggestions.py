@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.base import Document
+from adapters.ports.documents import Document
 from adapters.supabase_adapter import SupabaseAdapter
 from services.entries import suggestions
 from services.library.index import LibraryIndex

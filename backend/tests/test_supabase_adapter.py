@@ -5,7 +5,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.base import Document, SearchHit, StoreUnavailable, UpsertReport, WrongDimension
+from adapters.ports.documents import Document, SearchHit
+from adapters.ports.store import StoreUnavailable, UpsertReport, WrongDimension
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.index import LibraryIndex
 from services.mentor.questions.parser import parse_query

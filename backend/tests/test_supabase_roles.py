@@ -10,7 +10,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from adapters.base import Document, GivenReport
+from adapters.ports.documents import Document
+from adapters.ports.reports import GivenReport
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import PROJECT_ROOT
 from services.entries import word_list

@@ -8,7 +8,8 @@ import httpx
 import psycopg
 import pytest
 
-from adapters.base import Document, TextTerm
+from adapters.ports.documents import Document
+from adapters.ports.search import TextTerm
 from adapters.postgres import migrations
 from adapters.postgres.migrations import load_migrations
 from adapters.supabase_adapter import SupabaseAdapter

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from opentelemetry.trace import SpanKind
 
-from adapters.base import ChatMessage, Completion, Document, LogicalError, SamplingOptions, TechnicalError
 from adapters.fallback import FallbackChain, Provider
 from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.local.config import LocalModelConfig
+from adapters.ports.documents import Document
+from adapters.ports.models import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError
 from adapters.supabase_adapter import SupabaseAdapter
 from services.mentor.questions.parser import parse_query
 from services.retrieval import Retriever
@@ -158,5 +159,5 @@ def test_a_collector_that_hangs_keeps_nobody_waiting(tmp_path: Path, database_ur
             line = backend.access_line(answers[-1].headers["X-Request-ID"])
     assert line["trace_id"] == "a" * 32
     lines = [json.loads(each) for each in log.read_text(encoding="utf-8").splitlines()]
-    about = [each["event"] for each in lines if each["logger"] == "service_kit.otlp"]
+    about = [each["event"] for each in lines if each["logger"] == "service_kit.observability.otlp"]
     assert about == ["the last spans were dropped: the collector does not accept them"]

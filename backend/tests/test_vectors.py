@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.base import Document, WrongDimension
+from adapters.ports.documents import Document
+from adapters.ports.store import WrongDimension
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.ingestion import DocumentIngestor, Progress
 from services.mentor.questions.parser import parse_query

@@ -68,7 +68,7 @@ async function reply(turn, explain = false) {
     announce(`${turn.answer} ${turn.explanation}`);
     if (turn.facts.degraded) void look();
   } catch (error) {
-    // After "Nueva conversación" nobody is left to tell.
+    // After "Nueva conversación" the turn is no longer shown.
     if (running === mine) fail(turn, error, mine.signal);
   } finally {
     if (running === mine) {

@@ -11,7 +11,7 @@ const [form, field, counter, letters] = ["form", "question", "counter", "letters
 );
 
 /**
- * @param {(query: string) => boolean} onSend tells whether it took the question
+ * @param {(query: string) => boolean} onSend returns whether it accepted the question
  * @param {() => string | undefined} lastQuestion
  */
 export function startComposer(onSend, lastQuestion) {

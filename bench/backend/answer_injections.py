@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.base import ChatMessage, Document
+from adapters.ports.documents import Document
+from adapters.ports.models import ChatMessage
 from bench.backend.answer_questions import Question
 from bench.harness.services import ROOT
 from services.mentor.basis import Basis

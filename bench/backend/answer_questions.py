@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from adapters.base import ChatMessage, Document
+from adapters.ports.documents import Document
+from adapters.ports.models import ChatMessage
 from services.mentor.entries import senses
 from services.mentor.lexicon.folding import normalise
 

@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.base import Completion
 from adapters.llm_service_adapter import LLMServiceAdapter
+from adapters.ports.models import Completion
 from adapters.supabase_adapter import SupabaseAdapter
 from bench.backend.answer_injections import Injection, clean_question, injections, obeyed, unprotected
 from bench.backend.answer_questions import Question, holds, questions

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from adapters.base import Document
+from adapters.ports.documents import Document
 from bench.backend.search_questions import one_typo, sides
 from services.mentor.lexicon.fields import phrase_keys
 

@@ -29,7 +29,7 @@ from bench.harness import study
 from bench.harness.http import MeasuringFailed
 from bench.harness.services import ROOT, embedding_service
 from bench.harness.study import Figure
-from devtools.testing import environment_for_tests
+from devtools.commands.testing import environment_for_tests
 from services.library.formats import read_records
 
 DOCUMENTS, QUICK_DOCUMENTS = 10_000, 1_000

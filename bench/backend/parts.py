@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from adapters.base import ChatMessage, Completion, Document, Embedder, SamplingOptions, TextDelta
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
+from adapters.ports.documents import Document
+from adapters.ports.models import ChatMessage, Completion, Embedder, SamplingOptions, TextDelta
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from bench.harness.services import ROOT, Server, free_port

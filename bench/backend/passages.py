@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from adapters.base import Completion, Document
 from adapters.llm_service_adapter import LLMServiceAdapter
+from adapters.ports.documents import Document
+from adapters.ports.models import Completion
 from adapters.supabase_adapter import SupabaseAdapter
 from bench.backend.parts import LEXICON, OneAnswer, filled_store, service_client
 from bench.harness import study

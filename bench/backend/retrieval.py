@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapters.base import Document, SearchHit
+from adapters.ports.documents import Document, SearchHit
 from bench.backend.dictionary_questions import TO_BORA, Question, questions
 from bench.backend.parts import filled_store, service_client
 from bench.data.invented_dictionary import InventedDictionary

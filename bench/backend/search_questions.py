@@ -4,7 +4,7 @@ import random
 import string
 from collections.abc import Callable, Sequence
 
-from adapters.base import Document
+from adapters.ports.documents import Document
 from bench.data.invented_dictionary import FUNCTION_WORDS, InventedDictionary
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import Document, Embedder, Embeddings, InputType
+from adapters.ports.documents import Document
+from adapters.ports.models import Embedder, Embeddings, InputType
 from bench.backend.parts import filled_store, service_client
 from bench.backend.search_questions import timed_questions
 from bench.data.invented_dictionary import InventedDictionary

@@ -15,9 +15,9 @@ from typing import Self
 import psutil
 
 from bench.harness.http import HOST, MeasuringFailed, answers_200
+from devtools.commands.testing import environment_for_tests
 from devtools.layout import Workspace
 from devtools.processes import ask_to_end, kill_group, start_in_own_group
-from devtools.testing import environment_for_tests
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 180.0

@@ -87,7 +87,7 @@ def _open_without_key(file: Path) -> str:
     import yaml  # type: ignore[import-untyped, unused-ignore]
 
     sys.path.insert(0, str(LLM_SERVICE))
-    from service_kit.settings import is_loopback
+    from service_kit.addresses import is_loopback
 
     from config.settings import settings
 

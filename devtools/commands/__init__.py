@@ -1,1 +1,1 @@
-"""Other commands of `dev.py`: checks, benchmarks, models."""
+"""Other commands of `dev.py`: tests, checks, benchmarks, models."""

@@ -15,7 +15,7 @@ from devtools.setup.environments import why_unmade
 
 _LOOPBACK = ("localhost", "::1", "[::1]")
 _DOCUMENTED = re.compile(r"^#? ?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
-# Names that begin like this mean these apps, whatever they resemble.
+# Names that begin like this can only mean these apps.
 _OURS = re.compile(r"^(LLM|EMBED|EMBEDDING|BACKEND|RAG)_")
 # Settings that .env.example leaves out on purpose, and what libraries read for themselves.
 _MORE_NAMES = frozenset({
@@ -38,7 +38,7 @@ def env_files(workspace: Workspace) -> Iterator[Finding]:
         if not problems:
             yield ok(name, f"{len(values)} settings")
         yield from _misspelt(workspace, values, name)
-    # Of the environment only what begins like a setting: the rest is other programs' business.
+    # Only variables whose names begin like a setting: others belong to other programs.
     yield from _misspelt(workspace, filter(_OURS.match, map(str.upper, os.environ)), "the environment")
 
 

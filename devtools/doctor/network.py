@@ -53,7 +53,7 @@ def _json(body: bytes) -> Mapping[str, Any]:
 
 
 def service_urls(workspace: Workspace) -> list[str]:
-    """Where the backend will look for the LLM service: as configured, else where `dev.py up` starts it."""
+    """The backend's address of the LLM service: the configured one, else that of `dev.py up`."""
     configured = dotenv.configuration(workspace, workspace.backend)
     port = dotenv.configuration(workspace, workspace.llm_service).get("LLM_SERVICE_PORT", "8001")
     urls = configured.get("LLM_SERVICE_URL") or f"http://127.0.0.1:{port}"

@@ -53,7 +53,7 @@ def _without_password(text: str, url: str) -> str:
     try:
         secret = conninfo_to_dict(url).get("password")
     except psycopg.Error:
-        # What cannot be parsed is quoted in the message, password and all.
+        # The message quotes a connection string that cannot be parsed, with its password.
         return "the address cannot be parsed"
     return text.replace(str(secret), "***") if secret else text
 

@@ -31,7 +31,7 @@ def modules_of(package: str) -> list[str]:
     return [module for module in public if normal(module) == normal(package)] or public
 
 
-def tell(package: str, problem: str = "") -> None:
+def report(package: str, problem: str = "") -> None:
     """Reports on a package, at once."""
     sys.stdout.write(json.dumps({"package": package, "problem": problem}) + "\n")
     sys.stdout.flush()
@@ -39,18 +39,18 @@ def tell(package: str, problem: str = "") -> None:
 
 def look(package: str, wanted: str, imports: bool) -> None:
     """Reports on one package."""
-    tell(package)
+    report(package)
     try:
         found = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        tell(package, "is not installed")
+        report(package, "is not installed")
         return
     # A build is named after a plus sign (2.13.0+cpu); the pin does not care which.
     if found.partition("+")[0] != wanted.partition("+")[0]:
-        tell(package, f"is {found}, {wanted} is pinned")
+        report(package, f"is {found}, {wanted} is pinned")
     for module in modules_of(package) if imports else ():
         if problem := why_not_importable(module):
-            tell(package, problem)
+            report(package, problem)
 
 
 def why_not_importable(module: str) -> str:

@@ -143,7 +143,7 @@ def _make(setup: Setup, app: App, dev: bool) -> None:
         run_step(step, log, setup.console, setup.stop)
 
     try:
-        reason = "asked for a fresh one" if setup.fresh else why_unmade(app)
+        reason = "a fresh one was requested" if setup.fresh else why_unmade(app)
         if reason:
             setup.console.line(f"{app.name}: making {app.venv} ({reason}); pip's output goes to {log}")
             interpreter = interpreters.find(setup.wanted_python)

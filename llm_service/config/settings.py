@@ -1,20 +1,17 @@
 """Settings of the LLM service, from the environment and the shared ``.env`` files.
 
 Environment variables override files, and later files override earlier ones: the repository's ``.env``,
-``backend/.env`` (shared by both apps), ``llm_service/.env``. ``ENV_FILES`` replaces this list (paths
-joined by the platform's path separator, or ``none``); containers and tests use it.
+``backend/.env`` (shared by both apps), ``llm_service/.env``.
 """
 
-import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from service_kit.keys import check_keys_file
-from service_kit.settings import is_loopback, split_list
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from service_kit.addresses import is_loopback
+from service_kit.settings import CommonSettings, KeysFile, KeyText, StringList, choose_env_files, load
 
 APP_DIR = Path(__file__).resolve().parent.parent
 ROOT_DIR = APP_DIR.parent
@@ -22,28 +19,14 @@ ROOT_DIR = APP_DIR.parent
 
 def env_files() -> tuple[Path, ...]:
     """Return the ``.env`` files to read; later ones take precedence."""
-    override = os.environ.get("ENV_FILES", "")
-    if override == "none":
-        return ()
-    if override:
-        return tuple(Path(part) for part in override.split(os.pathsep) if part)
-    return (ROOT_DIR / ".env", ROOT_DIR / "backend" / ".env", APP_DIR / ".env")
+    return choose_env_files(ROOT_DIR / ".env", ROOT_DIR / "backend" / ".env", APP_DIR / ".env")
 
 
 EncoderBackend = Literal["auto", "openvino", "sentence_transformers", "fake"]
 
 
-class Settings(BaseSettings):
-    """All settings; environment variables are the field names in upper case."""
-
-    model_config = SettingsConfigDict(
-        env_file_encoding="utf-8",
-        case_sensitive=False,
-        extra="ignore",
-        validate_default=True,
-        allow_inf_nan=False,
-        env_ignore_empty=True,  # ``LLM_MODEL=`` in a file is a placeholder, not an empty name
-    )
+class Settings(CommonSettings):
+    """All settings of the LLM service."""
 
     app_name: str = "LLM Microservice"
     app_version: str = "1.0.0"
@@ -84,16 +67,13 @@ class Settings(BaseSettings):
     hf_home: Path | None = None
     hf_endpoint: str | None = None
     hf_hub_offline: bool = False
-    cors_origins: Annotated[list[str], NoDecode] = ["http://localhost:8000", "http://127.0.0.1:8000"]
+    cors_origins: StringList = Field(["http://localhost:8000", "http://127.0.0.1:8000"])
 
     llm_service_host: str = "127.0.0.1"
     llm_service_port: int = Field(default=8001, ge=1, le=65535)
-    llm_service_api_key: SecretStr | None = None
+    llm_service_api_key: KeyText | None = None
     """Key with the scope ``admin``."""
-    llm_service_keys_file: Path | None = None
-    """File of named keys, one ``name:scope:key`` per line; re-read on change."""
-    trusted_hosts: Annotated[list[str], NoDecode] = []
-    """Host names accepted besides loopback and ``LLM_SERVICE_HOST``; if empty and a key is set, any name."""
+    llm_service_keys_file: KeysFile | None = None
 
     llm_max_batch: int = Field(default=16, ge=1, le=256)
     """Maximum number of concurrent generation requests."""
@@ -128,29 +108,6 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=1024**3)
     model_cache_dir: Path = ROOT_DIR / ".data" / "models"
     """Folder of converted models; downloads stay in the Hugging Face cache."""
-
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["auto", "text", "json"] = "auto"
-    """``auto`` is text on a terminal and JSON elsewhere."""
-    tracing: Literal["off", "otlp"] = "off"
-    """``otlp`` exports spans as configured by OpenTelemetry's own variables (``otel_environment``)."""
-
-    @field_validator("cors_origins", "trusted_hosts", mode="before")
-    @classmethod
-    def _comma_separated_or_json(cls, value: Any) -> Any:
-        return split_list(value)
-
-    @field_validator("llm_service_api_key")
-    @classmethod
-    def _not_blank(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().strip():
-            raise ValueError("must not be blank")
-        return value
-
-    @field_validator("llm_service_keys_file")
-    @classmethod
-    def _readable_keys(cls, value: Path | None) -> Path | None:
-        return None if value is None else check_keys_file(value)
 
     @field_validator("llm_upstream_url")
     @classmethod
@@ -228,14 +185,4 @@ class Settings(BaseSettings):
         return {name: value for name, value in values.items() if value}
 
 
-def load_settings() -> Settings:
-    """Build the settings; exit with one line that names the variable if a value is invalid."""
-    try:
-        return Settings(_env_file=env_files())  # type: ignore[call-arg]
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SystemExit(f"configuration error: {name}: {str(first['msg']).removeprefix('Value error, ')}") from None
-
-
-settings = load_settings()
+settings = load(Settings, env_files())

@@ -28,23 +28,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from engines.base import (
-    Detokenized,
-    DetokenizeRequest,
-    EngineBroken,
-    EngineInfo,
-    Failed,
-    Finished,
-    FinishReason,
-    FirstToken,
-    GenerationRequest,
-    Request,
-    RequestEvent,
-    TextDelta,
-    Tokenized,
-    TokenizeRequest,
-)
+from engines.base import EngineBroken, EngineInfo
 from engines.errors import GenerationFailed, Unsupported, context_exceeded, unknown_token
+from engines.events import Detokenized, Failed, Finished, FinishReason, FirstToken, RequestEvent, TextDelta, Tokenized
+from engines.requests import DetokenizeRequest, GenerationRequest, Request, TokenizeRequest
 from engines.text_assembly import TextAssembler
 
 CRASH_STATUS = 13

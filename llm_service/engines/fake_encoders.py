@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from engines.base import FloatMatrix, RankingRequest
 from engines.encoders.engine import Embedder, Reranker
 from engines.encoders.queue import BatchItem, Encoding
+from engines.events import FloatMatrix
 from engines.fake import FINGERPRINT, INFO, instructions_in, obey
+from engines.requests import RankingRequest
 
 LONGEST_TEXT = 256
 """Words that are read of a text."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from service_kit.security_headers import SecurityHeaders
+from service_kit.middleware.security_headers import SecurityHeaders
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

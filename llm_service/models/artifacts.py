@@ -107,7 +107,7 @@ def refuse_own_code(folder: Path, name: str) -> None:
         raise ModelLoadError(f"{name}: its config.json cannot be read")
     if "auto_map" not in config:
         return
-    # Imported here: it takes a second, and hardly any model names code.
+    # Imported here: it takes a second, and few models name code.
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # type: ignore[attr-defined]
 
     if config.get("model_type") not in CONFIG_MAPPING_NAMES:

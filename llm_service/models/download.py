@@ -110,11 +110,11 @@ def download(repo: str, commit: str, files: Sequence[RepositoryFile], bar: Any) 
         if file.size <= constants.MAX_HTTP_DOWNLOAD_SIZE:
             blob = _fetch_blob(repo, commit, file, bar)
             if not are_symlinks_supported(cache_folder()):
-                # The library would leave a second copy of it.
+                # Otherwise the library leaves a second copy of it.
                 (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
                 blob.replace(folder / file.path)
                 continue
-        # Places the file in the snapshot; larger ones can be fetched only by the library's own protocol.
+        # Links the file into the snapshot; larger files can be fetched only by the library's own protocol.
         hf_hub_download(repo, file.path, revision=commit)
     return folder
 

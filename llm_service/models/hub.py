@@ -186,7 +186,7 @@ def _expected_files(name: HubName, commit: str, kind: Format, folder: Path) -> t
         files = [RepositoryFile(entry.path, entry.size) for entry in get_cached_repo_tree(name.repo, revision=commit)]
     except CachedRepoTreeNotFoundError:
         files = local_files(folder)
-    # A listing holds everything; other programs leave out texts that this one takes along.
+    # The cache may hold fewer files than the listing: other programs skip texts that this one fetches.
     return tuple(file.path for file in select(files, kind, name.file) if file.path.endswith(_WEIGHTS))
 
 

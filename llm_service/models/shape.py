@@ -98,7 +98,7 @@ def _chat_template(folder: Path) -> str | None:
     for name in ("chat_template.json", "tokenizer_config.json"):
         template = read_json(folder / name).get("chat_template")
         if isinstance(template, list):
-            # Several, by name; the one called default is the one that is used.
+            # Several templates by name; ``default`` is used.
             template = next((entry["template"] for entry in template if entry.get("name") == "default"), None)
         if isinstance(template, str) and template:
             return template

@@ -5,13 +5,13 @@ read at each scrape (``observability.state``).
 """
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from service_kit.metrics import SECONDS, RequestMetrics
+from service_kit.observability import records
+from service_kit.observability.metrics import SECONDS, RequestMetrics
 
 from config.settings import Settings
 from observability.recent import Recent
 from observability.request_record import RequestRecord
 from observability.state import StateCollector
-from service_kit import records
 from services.events import AnswerRejected, CacheAsked, DocumentsRanked, Event, Generated, TextsEmbedded, Waited
 from services.llm_service import LLMService
 

@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from service_kit.observability import records, tracing
+
 from config.settings import Settings
-from engines.base import FirstToken, GenerationRequest
 from engines.errors import ServiceError
+from engines.events import FirstToken
+from engines.requests import GenerationRequest
 from observability.tracing_genai import answered, chat_span, error_type
-from service_kit import records, tracing
 from services.llm_service import LLMService
 from services.results import EncoderResult, GenerationItem, GenerationResult, Started
 

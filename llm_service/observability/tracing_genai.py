@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry.trace import Span, SpanKind
-from service_kit.tracing import Attributes
+from service_kit.observability import tracing
+from service_kit.observability.tracing import Attributes
 
 from config.settings import Settings
-from engines.base import GenerationRequest
 from engines.errors import ServiceError
-from service_kit import tracing
+from engines.requests import GenerationRequest
 from services.llm_service import LLMService
 from services.results import EmbeddingResult, GenerationResult
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from service_kit.disconnect import until_disconnect
 
 from config.settings import Settings
-from engines.base import GenerationRequest
+from engines.requests import GenerationRequest
 from observability.request_record import RequestRecord, followed
 from routers.choices import ChoiceItem, side_by_side, whole_answers
 from routers.dependencies import Config, Service

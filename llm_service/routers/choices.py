@@ -59,10 +59,3 @@ async def whole_answers(items: AsyncGenerator[ChoiceItem, None]) -> tuple[Starte
         elif isinstance(item, GenerationResult):
             results[index] = item
     return started, [result for _, result in sorted(results.items(), key=lambda entry: entry[0])]
-
-
-def usage(results: list[GenerationResult]) -> dict[str, int]:
-    """Count the tokens of the conversation, once, and of every answer."""
-    prompt = results[0].prompt_tokens if results else 0
-    completion = sum(result.completion_tokens for result in results)
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}

@@ -7,10 +7,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from service_kit.bodies import unreadable_body
 from service_kit.disconnect import CLIENT_CLOSED, ClientDisconnected
 from service_kit.errors import HTTP_TYPES, Problem, Refusal
-from service_kit.records import record_of
+from service_kit.middleware.bodies import unreadable_body
+from service_kit.observability.records import record_of
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 

@@ -7,10 +7,11 @@ from fastapi.responses import JSONResponse
 
 from routers.calls import Call, json_response
 from routers.dependencies import Config, Service
-from routers.embedding_wire import embed_texts, embedding_body
 from routers.error_docs import of_a_model, responses
-from routers.generation_wire import server_sent_events, to_body, to_generation_request
-from routers.state_wire import health_body, status_body
+from routers.wire.embedding import embed_texts, embedding_body
+from routers.wire.generation_answer import server_sent_events, to_body
+from routers.wire.generation_request import to_generation_request
+from routers.wire.state import health_body, status_body
 from schemas.embedding import EmbedRequest, EmbedResponse
 from schemas.generation import GenerateRequest, GenerateResponse
 from schemas.state import HealthResponse, StatusResponse
@@ -82,7 +83,7 @@ async def health(request: Request, service: Service, config: Config) -> JSONResp
 @router.get(
     "/status",
     response_model=StatusResponse,
-    response_description="The state, whatever it is",
+    response_description="The current state",
     responses=responses(401, 405),
     summary="State of the service for people",
 )

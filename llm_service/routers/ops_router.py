@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from service_kit.metrics import CONTENT_TYPE
+from service_kit.observability.metrics import CONTENT_TYPE
 
 from observability.metrics import Metrics
 from routers.dependencies import Config, Service
@@ -23,7 +23,7 @@ async def livez() -> Liveness:
     "/readyz",
     response_model=Readiness,
     summary="Both models are loaded and warm",
-    response_description="They are; or the requested model has another one in its place",
+    response_description="They are, or another model stands in for the requested one",
     responses={503: {"model": Readiness, "description": "Loading, restarting or stopping"}, **responses(405)},
 )
 async def readyz(request: Request, service: Service) -> JSONResponse:

@@ -61,7 +61,7 @@ class EmbedResponse(WireModel):
             "(value - 128) * scale, is the float32 number"
         ),
     )
-    dim: int = Field(description="Dimensions of the model, whatever the dtype")
+    dim: int = Field(description="Dimensions of the model, for any dtype")
     count: int
     model: str
     fingerprint: str = Field(description="Vectors of different fingerprints cannot be compared")

@@ -43,16 +43,16 @@ class Turn(RequestModel):
         description="system, user, assistant or tool; developer is another word for system"
     )
     name: Annotated[Text, Field(max_length=256)] | None = Field(
-        default=None, description="Of a participant; only an upstream is shown it"
+        default=None, description="Name of a participant; only an upstream gets it"
     )
     tool_calls: Annotated[list[EarlierCall], Field(max_length=MAX_TOOLS)] | None = Field(
-        default=None, description="Calls that an earlier answer asked for"
+        default=None, description="Tool calls of an earlier answer"
     )
     tool_call_id: Annotated[Text, Field(max_length=256)] | None = Field(
         default=None, description="The call that a turn of the role tool answers"
     )
     reasoning_content: Text | None = Field(
-        default=None, description="What an earlier answer was preceded by; models are not shown it again"
+        default=None, description="Thought of an earlier answer; models do not get it again"
     )
 
     @field_validator("content", check_fields=False)

@@ -46,7 +46,7 @@ class NamedTool(RequestModel):
 
 
 class SomeTools(RequestModel):
-    """Those of the tools that may be called now, and whether one must be."""
+    """The tools that may be called, and whether a call is required."""
 
     mode: Literal["auto", "required"]
     tools: Annotated[list[NamedTool], Field(min_length=1, max_length=MAX_TOOLS)]
@@ -123,7 +123,7 @@ ResponseFormat = Annotated[JsonSchemaFormat | PlainFormat, Field(discriminator="
 
 
 class StructuredOutputs(RequestModel):
-    """What the answer must be, by vLLM's names; exactly one of the fields."""
+    """Format of the answer, by vLLM's names; exactly one of the fields."""
 
     json_: str | JsonSchema | None = Field(default=None, alias="json", description="A JSON schema, or its text")
     regex: Annotated[Text, Field(min_length=1, max_length=MAX_PATTERN_CHARACTERS)] | None = None

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from config.settings import Settings
-from engines.base import is_greedy
+from engines.requests import is_greedy
 from services.errors import InvalidRequest
 
 THINKING_TEMPERATURE, THINKING_TOP_P = 0.6, 0.95

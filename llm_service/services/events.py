@@ -64,7 +64,7 @@ class Events:
         """Call ``listener`` with every future event; it must be fast and must not raise."""
         self._listeners.append(listener)
 
-    def tell(self, event: Event) -> None:
+    def publish(self, event: Event) -> None:
         """Pass an event to all subscribers."""
         for listener in self._listeners:
             listener(event)

@@ -2,10 +2,12 @@
 
 import contextlib
 
-from engines.base import EngineInfo, Request, RequestEvent
+from engines.base import EngineInfo
+from engines.events import RequestEvent
+from engines.requests import Request
 from services.admission import Admission
 from services.deadline import Deadline
-from services.workers import Worker
+from workers.worker import Worker
 
 
 class Exchanges:

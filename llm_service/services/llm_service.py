@@ -6,23 +6,21 @@ until it ends, its deadline passes or its caller cancels.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Literal
+from typing import Literal
 
 from config.settings import Settings, settings
-from engines.base import (
-    Detokenized,
+from engines.base import EngineInfo
+from engines.errors import GenerationFailed, NotConfigured
+from engines.events import Detokenized, Ranked, Tokenized
+from engines.requests import (
     DetokenizeRequest,
     EmbeddingRequest,
-    EngineInfo,
     GenerationRequest,
     InputType,
-    Ranked,
     RankingRequest,
-    Tokenized,
     TokenizeRequest,
+    unique_id,
 )
-from engines.errors import GenerationFailed, NotConfigured
-from engines.request_ids import unique_id
 from services.admission import Admission
 from services.answering.answers import Answers
 from services.answering.response_cache import ResponseCache
@@ -33,8 +31,8 @@ from services.exchanges import Exchanges
 from services.results import EmbeddingResult, GenerationItem, Health, RankingResult
 from services.vectors.embedding import Embedding
 from services.vectors.embedding_cache import EmbeddingCache
-from services.workers import Worker
-from workers.parent import Role, WorkerClient
+from workers.parent import WorkerClient
+from workers.worker import Role, Worker
 
 ENCODER_CONCURRENCY = 8
 """Concurrent requests in an encoder's worker; their texts share batches."""
@@ -163,7 +161,7 @@ class LLMService:
         event = await self._ranking.ask(request, self._deadline(timeout_s))
         if not isinstance(event, Ranked) or self._ranking.info is None:
             raise GenerationFailed("the engine gave no scores")
-        self.events.tell(DocumentsRanked(len(documents)))
+        self.events.publish(DocumentsRanked(len(documents)))
         return RankingResult(self._ranking.info.model, event.tokens, event.truncated, event.scores)
 
     async def tokenize(self, request: TokenizeRequest, timeout_s: float | None = None) -> tuple[int, ...]:
@@ -185,10 +183,6 @@ class LLMService:
 
 def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None = None) -> LLMService:
     """Create a service with its workers; ``on_fatal`` is called with the reason if a model cannot be loaded."""
-    timeouts: dict[str, Any] = {
-        "stall_timeout_s": config.llm_stall_timeout_s,
-        "load_timeout_s": config.llm_load_timeout_s,
-    }
     generator: Worker
     if config.llm_backend == "openai":
         # Imported here: importing its HTTP client takes 0.1 s, which a start without an upstream should not pay.
@@ -196,9 +190,9 @@ def build_llm_service(config: Settings, on_fatal: Callable[[str], None] | None =
 
         generator = UpstreamClient(config, on_fatal=on_fatal)
     else:
-        generator = WorkerClient("generator", config, on_fatal=on_fatal, **timeouts)
-    embedder = WorkerClient("embedder", config, on_fatal=on_fatal, **timeouts)
-    reranker = WorkerClient("reranker", config, on_fatal=on_fatal, **timeouts) if config.rerank_model else None
+        generator = WorkerClient("generator", config, on_fatal=on_fatal)
+    embedder = WorkerClient("embedder", config, on_fatal=on_fatal)
+    reranker = WorkerClient("reranker", config, on_fatal=on_fatal) if config.rerank_model else None
     return LLMService(config, generator, embedder, reranker)
 
 

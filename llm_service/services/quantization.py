@@ -5,7 +5,7 @@ result for a text does not depend on the other texts of its request.
 import numpy as np
 import numpy.typing as npt
 
-from engines.base import FloatMatrix
+from engines.events import FloatMatrix
 from schemas.embedding import OutputDtype
 
 INT8_MAX = 127

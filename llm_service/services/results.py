@@ -4,17 +4,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engines.base import (
-    FinishReason,
-    FirstToken,
-    FloatMatrix,
-    FloatVector,
-    TextDelta,
-    TokenLogprob,
-    ToolCall,
-    ToolCallDelta,
-)
-from workers.parent import WorkerState
+from engines.events import FinishReason, FirstToken, FloatMatrix, FloatVector, TextDelta, TokenLogprob, ToolCallDelta
+from engines.requests import ToolCall
+from workers.worker import WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +63,7 @@ GenerationItem = Started | FirstToken | ReasoningDelta | TextDelta | ToolCallDel
 
 @dataclass(frozen=True, slots=True)
 class EncoderResult:
-    """What an encoder made of texts: ``tokens`` read and ``truncated`` for each."""
+    """Result of an encoder: for each text the ``tokens`` read and whether it was ``truncated``."""
 
     model: str
     tokens: tuple[int, ...]

@@ -15,25 +15,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import BinaryIO, cast
 
-from service_kit.logs import about_request, configure_logging
+from service_kit.observability.logs import about_request, configure_logging
 from service_kit.openmp import bound_spinning
 
 from config.settings import Settings
-from engines.base import (
-    Accepted,
-    Engine,
-    Failed,
-    GenerationRequest,
-    LastEvent,
-    ModelLoadError,
-    RequestEvent,
-    TextRequest,
-    Texts,
-    TokenizeRequest,
-)
+from engines.base import Engine, ModelLoadError, Texts
 from engines.errors import GenerationFailed, ServiceError
+from engines.events import Accepted, Failed, LastEvent, RequestEvent
 from engines.llamacpp.endpoint import EndpointServer
-from engines.request_ids import http_request_of
+from engines.requests import GenerationRequest, TextRequest, TokenizeRequest, http_request_of
 from workers.frames import FrameTooLarge, FrameWriter, PeerGone, read_frames
 from workers.loading import LOADERS
 from workers.messages import Cancel, Command, Heartbeat, LoadFailed, Ready, Shutdown, Submit
@@ -198,7 +188,7 @@ def _take(commands: Commands, wait_s: float) -> list[Command]:
 
 
 def _submit(engine: Engine, command: Submit) -> RequestEvent | None:
-    """Hand a request to the engine; whatever it raises fails that request alone."""
+    """Submit a request to the engine; an exception fails that request alone."""
     request_id = command.request.id
     with about_request(http_request_of(request_id)):
         try:
@@ -206,7 +196,7 @@ def _submit(engine: Engine, command: Submit) -> RequestEvent | None:
                 return _convert(cast(Texts, engine), command.request)
             engine.submit(command.request)
         except ServiceError as error:
-            # Its message is for the client, whose mistake it is.
+            # A mistake of the client, which gets the message.
             logger.debug("request rejected", extra={"failure": error.type})
             return Failed(request_id, error)
         except Exception:

@@ -18,7 +18,7 @@ ENGINES = {
     "openvino": ("engines.openvino.generator", "OpenVinoGenerator"),
     "transformers": ("engines.transformers.generator", "TransformersGenerator"),
 }
-"""Where the engine of each backend is; only the one that is used is imported."""
+"""Module and class of each backend's engine; only the selected one is imported."""
 
 logger = logging.getLogger("worker")
 

@@ -1,18 +1,15 @@
 """Messages of the process boundary: commands to a worker, events from it.
 
 ``workers.frames`` frames them; ``workers.parent`` and ``workers.child`` are the two ends. The first frame to a worker
-is its ``Settings``.
+is its ``Settings``; events of requests come as lists of ``RequestEvent``.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engines.base import (
-    EngineInfo,
-    Request,
-    RequestEvent,
-)
+from engines.base import EngineInfo
 from engines.llamacpp.endpoint import Endpoint
+from engines.requests import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +61,3 @@ class Heartbeat:
 
     kv_cache_usage: float | None = None
     batch_sizes: Mapping[int, int] = field(default_factory=dict)
-
-
-WorkerEvent = Ready | LoadFailed | Heartbeat | list[RequestEvent]

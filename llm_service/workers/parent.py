@@ -1,7 +1,7 @@
 """Parent side of a worker: spawns, watches, routes requests.
 
-One ``WorkerClient`` stands for one role (generator or embedder) and for whichever process holds it at the moment. A
-worker that dies, stalls or sends nonsense is replaced; its requests end with ``EngineRestarted``.
+A ``WorkerClient`` stands for one role (generator, embedder or reranker) and the process that holds it at the moment.
+A worker that dies, stalls or sends an invalid message is replaced; its requests end with ``EngineRestarted``.
 """
 
 import asyncio
@@ -9,25 +9,21 @@ import contextlib
 import logging
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from config.settings import Settings
-from engines.base import (
-    EngineInfo,
-    Request,
-    RequestEvent,
-)
-from engines.errors import Draining, EngineRestarted, ModelLoading, ModelUnavailable, ServiceError, Unsupported
+from engines.base import EngineInfo
+from engines.errors import EngineRestarted, Unsupported
+from engines.events import RequestEvent
 from engines.llamacpp.endpoint import Endpoint
-from engines.request_ids import http_request_of
+from engines.requests import Request, http_request_of
 from workers.frames import FrameTooLarge
 from workers.messages import Heartbeat, LoadFailed, Ready, Shutdown
 from workers.process import WorkerProcess
 from workers.streams import Streams
 from workers.supervision import start_task
+from workers.worker import Fault, Role, Worker, WorkerState, not_ready
 
 if TYPE_CHECKING:
     from engines.llamacpp.client import LlamaCppClient
@@ -37,68 +33,25 @@ SETTLED_AFTER_S = 60.0
 WATCH_EVERY_S = 0.5
 SHUTDOWN_GRACE_S = 3.0
 END_NOTICED_WITHIN_S = 1.0
-LOADING_RETRY_AFTER_S = 2.0
-
-WorkerState = Literal["loading", "ready", "restarting", "failed", "stopped"]
-Role = Literal["generator", "embedder", "reranker"]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why a worker last failed: ``message`` for clients, ``at`` in seconds of Unix time."""
-
-    message: str
-    at: float = field(default_factory=time.time)
-
-
-def not_ready(state: WorkerState, reason: str | None = None) -> ServiceError:
-    """Return the error of a request to a worker without a model; ``reason`` is text for the client."""
-    if state == "stopped":
-        return Draining("the service is stopping")
-    if state == "failed":
-        return ModelUnavailable("the model could not be loaded; see the service's log")
-    return ModelLoading(reason or "the model is being loaded", retry_after_s=LOADING_RETRY_AFTER_S)
-
-
-class WorkerClient:
-    """A supervised worker. Use from one event loop.
-
-    Attributes:
-        batch_sizes: steps of all its processes, counted by how many requests (or texts) each computed together.
-        kv_cache_usage: share of the KV cache in use, 0 to 1.
-        restarts: processes that were replaced.
-        last_error: why the model is not loaded, fit for clients.
-        last_fault: why the last process that failed did; stays after its replacement is ready.
-
-    ``program`` replaces the command line of the process, in tests.
-
-    """
+class WorkerClient(Worker):
+    """A worker in a process. ``program`` replaces the command line of the process, in tests."""
 
     def __init__(
         self,
         role: Role,
         settings: Settings,
         *,
-        stall_timeout_s: float = 60.0,
-        load_timeout_s: float = 3600.0,
         on_fatal: Callable[[str], None] | None = None,
         program: Sequence[str] | None = None,
     ) -> None:
+        super().__init__(on_fatal)
         self.role = role
-        self.state: WorkerState = "loading"
-        self.info: EngineInfo | None = None
-        self.restarts = 0
-        self.batch_sizes: Counter[int] = Counter()
-        self.kv_cache_usage: float | None = None
-        self.last_error: str | None = None
-        self.last_fault: Fault | None = None
         self._settings = settings
         self._program = program or (sys.executable, "-m", "workers.child", role)
-        self._stall_timeout_s = stall_timeout_s
-        self._load_timeout_s = load_timeout_s
-        self._on_fatal = on_fatal
         self._process: WorkerProcess | None = None
         self._server: LlamaCppClient | None = None
         self._streams = Streams()
@@ -111,7 +64,7 @@ class WorkerClient:
 
     @property
     def pid(self) -> int | None:
-        """The process that holds the model now."""
+        """The process that holds the model."""
         return self._process.child.pid if self._process else None
 
     async def start(self) -> None:
@@ -192,8 +145,7 @@ class WorkerClient:
                 return
             if self._fatal:
                 self._enter("failed")
-                if self._on_fatal is not None:
-                    self._on_fatal(self.last_error or "the model cannot be loaded")
+                self._on_fatal(self.last_error or "the model cannot be loaded")
                 return
             self.restarts += 1
             if time.monotonic() - started > SETTLED_AFTER_S:
@@ -211,8 +163,7 @@ class WorkerClient:
         self.last_error = "the worker's supervisor failed; see the log"
         self._enter("failed")
         self._streams.fail_all("the engine cannot be restarted")
-        if self._on_fatal is not None:
-            self._on_fatal(self.last_error)
+        self._on_fatal(self.last_error)
 
     async def _run_process(self) -> None:
         assert self._loop is not None
@@ -252,7 +203,8 @@ class WorkerClient:
                 process.child.kill()
 
     def _stalled(self) -> bool:
-        limit = self._stall_timeout_s if self.state == "ready" else self._load_timeout_s
+        settings = self._settings
+        limit = settings.llm_stall_timeout_s if self.state == "ready" else settings.llm_load_timeout_s
         return time.monotonic() - self._last_sign_of_life > limit
 
     def _receive(self, frame: object) -> None:
@@ -294,4 +246,4 @@ class WorkerClient:
         # Imported here: the HTTP client takes a tenth of a second, which other engines need not wait for.
         from engines.llamacpp.client import LlamaCppClient
 
-        return LlamaCppClient(endpoint, info, self._stall_timeout_s)
+        return LlamaCppClient(endpoint, info, self._settings.llm_stall_timeout_s)

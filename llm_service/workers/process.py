@@ -52,12 +52,12 @@ class WorkerProcess:
             try:
                 writer.write(frame)
             except PeerGone:
-                return  # which the reading thread notices too
+                return  # the reading thread notices it too
 
     def _writer_ended(self, error: BaseException | None) -> None:
         if error is not None:
             self.child.kill()
-        with contextlib.suppress(OSError):  # what is left in its buffer
+        with contextlib.suppress(OSError):  # its buffer cannot be flushed
             cast(BinaryIO, self.child.stdin).close()
 
     def _read(self) -> None:

@@ -4,13 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from engines.base import (
-    Failed,
-    LastEvent,
-    Request,
-    RequestEvent,
-)
 from engines.errors import EngineRestarted
+from engines.events import Failed, LastEvent, RequestEvent
+from engines.requests import Request
 from workers.messages import Cancel, Submit
 
 Send = Callable[[Submit | Cancel], None]

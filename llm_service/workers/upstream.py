@@ -1,33 +1,26 @@
 """Another server as the generator: any OpenAI-compatible API, in the place of a worker process.
 
-``UpstreamClient`` offers what ``workers.parent.WorkerClient`` does, without a process between
-(docs/decisions/0018-upstream.md): the server is probed at the start, periodically, and after every failure.
+No process of this service is involved (docs/decisions/0018-upstream.md): the server is probed at the start,
+periodically, and after every failure.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from pydantic import ValidationError
 
 from config.settings import Settings
-from engines.base import (
-    DetokenizeRequest,
-    EngineInfo,
-    GenerationRequest,
-    Request,
-    RequestEvent,
-    TokenizeRequest,
-)
 from engines.errors import EngineRestarted, GenerationFailed, ModelUnavailable, Overloaded, ServiceError, Unsupported
+from engines.events import RequestEvent
+from engines.requests import DetokenizeRequest, GenerationRequest, Request, TokenizeRequest
 from engines.upstream.client import CompletionClient, Server
 from engines.upstream.faults import KeyRefused, no_api
 from engines.upstream.texts import detokenize, tokenize
 from engines.upstream.wire import ListedModel, ModelList, completion_body, engine_info, upstream_fields
-from workers.parent import Fault, WorkerState, not_ready
 from workers.supervision import start_task
+from workers.worker import Fault, Worker, not_ready
 
 PROBE_EVERY_S, FIRST_PROBE_AGAIN_S, LAST_PROBE_AGAIN_S = 15.0, 0.25, 4.0
 PROBE_TIMEOUT_S = 5.0
@@ -38,29 +31,11 @@ _PROBE_AFTER = (EngineRestarted, ModelUnavailable, GenerationFailed)
 logger = logging.getLogger(__name__)
 
 
-class UpstreamClient:
-    """A supervised upstream with the interface of a ``WorkerClient``. Use from one event loop.
-
-    Attributes:
-        state: ``ready`` while it answers, ``restarting`` once it is lost.
-        info: its model, once it was found.
-        restarts: how often it was lost.
-        last_error: why it is not ready, fit for clients.
-        last_fault: the last reason; stays after it is ready again.
-        pid: no process here.
-        batch_sizes: empty, ``kv_cache_usage``: unknown; both are the upstream's own.
-
-    """
+class UpstreamClient(Worker):
+    """A supervised upstream: ``ready`` while it answers, ``restarting`` once it is lost."""
 
     def __init__(self, settings: Settings, *, on_fatal: Callable[[str], None] | None = None) -> None:
-        self.state: WorkerState = "loading"
-        self.info: EngineInfo | None = None
-        self.restarts = 0
-        self.last_error: str | None = None
-        self.last_fault: Fault | None = None
-        self.pid: int | None = None
-        self.batch_sizes: Counter[int] = Counter()
-        self.kv_cache_usage: float | None = None
+        super().__init__(on_fatal)
         key = settings.llm_upstream_api_key
         assert settings.llm_upstream_url is not None
         self._client = CompletionClient(
@@ -73,7 +48,6 @@ class UpstreamClient:
             )
         )
         self._settings = settings
-        self._on_fatal = on_fatal
         self._watcher: asyncio.Task[None] | None = None
         self._probe_now = asyncio.Event()
         self._failed_probes = 0
@@ -174,7 +148,7 @@ class UpstreamClient:
 
     def _missed(self, error: ServiceError) -> None:
         if isinstance(error, Overloaded) and self.state == "ready":
-            return  # busy, but there
+            return  # busy, but reachable
         self._failed_probes += 1
         if error.message != self.last_error:
             logger.warning("the upstream is not ready: %s", error)
@@ -188,5 +162,4 @@ class UpstreamClient:
 
     def _fail(self, reason: str) -> None:
         self.state, self.last_error = "failed", reason
-        if self._on_fatal is not None:
-            self._on_fatal(reason)
+        self._on_fatal(reason)

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from service_kit.records import record_of
+from service_kit.observability.records import record_of
 
 HTTP_TYPES: Mapping[int, str] = {
     401: "unauthorized",

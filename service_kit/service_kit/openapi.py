@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from service_kit.access import OPEN_PATHS
 from service_kit.errors import Problem
+from service_kit.middleware.access import OPEN_PATHS
 
 _REFERENCE = "#/components/schemas/{model}"
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")

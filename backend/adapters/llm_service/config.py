@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from adapters.base import ServedBy
+from adapters.ports.models import ServedBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +11,7 @@ class ServiceConfig:
 
     urls: tuple[str, ...]
     served_by: ServedBy = "llm_service"
-    """What runs behind the addresses: the service, or the backend's own local model."""
+    """Provider behind the addresses: the service, or the backend's local model."""
     enabled: bool = True
     timeout_s: float = 60.0
     """Limit of a whole call: all attempts, the waits between them and, when streaming, the last token."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from adapters.base import TechnicalError
-from adapters.circuit import Circuit, Outcome, Permit
+from adapters.llm_service.circuit import Circuit, Outcome, Permit
 from adapters.llm_service.faults import NOT_NOW, TRIPPING, PoolExhausted, ServiceFault
+from adapters.ports.models import TechnicalError
 
 logger = logging.getLogger(__name__)
 _MAX_PAUSE_S = 10.0
@@ -49,7 +49,7 @@ class Endpoint:
             self._note(permit, fault)
             raise
         except Exception:
-            # A refusal (4xx) or a defect of ours: the service answered.
+            # A refusal (4xx) or a defect of this client: the service answered.
             permit.settle(Outcome.SUCCESS)
             raise
         else:

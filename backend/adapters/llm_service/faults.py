@@ -1,6 +1,6 @@
 """Failures of calls to the LLM service, each with its effect on circuits and retries."""
 
-from adapters.base import TechnicalError
+from adapters.ports.models import TechnicalError
 
 NOT_NOW = {"overloaded": "overloaded", "model_loading": "loading", "draining": "draining"}
 """Error types of a service that is healthy but accepts no work now, with their reasons."""

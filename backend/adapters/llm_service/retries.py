@@ -3,11 +3,11 @@
 import asyncio
 import random
 
-from adapters.base import RateLimited, TechnicalError
-from adapters.circuit import Permit
+from adapters.llm_service.circuit import Permit
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service.endpoints import Endpoint, Endpoints
 from adapters.llm_service.faults import ServiceFault
+from adapters.ports.models import RateLimited, TechnicalError
 
 _FIRST_BACKOFF_S = 0.2
 

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry.trace import Span, SpanKind
+from service_kit.observability import tracing
 
-from adapters.base import LogicalError, TechnicalError
 from adapters.llm_service.config import ServiceConfig
-from service_kit import tracing
+from adapters.ports.models import LogicalError, TechnicalError
 
 _LONGEST_NAME = 200
 _REASONS = frozenset({"stop", "length", "cancelled"})

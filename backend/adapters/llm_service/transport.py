@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 
 import httpx2
 from opentelemetry.trace import Span
-from service_kit.tracing import propagation_headers
+from service_kit.observability.tracing import propagation_headers
 
-from adapters.base import TechnicalError
-from adapters.circuit import Circuit, Permit
 from adapters.llm_service import wire
+from adapters.llm_service.circuit import Circuit, Permit
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service.endpoints import Endpoint, Endpoints
 from adapters.llm_service.faults import Malformed, PoolExhausted, ServiceFault, TimedOut
 from adapters.llm_service.retries import Attempts, RetryBudget
 from adapters.llm_service.tracing import ModelCall
+from adapters.ports.models import TechnicalError
 
 T = TypeVar("T")
 _READY = "/readyz"

@@ -15,8 +15,16 @@ from typing import Any, TypeVar
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from adapters.base import ChatMessage, Completion, Embeddings, LogicalError, RateLimited, SamplingOptions, ServedBy
 from adapters.llm_service.faults import NOT_NOW, Malformed, ServiceFault, TimedOut
+from adapters.ports.models import (
+    ChatMessage,
+    Completion,
+    Embeddings,
+    LogicalError,
+    RateLimited,
+    SamplingOptions,
+    ServedBy,
+)
 
 logger = logging.getLogger(__name__)
 DONE = "[DONE]"

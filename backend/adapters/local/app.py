@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from service_kit.disconnect import CLIENT_CLOSED, ClientDisconnected, until_disconnect
 from service_kit.errors import Problem, Refusal, error_body, error_response
-from service_kit.logs import about_request
+from service_kit.observability.logs import about_request
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -25,14 +25,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from adapters.base import AdapterError, SamplingOptions
 from adapters.local.config import Kind, LocalModelConfig
 from adapters.local.model import Embedder, Finished, Generator
+from adapters.ports.models import SamplingOptions, TechnicalError
 from service_kit import sse
 
 logger = logging.getLogger(__name__)
 Load = Callable[[Kind, LocalModelConfig], Generator | Embedder]
-"""Returns a model; blocks. Raises ``AdapterError``."""
+"""Returns a model; blocks. Raises ``TechnicalError``."""
 State = Literal["idle", "loading", "ready", "failed"]
 _BEAT_S = 1.0
 _BUSY_RETRY_S = 30
@@ -134,7 +134,7 @@ class LocalModelApp:
                 yield f"{self.state}\n"
                 await asyncio.sleep(_BEAT_S)
         finally:
-            os._exit(0)  # native code under way is not worth waiting for
+            os._exit(0)  # without waiting for native code that is running
 
     async def _load_model(self) -> None:
         self.state = "loading"
@@ -145,7 +145,7 @@ class LocalModelApp:
             self.state = "ready"
         except Exception as error:
             # The edge of a task: requests wait for its end.
-            known = isinstance(error, AdapterError)
+            known = isinstance(error, TechnicalError)
             logger.warning("local model could not be loaded: %s", error, exc_info=not known)
             self.state, self._fault = "failed", str(error) if known else type(error).__name__
         self._loaded.set()
@@ -188,7 +188,7 @@ async def _events(first: dict[str, Any], parts: AsyncGenerator[dict[str, Any], N
 
 
 def _problem(error: Exception) -> Problem:
-    # What an exception says may quote the question.
+    # An exception's message may quote the question.
     return error.problem if isinstance(error, Refusal) else Problem(500, "generation_failed", type(error).__name__)
 
 

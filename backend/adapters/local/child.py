@@ -14,7 +14,7 @@ import sys
 import time
 from typing import cast
 
-from service_kit.logs import configure_logging
+from service_kit.observability.logs import configure_logging
 from service_kit.openmp import bound_spinning
 
 from adapters.local.app import Load, LocalModelApp
@@ -26,7 +26,7 @@ _LOOK_S = 0.1
 
 
 def load_model(kind: Kind, config: LocalModelConfig) -> Generator | Embedder:
-    """Load the configured model or its stand-in. Blocks; raises ``AdapterError``."""
+    """Load the configured model or its stand-in. Blocks; raises ``TechnicalError``."""
     from adapters.local import files
 
     if kind == "embedder":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Kind = Literal["generator", "embedder"]
 """Each model has a separate process, so that neither waits for the other or ends with it."""
 _LOAD_S = 30.0
-"""Granted on top of ``LLM_SERVICE_TIMEOUT``: the process may have to start first."""
+"""Seconds added to ``LLM_SERVICE_TIMEOUT``, since the process may have to start first."""
 EMBEDDED = "embedded"
 EMBEDDED_EMBEDDER_ID = "sentence-transformers/all-MiniLM-L6-v2"
 

@@ -17,7 +17,7 @@ class LocalConnections(httpx2.AsyncBaseTransport):
     def __init__(self, launchers: Mapping[str, Launcher]) -> None:
         self._launchers = launchers
         self._http = httpx2.AsyncHTTPTransport(
-            # More than may wait: the process decides whom it refuses.
+            # More than may wait, so that the process itself refuses requests.
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=4.0)
         )
 
@@ -26,7 +26,7 @@ class LocalConnections(httpx2.AsyncBaseTransport):
         path = request.url.path
         launcher = self._launchers.get(path, self._launchers["/api/llm/generate"])
         try:
-            # Shielded: the start goes on for others when this caller leaves.
+            # Shielded: other callers still need the start when this one is cancelled.
             address = await asyncio.shield(asyncio.wrap_future(launcher.address()))
         except OSError as error:
             raise httpx2.ConnectError(str(error), request=request) from error

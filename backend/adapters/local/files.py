@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx2
 
-from adapters.base import TechnicalError
 from adapters.local.config import EMBEDDED, EMBEDDED_EMBEDDER_ID, LocalModelConfig
+from adapters.ports.models import TechnicalError
 
 logger = logging.getLogger(__name__)
 

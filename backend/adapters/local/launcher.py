@@ -29,7 +29,7 @@ _FLAGS = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Address:
-    """Where a process listens, and the key it asks for."""
+    """Port on which a process listens, and the key that it requires."""
 
     port: int
     key: str

@@ -12,10 +12,10 @@ from typing import Any
 import httpx2
 from service_kit.errors import Problem, Refusal
 
-from adapters.base import ChatMessage, SamplingOptions
 from adapters.llm_service.wire import DONE, EventParser
 from adapters.local.files import ModelFiles
 from adapters.local.model import Finished, too_long
+from adapters.ports.models import ChatMessage, SamplingOptions
 
 logger = logging.getLogger(__name__)
 _CONTEXT = 8192
@@ -44,7 +44,7 @@ class LlamaCpp:
         params.n_batch = params.n_ubatch = _BATCH
         params.cpuparams.n_threads = _processors()
         params.use_jinja = True
-        # Without the trial run, the search for a fitting context and the second prompt cache it is ready sooner.
+        # The trial run, the search for a fitting context and the second prompt cache would only delay the start.
         params.warmup = params.fit_params = False
         params.cache_ram_mib = 0
         params.hostnames = ["127.0.0.1"]
@@ -72,7 +72,7 @@ class LlamaCpp:
             "min_p": 0,
             "stream": True,
             "stream_options": {"include_usage": True},
-            # An event a step while the prompt is read: llama.cpp notices a closed connection when it writes.
+            # Progress events during prefill: llama.cpp notices a closed connection only when it writes.
             "return_progress": True,
             "chat_template_kwargs": {"enable_thinking": self._thinking},
         }

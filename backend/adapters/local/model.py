@@ -6,7 +6,7 @@ from typing import Protocol
 
 from service_kit.errors import Problem, Refusal
 
-from adapters.base import ChatMessage, SamplingOptions
+from adapters.ports.models import ChatMessage, SamplingOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from adapters.base import ChatMessage, SamplingOptions
 from adapters.local.config import LocalModelConfig
 from adapters.local.files import ModelFiles
 from adapters.local.model import Finished, too_long
+from adapters.ports.models import ChatMessage, SamplingOptions
 
 logger = logging.getLogger(__name__)
 _STOP_GRACE_S = 30.0
@@ -36,7 +36,7 @@ class TransformersModel:
         self._thinking = config.enable_thinking
         self._device = pick_device(torch, config.device_map)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        # No device_map: on a machine short of memory it would move layers to the disk.
+        # No device_map: with little memory it would move layers to the disk.
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=_pick_dtype(torch, config.dtype, self._device)
         )

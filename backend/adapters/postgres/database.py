@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.base import StoreUnavailable
+from adapters.ports.store import StoreUnavailable
 from adapters.postgres.loop_thread import LoopThread, needs_loop_thread
 
 T = TypeVar("T")

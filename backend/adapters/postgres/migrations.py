@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
-from adapters.base import StoreTooNew
+from adapters.ports.store import StoreTooNew
 
 logger = logging.getLogger(__name__)
 

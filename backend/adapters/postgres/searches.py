@@ -13,12 +13,13 @@ import psycopg
 from opentelemetry.trace import SpanKind
 from psycopg import sql
 from psycopg.rows import dict_row
+from service_kit.observability import tracing
 
-from adapters.base import Candidate, FoundEntries, FoundTexts, ParsedQuery, SearchHit, TextCandidate, TextTerm
+from adapters.ports.documents import SearchHit
+from adapters.ports.search import Candidate, FoundEntries, FoundTexts, ParsedQuery, TextCandidate, TextTerm
 from adapters.postgres.database import Connection
 from adapters.postgres.names import Names, configuration, passage_words, vector_literal
 from adapters.postgres.store import Store, in_database
-from service_kit import tracing
 
 logger = logging.getLogger(__name__)
 C = TypeVar("C", Candidate, TextCandidate)

@@ -8,7 +8,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 
-from adapters.base import StoreUnavailable, TextIndex
+from adapters.ports.search import TextIndex
+from adapters.ports.store import StoreUnavailable
 from adapters.postgres.database import Connection, Database, Dsn
 from adapters.postgres.migrations import migrate
 from adapters.postgres.names import Names

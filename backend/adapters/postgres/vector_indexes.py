@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _INDEXES: Final = {"rag_documents_embedding": "kind <> 'text'", "rag_documents_text_embedding": "kind = 'text'"}
 _LEAST_ROWS: Final = 1_000
 _LEAST_SHARE: Final = 0.5
-"""Of all documents; a smaller load would take longer to build the index than to write into it."""
+"""Share of all documents; for a smaller load, building the index takes longer than writing into it."""
 _MOST_ROWS: Final = 50_000
 """Documents among which a search compares every vector in time."""
 _BUILD_STATEMENTS: Final = 100
@@ -27,13 +27,13 @@ _FOUND = """
 SELECT c.relname, i.indisvalid FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = '{schema}.rag_documents'::regclass AND c.relname = ANY (%s::text[])
 """
-# Reading and writing go on meanwhile.
+# CONCURRENTLY: reads and writes are not blocked.
 _BUILD = """
 CREATE INDEX CONCURRENTLY {name} ON {schema}.rag_documents
 USING hnsw (embedding {vector}.vector_cosine_ops) WHERE {condition}
 """
 _NOT_NOW = (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.QueryCanceled, errors.DuplicateTable)
-"""Somebody else uses or builds it, or the database user or its time limit does not allow it."""
+"""Another connection uses or builds the index, or the user's rights or the time limit do not allow it."""
 
 
 class VectorIndexes(Store):

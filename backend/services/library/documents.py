@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from adapters.base import Document
-from schemas.rag import ADDRESSABLE, MAX_ID_CHARS
+from adapters.ports.documents import Document
+from schemas.texts import ADDRESSABLE, MAX_ID_CHARS
 
 MAX_CONTENT_CHARS = 100_000
 MAX_METADATA_CHARS = 100_000

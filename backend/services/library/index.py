@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adapters.base import Candidate, Document, IndexFields, Lookup, ParsedQuery, SearchHit
+from adapters.ports.documents import Document, SearchHit
+from adapters.ports.search import Candidate, IndexFields, Lookup, ParsedQuery
 from services.mentor.lexicon.asked import Asked
 from services.mentor.lexicon.fields import index_fields, near_codes
 from services.mentor.lexicon.folding import FOLDING_VERSION, fold, normalise

@@ -8,15 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from adapters.base import (
-    Document,
-    DocumentStore,
-    Embedder,
-    KnowsFingerprint,
-    LogicalError,
-    TechnicalError,
-    UpsertReport,
-)
+from adapters.ports.documents import Document
+from adapters.ports.models import Embedder, KnowsFingerprint, LogicalError, TechnicalError
+from adapters.ports.store import DocumentStore, UpsertReport
 from services.library.vectors import BackFill, EmbedReport, OnProgress, Progress
 
 __all__ = ["DocumentIngestor", "EmbedReport", "IngestReport", "OnProgress", "Progress"]
@@ -137,7 +131,7 @@ class DocumentIngestor:
 async def _fingerprint(embedder: Embedder) -> str:
     """Return the embedder's fingerprint, embedding a text only if necessary, since that would load a model."""
     if isinstance(embedder, KnowsFingerprint):
-        return await embedder.tell_fingerprint()
+        return await embedder.read_fingerprint()
     return (await embedder.embed_texts([_PROBE])).fingerprint
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from pathlib import Path
 
-from adapters.base import DocumentStore
+from adapters.ports.store import DocumentStore
 from services.library.formats import read_file
 from services.library.ingestion import DocumentIngestor
 

@@ -1,63 +1,21 @@
 """Stored documents by source file: the name of a source, and the documents that its file no longer contains."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from adapters.base import Document, StoredSource
+from adapters.ports.documents import Document
+from adapters.ports.store import DocumentStore, Source
 
 _BATCH: Final = 500
 _OF_A_FILE: Final = re.compile(r"(entry|sub|example|phrase|chunk)-[0-9a-f]{24}")
 """Ids of documents from files; excludes documents stored through the API with a file's name as source."""
 
 
-class SourceStore(Protocol):
-    """A document store that records the source file of each document."""
-
-    async def documents_of_source(self, source: str) -> dict[str, str]:
-        """Return ids and contents of the documents whose ``metadata.source`` is ``source``."""
-        ...
-
-    async def sources(self, pattern: str) -> list[StoredSource]:
-        """Return the sources and kinds of documents, with the number of ids that match ``pattern``."""
-        ...
-
-    async def delete_many(self, ids: Sequence[str]) -> int:
-        """Delete documents, all or nothing; return how many existed."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Documents under one name. ``from_file``: of these, loaded from a file, and removed with ``remove``."""
-
-    name: str
-    """Empty: documents without a source."""
-    kinds: Mapping[str, int]
-    documents: int
-    from_file: int
-    changed_at: datetime
-
-
-async def list_sources(store: SourceStore) -> list[Source]:
+async def list_sources(store: DocumentStore) -> list[Source]:
     """Return the sources, the last changed first. Raises ``StoreUnavailable``."""
-    by_name: dict[str, list[StoredSource]] = {}
-    for row in await store.sources(_OF_A_FILE.pattern):
-        by_name.setdefault(row.source, []).append(row)
-    found = [
-        Source(
-            name,
-            {row.kind: row.documents for row in rows},
-            sum(row.documents for row in rows),
-            sum(row.matching for row in rows),
-            max(row.changed_at for row in rows),
-        )
-        for name, rows in by_name.items()
-    ]
-    return sorted(found, key=lambda source: source.changed_at, reverse=True)
+    return await store.sources(_OF_A_FILE.pattern)
 
 
 def source_name(path: Path) -> str:
@@ -69,21 +27,21 @@ def source_name(path: Path) -> str:
     return f"{found.parent.name}/{found.name}" if found.parent.name else found.name
 
 
-async def is_stored_as(store: SourceStore, source: str, documents: Sequence[Document]) -> bool:
+async def is_stored_as(store: DocumentStore, source: str, documents: Sequence[Document]) -> bool:
     """Return whether at least half of the documents stored under a name are among ``documents``, word for word."""
     stored = await store.documents_of_source(source)
     same = sum(stored.get(document.id) == document.content for document in documents)
     return 0 < len(stored) <= 2 * same
 
 
-async def gone(store: SourceStore, source: str, kept: Iterable[str]) -> list[str]:
+async def gone(store: DocumentStore, source: str, kept: Iterable[str]) -> list[str]:
     """Return the ids of the documents from ``source`` that are not in ``kept``."""
     still = set(kept)
     found = await store.documents_of_source(source)
     return [document_id for document_id in found if document_id not in still and _OF_A_FILE.fullmatch(document_id)]
 
 
-async def remove(store: SourceStore, ids: Sequence[str]) -> int:
+async def remove(store: DocumentStore, ids: Sequence[str]) -> int:
     """Delete documents; return how many existed. Raises ``StoreUnavailable``."""
     removed = 0
     for start in range(0, len(ids), _BATCH):

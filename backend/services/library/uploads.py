@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from adapters.ports.store import DocumentStore
 from services.library.formats import NotReadable, ParsedRecords, Problem, UnreadableFile, read_content
 from services.library.ingestion import DocumentIngestor, IngestReport, Progress
-from services.library.sources import SourceStore, gone, remove
+from services.library.sources import gone, remove
 
 _STEP: Final = 100
 """Records stored between two reports of progress."""
@@ -24,7 +25,7 @@ class LibraryBusy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a load changes, in documents."""
+    """Changes that a load makes, in documents."""
 
     source: str
     stored: IngestReport
@@ -34,7 +35,7 @@ class LoadReport:
     gone: int
     """Documents of an earlier load that the file no longer contains."""
     removed: int
-    """Of these, removed."""
+    """Removed documents among these."""
     note: str
     """How the file was read, where that was not certain."""
 
@@ -42,7 +43,7 @@ class LoadReport:
 class Uploads:
     """Loads one file at a time, in this process; vectors are left to the back-fill."""
 
-    def __init__(self, store: SourceStore, ingestor: DocumentIngestor, *, tables_as_text: bool = False) -> None:
+    def __init__(self, store: DocumentStore, ingestor: DocumentIngestor, *, tables_as_text: bool = False) -> None:
         self._store = store
         self._ingestor = ingestor
         self._tables_as_text = tables_as_text

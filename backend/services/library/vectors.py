@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from adapters.base import DocumentStore, Embedder, LogicalError, StoreUnavailable, TechnicalError, WrongDimension
+from adapters.ports.models import Embedder, LogicalError, TechnicalError
+from adapters.ports.store import DocumentStore, StoreUnavailable, WrongDimension
 
 logger = logging.getLogger(__name__)
 

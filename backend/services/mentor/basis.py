@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from adapters.base import Direction, ParsedQuery, Role, SearchHit
+from adapters.ports.documents import Direction, Role, SearchHit
+from adapters.ports.search import ParsedQuery
 from services.mentor.answer_words import as_typed
 from services.mentor.entries import Entry, entries_of
 from services.mentor.lexicon.asked import MAX_WINDOW_WORDS
@@ -181,17 +182,17 @@ def cover(question: ParsedQuery, entries: Sequence[Entry]) -> Cover:
     matched, since in a sentence some entry is near any word.
     """
     index = _indexed(question, entries)
-    words, telling = question.phrase.split(), frozenset(question.terms)
+    words, terms = question.phrase.split(), frozenset(question.terms)
     matched: dict[str, list[Entry]] = {}
     unmatched: dict[str, list[Entry]] = {}
     start = 0
     while start < len(words):
         sizes = range(min(MAX_WINDOW_WORDS, len(words) - start), 0, -1)
         windows = (words[start : start + size] for size in sizes)
-        part = next((part for part in windows if " ".join(part) in index and telling & set(part)), [words[start]])
+        part = next((part for part in windows if " ".join(part) in index and terms & set(part)), [words[start]])
         start += len(part)
         phrase = " ".join(part)
-        if telling.isdisjoint(part):
+        if terms.isdisjoint(part):
             continue
         if found := _of_part(question, phrase, index):
             matched[phrase] = found

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.base import Direction, Document, SearchHit
+from adapters.ports.documents import Direction, Document, SearchHit
 from services.mentor.lexicon.folding import fold
 from services.planted import plain
 

@@ -59,7 +59,7 @@ def quoted_pairs(entries: Sequence[Entry]) -> str:
 
 def missing_words(basis: Basis) -> tuple[str, ...]:
     """Return the words asked for that are not in the dictionary."""
-    # A text that was found answers in other words.
+    # A passage that was found may answer in other words.
     is_answered = basis.fixed or basis.exact or (basis.hits and not basis.wanted)
     words = basis.missing or (() if is_answered else (_phrase(basis),))
     return tuple(_shortened(word, _NAMED_CHARS) for word in words if word)

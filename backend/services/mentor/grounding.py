@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from adapters.base import SearchHit
+from adapters.ports.documents import SearchHit
 from services.mentor import answer_words as words
 from services.mentor.answer_words import Token
 from services.mentor.basis import Basis

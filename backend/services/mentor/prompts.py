@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from adapters.base import ChatMessage, SearchHit
+from adapters.ports.documents import SearchHit
+from adapters.ports.models import ChatMessage
 from services.mentor.basis import Basis
 from services.mentor.entries import entry_of
 from services.mentor.extractive import extractive_answer

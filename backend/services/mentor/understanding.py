@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from adapters.base import ChatMessage, ParsedQuery, SearchHit
+from adapters.ports.documents import SearchHit
+from adapters.ports.models import ChatMessage
+from adapters.ports.search import ParsedQuery
 from services.mentor.basis import Basis, basis_of, basis_with, cover, example_basis
 from services.mentor.entries import Entry, entries_of, senses
 from services.mentor.extractive import extractive_answer, quoted_pairs, reading_hints, sentences

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.base import FoundTexts, SearchHit, TextCandidate
+from adapters.ports.documents import SearchHit
+from adapters.ports.search import FoundTexts, TextCandidate
 from services.passages.languages import SPANISH, Language
 from services.passages.question import TextQuestion, read_question
 from services.passages.relevance import Passage, rank, term_weights
@@ -16,7 +17,7 @@ class TextBasis:
     question: TextQuestion
     passages: tuple[Passage, ...]
     weights: tuple[float, ...] = ()
-    """Of the question's terms, by their rarity."""
+    """Weights of the question's terms by their rarity."""
 
     @property
     def hits(self) -> tuple[SearchHit, ...]:

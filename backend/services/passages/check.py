@@ -129,22 +129,22 @@ def _supported(sentence: str, basis: TextBasis) -> _Kept | None:
 def _evidence(found: Sequence[Word], passage: Passage, language: Language | None, basis: TextBasis) -> Sentence | None:
     """Return the sentence of the passage that says it, if one has nearly all of its words."""
     # Numbers are compared by value, in _has_its_numbers.
-    telling = [word for word in content_words(found, language) if not word.is_number and spelled_number(word) is None]
-    if not telling:
+    content = [word for word in content_words(found, language) if not word.is_number and spelled_number(word) is None]
+    if not content:
         return None
-    best = max(passage.sentences, key=lambda one: _common(telling, one, passage) / (2 + len(one.words)) ** 0.25)
+    best = max(passage.sentences, key=lambda one: _common(content, one, passage) / (2 + len(one.words)) ** 0.25)
     # The question's words may stand elsewhere in the passage. Where it lacks them, it says nothing about them.
     have = passage.stems(best.words) | (passage.stems(basis.question.terms) & passage.vocabulary)
-    inside = sum(bool(passage.stems([word]) & have) for word in telling)
-    if inside < _SUPPORTED * len(telling) or not _common(telling, best, passage):
+    inside = sum(bool(passage.stems([word]) & have) for word in content)
+    if inside < _SUPPORTED * len(content) or not _common(content, best, passage):
         return None
     denied = any(_denies(found, one) for one in LANGUAGES), any(_denies(best.words, one) for one in LANGUAGES)
     return best if denied[0] == denied[1] else None
 
 
-def _common(telling: Iterable[Word], sentence: Sentence, passage: Passage) -> int:
+def _common(content: Iterable[Word], sentence: Sentence, passage: Passage) -> int:
     have = passage.stems(sentence.words)
-    return sum(bool(passage.stems([word]) & have) for word in telling)
+    return sum(bool(passage.stems([word]) & have) for word in content)
 
 
 def _denies(found: Iterable[Word], language: Language) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from adapters.base import ChatMessage
+from adapters.ports.models import ChatMessage
 from services.passages.basis import TextBasis
 from services.passages.relevance import Passage
 from services.planted import defused

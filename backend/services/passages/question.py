@@ -26,8 +26,8 @@ def read_question(text: str) -> TextQuestion:
     shortened = text[:MAX_QUESTION_CHARS]
     found = words(shortened)
     language = recognised(shortened)
-    telling = {word.folded: word for word in reversed(content_words(found, language))}
+    content = {word.folded: word for word in reversed(content_words(found, language))}
     # A question of function words alone is looked up as it stands.
-    terms = list(telling.values())[::-1] or found
+    terms = list(content.values())[::-1] or found
     asks_number = language is not None and any(word.folded in language.asks_number for word in found)
     return TextQuestion(text, language, tuple(terms[:MAX_TERMS]), asks_number)

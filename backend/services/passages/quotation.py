@@ -13,15 +13,15 @@ from services.passages.words import words
 MAX_SENTENCES: Final = 3
 _MAX_CHARS: Final = 600
 _COST: Final = 0.05
-"""Of each further sentence; less than the gain of a sentence with another term of the question."""
+"""Cost of each further sentence; less than the gain of a sentence with another term of the question."""
 _NUMBER: Final = 0.3
-"""For a number where one is asked for."""
+"""Gain of a number, where the question asks for one."""
 _HEADING: Final = 0.4
 """Weight of a term that only the heading contains."""
 _PASSAGE: Final = 0.5
-"""Of the passage's own relevance."""
+"""Weight of the passage's own relevance."""
 _BIAS, _OF_WORDS, _OF_MEANING = -5.45, 6.31, 4.24
-"""Of a logistic regression on one half of the questions in ``bench/data/passages``."""
+"""Coefficients of a logistic regression on one half of the questions in ``bench/data/passages``."""
 
 
 @dataclass(frozen=True, slots=True)

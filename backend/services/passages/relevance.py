@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from adapters.base import FoundTexts, SearchHit, TextCandidate
+from adapters.ports.documents import SearchHit
+from adapters.ports.search import FoundTexts, TextCandidate
 from services.passages.languages import Language, recognised
 from services.passages.question import TextQuestion
 from services.passages.sentences import Sentence, sentences
@@ -21,7 +22,7 @@ _SENTENCES: Final = 2
 """Sentences in a row whose words count together."""
 _MAX_COMPARED: Final = 48
 _READ_CHARS: Final = 8_000
-"""Of a text: the API may store longer ones, which would occupy the event loop."""
+"""Characters of a text that are read; longer texts would occupy the event loop."""
 _EXACT: Final = 2.0
 """Weight of a term with a digit, such as a code, against that of a word of the same rarity."""
 
@@ -43,9 +44,9 @@ class Passage:
     together: float
     """Highest share that its heading and a few sentences in a row contain."""
     similarity: float | None
-    """To the question, as a whole; ``None``: unknown."""
+    """Cosine similarity of the passage to the question; ``None``: unknown."""
     similarities: tuple[float, ...] = ()
-    """Of its sentences; empty: unknown."""
+    """Cosine similarities of its sentences; empty: unknown."""
 
     def stems(self, found: Iterable[Word]) -> frozenset[str]:
         """Return the stems of words in the passage's language."""

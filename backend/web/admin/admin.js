@@ -21,8 +21,8 @@ async function attempt(work) {
       return;
     }
     if (!(error instanceof Refused)) console.error(error);
-    const told = error instanceof Refused ? error.message : texts.problems.page[0];
-    trouble.textContent = plain(told);
+    const message = error instanceof Refused ? error.message : texts.problems.page[0];
+    trouble.textContent = plain(message);
     trouble.hidden = false;
     announce(trouble.textContent);
   }

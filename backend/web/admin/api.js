@@ -23,9 +23,9 @@ export async function ask(path, options = {}) {
   if (response.ok) return response;
   const { error = {} } = await response.json().catch(() => ({}));
   const known = { busy: [texts.admin.busy], request_too_large: [texts.admin.tooLarge] }[error.type] ?? texts.problems[error.type];
-  // What is wrong with a file the server knows best.
-  const told = response.status === 422 ? error.message : (known ?? texts.problems.internal).join(" ");
-  throw new Refused(told, [401, 403].includes(response.status));
+  // The server's message says what is wrong with a file.
+  const message = response.status === 422 ? error.message : (known ?? texts.problems.internal).join(" ");
+  throw new Refused(message, [401, 403].includes(response.status));
 }
 
 /** Fetch JSON. Throws Refused. */

@@ -94,13 +94,13 @@ async function loadFile(file, source, item, prune, onLoaded) {
   }
 }
 
-/** Told beside the file; a key that is wanted is asked for by who called. */
+/** Show the error beside the file; the caller asks for a missing key. */
 function fail(state, error, more = "") {
   const lost = error?.type === "interrupted" || error?.type === "deadline_exceeded";
   if (!(error instanceof Refused) && !lost) throw error;
-  const told = `${lost ? texts.problems.interrupted[0] : error.message} ${more}`.trim();
-  state.replaceChildren(make("p", { class: "wrong" }, told));
-  announce(told);
+  const message = `${lost ? texts.problems.interrupted[0] : error.message} ${more}`.trim();
+  state.replaceChildren(make("p", { class: "wrong" }, message));
+  announce(message);
   if (error.needsKey) throw error;
 }
 

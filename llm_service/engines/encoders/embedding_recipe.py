@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.base import InputType, ModelLoadError
+from engines.base import ModelLoadError
+from engines.requests import InputType
 from models.artifacts import read_json
 from models.files import file_sha256
 

@@ -6,22 +6,12 @@ from typing import Generic
 
 import numpy as np
 
-from engines.base import (
-    Embedded,
-    EmbeddingRequest,
-    EngineInfo,
-    Failed,
-    FloatMatrix,
-    InputType,
-    LastEvent,
-    Ranked,
-    RankingRequest,
-    Request,
-    RequestEvent,
-)
+from engines.base import EngineInfo
 from engines.encoders.queue import BatchItem, Encoding, EncodingQueue, Job, R
 from engines.encoders.ranking_recipe import Activation
 from engines.errors import GenerationFailed
+from engines.events import Embedded, Failed, FloatMatrix, LastEvent, Ranked, RequestEvent
+from engines.requests import EmbeddingRequest, InputType, RankingRequest, Request
 
 TOKEN_BUDGET = 1024
 """Padded tokens of one batch: larger ones were no faster, and a cancel, or a request that comes in between, waits

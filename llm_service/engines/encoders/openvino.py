@@ -11,12 +11,14 @@ import psutil
 from tokenizers import Tokenizer
 
 from config.settings import Settings
-from engines.base import FloatMatrix, ModelLoadError, RankingRequest
+from engines.base import ModelLoadError
 from engines.encoders import ranking_recipe
 from engines.encoders.embedding_recipe import embedding_fingerprints, read_recipe
 from engines.encoders.engine import Embedder, Reranker
 from engines.encoders.export import ensure_exported
 from engines.encoders.queue import BatchItem, Encoding
+from engines.events import FloatMatrix
+from engines.requests import RankingRequest
 from models.artifacts import ModelArtifact
 
 MOST_STREAMS = 4

@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from engines.base import EmbeddingRequest, FloatMatrix, RankingRequest
+from engines.events import FloatMatrix
+from engines.requests import EmbeddingRequest, RankingRequest
 
 SMALLEST_BUDGET = 128
 """Padded tokens under which splitting a batch costs more than it gains."""

@@ -10,11 +10,13 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 
 from config.settings import Settings
-from engines.base import FloatMatrix, ModelLoadError, RankingRequest
+from engines.base import ModelLoadError
 from engines.encoders import ranking_recipe
 from engines.encoders.embedding_recipe import embedding_fingerprints, read_recipe
 from engines.encoders.engine import Embedder, Reranker
 from engines.encoders.queue import BatchItem, Encoding
+from engines.events import FloatMatrix
+from engines.requests import RankingRequest
 from engines.transformers.loading_errors import LOADING_ERRORS, loading_advice
 from models.artifacts import ModelArtifact
 

@@ -7,25 +7,16 @@ import logging
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
-from engines.base import (
-    Accepted,
-    DetokenizeRequest,
-    EngineInfo,
-    Finished,
-    FirstToken,
-    GenerationRequest,
-    Request,
-    RequestEvent,
-    TextRequest,
-    TokenizeRequest,
-)
+from engines.base import EngineInfo
 from engines.errors import ServiceError, context_exceeded, unknown_token
+from engines.events import Accepted, Finished, FirstToken, RequestEvent
 from engines.llamacpp.endpoint import SAMPLERS, Endpoint
 from engines.llamacpp.prefixes import LEAST_GAIN, Prefixes
 from engines.llamacpp.slots import Slot, Slots, share_of
 from engines.prompts.control_tokens import neutraliser
 from engines.prompts.thinking import budget_of
 from engines.prompts.tools import in_words
+from engines.requests import DetokenizeRequest, GenerationRequest, Request, TextRequest, TokenizeRequest
 from engines.upstream.answer import FREE_BYTES
 from engines.upstream.client import CompletionClient, Server
 from engines.upstream.texts import llamacpp_detokenize, llamacpp_tokenize

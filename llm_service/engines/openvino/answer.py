@@ -4,11 +4,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from engines.base import FinishReason, GenerationRequest, TokenLogprob
+from engines.events import FinishReason, TokenLogprob
+from engines.requests import GenerationRequest
 from engines.text_assembly import TextAssembler
 
 FAULTS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError)
-"""What OpenVINO raises for the content of a request."""
+"""Exceptions that OpenVINO raises because of a request's content."""
 
 
 @dataclass(slots=True, eq=False)
@@ -17,14 +18,14 @@ class Answer:
 
     Attributes:
         inside_thought: the prompt ended with an opened thought.
-        handle: of the pipeline; ``None`` while the answer waits.
+        handle: the pipeline's; ``None`` while the answer waits.
         begun: its first token was reported.
         replayed: tokens that a restarted answer must compute again before it continues.
         faults: failed steps that it took part in.
-        safe_after: number of tokens beyond which it is innocent of the last of them.
+        safe_after: number of tokens beyond which it cannot have caused the last of them.
         base: tokens of its text that were handed in as part of a prompt.
         thinking_budget: tokens after which its thought is closed; ``None`` when nothing is left to close.
-        logprobs: of its tokens, where they are wanted; ``reported`` of them went out.
+        logprobs: of its tokens, where requested; the first ``reported`` of them have been sent.
 
     """
 

@@ -6,27 +6,20 @@ from collections.abc import Sequence
 import openvino
 
 from config.settings import Settings
-from engines.base import (
-    Detokenized,
-    DetokenizeRequest,
-    GenerationRequest,
-    ModelLoadError,
-    Request,
-    RequestEvent,
-    Tokenized,
-    TokenizeRequest,
-)
+from engines.base import ModelLoadError
 from engines.errors import Unsupported, context_exceeded, unknown_token
+from engines.events import Detokenized, RequestEvent, Tokenized
 from engines.openvino import memory, step_size
 from engines.openvino.answer import Answer
 from engines.openvino.options import properties, scheduler_config
 from engines.openvino.pipeline import Pipeline, last_line
+from engines.openvino.stream_pace import StreamPace
 from engines.prompts.continuation import CONTINUED_HERE, up_to_continuation
 from engines.prompts.control_tokens import ControlTokens
 from engines.prompts.prompt_bound import PromptBound
 from engines.prompts.thinking import begins_inside_thought, budget_of
 from engines.prompts.tools import in_words
-from engines.stream_pace import StreamPace
+from engines.requests import DetokenizeRequest, GenerationRequest, Request, TokenizeRequest
 from engines.text_assembly import TextAssembler
 from models.artifacts import ModelArtifact
 from models.fingerprint import model_fingerprint

@@ -4,10 +4,10 @@ from typing import Any
 
 import openvino_genai
 
-from engines.base import GenerationRequest
+from engines.requests import GenerationRequest
 
 DEFAULT_TOP_K = 50
-"""What transformers' ``generate`` uses when a model's own settings say nothing."""
+"""Default of transformers' ``generate`` for a model without a setting of its own."""
 ALL_TOKENS = 2**31 - 1
 _SEEDS = 2**64
 

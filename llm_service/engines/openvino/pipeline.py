@@ -11,26 +11,19 @@ import numpy as np
 import openvino
 import openvino_genai
 
-from engines.base import (
-    EngineBroken,
-    Failed,
-    Finished,
-    FirstToken,
-    RequestEvent,
-    TextDelta,
-    TokenLogprob,
-)
+from engines.base import EngineBroken
 from engines.errors import EngineRestarted, GenerationFailed, ServiceError
+from engines.events import Failed, Finished, FirstToken, RequestEvent, TextDelta, TokenLogprob
 from engines.openvino.answer import FAULTS, Answer
 from engines.openvino.options import generation_config
 from engines.openvino.prefill import Prefill
+from engines.openvino.stream_pace import StreamPace
 from engines.prompts.thinking import CLOSING, is_open
-from engines.request_ids import http_request_of
-from engines.stream_pace import StreamPace
+from engines.requests import http_request_of
 
 UNLIMITED = 2**31 - 1
 MOST_FAULTS = 3
-"""Failed steps that an answer may take part in; more have no culprit among the answers."""
+"""Failed steps that an answer may take part in; beyond that, no single answer is the cause."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +31,7 @@ logger = logging.getLogger(__name__)
 class Pipeline:
     """One pipeline, driven by one thread.
 
-    After a step that raised, its answers are run one at a time until the culprit raises again alone, and fails.
+    After a step that raised, its answers are run one at a time; the one that raises again fails.
     """
 
     def __init__(
@@ -114,14 +107,14 @@ class Pipeline:
 
     def run_together(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> None:
         """Answer prompts side by side, for warming up. The pipeline must be idle."""
-        # A request whose handle is not held vanishes.
+        # The pipeline drops a request whose handle is released.
         handles = [self._raw_request(ids, max_new_tokens) for ids in prompts]
         self._drain()
         for handle in handles:
             handle.read_all()
 
     def decode(self, sequences: list[list[int]]) -> list[str]:
-        """Decode token sequences in one call, which costs hardly more than one of them does."""
+        """Decode token sequences in one call, which costs little more than decoding one."""
         filled = [ids for ids in sequences if ids]
         texts = iter(self.tokenizer.decode(filled, skip_special_tokens=True) if filled else ())
         return [next(texts) if ids else "" for ids in sequences]
@@ -154,8 +147,8 @@ class Pipeline:
                 ready.append(answer)
                 room -= new
         yield from self._start(ready)
-        # Prompts that begin have a step without a part of a long one, so that their first token comes sooner; never two
-        # steps in a row, so that the long one goes on.
+        # A step that begins prompts leaves out the part of a long one, for an earlier first token; never two such steps
+        # in a row, so that the long one proceeds.
         self._deferred = bool(ready) and not self._deferred
         if self._deferred:
             return
@@ -209,7 +202,7 @@ class Pipeline:
             if begins:
                 answer.begun = True
                 yield FirstToken(answer.request.id, answer.inside_thought)
-            # The first word waits for nothing, and a stop string ends an answer where it stands.
+            # The first word is sent at once, and a stop string must end an answer where it occurs.
             if all_due or begins or answer.end or answer.request.sampling.stop:
                 due.append(answer)
         windows = [answer.text.window() or ([], []) for answer in due]
@@ -325,8 +318,8 @@ class Pipeline:
     def _recover(self, error: Exception) -> list[RequestEvent]:
         """Take everything out of the pipeline, which then works again, and find the answer that caused the error.
 
-        The pipeline does not name it. One that was alone is guilty; of several each is run alone, those that are
-        likeliest to be guilty first.
+        The pipeline does not name it. An answer that ran alone caused it; several are run one at a time, those that
+        cannot resume first.
         """
         involved = self._in_batch
         if self._part is not None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from engines.base import ChatMessage
 from engines.errors import context_exceeded
+from engines.requests import ChatMessage
 
 
 class PromptBound:

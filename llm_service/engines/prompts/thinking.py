@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from engines.base import GenerationRequest
+from engines.requests import GenerationRequest
 
 THOUGHT_BEGINS = "<think>"
 THOUGHT_ENDS = "</think>"
 TAIL_TOKENS = 8
 CLOSING = f"\n{THOUGHT_ENDS}\n\n"
-"""What closes a thought at its budget."""
+"""Text that closes a thought at its budget."""
 
 
 def begins_inside_thought(prompt_ids: Sequence[int], decode: Callable[[list[int]], str]) -> bool:

@@ -7,7 +7,7 @@ Qwen's chat templates write the same. With a template that does not support tool
 import json
 from collections.abc import Iterator
 
-from engines.base import ChatMessage, GenerationRequest, ToolCall, Tools
+from engines.requests import ChatMessage, GenerationRequest, ToolCall, Tools
 
 CALL_BEGINS, CALL_ENDS = "<tool_call>", "\n</tool_call>"
 RESULT_BEGINS, RESULT_ENDS = "<tool_response>\n", "\n</tool_response>"

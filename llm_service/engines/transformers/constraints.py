@@ -49,7 +49,7 @@ class Constraints:
         """Return the constraint of a grammar; raises ``Unsupported``."""
         try:
             grammar = llguidance.LLMatcher.grammar_from_lark(gbnf_to_lark(ebnf))
-        except Exception as error:  # its reader promises no classes of its own
+        except Exception as error:  # the library promises no narrower classes
             raise Unsupported("the grammar cannot be read", field="structured_outputs.grammar") from error
         matcher = llguidance.LLMatcher(self._wrapped, grammar, log_level=0)
         if matcher.is_error():

@@ -9,27 +9,22 @@ import torch
 from jinja2 import TemplateError
 
 from config.settings import Settings
-from engines.base import (
-    ChatMessage,
-    Detokenized,
-    DetokenizeRequest,
-    EngineBroken,
-    Failed,
-    Finished,
-    GenerationRequest,
-    Request,
-    RequestEvent,
-    SamplingParams,
-    Tokenized,
-    TokenizeRequest,
-    TokenLogprob,
-)
+from engines.base import EngineBroken
 from engines.errors import Unsupported, context_exceeded, unknown_token
+from engines.events import Detokenized, Failed, Finished, RequestEvent, Tokenized, TokenLogprob
 from engines.prompts.control_tokens import ControlTokens
 from engines.prompts.prompt_bound import PromptBound
 from engines.prompts.thinking import CLOSING, begins_inside_thought, budget_of, is_open
 from engines.prompts.tools import in_words
-from engines.request_ids import http_request_of
+from engines.requests import (
+    ChatMessage,
+    DetokenizeRequest,
+    GenerationRequest,
+    Request,
+    SamplingParams,
+    TokenizeRequest,
+    http_request_of,
+)
 from engines.text_assembly import TextAssembler
 from engines.transformers.batch import Batch
 from engines.transformers.constraints import Constraints
@@ -46,7 +41,7 @@ SMALLEST_PART, LARGEST_PART = 16, 2048
 OLDEST_EVERY = 4
 """One part in this many is of the oldest prompt, the others are of the shortest."""
 REQUEST_ERRORS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError)
-"""What model, sampling and decoding raise for one request; the libraries promise no classes of their own."""
+"""Exceptions of model, sampling and decoding for one request; the libraries promise no narrower classes."""
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ LOADING_ERRORS = (
     SafetensorError,
     struct.error,
 )
-"""The libraries promise no class of their own: a damaged file raises whatever its reader met."""
+"""Exceptions of readers of damaged files; the libraries promise no narrower classes."""
 
 
 def loading_advice(library: str, name: str, path: Path, error: Exception) -> str:

@@ -6,17 +6,9 @@ from typing import Any
 
 import torch
 
-from engines.base import (
-    Failed,
-    Finished,
-    FinishReason,
-    FirstToken,
-    GenerationRequest,
-    RequestEvent,
-    TextDelta,
-    TokenLogprob,
-)
 from engines.errors import GenerationFailed
+from engines.events import Failed, Finished, FinishReason, FirstToken, RequestEvent, TextDelta, TokenLogprob
+from engines.requests import GenerationRequest
 from engines.text_assembly import TextAssembler
 from engines.transformers.constraints import Constraint
 
@@ -30,8 +22,8 @@ class Row:
         cache: its KV cache while it is in no batch.
         random: its own random sequence, on the CPU.
         thinking_budget: tokens after which its thought is closed; ``None`` when nothing is left to close.
-        forced: tokens that come next whatever the model says.
-        logprobs: those of its tokens, where they are wanted.
+        forced: tokens that come next regardless of the model.
+        logprobs: of its tokens, where requested.
 
     """
 

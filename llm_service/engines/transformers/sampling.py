@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 
-from engines.base import SamplingParams
+from engines.requests import SamplingParams
 from engines.transformers.rows import Row
 
 library: Any = transformers
@@ -45,7 +45,7 @@ class NextTokens:
         )
         self._top_k = top_k
         self._greedy = [row.request.sampling.greedy for row in rows]
-        # The maximum of a row carries each of what is no number.
+        # The maximum of a row is NaN if any of its logits is.
         self._usable: list[bool] = logits.amax(dim=-1).isfinite().tolist()
         self._most_likely: list[int] = logits.argmax(dim=-1).tolist()
         if all(self._greedy):
@@ -69,7 +69,7 @@ class NextTokens:
         sampling = row.request.sampling
         probabilities, ids = self._candidates(at, sampling)
         mass_before = probabilities.cumsum(-1) - probabilities
-        # The most likely token stays whatever rounding did to the sum.
+        # The most likely token is always kept, also when the sum was rounded.
         unlikely = (mass_before >= sampling.top_p) & (mass_before > 0)
         if sampling.min_p is not None:
             unlikely |= probabilities < sampling.min_p * probabilities.max()
@@ -108,6 +108,6 @@ def _adjusted(logits: torch.Tensor, row: Row, repetition_penalty: float) -> torc
         logits[0, ids] -= torch.tensor(amounts, dtype=logits.dtype, device=logits.device)
     if row.constraint is not None:
         allowed = row.constraint.allowed(logits.shape[-1]).to(logits.device)
-        # What is no number must stay noticeable.
+        # NaN must remain detectable.
         logits = logits.masked_fill(~allowed & ~logits.isnan(), -math.inf)
     return logits

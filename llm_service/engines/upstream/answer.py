@@ -7,19 +7,18 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from engines.base import (
+from engines.errors import GenerationFailed
+from engines.events import (
     Accepted,
     Finished,
     FinishReason,
     FirstToken,
-    GenerationRequest,
     RequestEvent,
     TextDelta,
     TokenLogprob,
-    ToolCall,
     ToolCallDelta,
 )
-from engines.errors import GenerationFailed
+from engines.requests import GenerationRequest, ToolCall
 from engines.upstream.faults import cut_off, from_event, malformed
 from engines.upstream.wire import Choice, Chunk, ToolCallPiece, Usage
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from engines.base import GenerationRequest, RequestEvent
+from engines.events import RequestEvent
+from engines.requests import GenerationRequest
 from engines.upstream.answer import BYTES_PER_TOKEN, DONE, FREE_BYTES, AnswerReader, EventReader
 from engines.upstream.faults import from_answer, from_transport, malformed, no_api
 from engines.upstream.wire import api_root
@@ -135,12 +136,12 @@ def _http_client(server: Server) -> httpx2.AsyncClient:
             write=server.stall_timeout_s,
             pool=POOL_TIMEOUT_S,
         ),
-        # One more than there are requests at once, for probes.
+        # One more than the concurrent requests, for probes.
         limits=httpx2.Limits(
             max_connections=server.max_connections + 1,
             max_keepalive_connections=server.max_connections if server.keep_alive else 0,
             keepalive_expiry=KEPT_IDLE_S,
         ),
-        # A proxy is for what lies outside; the environment's must not get what is said on this machine.
+        # The environment's proxy is for other hosts; it must not get requests to this machine.
         trust_env=urlsplit(server.url).hostname not in ("localhost", "127.0.0.1", "::1"),
     )

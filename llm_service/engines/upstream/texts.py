@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from engines.base import Detokenized, DetokenizeRequest, Tokenized, TokenizeRequest
 from engines.errors import ModelUnavailable, Unsupported
+from engines.events import Detokenized, Tokenized
+from engines.requests import DetokenizeRequest, TokenizeRequest
 from engines.upstream.client import CompletionClient
 from engines.upstream.faults import malformed
 from engines.upstream.wire import completion_body

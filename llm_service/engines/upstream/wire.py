@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines.base import ChatMessage, EngineInfo, GenerationRequest, SamplingParams, Tool
+from engines.base import EngineInfo
+from engines.requests import ChatMessage, GenerationRequest, SamplingParams, Tool
 
 FINGERPRINT_SCHEME = "upstream-v1"
 # The upstream's vocabulary, which engines.prompts.control_tokens needs, is unknown here, and vLLM reads control tokens
@@ -52,11 +53,11 @@ def completion_body(
         "model": model,
         "messages": [_message(message, str if request.raw else as_text) for message in messages],
         "max_tokens": sampling.max_new_tokens,
-        # A top_p of 0 is this service's other word for greedy; servers refuse it.
+        # This service also accepts a top_p of 0 for greedy; servers refuse it.
         "temperature": 0 if sampling.greedy else sampling.temperature,
         "top_p": 1 if sampling.greedy else sampling.top_p,
-        # Streamed also for callers that want the answer in one piece: the first token is seen, silence is noticed,
-        # and hanging up ends it.
+        # Always streamed: the time of the first token is known, a stalled server is noticed, and closing the connection
+        # ends the generation.
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -178,14 +179,14 @@ class TokenLogprob(TopLogprob):
 
 
 class Logprobs(_Received):
-    """Of the tokens of a piece."""
+    """Log probabilities of a piece's tokens."""
 
     content: tuple[TokenLogprob, ...] | None = None
 
 
 class Delta(_Received):
     """A piece of text. A thought comes as ``reasoning_content`` (DeepSeek, vLLM, this service) or
-    ``reasoning`` (newer vLLM); who sends both says it twice.
+    ``reasoning`` (newer vLLM); where both are sent, they are equal.
     """
 
     content: str | None = None
@@ -200,11 +201,11 @@ class Delta(_Received):
 
 
 class Choice(_Received):
-    """A piece of the one answer that was asked for."""
+    """A piece of the answer."""
 
     delta: Delta = Delta()
     text: str | None = None
-    """Of a completion without a chat template."""
+    """Text of a completion without a chat template."""
     logprobs: Logprobs | None = None
     finish_reason: str | None = None
 

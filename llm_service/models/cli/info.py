@@ -70,7 +70,7 @@ def _find_here(name: str, settings: Settings, hub: ModelHub) -> ModelArtifact | 
     path = Path(name).expanduser()
     if name == EMBEDDED_EMBEDDER_NAME or (path.is_dir() and is_embedder_folder(path)):
         return encoder_here(name, hub)
-    # LLM_BACKEND does not hide what is here: files of another engine are described with the problem.
+    # Files of another engine than LLM_BACKEND are described too, with the problem.
     return generator_here(name, "auto", rule(settings)[1], hub) or encoder_here(name, hub)
 
 

@@ -134,7 +134,7 @@ def _safetensors(paths: Iterable[str]) -> set[str]:
     top = {path for path in weights if "/" not in path}
     if "config.json" not in known or not top:
         return set()
-    # The same weights often lie there twice: whole, and in the maker's own layout.
+    # Repositories often hold the same weights twice: as one model, and in the maker's own layout.
     if "model.safetensors.index.json" in known:
         top = {path for path in top if re.fullmatch(r"model-\d+-of-\d+\.safetensors", path)} or top
     elif "model.safetensors" in top:

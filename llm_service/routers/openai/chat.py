@@ -8,14 +8,15 @@ from fastapi import APIRouter, Response
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from engines.base import TextDelta, TokenLogprob, ToolCallDelta
+from engines.events import TextDelta, TokenLogprob, ToolCallDelta
 from routers.calls import Call
 from routers.error_docs import of_a_model
-from routers.generation_wire import logprobs_body, to_generation_request, tool_call_piece, tool_calls_body
 from routers.openai.completion import Choice, Completion, CompletionFields, check_choices, one_each
 from routers.openai.errors import bad_parameter
 from routers.openai.fields import OnlyNeutral
 from routers.openai.models import chat_model
+from routers.wire.generation_answer import logprobs_body, tool_call_piece, tool_calls_body
+from routers.wire.generation_request import to_generation_request
 from schemas.common import RequestModel, Text, WireModel
 from schemas.generation import MAX_MESSAGES, TokenLimit, Turn, Usage
 from schemas.tools import Logprobs, ToolCall, ToolCallPiece
@@ -103,7 +104,7 @@ class AnswerMessage(WireModel):
 
     role: Literal["assistant"]
     content: str | None = Field(description="null beside tool_calls without text")
-    reasoning_content: str | None = Field(default=None, description="What it thought before, when it was to think")
+    reasoning_content: str | None = Field(default=None, description="The model's thought, where it was to think")
     tool_calls: list[ToolCall] = Field(default=[], description="Only where there are any")
 
 

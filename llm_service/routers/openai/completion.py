@@ -11,9 +11,8 @@ import orjson
 from pydantic import Field
 
 from config.settings import Settings
-from engines.base import GenerationRequest
 from engines.errors import ServiceError
-from engines.request_ids import unique_id
+from engines.requests import GenerationRequest, unique_id
 from routers.choices import ChoiceItem
 from routers.errors import problem_of
 from routers.openai.errors import bad_parameter, openai_body

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from engines.base import TextDelta
+from engines.events import TextDelta
 from routers.calls import Call
 from routers.error_docs import of_a_model
-from routers.generation_wire import to_generation_request
 from routers.openai.completion import Choice, Completion, CompletionFields, check_choices, one_each
 from routers.openai.fields import OnlyNeutral, texts_not_tokens
 from routers.openai.models import chat_model
+from routers.wire.generation_request import to_generation_request
 from schemas.common import Text, WireModel
 from schemas.generation import Message, Usage
 from services.results import GenerationItem, GenerationResult

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Response
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from routers.calls import Call, json_response
-from routers.embedding_wire import check_dimensions, embed_texts, wire_vectors
 from routers.error_docs import of_a_model
 from routers.openai.errors import bad_parameter
 from routers.openai.fields import ModelName, texts_not_tokens
 from routers.openai.models import embedding_model
+from routers.wire.embedding import check_dimensions, embed_texts, wire_vectors
 from schemas.common import RequestModel, Text, WireModel
 from schemas.embedding import INPUT_TYPE, Dimensions, EncodingFormat, InputType, OutputDtype
 from services.results import EmbeddingResult

@@ -13,7 +13,7 @@ from schemas.common import WireModel
 
 PREFIX = "/v1"
 ENDPOINTS = ("chat/completions", "completions", "embeddings", "models", "rerank", "responses")
-"""What there is below it."""
+"""Endpoints below the prefix."""
 _CODES = {"unauthorized": "invalid_api_key", "invalid_request": "invalid_value"}
 """OpenAI's names for error types of the contract, where they differ."""
 _PARAMS = {"context_length_exceeded": "messages"}

@@ -14,7 +14,7 @@ from schemas.common import WireModel
 from services.llm_service import LLMService
 
 ANY = "default"
-"""Name of the loaded model, whichever it is; clients must send a name."""
+"""Alias of the loaded model, for clients that must send a name."""
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 

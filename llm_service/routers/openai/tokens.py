@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import ConfigDict, Field
 
-import engines.base as engine
-from engines.request_ids import unique_id
+import engines.requests as engine
+from engines.requests import unique_id
 from routers.calls import Call, ModelCall
 from routers.error_docs import of_a_model
-from routers.generation_wire import to_generation_request
 from routers.openai.chat import ChatMessage
 from routers.openai.fields import ModelName, OnlyNeutral
 from routers.openai.models import chat_model
+from routers.wire.generation_request import to_generation_request
 from schemas.common import WHOLE, RequestModel, Text, WireModel
 from schemas.generation import MAX_MESSAGES, GenerationFields
 from services.errors import InvalidRequest

@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from engines.base import Finished, GenerationRequest, RequestEvent, TextDelta, TokenLogprob, ToolCall, ToolCallDelta
+from engines.events import Finished, RequestEvent, TextDelta, TokenLogprob, ToolCallDelta
+from engines.requests import GenerationRequest, ToolCall
 from services.answering.reasoning import ThoughtSplitter
 from services.answering.tool_calls import ToolCallReader
 from services.results import ReasoningDelta
@@ -20,7 +21,7 @@ class AnswerText:
         self._splitter = ThoughtSplitter(inside_thought=inside_thought and request.output is None)
         offers = request.tools is not None and bool(request.tools.callable)
         self._reader = ToolCallReader(request.id) if offers else None
-        # White space around an answer means nothing, unless it continues a text or was asked for.
+        # White space around an answer is dropped, unless it continues a text or its format requires it.
         self._raw = request.raw
         self._exact = request.raw or request.continues or (request.output is not None and request.output.kind != "json")
         self._thought: list[str] = []

@@ -7,16 +7,10 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Literal
 
-from engines.base import (
-    EngineInfo,
-    Finished,
-    FinishReason,
-    FirstToken,
-    GenerationRequest,
-    TextDelta,
-    ToolCallDelta,
-)
+from engines.base import EngineInfo
 from engines.errors import GenerationFailed, ServiceError
+from engines.events import Finished, FinishReason, FirstToken, TextDelta, ToolCallDelta
+from engines.requests import GenerationRequest
 from services.admission import Admission
 from services.answering.answer_text import AnswerText
 from services.answering.response_cache import ResponseCache, is_deterministic, response_key
@@ -26,7 +20,7 @@ from services.errors import DeadlineExceeded
 from services.events import AnswerRejected, CacheAsked, Events, Generated, Waited
 from services.results import Clock, GenerationItem, GenerationResult, ReasoningDelta, Started
 from services.structure.requests import constrained, find_fault, is_json
-from services.workers import Worker
+from workers.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +59,7 @@ class Answers:
         if fresh:
             return self._compute(request, deadline, key, generator)
         kept = self._cache.get(key)
-        self._events.tell(CacheAsked("response", hits=int(kept is not None), misses=int(kept is None)))
+        self._events.publish(CacheAsked("response", hits=int(kept is not None), misses=int(kept is None)))
         if kept is not None:
             return _replay(kept, request)
         return self._share(request, deadline, key, generator)
@@ -117,7 +111,7 @@ class Answers:
                     for piece in text.read(event):
                         yield piece
                     if isinstance(event, Finished):
-                        self._events.tell(Generated(event.prompt_tokens, event.completion_tokens))
+                        self._events.publish(Generated(event.prompt_tokens, event.completion_tokens))
                         result = self._result(request, event, text, clock)
                         if key is not None and self._cache is not None and self._worker.info == generator:
                             self._cache.put(key, result)
@@ -126,7 +120,7 @@ class Answers:
         except ServiceError:
             raise
         except Exception as error:
-            # Others' requests go on, and a stream ends with an error event.
+            # Other requests are not affected, and a stream ends with an error event.
             logger.exception("an answer failed for an unexpected reason")
             raise GenerationFailed("the answer could not be read") from error
 
@@ -134,10 +128,10 @@ class Answers:
         try:
             await deadline.wait(stack.enter_async_context(self._admission.place()))
         except DeadlineExceeded:
-            self._events.tell(Waited(time.monotonic() - clock.arrived))
+            self._events.publish(Waited(time.monotonic() - clock.arrived))
             raise
         clock.admitted = time.monotonic()
-        self._events.tell(Waited(clock.admitted - clock.arrived))
+        self._events.publish(Waited(clock.admitted - clock.arrived))
 
     def _result(self, request: GenerationRequest, event: Finished, text: AnswerText, clock: Clock) -> GenerationResult:
         """Return the whole answer; raises ``GenerationFailed`` for one that ended and fails validation."""
@@ -149,9 +143,9 @@ class Answers:
         ending: FinishReason | Literal["tool_calls"] = event.finish_reason
         if ending == "stop" and (fault := find_fault(request, text.answer, calls)) is not None:
             if not request.sampling.stop:
-                self._events.tell(AnswerRejected())
+                self._events.publish(AnswerRejected())
                 raise GenerationFailed(f"the model's answer failed validation: {fault}")
-            ending = "length"  # a stop string cut it
+            ending = "length"  # cut by a stop string
         elif ending == "stop" and calls:
             ending = "tool_calls"
         return GenerationResult(

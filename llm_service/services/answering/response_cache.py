@@ -6,7 +6,8 @@ import sys
 
 from cachetools import TTLCache
 
-from engines.base import EngineInfo, GenerationRequest
+from engines.base import EngineInfo
+from engines.requests import GenerationRequest
 from services.results import GenerationResult
 
 FIXED_BYTES = 700
@@ -14,7 +15,7 @@ FIXED_BYTES = 700
 checked by tests/services/test_response_cache.py.
 """
 CALL_BYTES, TOKEN_BYTES = 250, 250
-"""Of a call without its text, and of a token with its log probability; upper bounds."""
+"""Upper bounds for a call without its text, and for a token with its log probability."""
 
 
 def is_deterministic(request: GenerationRequest) -> bool:

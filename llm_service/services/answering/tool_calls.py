@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Iterator
 from typing import Literal
 
-from engines.base import TextDelta, ToolCall, ToolCallDelta
+from engines.events import TextDelta, ToolCallDelta
 from engines.prompts.tools import CALL_BEGINS, CALL_ENDS
+from engines.requests import ToolCall
 from services.answering.reasoning import held_back
 
 _HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)')

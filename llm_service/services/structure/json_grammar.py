@@ -20,12 +20,12 @@ from services.structure.expressions import (
     Ref,
     TooLarge,
     alt,
-    chars,
     optional,
     repeat,
     seq,
 )
 from services.structure.flatten import Plain, alternatives, types_of
+from services.structure.json_syntax import COLON, COMMA, CommonRules, listed, text_of
 
 DEEPEST = 40
 LONGEST_STRING, LONGEST_LIST = 16_384, 4_096
@@ -48,8 +48,6 @@ FORMATS = {
 _RULES_OF_NUMBERS = frozenset({"type", "multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _ANYWHERE = ("not", "if", "$dynamicRef", "$recursiveRef")
 _OF_OBJECTS = ("dependentRequired", "dependentSchemas", "dependencies")
-SPACE = optional(Literal(" "))
-COMMA, COLON = seq(",", SPACE), seq(":", SPACE)
 
 
 class Contradiction(BadSchema):
@@ -62,7 +60,7 @@ class Contradiction(BadSchema):
 class JsonGrammar:
     """Rules for the values of one schema, in a grammar that may have other rules too."""
 
-    def __init__(self, document: CheckedSchema, grammar: Grammar, common: "CommonRules") -> None:
+    def __init__(self, document: CheckedSchema, grammar: Grammar, common: CommonRules) -> None:
         self._document = document
         self._grammar = grammar
         self._common = common
@@ -120,7 +118,7 @@ class JsonGrammar:
             values = [value for value in plain["enum"] if alone or self._document.allows(value, plain)]
             if not values:
                 raise Contradiction("no value of its enum follows the rest", pointer(path, "enum"))
-            return alt(*(_text(value) for value in values))
+            return alt(*(text_of(value) for value in values))
         if not plain:
             return self._common.value
         self._refuse(plain, path, _ANYWHERE)
@@ -197,7 +195,7 @@ class JsonGrammar:
         allowed = [value for value in values if self._document.allows(value, rules)]
         if not allowed:
             raise Contradiction("no multiple lies between its bounds", place)
-        return alt(*(_text(value) for value in allowed))
+        return alt(*(text_of(value) for value in allowed))
 
     # --- arrays ---------------------------------------------------------------------------------
 
@@ -217,7 +215,7 @@ class JsonGrammar:
         if high is None or high > len(items):
             item = self._possible(rest, pointer(path, "items"), needed=low > len(items))
             more = (max(0, low - len(items)), None if high is None else high - len(items))
-            tail = repeat(seq(COMMA, item), *more) if items else _list(item, *more)
+            tail = repeat(seq(COMMA, item), *more) if items else listed(item, *more)
         for at in range(len(items) - 1, -1, -1):
             part = seq(COMMA if at else EMPTY, items[at], tail)
             tail = part if at < low else optional(self._grammar.rule(part))
@@ -230,7 +228,7 @@ class JsonGrammar:
         if plain.get("prefixItems") or "contains" in plain or not all("enum" in each for each in options or [{}]):
             raise UnsupportedSchema("uniqueItems cannot be enforced, except for items of an enum", place)
         values = list(dict.fromkeys(
-            _text(value) for each in options for value in each["enum"] if self._document.allows(value, each)
+            text_of(value) for each in options for value in each["enum"] if self._document.allows(value, each)
         ))  # fmt: skip
         most = len(values) if high is None else min(high, len(values))
         if most < low:
@@ -269,7 +267,7 @@ class JsonGrammar:
             place, always = pointer(path, "properties", name), name in required
             value = self._possible(self._property(plain, name), place, needed=always)
             if value != NEVER:
-                parts.append((seq(_text(name), COLON, value), always))
+                parts.append((seq(text_of(name), COLON, value), always))
         most = len(parts) if high is None else min(high, len(parts))
         if max(low, sum(always for _, always in parts)) > most:
             raise Contradiction("it needs more properties than it may have", path)
@@ -304,30 +302,7 @@ class JsonGrammar:
             names.append(plain["propertyNames"])
         name = self._possible({"allOf": names}, pointer(path, "propertyNames"), needed=low > 0)
         value = self._possible(values, path, needed=low > 0)
-        return seq("{", _list(seq(name, COLON, value), low, high), "}")
-
-
-class CommonRules:
-    """Rules of all JSON: ``value``, ``object`` and ``character``, a character inside a string."""
-
-    def __init__(self, grammar: Grammar) -> None:
-        plain = chars([(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)], inverted=True)
-        self.character = grammar.rule(alt(plain, seq("\\", chars([(ord(c), ord(c)) for c in '"\\/bfnrt']))))
-        string = grammar.rule(seq('"', repeat(self.character, 0, None), '"'))
-        self.value = grammar.reserve()
-        entry = grammar.rule(seq(string, COLON, self.value))
-        self.object = grammar.rule(seq("{", _list(entry, 0, None), "}"))
-        array = seq("[", _list(self.value, 0, None), "]")
-        number = grammar.rule(numbers.decimals(None, None))
-        grammar.define(self.value, alt(self.object, array, string, number, "true", "false", "null"))
-
-
-def _list(item: Expression, low: int, high: int | None) -> Expression:
-    """Return ``low`` to ``high`` items with commas between."""
-    if high == 0:
-        return EMPTY
-    more = repeat(seq(COMMA, item), max(0, low - 1), None if high is None else high - 1)
-    return seq(item, more) if low else optional(seq(item, more))
+        return seq("{", listed(seq(name, COLON, value), low, high), "}")
 
 
 def _bound(plain: Plain, inclusive: str, exclusive: str, *, sign: int) -> numbers.Bound | None:
@@ -336,8 +311,3 @@ def _bound(plain: Plain, inclusive: str, exclusive: str, *, sign: int) -> number
         numbers.Bound(Decimal(str(plain[word])), word == exclusive) for word in (inclusive, exclusive) if word in plain
     ]
     return max(bounds, key=lambda bound: (sign * bound.value, bound.open), default=None)
-
-
-def _text(value: Any) -> str:
-    """Return a value as it is written: compact, letters as they are."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

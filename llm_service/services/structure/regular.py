@@ -36,7 +36,7 @@ _CLASSES: dict[str, Ranges] = {
     "WORD": [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)],
     "SPACE": [(0x09, 0x0D), (0x20, 0x20)],
 }
-# What is certainly no digit, no word character, no space, by either dialect.
+# Characters that are no digit, no word character, no space in either dialect.
 _OPPOSITES: dict[str, Ranges] = {
     "DIGIT": [(0x00, 0x2F), (0x3A, 0x65F)],
     "WORD": [(0x00, 0x2F), (0x3A, 0x40), (0x5B, 0x5E), (0x60, 0x60), (0x7B, 0x7F)],
@@ -71,7 +71,7 @@ def in_json(expression: Expression) -> Expression:
         case Literal(text):
             return Literal(json.dumps(text, ensure_ascii=False)[1:-1])
         case Chars(ranges):
-            # Of the control characters those with a short escape; there are always others in a class with more.
+            # Only control characters with a short escape; a class with others always has more characters.
             escapes = [text for code, text in _JSON_ESCAPES.items() if any(low <= code <= high for low, high in ranges)]
             plain = chars([(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), *chars(ranges, inverted=True).ranges], inverted=True)
             return plain if not escapes else alt(*([plain] if plain.ranges else []), *escapes)

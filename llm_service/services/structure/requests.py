@@ -9,14 +9,15 @@ from typing import Any
 
 import regex
 
-from engines.base import GenerationRequest, OutputFormat, ToolCall, Tools
 from engines.errors import Unsupported
 from engines.prompts.tools import CALL_BEGINS
+from engines.requests import GenerationRequest, OutputFormat, ToolCall, Tools
 from services.errors import InvalidRequest
 from services.structure import regular
 from services.structure.check import MATCH_TIMEOUT_S, BadSchema, UnsupportedSchema, check_pattern, checked
 from services.structure.expressions import Expression, Grammar, TooLarge, alt, seq
-from services.structure.json_grammar import CommonRules, JsonGrammar
+from services.structure.json_grammar import JsonGrammar
+from services.structure.json_syntax import CommonRules
 from services.structure.tool_grammar import calls, text_or_calls
 
 MOST_CALLS = 8
@@ -127,7 +128,7 @@ def _follows(text: str, schema: str) -> bool:
         value = json.loads(text, parse_constant=_no_constant)
         return checked(schema).allows(value)
     except UnsupportedSchema:
-        return True  # an upstream's business
+        return True  # only an upstream can judge it
     except (ValueError, RecursionError):
         return False
 

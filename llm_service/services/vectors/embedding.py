@@ -4,15 +4,16 @@ import dataclasses
 
 import numpy as np
 
-from engines.base import Embedded, EmbeddingRequest
 from engines.errors import GenerationFailed
+from engines.events import Embedded
+from engines.requests import EmbeddingRequest
 from services.admission import Admission
 from services.deadline import Deadline
 from services.events import CacheAsked, Events, TextsEmbedded
 from services.exchanges import Exchanges
 from services.results import EmbeddingResult
 from services.vectors.embedding_cache import EmbeddingCache, KeptVector, text_keys
-from services.workers import Worker
+from workers.worker import Worker
 
 
 class Embedding:
@@ -36,7 +37,7 @@ class Embedding:
         keys = text_keys(request, fingerprint)
         known = {key: kept for key in keys if (kept := cache.get(key)) is not None}
         missing = {key: text for key, text in zip(keys, request.texts, strict=True) if key not in known}
-        self._events.tell(CacheAsked("embedding", hits=len(known), misses=len(missing)))
+        self._events.publish(CacheAsked("embedding", hits=len(known), misses=len(missing)))
         if missing:
             event = await self._compute(dataclasses.replace(request, texts=tuple(missing.values())), deadline)
             if self._fingerprint(request) != fingerprint:
@@ -57,7 +58,7 @@ class Embedding:
         event = await self._exchanges.ask(request, deadline)
         if not isinstance(event, Embedded):
             raise GenerationFailed("the engine gave no vectors")
-        self._events.tell(TextsEmbedded(len(request.texts)))
+        self._events.publish(TextsEmbedded(len(request.texts)))
         return event
 
     def _result(self, request: EmbeddingRequest, event: Embedded) -> EmbeddingResult:

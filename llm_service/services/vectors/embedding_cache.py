@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
-from engines.base import EmbeddingRequest
+from engines.requests import EmbeddingRequest
 
 FIXED_BYTES = 600
 """Overhead of a cached vector in bytes: objects, key and cache entry; measured, and checked by

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from service_kit.access import ApiKeys
 from service_kit.keys import KeyRing
+from service_kit.middleware.access import ApiKeys
 from starlette.types import Message, Receive, Scope, Send
 
 from middleware.access import needed_scope

@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 from config.settings import ROOT_DIR
 from services.structure.check import BadSchema, CheckedSchema
 from services.structure.expressions import Grammar
-from services.structure.json_grammar import CommonRules, JsonGrammar
+from services.structure.json_grammar import JsonGrammar
+from services.structure.json_syntax import CommonRules
 from tests.api.service_process import ServiceProcess, running_service
 from tests.services.random_schemas import LETTERS, random_parameters, random_schema
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from config.settings import ROOT_DIR, Settings
-from engines.base import Engine, GenerationRequest
+from engines.base import Engine
 from engines.errors import GenerationFailed, ServiceError, Unsupported
+from engines.requests import GenerationRequest
 from models.artifacts import ModelArtifact
 from models.hardware import cuda_device_count
 from tests.engines.driving import chat

@@ -4,24 +4,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from engines.base import (
+from engines.base import Engine
+from engines.events import (
     Accepted,
-    ChatMessage,
     Embedded,
-    Engine,
     Failed,
     Finished,
     FirstToken,
-    GenerationRequest,
     LastEvent,
-    OutputFormat,
     Ranked,
-    Request,
     RequestEvent,
-    SamplingParams,
     TextDelta,
     ToolCallDelta,
 )
+from engines.requests import ChatMessage, GenerationRequest, OutputFormat, Request, SamplingParams
 from services.structure.requests import constrained
 
 PATIENCE_S = 120.0

@@ -10,9 +10,11 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from config.settings import Settings
-from engines.base import Accepted, EngineInfo, Failed, Finished, Request, RequestEvent
+from engines.base import EngineInfo
 from engines.errors import ServiceError
+from engines.events import Accepted, Failed, Finished, RequestEvent
 from engines.llamacpp.client import LlamaCppClient
+from engines.requests import Request
 from models.artifacts import ModelArtifact
 
 PATIENCE_S = 120.0

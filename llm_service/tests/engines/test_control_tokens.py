@@ -2,8 +2,8 @@
 
 import pytest
 
-from engines.base import ChatMessage, GenerationRequest, SamplingParams
 from engines.prompts.control_tokens import ControlTokens
+from engines.requests import ChatMessage, GenerationRequest, SamplingParams
 from tests.engines.conftest import GeneratorCase
 from tests.engines.driving import generate
 

@@ -1,7 +1,7 @@
 import numpy as np
 
-from engines.base import EmbeddingRequest
 from engines.encoders.queue import BatchItem, Encoding, EncodingQueue
+from engines.requests import EmbeddingRequest
 
 
 def padded(batch: list[BatchItem]) -> int:

@@ -12,8 +12,10 @@ import transformers
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules as parts
 
-from engines.base import EmbeddingRequest, Engine, FloatMatrix, ModelLoadError
+from engines.base import Engine, ModelLoadError
 from engines.encoders.embedding_recipe import embedding_fingerprints, openvino_can_embed, read_recipe
+from engines.events import FloatMatrix
+from engines.requests import EmbeddingRequest
 from models.artifacts import ModelArtifact
 from tests.engines.conftest import settings_with
 from tests.engines.driving import run

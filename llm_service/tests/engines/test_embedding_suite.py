@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.base import EmbeddingRequest, Engine, FloatMatrix
+from engines.base import Engine
+from engines.events import FloatMatrix
+from engines.requests import EmbeddingRequest
 from tests.engines.driving import Outcome, run, step_until
 
 BATCH_TOLERANCE = 1e-3

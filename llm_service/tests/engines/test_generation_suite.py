@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from engines.base import ChatMessage, Failed, GenerationRequest
 from engines.errors import ContextLengthExceeded, GenerationFailed, ServiceError
+from engines.events import Failed
+from engines.requests import ChatMessage, GenerationRequest
 from tests.engines.conftest import GeneratorCase
 from tests.engines.driving import Outcome, chat, generate, run, step_until
 

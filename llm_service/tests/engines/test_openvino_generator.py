@@ -9,10 +9,11 @@ from typing import Any
 import openvino
 import pytest
 
-from engines.base import ChatMessage, Finished, FirstToken, RequestEvent, TextDelta
 from engines.errors import ContextLengthExceeded, GenerationFailed, Unsupported
+from engines.events import Finished, FirstToken, RequestEvent, TextDelta
 from engines.openvino.generator import OpenVinoGenerator
 from engines.openvino.options import properties
+from engines.requests import ChatMessage
 from models.artifacts import ModelArtifact
 from tests.engines.conftest import settings_with
 from tests.engines.driving import Outcome, chat, generate, run, step_until

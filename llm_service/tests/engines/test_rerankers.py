@@ -9,8 +9,10 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder
 
-from engines.base import Engine, FloatVector, ModelLoadError, RankingRequest
+from engines.base import Engine, ModelLoadError
 from engines.encoders.ranking_recipe import openvino_can_rank
+from engines.events import FloatVector
+from engines.requests import RankingRequest
 from models.artifacts import ModelArtifact
 from tests.engines.conftest import settings_with
 from tests.engines.driving import run

@@ -1,4 +1,4 @@
-from engines.stream_pace import SECONDS_PER_STREAM, StreamPace
+from engines.openvino.stream_pace import SECONDS_PER_STREAM, StreamPace
 
 
 class Clock:

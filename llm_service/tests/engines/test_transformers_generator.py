@@ -10,16 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from engines.base import (
-    ChatMessage,
-    EngineBroken,
-    Failed,
-    Finished,
-    FirstToken,
-    GenerationRequest,
-    RequestEvent,
-)
+from engines.base import EngineBroken
 from engines.errors import ContextLengthExceeded, GenerationFailed, ServiceError, Unsupported
+from engines.events import Failed, Finished, FirstToken, RequestEvent
+from engines.requests import ChatMessage, GenerationRequest
 from engines.transformers.generator import TransformersGenerator
 from engines.transformers.loading import library
 from tests.engines.driving import Outcome, chat, generate, run, step_until

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import TopPLogitsWarper
 
-from engines.base import GenerationRequest, SamplingParams
+from engines.requests import GenerationRequest, SamplingParams
 from engines.text_assembly import TextAssembler
 from engines.transformers import sampling as transformers_sampling
 from engines.transformers.rows import Row

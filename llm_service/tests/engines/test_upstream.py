@@ -13,17 +13,6 @@ from typing import Any
 import pytest
 
 from config.settings import Settings
-from engines.base import (
-    Accepted,
-    ChatMessage,
-    Finished,
-    FirstToken,
-    GenerationRequest,
-    OutputFormat,
-    RequestEvent,
-    SamplingParams,
-    TextDelta,
-)
 from engines.errors import (
     Draining,
     EngineRestarted,
@@ -33,6 +22,8 @@ from engines.errors import (
     ServiceError,
     Unsupported,
 )
+from engines.events import Accepted, Finished, FirstToken, RequestEvent, TextDelta
+from engines.requests import ChatMessage, GenerationRequest, OutputFormat, SamplingParams
 from tests.engines.conftest import settings_with
 from tests.engines.scripted_upstream import (
     DONE,

@@ -1,6 +1,6 @@
 import pytest
 
-from engines.base import ChatMessage, GenerationRequest, SamplingParams
+from engines.requests import ChatMessage, GenerationRequest, SamplingParams
 from engines.upstream.wire import api_root, completion_body
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from engines.base import ChatMessage, GenerationRequest, SamplingParams
 from engines.errors import GenerationFailed
 from engines.fake import FakeGenerator
+from engines.requests import ChatMessage, GenerationRequest, SamplingParams
 from services.admission import Admission
 from services.answering.answers import Answers
 from services.answering.response_cache import ResponseCache

@@ -6,10 +6,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from engines.base import Embedded, EmbeddingRequest, InputType, RequestEvent
 from engines.errors import Overloaded
+from engines.events import Embedded, RequestEvent
 from engines.fake_encoders import DIMENSION, FakeEmbedder
-from engines.request_ids import unique_id
+from engines.requests import EmbeddingRequest, InputType, unique_id
 from services.admission import Admission
 from services.deadline import Deadline
 from services.events import Events

@@ -2,7 +2,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engines.base import FloatMatrix
+from engines.events import FloatMatrix
 from services.quantization import UINT8_ZERO_POINT, Codes, Scales, quantize
 
 HALF = 0.5001

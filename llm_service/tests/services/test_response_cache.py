@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from engines.base import ChatMessage, EngineInfo, GenerationRequest, OutputFormat, SamplingParams, Tool, Tools
+from engines.base import EngineInfo
+from engines.requests import ChatMessage, GenerationRequest, OutputFormat, SamplingParams, Tool, Tools
 from services.answering.response_cache import ResponseCache, is_deterministic, response_key, size_of
 from services.results import GenerationResult, Timings
 

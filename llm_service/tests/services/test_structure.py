@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 
 from services.structure.check import BadSchema, CheckedSchema, UnsupportedSchema
 from services.structure.expressions import Grammar, TooLarge
-from services.structure.json_grammar import CommonRules, JsonGrammar
+from services.structure.json_grammar import JsonGrammar
+from services.structure.json_syntax import CommonRules
 from tests.services.random_schemas import random_schema, random_text
 
 EXAMPLES = [150, pytest.param(2000, marks=pytest.mark.slow(of="structure"))]

@@ -3,38 +3,24 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections import Counter
 from collections.abc import AsyncIterator
 
-from engines.base import (
-    Embedded,
-    EmbeddingRequest,
-    Engine,
-    EngineInfo,
-    Failed,
-    Finished,
-    Request,
-    RequestEvent,
-)
-from workers.parent import Fault, WorkerState
+from engines.base import Engine
+from engines.events import Embedded, Failed, Finished, RequestEvent
+from engines.requests import EmbeddingRequest, Request
+from workers.worker import Worker
 
 
-class WorkerDouble:
+class WorkerDouble(Worker):
     """A ``Worker`` that answers as its engine does and remembers what it was sent.
 
     A request waits while ``gate`` is closed.
     """
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__()
         self.engine = engine
-        self.state: WorkerState = "ready"
-        self.info: EngineInfo | None = engine.info
-        self.restarts = 0
-        self.batch_sizes: Counter[int] = Counter()
-        self.kv_cache_usage: float | None = None
-        self.last_error: str | None = None
-        self.last_fault: Fault | None = None
-        self.pid: int | None = None
+        self.state, self.info = "ready", engine.info
         self.sent: list[Request] = []
         self.gate = asyncio.Event()
         self.gate.set()

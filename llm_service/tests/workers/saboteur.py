@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engines.base import EngineInfo, Finished
+from engines.base import EngineInfo
+from engines.events import Finished
 from workers.frames import FrameWriter, read_frames
 from workers.messages import Ready, Shutdown, Submit
 

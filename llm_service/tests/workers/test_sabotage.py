@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from config.settings import APP_DIR, Settings
-from engines.base import ChatMessage, Failed, Finished, GenerationRequest, RequestEvent, SamplingParams
 from engines.errors import EngineRestarted, Unsupported
+from engines.events import Failed, Finished, RequestEvent
+from engines.requests import ChatMessage, GenerationRequest, SamplingParams
 from workers import child, frames
 from workers.frames import FrameWriter, read_frames
 from workers.parent import WorkerClient

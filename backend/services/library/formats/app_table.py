@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from adapters.base import Direction
+from adapters.ports.documents import Direction
 from services.library.documents import Draft, InvalidDocument
 from services.library.formats.dictionary import example_draft, head_draft
 from services.library.formats.records import ParsedRecords, RecordCollector

@@ -7,7 +7,7 @@ each of its sub-entries and each of its examples become separate documents.
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.base import Direction
+from adapters.ports.documents import Direction
 from services.library.documents import Draft, InvalidDocument, text_field, text_list
 from services.mentor.lexicon.fields import expand_variant
 from services.mentor.lexicon.folding import fold, normalise

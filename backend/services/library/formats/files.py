@@ -96,7 +96,7 @@ def _binary_kind(suffix: str, data: bytes) -> str | None:
     if data.startswith(b"PK\x03\x04"):
         return _zip_kind(suffix, data)
     if data.startswith(_OLE):
-        # The old formats of Word and Excel look alike outside.
+        # The old formats of Word and Excel have the same signature.
         if suffix == ".doc":
             raise NotReadable("a Word document of before 2007: save it as .docx")
         return "workbook"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from adapters.base import Document
+from adapters.ports.documents import Document
 from services.library.documents import Draft, InvalidDocument, check_document, document_id
 from services.library.formats.dictionary import entry_drafts, is_entry, is_phrase, phrase_draft
 

@@ -1,6 +1,6 @@
 """Lookup forms of a question."""
 
-from adapters.base import ParsedQuery
+from adapters.ports.search import ParsedQuery
 from services.mentor.lexicon.fields import MAX_KEY_CHARS, phrase_keys
 from services.mentor.lexicon.folding import fold, normalise
 from services.mentor.lexicon.forms import dictionary_forms

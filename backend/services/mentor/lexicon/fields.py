@@ -5,7 +5,8 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from adapters.base import Document, IndexFields
+from adapters.ports.documents import Document
+from adapters.ports.search import IndexFields
 from services.mentor.lexicon.folding import fold, normalise
 
 MAX_KEYS = 32

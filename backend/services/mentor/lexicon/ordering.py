@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from adapters.base import Document, HeadWord, Language
+from adapters.ports.documents import Document, Language
+from adapters.ports.search import HeadWord
 from services.mentor.lexicon.fields import MAX_KEY_CHARS, bare_senses
 from services.mentor.lexicon.folding import fold, normalise
 

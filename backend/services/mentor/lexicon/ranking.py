@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from adapters.base import Candidate, Direction, ParsedQuery, SearchHit
+from adapters.ports.documents import Direction, SearchHit
+from adapters.ports.search import Candidate, ParsedQuery
 from services.mentor.lexicon.asked import Asked
 from services.mentor.lexicon.fields import phrase_keys
 from services.mentor.lexicon.folding import normalise

@@ -9,7 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from adapters.base import ChatMessage, Direction, ParsedQuery
+from adapters.ports.documents import Direction
+from adapters.ports.models import ChatMessage
+from adapters.ports.search import ParsedQuery
 from services.mentor.answer_words import as_typed, claimed_phrases, looks_bora, normalise, split
 from services.mentor.lexicon.folding import fold
 from services.mentor.questions.parser import parse_query, query_for

@@ -22,7 +22,7 @@ tradução pode poderia posso podes ajudar ajuda ajude fala falar isso isto não
 olá ola oi tchau bom boa dia noite tarde português portugues espanhol bora língua lingua
 """
 _PORTUGUESE = frozenset(_PORTUGUESE_TEXT.split())
-# Not telling: words of Spanish or of Bora too, and common between the two.
+# Decide nothing: words of Spanish or Bora too, and frequent ones between the two.
 _SHARED_TEXT = """
 do for to in into i me my can name tell it or not about have has there bora no
 como se o a os as que e de da do das dos na nos para pra por um uma quer significa significado seu sua fala

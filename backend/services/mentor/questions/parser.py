@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from adapters.base import Direction, ParsedQuery
+from adapters.ports.documents import Direction
+from adapters.ports.search import ParsedQuery
 from services.mentor.lexicon.folding import fold, normalise
 from services.mentor.questions.peeling import peel
 from services.mentor.questions.vocabulary import COURTESY_AFTER, COURTESY_BEFORE, LINKS, STOP_WORDS
@@ -85,12 +86,12 @@ def _terms(phrase: str, text: str) -> tuple[str, ...]:
     typed = frozenset(normalise(text).split())
     found: dict[str, None] = {}
     for item in items(text, phrase):
-        telling = [word for at, word in enumerate(item) if word not in STOP_WORDS or _is_telling(word, at, typed)]
-        found |= dict.fromkeys(telling or item)
+        content = [word for at, word in enumerate(item) if word not in STOP_WORDS or _has_own_meaning(word, at, typed)]
+        found |= dict.fromkeys(content or item)
     return tuple(found)
 
 
-def _is_telling(word: str, at: int, typed: AbstractSet[str]) -> bool:
+def _has_own_meaning(word: str, at: int, typed: AbstractSet[str]) -> bool:
     """Return whether a stop word has a meaning of its own: "yo", "uno", "tú" with its accent, "como" after "yo"."""
     return word in ("yo", "uno") or (word == "tu" and "tú" in typed) or (word == "como" and at > 0)
 

@@ -7,7 +7,7 @@ enough: "decir la verdad" is a phrase to look up.
 
 import re
 
-from adapters.base import Direction
+from adapters.ports.documents import Direction
 from services.mentor.lexicon.forms import one_typo_apart
 from services.mentor.questions.vocabulary import (
     CLOSING,

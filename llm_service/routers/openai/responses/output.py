@@ -13,14 +13,15 @@ from typing import Any, Literal
 
 import orjson
 
-from engines.base import GenerationRequest, TextDelta, TokenLogprob, ToolCallDelta
 from engines.errors import ServiceError
+from engines.events import TextDelta, TokenLogprob, ToolCallDelta
+from engines.requests import GenerationRequest
 from routers.choices import ChoiceItem
 from routers.errors import problem_of
-from routers.generation_wire import logprobs_body
 from routers.openai.errors import openai_body
 from routers.openai.responses.schemas import ResponsesRequest
 from routers.openai.responses.translation import renamed
+from routers.wire.generation_answer import logprobs_body
 from service_kit import sse
 from services.results import GenerationItem, GenerationResult, ReasoningDelta
 

@@ -56,7 +56,7 @@ class InputMessage(_Item):
 
 
 class InputCall(_Item):
-    """A call that an earlier answer asked for."""
+    """A tool call in an earlier answer."""
 
     type: Literal["function_call"]
     call_id: CallId

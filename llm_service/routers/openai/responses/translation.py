@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from config.settings import Settings
-from engines.base import GenerationRequest
 from engines.errors import ServiceError
-from routers.generation_wire import to_generation_request
+from engines.requests import GenerationRequest
 from routers.openai.responses.schemas import (
     LOGPROBS,
     InputCall,
@@ -18,6 +17,7 @@ from routers.openai.responses.schemas import (
     ResponsesRequest,
     SchemaFormat,
 )
+from routers.wire.generation_request import to_generation_request
 from schemas.generation import GenerationFields, Message
 from schemas.tools import CalledFunction, EarlierCall
 from services.errors import InvalidRequest

@@ -22,7 +22,7 @@ def read_html(data: bytes | str, source: str = "") -> ParsedRecords:
         page = BeautifulSoup(data, "html.parser")
         title = page.title.get_text(" ", strip=True) if page.title else ""
         for part in page.find_all(_is_unseen):
-            # A part may have gone with the one around it.
+            # An element may have been removed with its parent.
             if not part.decomposed:
                 part.decompose()
         for comment in page.find_all(string=lambda text: isinstance(text, Comment)):

@@ -33,7 +33,7 @@ def _sections(lines: Sequence[str]) -> Iterator[Section]:
         found = _FENCE.match(line)
         if fence:
             held.append(line)
-            # A fence is closed by a line of the same characters, at least as many.
+            # A fence is closed by a line of at least as many of the same characters.
             if found and found[1].startswith(fence) and not line.strip().strip(fence[0]):
                 fence = ""
             continue

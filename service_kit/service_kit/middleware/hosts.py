@@ -8,9 +8,9 @@ from collections.abc import Collection
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service_kit.access import OPEN_PATHS
+from service_kit.addresses import is_ip_address, is_loopback
 from service_kit.errors import Problem, Respond, error_response
-from service_kit.settings import is_ip_address, is_loopback
+from service_kit.middleware.access import OPEN_PATHS
 
 ANY = "*"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})

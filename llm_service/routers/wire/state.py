@@ -10,7 +10,7 @@ from config.settings import Settings
 from observability.memory import own_resident_bytes, resident_bytes
 from observability.metrics import Metrics
 from services.llm_service import LLMService
-from services.workers import Worker
+from workers.worker import Worker
 
 
 def health_body(request: Request, service: LLMService, config: Settings) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from adapters.base import AdapterError
 from adapters.postgres.database import Database, Dsn
 
 _TIMEOUT_S = 60.0
@@ -18,7 +17,7 @@ _LEXICON = {
 """By the name under which a row of the lexicon is returned: its table, and the column that references it."""
 
 
-class NoSuchTable(AdapterError):
+class NoSuchTable(Exception):
     """The table is missing, lacks a column, or is not readable."""
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from service_kit.tracebacks import format_traceback
+from service_kit.observability.tracebacks import format_traceback
 
 LogFormat = Literal["auto", "text", "json"]
 

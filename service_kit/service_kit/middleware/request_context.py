@@ -12,13 +12,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service_kit import tracing
 from service_kit.disconnect import CLIENT_CLOSED
 from service_kit.errors import Problem, Respond, error_response
-from service_kit.logs import about_request
-from service_kit.metrics import METHODS
-from service_kit.records import RequestRecord
-from service_kit.route_names import UNMATCHED, RouteNames
+from service_kit.observability import tracing
+from service_kit.observability.logs import about_request
+from service_kit.observability.metrics import METHODS
+from service_kit.observability.records import RequestRecord
+from service_kit.observability.route_names import UNMATCHED, RouteNames
 
 QUIET = frozenset({"/livez", "/readyz", "/metrics", "/api/llm/status"})
 """Routes that machines poll; their access lines have level DEBUG."""

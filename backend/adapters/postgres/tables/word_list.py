@@ -2,10 +2,10 @@
 
 import asyncio
 
-from adapters.base import Document, EntryDocuments, Language, ListedWord, ListedWords, ListPosition
+from adapters.ports.documents import Document, Language, ListedWord, ListedWords, ListPosition
 from adapters.postgres.database import Connection
-from adapters.postgres.document_rows import upsert_parameter
 from adapters.postgres.store import Store, in_database
+from adapters.postgres.tables.document_rows import upsert_parameter
 
 _BATCH = 1_000
 _MAX_PARTS = 200
@@ -20,8 +20,8 @@ FROM jsonb_to_recordset(%s::jsonb) AS r(id text, head_words jsonb),
     jsonb_to_recordset(r.head_words) AS w(language text, place text, word text, folded text, own boolean)
 ON CONFLICT DO NOTHING
 """
-# Entries stored before there was a list, or brought back from a backup. The lock keeps them as they are until
-# their words are stored.
+# Entries without listed words, from an older schema or a backup. The lock prevents changes until their words are
+# stored.
 WITHOUT_WORDS = """
 SELECT d.id, d.kind, d.content, d.metadata FROM {schema}.rag_documents d
 WHERE d.id > %(after)s AND d.kind = 'dictionary' AND d.direction IS NOT NULL
@@ -91,10 +91,10 @@ class WordList(Store):
         return ListedWords([ListedWord(*word) for word in words], counts)
 
     @in_database()
-    async def entry(self, document_id: str) -> EntryDocuments | None:
-        """Return an entry with its examples and sub-entries; ``None``: there is none."""
+    async def entry(self, document_id: str) -> tuple[Document, list[Document]] | None:
+        """Return an entry, and its examples and sub-entries; ``None``: there is none."""
         for kind, content, metadata, parts in await self.rows(ENTRY, {"id": document_id, "max_parts": _MAX_PARTS}):
-            return EntryDocuments(Document(document_id, kind, content, metadata), [Document(*part) for part in parts])
+            return Document(document_id, kind, content, metadata), [Document(*part) for part in parts]
         return None
 
     async def list_entries(self, connection: Connection) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from fastapi.exceptions import RequestValidationError
 
-from engines.base import FloatMatrix, InputType
 from engines.errors import GenerationFailed
+from engines.events import FloatMatrix
+from engines.requests import InputType
 from observability.tracing_genai import embedded
 from routers.calls import ModelCall
 from schemas.embedding import EmbedRequest, EncodingFormat, OutputDtype

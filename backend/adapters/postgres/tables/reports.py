@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Final
 
-from adapters.base import GivenReport, Report
+from adapters.ports.reports import GivenReport, Report
 from adapters.postgres.store import Store
 
 ROWS_OF_A_KIND: Final = 2_000

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from devtools.console import Console
 from devtools.layout import App
-from devtools.narration import Narrator
 from devtools.ports import reachable_host
 from devtools.processes import ask_to_end, child_environment, describe_exit, kill_group, start_in_own_group
 from devtools.stopping import Stop
+from devtools.up.narration import Narrator
 
 _TAIL_LINES = 20
 _COLOURS = {"llm": "magenta", "backend": "cyan"}

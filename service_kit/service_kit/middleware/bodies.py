@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service_kit.errors import Problem, Respond, error_response
 
 REST_BYTES, REST_S = 64 * 1024 * 1024, 10.0
-"""Of a body that the answer does not need: bytes read and dropped at most, and for how long."""
+"""Limits for reading and dropping a body that the answer does not need."""
 
 
 class BodyLimit:
@@ -88,7 +88,7 @@ class RestOfBody:
             if body_read or message["type"] != "http.response.body" or message.get("more_body", False):
                 await send(message)
                 return
-            # The answer first: a client that reads while it writes stops here.
+            # The answer first: a client that reads while it writes stops sending.
             await send({**message, "more_body": True})
             await _drop_rest(receive)
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -59,12 +59,12 @@ class Narrator:
         self._app = app
         self._console = console
         self._log = log
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def restart(self) -> None:
         """Starts over for another process of the service."""
         self.doing = "starting"
-        self._told.clear()
+        self._warned.clear()
 
     def read(self, line: str) -> None:
         """Takes one line of the log."""
@@ -88,9 +88,9 @@ class Narrator:
 
     def _warn(self, entry: Entry) -> None:
         """Prints each warning once; repetitions are in the log."""
-        if entry.event in self._told:
+        if entry.event in self._warned:
             return
-        self._told.add(entry.event)
+        self._warned.add(entry.event)
         serious = entry.level != "WARNING"
         word = self._console.paint(entry.level.lower(), "red" if serious else "yellow")
         place = f" (log: {_short(self._log)})" if serious or entry.logger.startswith("workers") else ""

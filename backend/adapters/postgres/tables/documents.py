@@ -4,11 +4,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from adapters.base import Document, SearchHit, StoredSource, StoreStats, UpsertReport, WrongDimension
-from adapters.postgres.document_rows import content_hash, upsert_parameter
+from adapters.ports.documents import Document, SearchHit
+from adapters.ports.store import Source, StoreStats, UpsertReport, WrongDimension
 from adapters.postgres.names import passage_words, vector_literal
 from adapters.postgres.store import Store, in_database
-from adapters.postgres.word_list import DELETE_WORDS, INSERT_WORDS, LAST_CHARACTER
+from adapters.postgres.tables.document_rows import content_hash, upsert_parameter
+from adapters.postgres.tables.word_list import DELETE_WORDS, INSERT_WORDS, LAST_CHARACTER
 
 _ANALYZE_ROWS, _ANALYZE_SHARE = 500, 0.2
 
@@ -54,9 +55,13 @@ DELETE_MANY = "DELETE FROM {schema}.rag_documents WHERE id = ANY(%s::text[])"
 OF_SOURCE = "SELECT id, content FROM {schema}.rag_documents WHERE metadata ->> 'source' = %s ORDER BY id"
 # Reads the whole table.
 SOURCES = """
-SELECT coalesce(metadata ->> 'source', '') AS source, kind, count(*) AS documents,
-    count(*) FILTER (WHERE id ~ %(pattern)s) AS matching, max(updated_at) AS changed_at
-FROM {schema}.rag_documents GROUP BY 1, 2 ORDER BY 1, 2 LIMIT %(limit)s
+SELECT source, jsonb_object_agg(kind, documents), sum(documents)::bigint, sum(from_file)::bigint, max(changed_at)
+FROM (
+    SELECT coalesce(metadata ->> 'source', '') AS source, kind, count(*) AS documents,
+        count(*) FILTER (WHERE id ~ %(from_file)s) AS from_file, max(updated_at) AS changed_at
+    FROM {schema}.rag_documents GROUP BY 1, 2
+) AS kinds
+GROUP BY source ORDER BY max(changed_at) DESC, source LIMIT %(limit)s
 """
 MAX_SOURCES = 1_000
 # The first half has its own index; the second is read only when the first yields too few rows.
@@ -134,10 +139,10 @@ class Documents(Store):
         return dict(await self.rows(OF_SOURCE, [source]))
 
     @in_database()
-    async def sources(self, pattern: str) -> list[StoredSource]:
-        """Return up to ``MAX_SOURCES`` sources and kinds, with the number of ids that match ``pattern``."""
-        parameters = {"pattern": f"^(?:{pattern})$", "limit": MAX_SOURCES}
-        return [StoredSource(*row) for row in await self.rows(SOURCES, parameters)]
+    async def sources(self, from_file: str) -> list[Source]:
+        """Return up to ``MAX_SOURCES`` sources, the last changed first."""
+        parameters = {"from_file": f"^(?:{from_file})$", "limit": MAX_SOURCES}
+        return [Source(*row) for row in await self.rows(SOURCES, parameters)]
 
     @in_database()
     async def pending(self, fingerprint: str, limit: int) -> list[tuple[str, str]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from adapters.base import Document, TextIndex
+from adapters.ports.documents import Document
+from adapters.ports.search import TextIndex
 
 
 def document_row(document: Document, index: TextIndex) -> dict[str, Any]:

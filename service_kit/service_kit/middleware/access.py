@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service_kit.addresses import is_ip_address, is_loopback
 from service_kit.errors import Problem, Respond, error_response
 from service_kit.keys import KeyRing, KeyScope
-from service_kit.records import record_of
-from service_kit.settings import is_ip_address, is_loopback
+from service_kit.observability.records import record_of
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 """Health probes: no key, any host."""

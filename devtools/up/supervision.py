@@ -12,8 +12,8 @@ from devtools.console import Console
 from devtools.errors import DevError
 from devtools.layout import App, Workspace
 from devtools.ports import is_free, require_free
-from devtools.services import Service, end_all
 from devtools.stopping import Stop
+from devtools.up.service import Service, end_all
 
 _POLL_S = 0.2
 _ASK_READY_S = 0.5

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
-from service_kit.route_names import UNMATCHED
+from service_kit.observability.route_names import UNMATCHED
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What is known of a request when it ends. Apps subclass it with their own fields.
+    """Facts about a request, complete when it ends. Apps subclass it with their own fields.
 
     Attributes:
         arrived: when the request arrived, in the time of ``time.monotonic``.

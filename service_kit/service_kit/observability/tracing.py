@@ -17,7 +17,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 if TYPE_CHECKING:
-    from service_kit.otlp import Exporter
+    from service_kit.observability.otlp import Exporter
 
 Attributes = Mapping[str, str | bool | int | float | Sequence[str] | None]
 """Names of OpenTelemetry's conventions, or ``app.…``; ``None`` is left out. No text of a request or an answer."""
@@ -145,7 +145,7 @@ def open_tracing(
     if tracing == "off":
         return Tracing()
     try:
-        from service_kit.otlp import Exporter
+        from service_kit.observability.otlp import Exporter
     except ImportError as error:
         missing = error.name or "opentelemetry"
         raise SystemExit(

@@ -1,0 +1,1 @@
+"""Translation between wire models and the service's types."""
