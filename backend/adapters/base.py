@@ -8,7 +8,7 @@ might", a ``LogicalError`` means "the request itself is wrong, another provider 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict, runtime_checkable
 
 ServedBy = Literal["llm_service", "local", "dictionary", "none"]
 Direction = Literal["es_bora", "bora_es"]
@@ -186,8 +186,7 @@ class IndexFields:
     head_words: list[HeadWord] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """Keys and words by which a store finds the candidates for one question.
 
     ``whole`` and ``parts`` are compared with a document's whole-phrase keys, ``near`` and ``near_terms`` with its
@@ -218,18 +217,31 @@ class Candidate:
     text_c: str
     term_fields: list[str]
     """For each query term, the best field that contains it: a, b, c or an empty string."""
-    similarity: float | None
-    """Cosine similarity to the query; ``None`` unless both vectors have the same fingerprint."""
     term_counts: list[int]
     """For each query term, the number of documents that contain it."""
 
 
+class Evidence(NamedTuple):
+    """A match of a candidate: its score, and what it is on."""
+
+    score: float
+    matched_on: str
+
+
+class Weighed(NamedTuple):
+    """A candidate and what its words are worth, the best match first."""
+
+    candidate: Candidate
+    evidence: list[Evidence]
+
+
 @dataclass(frozen=True, slots=True)
 class FoundEntries:
-    """What was found for a question by its words; ``hits`` are the best of the candidates, ranked."""
+    """What was found for a question by its words; ``hits`` are the best of ``weighed``."""
 
     query: ParsedQuery
-    candidates: list[Candidate]
+    lookup: Lookup
+    weighed: list[Weighed]
     hits: list[SearchHit]
 
 
@@ -276,8 +288,11 @@ class TextIndex(Protocol):
     def lookup(self, query: "ParsedQuery") -> Lookup:
         """Return the lookup keys of one question."""
 
-    def rank(self, query: "ParsedQuery", candidates: Sequence[Candidate], total: int, top_k: int) -> list["SearchHit"]:
-        """Return the best ``top_k``; ``total`` is the number of documents in the store."""
+    def weigh(self, query: "ParsedQuery", candidates: Sequence[Candidate], total: int) -> list[Weighed]:
+        """Return the candidates with what their words are worth; ``total`` is the number of documents in the store."""
+
+    def rank(self, weighed: Sequence[Weighed], similarities: Mapping[str, float], top_k: int) -> list["SearchHit"]:
+        """Return the best ``top_k``; ``similarities`` are cosines to the question's vector, by document id."""
 
 
 ListPosition = tuple[str, str, str]
