@@ -45,8 +45,9 @@ class Retriever:
     ) -> Retrieval:
         """Return the best documents. Raises ``StoreUnavailable``.
 
-        A vector adds only near matches below exact entries, which therefore do not wait for it. That of a phrase is
-        made while its words are searched; that of a single word, which mostly has its entry, only if it has none.
+        A vector adds only near matches below entries of the whole phrase, exact or a typo away, which therefore do not
+        wait for it. That of a phrase is made while its words are searched; that of a single word, which mostly has its
+        entry, only if it has none.
         """
         if not query.phrase:
             return Retrieval([], {"embed_ms": 0.0, "search_ms": 0.0})

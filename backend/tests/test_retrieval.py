@@ -44,7 +44,11 @@ async def test_the_words_asked_for_are_what_is_embedded(filled: SupabaseAdapter)
 
 async def test_an_entry_of_the_whole_phrase_waits_for_no_vector(filled: SupabaseAdapter) -> None:
     embedder = SlowEmbedder()
-    for question, fault in (("¿Cómo se dice perro en bora?", None), ("perro grande", "timeout")):
+    for question, fault in (
+        ("¿Cómo se dice perro en bora?", None),
+        ("¿Cómo se dice prero en bora?", None),
+        ("perro grande", "timeout"),
+    ):
         found = await Retriever(filled, embedder, embed_timeout_s=0.05).retrieve(parse_query(question), 5)
         assert (found.hits[0].metadata["lemma"], found.fault) == ("perro", fault)
 

@@ -1,7 +1,6 @@
 """Searches among many documents: what common words, near vectors and odd questions must not hide."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import psycopg
 import pytest
@@ -94,7 +93,7 @@ async def test_both_kinds_of_index_are_used_however_common_the_words(
 
         for question in ("perro", "¿Cómo se dice perros en bora?", "perro en la casa", "nadaparecido"):
             before = scans()
-            parameters = asdict(LibraryIndex().lookup(parse_query(question))) | near
+            parameters = LibraryIndex().lookup(parse_query(question))._asdict() | near
             for query in (BY_WORDS, BY_VECTOR):
                 cursor.execute(search_message(names, query, 60_000), parameters)
             after = scans()

@@ -304,6 +304,16 @@ async def test_works_on_a_loop_of_its_own_as_on_windows(database_url: str) -> No
     await store.close()
 
 
+async def test_a_connection_that_the_server_ended_is_replaced_before_it_is_used(
+    database_url: str, filled: SupabaseAdapter
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as other:
+        for _ in range(3):
+            ((process,),) = await filled.run("SELECT pg_backend_pid()", [])
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
+            assert lemmas(await search(filled, "perro"))[0] == "perro"
+
+
 async def test_search_takes_one_round_trip_and_leaves_no_setting_behind(database_url: str) -> None:
     store = SupabaseAdapter(database_url, LibraryIndex(), pool_size=1, timeout_s=7.0)
     await store.upsert(ENTRIES)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from adapters.ports.documents import Direction, Document, Language, SearchHit
 
@@ -55,8 +55,7 @@ class IndexFields:
     head_words: list[HeadWord] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """Keys and words by which a store finds the candidates for one question.
 
     ``whole`` and ``parts`` are compared with a document's whole-phrase keys, ``near`` and ``near_terms`` with its
@@ -87,10 +86,22 @@ class Candidate:
     text_c: str
     term_fields: list[str]
     """For each query term, the best field that contains it: a, b, c or an empty string."""
-    similarity: float | None
-    """Cosine similarity to the query; ``None`` unless both vectors have the same fingerprint."""
     term_counts: list[int]
     """For each query term, the number of documents that contain it."""
+
+
+class Evidence(NamedTuple):
+    """A match of a candidate: its score, and what it is on."""
+
+    score: float
+    matched_on: str
+
+
+class Weighed(NamedTuple):
+    """A candidate and what its words are worth, the best match first."""
+
+    candidate: Candidate
+    evidence: list[Evidence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,5 +156,8 @@ class TextIndex(Protocol):
     def lookup(self, query: "ParsedQuery") -> Lookup:
         """Return the lookup keys of one question."""
 
-    def rank(self, query: "ParsedQuery", candidates: Sequence[Candidate], total: int, top_k: int) -> list["SearchHit"]:
-        """Return the best ``top_k``; ``total`` is the number of documents in the store."""
+    def weigh(self, query: "ParsedQuery", candidates: Sequence[Candidate], total: int) -> list[Weighed]:
+        """Return the candidates with what their words are worth; ``total`` is the number of documents in the store."""
+
+    def rank(self, weighed: Sequence[Weighed], similarities: Mapping[str, float], top_k: int) -> list["SearchHit"]:
+        """Return the best ``top_k``; ``similarities`` are cosines to the question's vector, by document id."""

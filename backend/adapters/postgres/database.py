@@ -103,7 +103,7 @@ class Database:
             max_waiting=self._pool_size * _MAX_WAITING_PER_CONNECTION,
             timeout=self._timeout_s,
             reconnect_timeout=self._timeout_s,
-            check=AsyncConnectionPool.check_connection,
+            check=_check_open,
             open=False,
             name="documents",
         )
@@ -161,6 +161,16 @@ class Database:
             keepalives_count=3,
             tcp_user_timeout=2 * self.timeout_ms,
         )
+
+
+async def _check_open(connection: Connection) -> None:
+    """Raise ``OperationalError`` if the server has closed the connection, without a round trip.
+
+    What a server says before it closes is read first, the end of the connection second. A server that is silently
+    gone is noticed by the keepalives; the pool's own check would wait for it as long as the statement itself.
+    """
+    connection.pgconn.consume_input()
+    connection.pgconn.consume_input()
 
 
 @contextmanager

@@ -6,8 +6,8 @@ A search is one message with its settings, hence one implicit transaction: it wo
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any, Final, TypeVar
+from dataclasses import replace
+from typing import Any, Final
 
 import psycopg
 from opentelemetry.trace import SpanKind
@@ -16,13 +16,12 @@ from psycopg.rows import dict_row
 from service_kit.observability import tracing
 
 from adapters.ports.documents import SearchHit
-from adapters.ports.search import Candidate, FoundEntries, FoundTexts, ParsedQuery, TextCandidate, TextTerm
+from adapters.ports.search import Candidate, FoundEntries, FoundTexts, ParsedQuery, TextCandidate, TextTerm, Weighed
 from adapters.postgres.database import Connection
 from adapters.postgres.names import Names, configuration, passage_words, vector_literal
 from adapters.postgres.store import Store, in_database
 
 logger = logging.getLogger(__name__)
-C = TypeVar("C", Candidate, TextCandidate)
 _Rows = list[dict[str, Any]]
 _SEARCH_SPAN: Final = {
     "db.system.name": "postgresql",
@@ -42,7 +41,8 @@ SELECT * FROM {schema}.rag_search_words(%(terms)s::text[], %(accented)s::text[],
 """
 # Two results: how near what was found by words is, and what else is near.
 BY_VECTOR: Final = """
-SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d WHERE id = ANY (%(found)s::text[]) AND {comparable};
+SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
+WHERE id = ANY (%(found)s::text[]) AND {comparable};
 WITH asked AS MATERIALIZED (
     SELECT t.ord, plainto_tsquery('pg_catalog.simple', t.folded)
         || plainto_tsquery('pg_catalog.spanish', t.folded)
@@ -50,9 +50,9 @@ WITH asked AS MATERIALIZED (
     FROM unnest(%(terms)s::text[], %(accented)s::text[]) WITH ORDINALITY AS t(folded, accented, ord)
 ),
 nearest AS MATERIALIZED (
-    SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d
+    SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
     WHERE kind <> 'text' AND {comparable}
-    ORDER BY embedding OPERATOR({vector}.<=>) %(vector)s::{vector}.vector LIMIT 40
+    ORDER BY d.embedding OPERATOR({vector}.<=>) asked_vector LIMIT 40
 )
 SELECT d.id, d.kind, d.content, d.metadata, d.direction, d.lemma_keys, d.gloss_keys, d.text_a, d.text_b, d.text_c,
     ARRAY(
@@ -96,11 +96,12 @@ FROM (SELECT 1) AS one LEFT JOIN (worded JOIN {schema}.rag_documents d USING (id
 MAX_COUNTED: Final = 2_000
 """Most texts in which a term is counted and ranked."""
 TEXTS_BY_VECTOR: Final = """
-SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d WHERE id = ANY (%(found)s::text[]) AND {comparable};
+SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
+WHERE id = ANY (%(found)s::text[]) AND {comparable};
 WITH nearest AS MATERIALIZED (
-    SELECT id, content, metadata, {similarity} AS similarity FROM {schema}.rag_documents d
+    SELECT id, content, metadata, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
     WHERE kind = 'text' AND {comparable}
-    ORDER BY embedding OPERATOR({vector}.<=>) %(vector)s::{vector}.vector LIMIT 20
+    ORDER BY d.embedding OPERATOR({vector}.<=>) asked_vector LIMIT 20
 )
 SELECT id, content, metadata, similarity FROM nearest WHERE id <> ALL (%(found)s::text[])
 """
@@ -118,11 +119,12 @@ class Searches(Store):
 
     async def search(self, query: ParsedQuery, top_k: int) -> FoundEntries:
         """Search by words; ``hits`` are the best, ranked. Raises ``StoreUnavailable``."""
+        lookup = self.index.lookup(query)
         if top_k < 1 or not query.phrase:
-            return FoundEntries(query, [], [])
-        (rows,) = await self._fetch(BY_WORDS, asdict(self.index.lookup(query)))
-        candidates = [Candidate(**row, similarity=None) for row in rows]
-        return FoundEntries(query, candidates, self._ranked(query, candidates, top_k))
+            return FoundEntries(query, lookup, [], [])
+        (rows,) = await self._fetch(BY_WORDS, lookup._asdict())
+        weighed = self._weighed(query, [Candidate(**row) for row in rows])
+        return FoundEntries(query, lookup, weighed, self.index.rank(weighed, {}, top_k))
 
     async def search_near(
         self, found: FoundEntries, vector: Sequence[float], fingerprint: str, top_k: int
@@ -132,14 +134,14 @@ class Searches(Store):
         """
         if top_k < 1 or not self._fits(vector):
             return found.hits
-        lookup = self.index.lookup(found.query)
-        near = _near_parameters(found.candidates, vector, fingerprint)
-        known, others = await self._fetch(BY_VECTOR, asdict(lookup) | near)
+        by_words = [each.candidate for each in found.weighed]
+        asked = {"terms": found.lookup.terms, "accented": found.lookup.accented}
+        known, others = await self._fetch(BY_VECTOR, asked | _near_parameters(by_words, vector, fingerprint))
+        similarities = {row["id"]: row.pop("similarity") for row in (*known, *others)}
         # Words that found nothing are in no document.
-        counts = found.candidates[0].term_counts if found.candidates else [0] * len(lookup.terms)
-        candidates = _with_similarities(found.candidates, known)
-        candidates += [Candidate(**row, term_counts=counts) for row in others]
-        return self._ranked(found.query, candidates, top_k)
+        counts = by_words[0].term_counts if by_words else [0] * len(found.lookup.terms)
+        near = self._weighed(found.query, [Candidate(**row, term_counts=counts) for row in others])
+        return self.index.rank([*found.weighed, *near], similarities, top_k)
 
     async def search_texts(self, terms: Sequence[TextTerm]) -> FoundTexts:
         """Return the texts that hold a term. Raises ``StoreUnavailable``."""
@@ -156,7 +158,8 @@ class Searches(Store):
             return found
         near = _near_parameters(found.candidates, vector, fingerprint)
         known, others = await self._fetch(TEXTS_BY_VECTOR, near)
-        candidates = _with_similarities(found.candidates, known)
+        similarities = {row["id"]: row["similarity"] for row in known}
+        candidates = [replace(each, similarity=similarities.get(each.id)) for each in found.candidates]
         return replace(found, candidates=[*candidates, *(TextCandidate(**row) for row in others)])
 
     async def index_texts(self, connection: Connection) -> None:
@@ -174,8 +177,8 @@ class Searches(Store):
         logger.warning("query vector of dimension %d left aside, the store has %d", len(vector), self.dimension)
         return False
 
-    def _ranked(self, query: ParsedQuery, candidates: Sequence[Candidate], top_k: int) -> list[SearchHit]:
-        return self.index.rank(query, candidates, max(self.total, len(candidates)), top_k)
+    def _weighed(self, query: ParsedQuery, candidates: Sequence[Candidate]) -> list[Weighed]:
+        return self.index.weigh(query, candidates, max(self.total, len(candidates)))
 
     async def _fetch(self, query: str, parameters: Mapping[str, Any]) -> list[_Rows]:
         """Return the rows of each statement of ``query``, in a span that records their number."""
@@ -213,7 +216,8 @@ def search_message(names: Names, query: str, timeout_ms: int) -> bytes:
         settings + query,
         timeout_ms=sql.Literal(timeout_ms),
         comparable=sql.SQL("d.embedding_fingerprint = %(fingerprint)s::text"),
-        similarity=names.sql("1 - (d.embedding OPERATOR({vector}.<=>) %(vector)s::{vector}.vector)"),
+        similarity=names.sql("1 - (d.embedding OPERATOR({vector}.<=>) asked_vector)"),
+        asked_vector=names.sql("(SELECT %(vector)s::{vector}.vector AS asked_vector) AS v"),
         term_query=sql.SQL(" || ").join(term_queries),
         max_counted=sql.Literal(MAX_COUNTED),
     )
@@ -225,8 +229,3 @@ def _near_parameters(
 ) -> dict[str, Any]:
     ids = [candidate.id for candidate in found]
     return {"found": ids, "vector": vector_literal(vector), "fingerprint": fingerprint}
-
-
-def _with_similarities(found: Sequence[C], known: _Rows) -> list[C]:
-    similarities = {row["id"]: row["similarity"] for row in known}
-    return [replace(candidate, similarity=similarities.get(candidate.id)) for candidate in found]

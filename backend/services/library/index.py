@@ -1,15 +1,15 @@
 """The text index of all kinds of documents: dictionary entries and texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from adapters.ports.documents import Document, SearchHit
-from adapters.ports.search import Candidate, IndexFields, Lookup, ParsedQuery
+from adapters.ports.search import Candidate, IndexFields, Lookup, ParsedQuery, Weighed
 from services.mentor.lexicon.asked import Asked
 from services.mentor.lexicon.fields import index_fields, near_codes
 from services.mentor.lexicon.folding import FOLDING_VERSION, fold, normalise
 from services.mentor.lexicon.ordering import head_words
-from services.mentor.lexicon.ranking import rank
+from services.mentor.lexicon.ranking import rank, weigh
 from services.passages.words import indexed
 
 _NEAR_TERM_MIN_CHARS = 5
@@ -47,6 +47,10 @@ class LibraryIndex:
             accented=[spelled.get(term, term) for term in terms],
         )
 
-    def rank(self, query: ParsedQuery, candidates: Sequence[Candidate], total: int, top_k: int) -> list[SearchHit]:
+    def weigh(self, query: ParsedQuery, candidates: Sequence[Candidate], total: int) -> list[Weighed]:
+        """Return the candidates with what their words are worth."""
+        return weigh(query, candidates, total)
+
+    def rank(self, weighed: Sequence[Weighed], similarities: Mapping[str, float], top_k: int) -> list[SearchHit]:
         """Return the best candidates: whole phrases before parts of phrases before words before meaning."""
-        return rank(query, candidates, total, top_k)
+        return rank(weighed, similarities, top_k)

@@ -70,9 +70,11 @@ def is_relevant(hit: SearchHit) -> bool:
 
 
 def is_answered(question: ParsedQuery, hits: Sequence[SearchHit]) -> bool:
-    """Return whether entries answer the whole question, so that a search by meaning would add nothing."""
-    if not hits or is_whole_phrase(hits[0]) or len(question.terms) == 1:
-        return bool(hits) and is_whole_phrase(hits[0])
+    """Return whether entries answer the whole question, if need be with one typo, so that a search by meaning would add
+    nothing.
+    """
+    if not hits or hits[0].score >= _TYPO_SCORE or len(question.terms) == 1:
+        return bool(hits) and hits[0].score >= _TYPO_SCORE
     basis = basis_of(question, hits)
     return basis.exact and not basis.missing
 
