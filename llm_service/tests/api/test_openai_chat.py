@@ -8,7 +8,7 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.api.openai_clients import LONG, MODEL, ask, sync_client, texts, user
+from tests.api.openai_clients import MODEL, ask, sync_client, texts, user
 from tests.api.service_process import ServiceProcess, eventually, idle
 
 WORDS = " ".join(f"palabra{number}" for number in range(12))
@@ -175,15 +175,6 @@ def test_what_cannot_be_honoured_is_refused_by_name(service: ServiceProcess, fie
     response = service.client.post("/v1/chat/completions", json=body)
     error = response.json()["error"]
     assert (response.status_code, error["param"], error["code"]) == (400, field, "unsupported_parameter")
-
-
-def test_leaving_cancels_every_choice(service: ServiceProcess) -> None:
-    with sync_client(service) as client:
-        stream = client.chat.completions.create(model=MODEL, messages=user(LONG), n=3, stream=True, max_tokens=2000)
-        next(iter(stream))
-        eventually(lambda: service.health()["queue"]["running"] == 3, "three are being generated")
-        stream.close()
-    eventually(lambda: idle(service), "all places are free")
 
 
 def test_a_thought_is_told_from_the_answer(client: OpenAI) -> None:
