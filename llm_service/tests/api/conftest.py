@@ -41,7 +41,7 @@ def configured() -> Iterator[ServiceProcess]:
         "LOG_FORMAT": "text",
         "TRUSTED_HOSTS": "bora.example, *.escuela.example",
     }
-    with running_service(**settings) as process:
+    with running_service(ready=True, **settings) as process:
         yield process
 
 
@@ -81,6 +81,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
         "LLM_REQUEST_TIMEOUT_S": "600",
         "LLM_STALL_TIMEOUT_S": "600",
     }
-    with running_service(**settings) as process:
+    with running_service(ready=True, **settings) as process:
         process.client.timeout = 600
         yield process

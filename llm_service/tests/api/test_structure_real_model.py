@@ -51,7 +51,9 @@ def served(request: pytest.FixtureRequest) -> Iterator[ServiceProcess]:
         yield request.getfixturevalue("real")
         return
     patience = {"LLM_REQUEST_TIMEOUT_S": "600", "LLM_STALL_TIMEOUT_S": "600"}
-    with running_service(LLM_BACKEND="llamacpp", LLM_MODEL="embedded", HF_HUB_OFFLINE="1", **patience) as service:
+    with running_service(
+        LLM_BACKEND="llamacpp", LLM_MODEL="embedded", HF_HUB_OFFLINE="1", ready=True, **patience
+    ) as service:
         service.client.timeout = 600
         yield service
 

@@ -56,7 +56,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def traced(collector: Collector) -> Iterator[Traced]:
-    with running_service(LLM_SERVICE_API_KEY=KEY, **collector.environment()) as service:
+    with running_service(ready=True, LLM_SERVICE_API_KEY=KEY, **collector.environment()) as service:
         yield Traced(service, collector)
 
 
@@ -255,7 +255,7 @@ def test_a_collector_that_is_away_costs_spans_and_one_line() -> None:
             "OTEL_BSP_MAX_QUEUE_SIZE": "8",
             "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4",
         }
-        with running_service(**settings) as service:
+        with running_service(ready=True, **settings) as service:
             assert {service.generate("hola", stream=True).status_code for _ in range(40)} == {200}
             eventually(lambda: "traces are not delivered" in service.log(), "it says so")
             assert {service.generate("hola").status_code for _ in range(40)} == {200}
@@ -270,7 +270,7 @@ def test_a_collector_that_hangs_keeps_nobody_waiting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         where = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"}
         settings = {**ENVIRONMENT, **where, "OTEL_EXPORTER_OTLP_TIMEOUT": "600"}
-        with running_service(**settings) as service:
+        with running_service(ready=True, **settings) as service:
             assert {service.generate("hola").status_code for _ in range(20)} == {200}
             service.process.send_signal(signal.SIGTERM)
             service.process.wait(60)
@@ -281,7 +281,7 @@ def test_a_collector_that_hangs_keeps_nobody_waiting() -> None:
 def test_the_spans_of_the_last_requests_are_sent_when_the_service_ends() -> None:
     with running_collector() as collector:
         waiting = collector.environment() | {"OTEL_BSP_SCHEDULE_DELAY": "600000"}
-        with running_service(**waiting) as service:
+        with running_service(ready=True, **waiting) as service:
             service.generate("hola")
             service.process.send_signal(signal.SIGTERM)
             service.process.wait(60)
