@@ -106,10 +106,11 @@ class Weighed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FoundEntries:
-    """Result of the search by words; ``hits`` are the best of the candidates, ranked."""
+    """Result of the search by words; ``hits`` are the best of ``weighed``."""
 
     query: ParsedQuery
-    candidates: list[Candidate]
+    lookup: Lookup
+    weighed: list[Weighed]
     hits: list[SearchHit]
 
 

@@ -40,9 +40,3 @@ def ask(client: OpenAI, content: str, **fields: Any) -> ChatCompletion:
 def texts(answer: ChatCompletion) -> list[str | None]:
     """Return what each choice says, by index."""
     return [choice.message.content for choice in sorted(answer.choices, key=lambda choice: choice.index)]
-
-
-def idle(service: ServiceProcess) -> bool:
-    """Whether no request is inside."""
-    queue = service.health()["queue"]
-    return bool(queue["running"] == 0 and queue["waiting"] == 0)

@@ -21,6 +21,8 @@ from free_ports import free_port
 APP_DIR = Path(__file__).resolve().parents[2]
 KEPT = ("PATH", "HOME", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "HF_HOME", "TMPDIR")
 WAIT_S = 300.0
+KEY, ASK_KEY = "correct-horse", "clave-de-ana-ñ"
+"""Keys of the service that is guarded: for everything, and only to ask."""
 
 
 class ServiceProcess:
@@ -95,6 +97,12 @@ class ServiceProcess:
 def question(content: str, **fields: Any) -> dict[str, Any]:
     """Return the body of a generate request with one user message."""
     return {"messages": [{"role": "user", "content": content}], **fields}
+
+
+def idle(service: ServiceProcess) -> bool:
+    """Whether no request is inside."""
+    queue = service.health()["queue"]
+    return bool(queue["running"] == 0 and queue["waiting"] == 0)
 
 
 def leave_when_it_runs(

@@ -1,7 +1,6 @@
 """Keys, hosts and origins, against the service as a process of its own."""
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,31 +10,9 @@ from service_kit.middleware.access import ApiKeys
 from starlette.types import Message, Receive, Scope, Send
 
 from middleware.access import needed_scope
+from openapi_examples import example_requests
 from tests.api.log_lines import access_line
-from tests.api.service_process import ServiceProcess, eventually, question, running_service
-
-KEY = "correct-horse"
-ASK = "clave-de-ana-ñ"
-
-
-@pytest.fixture(scope="module")
-def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("keys") / "keys"
-    file.write_text(f"ana:ask:{ASK}\n", encoding="utf-8")
-    file.chmod(0o600)
-    return file
-
-
-@pytest.fixture(scope="module")
-def guarded(keys_file: Path) -> Iterator[ServiceProcess]:
-    with running_service(LLM_SERVICE_API_KEY=KEY, LLM_SERVICE_KEYS_FILE=str(keys_file)) as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[ServiceProcess]:
-    with running_service() as process:
-        yield process
+from tests.api.service_process import ASK_KEY, KEY, ServiceProcess, eventually, question
 
 
 def bearer(key: str) -> list[tuple[bytes, bytes]]:
@@ -62,8 +39,20 @@ def test_no_or_a_wrong_key_is_refused(guarded: ServiceProcess, header: bytes | N
     assert KEY not in response.text
 
 
+def test_every_operation_that_is_said_to_need_the_key_does(guarded: ServiceProcess) -> None:
+    description = guarded.client.get("/openapi.json", headers=bearer(KEY)).json()
+    open_paths = {path for path, ways in description["paths"].items() for way in ways.values() if "security" not in way}
+    assert open_paths == {"/livez", "/readyz"}
+    for each in example_requests(description):
+        for headers, is_refused in (([], True), (bearer("wrong"), True), (bearer(KEY), False)):
+            response = guarded.client.request(
+                each.method, each.path, params=each.query, json=each.body, headers=headers
+            )
+            assert (response.status_code == 401) is (is_refused and each.path not in open_paths), each
+
+
 @pytest.mark.parametrize(
-    "authorization", [f"Bearer {KEY}", f"bearer {KEY}", f"BEARER   {KEY}", f"Bearer \t{KEY} ", f"bearer {ASK}"]
+    "authorization", [f"Bearer {KEY}", f"bearer {KEY}", f"BEARER   {KEY}", f"Bearer \t{KEY} ", f"bearer {ASK_KEY}"]
 )
 def test_the_right_key_is_served_whatever_the_schemes_case_and_blanks(
     guarded: ServiceProcess, authorization: str
@@ -77,20 +66,22 @@ def test_a_key_to_ask_asks_and_sees_no_metrics(guarded: ServiceProcess) -> None:
         ("/api/llm/generate", question("hola")),
         ("/v1/chat/completions", {"model": "default", **question("hola")}),
     ):
-        assert guarded.client.post(path, json=body, headers=bearer(ASK)).status_code == 200
-    refused = guarded.client.get("/metrics", headers=bearer(ASK))
+        assert guarded.client.post(path, json=body, headers=bearer(ASK_KEY)).status_code == 200
+    refused = guarded.client.get("/metrics", headers=bearer(ASK_KEY))
     assert (refused.status_code, refused.json()["error"]["type"]) == (403, "forbidden")
-    assert guarded.client.get("/metrics", headers=bearer(KEY)).status_code == 200
+    counted = guarded.client.get("/metrics", headers=bearer(KEY))
+    assert counted.status_code == 200
+    assert 'llm_http_requests_total{method="GET",route="/metrics",status="403"}' in counted.text
 
 
 def test_use_is_counted_and_logged_by_the_keys_name(guarded: ServiceProcess) -> None:
-    answer = guarded.client.post("/api/llm/generate", json=question("cuánto"), headers=bearer(ASK)).json()
+    answer = guarded.client.post("/api/llm/generate", json=question("cuánto"), headers=bearer(ASK_KEY)).json()
     assert access_line(guarded, answer["request_id"])["key"] == "ana"
     text = guarded.client.get("/metrics", headers=bearer(KEY)).text
     counts = {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if line.startswith("llm_key_")}
     assert counts['llm_key_requests_total{key="ana"}'] >= 1
     assert counts['llm_key_tokens_total{key="ana"}'] >= answer["usage"]["total_tokens"]
-    assert ASK not in guarded.log()
+    assert ASK_KEY not in guarded.log()
     assert KEY not in guarded.log()
 
 
@@ -104,7 +95,7 @@ def test_keys_come_and_go_without_a_restart(guarded: ServiceProcess, keys_file: 
     eventually(served, "the new key is served")
     keys_file.write_text(before, encoding="utf-8")
     eventually(lambda: not served(), "the withdrawn key is refused")
-    assert guarded.client.get("/v1/models", headers=bearer(ASK)).status_code == 200
+    assert guarded.client.get("/v1/models", headers=bearer(ASK_KEY)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
@@ -112,31 +103,30 @@ def test_probes_need_no_key(guarded: ServiceProcess, path: str) -> None:
     assert guarded.client.get(path, headers={"Host": "anything.example"}).status_code == 200
 
 
-def test_a_page_of_another_name_reaches_nothing(bare: ServiceProcess) -> None:
+def test_a_page_of_another_name_reaches_nothing(service: ServiceProcess) -> None:
     """DNS rebinding: a page's own name points to this machine, and the browser sends it as ``Host``."""
     for line in ("GET /version", "GET /api/llm/health", "POST /api/llm/generate", "POST /v1/embeddings", "GET /docs"):
-        assert raw(bare, f"{line} HTTP/1.1\nHost: evil.example") == "HTTP/1.1 400 Bad Request"
-    for host in ("localhost", f"127.0.0.1:{bare.port}", "[::1]"):
-        assert raw(bare, f"GET /version HTTP/1.1\nHost: {host}") == "HTTP/1.1 200 OK"
-    refused = bare.client.get("/v1/models", headers={"Host": "evil.example"})
+        assert raw(service, f"{line} HTTP/1.1\nHost: evil.example") == "HTTP/1.1 400 Bad Request"
+    for host in ("localhost", f"127.0.0.1:{service.port}", "[::1]"):
+        assert raw(service, f"GET /version HTTP/1.1\nHost: {host}") == "HTTP/1.1 200 OK"
+    refused = service.client.get("/v1/models", headers={"Host": "evil.example"})
     assert refused.json()["error"]["code"] == "untrusted_host"
     assert refused.headers["X-Request-ID"]
 
 
-def test_a_page_of_another_origin_writes_nothing(bare: ServiceProcess) -> None:
+def test_a_page_of_another_origin_writes_nothing(service: ServiceProcess) -> None:
     def asked(origin: str) -> httpx.Response:
-        return bare.client.post("/api/llm/generate", json=question("hola"), headers={"Origin": origin})
+        return service.client.post("/api/llm/generate", json=question("hola"), headers={"Origin": origin})
 
     assert asked("http://evil.example").json()["error"]["type"] == "untrusted_origin"
     assert asked("null").status_code == 403
     assert asked("http://localhost:8000").status_code == 200
-    assert asked(f"http://127.0.0.1:{bare.port}").status_code == 200
+    assert asked(f"http://127.0.0.1:{service.port}").status_code == 200
 
 
-def test_names_of_the_settings_are_served() -> None:
-    with running_service(ready=False, TRUSTED_HOSTS="bora.example, *.escuela.example") as service:
-        for host, expected in {"bora.example": 200, "a.escuela.example": 200, "evil.example": 400}.items():
-            assert service.client.get("/version", headers={"Host": host}).status_code == expected
+def test_names_of_the_settings_are_served(configured: ServiceProcess) -> None:
+    for host, expected in {"bora.example": 200, "a.escuela.example": 200, "evil.example": 400}.items():
+        assert configured.client.get("/version", headers={"Host": host}).status_code == expected
 
 
 @pytest.mark.anyio

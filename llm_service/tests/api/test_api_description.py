@@ -109,3 +109,25 @@ def test_a_stop_is_described_as_it_is_accepted(description: dict[str, Any], serv
 def test_the_events_of_a_stream_are_described(description: dict[str, Any], path: str) -> None:
     streamed = description["paths"][path]["post"]["responses"]["200"]["content"]["text/event-stream"]
     assert streamed["itemSchema"]["required"] == ["data"]
+
+
+def test_the_description_promises_no_422_under_v1(description: dict[str, Any]) -> None:
+    paths = description["paths"]
+    chat = paths["/v1/chat/completions"]["post"]["responses"]
+    assert set(chat) == {"200", "400", "401", "403", "404", "405", "413", "415", "500", "503", "504"}
+    assert not [
+        path for path in paths if path.startswith("/v1") for way in paths[path].values() if "422" in way["responses"]
+    ]
+    assert "422" in paths["/api/llm/generate"]["post"]["responses"]
+
+
+def test_the_description_has_no_dangling_reference(description: dict[str, Any]) -> None:
+    def references(node: Any) -> list[str]:
+        if isinstance(node, dict):
+            own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+            return own + [found for value in node.values() for found in references(value)]
+        return [found for value in node for found in references(value)] if isinstance(node, list) else []
+
+    found = set(references(description))
+    assert "#/components/schemas/ChatCompletionChunk" in found
+    assert {reference.rpartition("/")[2] for reference in found} <= set(description["components"]["schemas"])

@@ -3,14 +3,14 @@
 import concurrent.futures
 import contextlib
 import json
-import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
-from tests.api.service_process import ServiceProcess, eventually, question, running_service
+from tests.api.service_process import ServiceProcess, eventually, idle, question, running_service
 from tests.api.test_generate import events_of
 
 URL = "/api/llm/generate"
@@ -18,8 +18,15 @@ SLOW = "[[words:25]] [[slow:75]]"
 """An answer that takes about two seconds."""
 
 
+@pytest.fixture(autouse=True)
+def _idle(service: ServiceProcess) -> None:
+    """Some tests count what runs."""
+    eventually(lambda: idle(service), "nothing runs")
+
+
 @pytest.fixture(scope="module")
-def service() -> Iterator[ServiceProcess]:
+def mortal() -> Iterator[ServiceProcess]:
+    """A service whose workers these tests halt and kill."""
     with running_service() as process:
         yield process
 
@@ -141,10 +148,9 @@ def test_a_failure_is_not_kept(service: ServiceProcess) -> None:
         assert (response.status_code, response.headers.get("X-Cache")) == (500, None)
 
 
-def test_an_answer_grows_old() -> None:
-    with running_service(LLM_CACHE_TTL_S="0.3") as service:
-        assert cache_of(ask(service, "uno")) == "miss"
-        eventually(lambda: cache_of(ask(service, "uno")) == "miss", "it is computed again")
+def test_an_answer_grows_old(configured: ServiceProcess) -> None:
+    assert cache_of(ask(configured, "viejo")) == "miss"
+    eventually(lambda: cache_of(ask(configured, "viejo")) == "miss", "it is computed again")
 
 
 def test_the_memory_for_answers_is_bounded() -> None:
@@ -163,24 +169,15 @@ def test_without_memory_nothing_is_kept_or_shared() -> None:
         assert [cache_of(answer.result()) for answer in answers] == [None, None]
 
 
-def test_a_kept_answer_needs_no_place_in_a_full_queue() -> None:
-    with running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="0") as service:
-        ask(service, "uno dos")
-        with listening(service, "largo [[words:2000]] [[slow:50]]", max_new_tokens=2000):
-            assert ask(service, "otro").status_code == 503
-            assert cache_of(ask(service, "uno dos")) == "hit"
-            assert cache_of(ask(service, "uno dos", stream=True)) == "hit"
-
-
-def test_a_kept_answer_needs_no_worker() -> None:
-    with running_service() as service:
-        ask(service, "uno dos")
-        service.workers()["generator"].suspend()
-        assert cache_of(ask(service, "uno dos")) == "hit"
-        service.workers()["generator"].kill()
-        eventually(lambda: service.health()["workers"]["generator"] == "restarting", "it is being replaced")
-        assert cache_of(ask(service, "uno dos")) == "hit"
-        assert cache_of(ask(service, "dos")) == "miss"
+def test_a_kept_answer_needs_no_worker(mortal: ServiceProcess) -> None:
+    mortal.wait_for("/readyz")
+    ask(mortal, "uno dos")
+    mortal.workers()["generator"].suspend()
+    assert cache_of(ask(mortal, "uno dos")) == "hit"
+    mortal.workers()["generator"].kill()
+    eventually(lambda: mortal.health()["workers"]["generator"] == "restarting", "it is being replaced")
+    assert cache_of(ask(mortal, "uno dos")) == "hit"
+    assert cache_of(ask(mortal, "dos")) == "miss"
 
 
 # --- shared running requests ---------------------------------------------------------------------
@@ -206,13 +203,16 @@ def test_identical_requests_are_computed_once(service: ServiceProcess, stream: b
         assert len({answer.json()["answer"] for answer in answers}) == 1
 
 
-def test_who_joins_a_request_that_waits_takes_no_place_in_the_queue() -> None:
-    with running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="1") as service, asking(4) as start:
-        with listening(service, "largo [[words:2000]] [[slow:20]]", max_new_tokens=2000):
-            shared = [start(service, "uno dos") for _ in range(4)]
-            runs(service, 1, waiting=1)
-            assert ask(service, "otro").status_code == 503
-        assert [answer.result().json()["answer"] for answer in shared] == ["uno dos"] * 4
+def test_neither_a_kept_answer_nor_who_joins_a_request_needs_a_place_in_a_full_queue(narrow: ServiceProcess) -> None:
+    ask(narrow, "q uno dos")
+    with asking(4) as start:
+        with listening(narrow, "q largo [[words:2000]] [[slow:20]]", max_new_tokens=2000):
+            shared = [start(narrow, "q uno") for _ in range(4)]
+            runs(narrow, 1, waiting=1)
+            assert ask(narrow, "q otro").status_code == 503
+            assert cache_of(ask(narrow, "q uno dos")) == "hit"
+            assert cache_of(ask(narrow, "q uno dos", stream=True)) == "hit"
+        assert [answer.result().json()["answer"] for answer in shared] == ["q uno"] * 4
 
 
 def test_the_others_get_the_whole_answer_when_the_first_one_leaves(service: ServiceProcess) -> None:
@@ -262,61 +262,53 @@ def test_a_failure_reaches_all_who_wait(service: ServiceProcess) -> None:
     assert len({answer.json()["error"]["request_id"] for answer in answers}) == 3
 
 
-def test_a_worker_that_dies_fails_all_who_wait_and_the_next_is_served(service: ServiceProcess) -> None:
+def test_a_worker_that_dies_fails_all_who_wait_and_the_next_is_served(mortal: ServiceProcess) -> None:
+    mortal.wait_for("/readyz")
     text = f"p uno dos {SLOW}"
     with asking(3) as start:
-        first = start(service, text)
-        runs(service, 1)
-        others = [start(service, text) for _ in range(2)]
+        first = start(mortal, text)
+        runs(mortal, 1)
+        others = [start(mortal, text) for _ in range(2)]
         with contextlib.suppress(concurrent.futures.TimeoutError):
             others[-1].result(timeout=0.3)
-        service.workers()["generator"].kill()
+        mortal.workers()["generator"].kill()
         answers = [answer.result() for answer in (first, *others)]
     assert [answer.json()["error"]["type"] for answer in answers] == ["engine_restarted"] * 3
-    assert cache_of(ask(service, text)) == "miss"
-
-
-def test_all_who_share_a_stream_hear_that_the_service_stops() -> None:
-    with running_service(LLM_DRAIN_GRACE_S="0.2") as service:
-        text = "uno [[words:2000]] [[slow:20]]"
-        with (
-            listening(service, text, max_new_tokens=2000) as first,
-            listening(service, text, max_new_tokens=2000) as second,
-        ):
-            service.process.send_signal(signal.SIGTERM)
-            ends = [json.loads(listener.rest()[-1]) for listener in (first, second)]
-        assert [end["error"]["type"] for end in ends] == ["engine_restarted"] * 2
-        service.process.wait(60)
-        assert "never retrieved" not in service.log()
-        assert "Traceback" not in service.log()
+    assert cache_of(ask(mortal, "p uno dos")) == "miss"
 
 
 # --- vectors -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def halted(worker: psutil.Process) -> Iterator[None]:
+    """Stop a worker in its tracks for the length of a block."""
+    worker.suspend()
+    try:
+        yield
+    finally:
+        worker.resume()
 
 
 def embed(service: ServiceProcess, *texts: str, **headers: str) -> httpx.Response:
     return service.client.post("/api/llm/embed", json={"texts": texts}, headers=headers)
 
 
-def test_texts_embedded_before_need_no_worker() -> None:
-    with running_service() as service:
-        known = embed(service, "uno", "dos").json()
-        service.workers()["embedder"].suspend()
-        again = embed(service, "dos", "uno", "dos").json()
+def test_texts_embedded_before_need_no_worker(mortal: ServiceProcess) -> None:
+    known = embed(mortal, "uno", "dos").json()
+    with halted(mortal.workers()["embedder"]):
+        again = embed(mortal, "dos", "uno", "dos").json()
         assert again["embeddings"] == [known["embeddings"][at] for at in (1, 0, 1)]
         limits = {"X-Request-Timeout-Ms": "300"}
-        assert embed(service, "uno", "tres", **limits).status_code == 504
+        assert embed(mortal, "uno", "tres", **limits).status_code == 504
         for directive in ("no-store", "no-cache"):
-            assert embed(service, "uno", **limits, **{"Cache-Control": directive}).status_code == 504
-        service.workers()["embedder"].resume()
-        mixed = embed(service, "tres", "uno").json()
-        assert mixed["embeddings"][1] == known["embeddings"][0]
-        assert mixed["embeddings"][0] == embed(service, "tres", **{"Cache-Control": "no-store"}).json()["embeddings"][0]
+            assert embed(mortal, "uno", **limits, **{"Cache-Control": directive}).status_code == 504
+    mixed = embed(mortal, "tres", "uno").json()
+    assert mixed["embeddings"][1] == known["embeddings"][0]
+    assert mixed["embeddings"][0] == embed(mortal, "tres", **{"Cache-Control": "no-store"}).json()["embeddings"][0]
 
 
-def test_without_memory_every_text_is_embedded() -> None:
-    with running_service(EMBED_CACHE_MB="0") as service:
-        assert embed(service, "uno").status_code == 200
-        service.workers()["embedder"].suspend()
-        assert embed(service, "uno", **{"X-Request-Timeout-Ms": "300"}).status_code == 504
-        service.workers()["embedder"].resume()
+def test_without_memory_every_text_is_embedded(configured: ServiceProcess) -> None:
+    assert embed(configured, "uno").status_code == 200
+    with halted(configured.workers()["embedder"]):
+        assert embed(configured, "uno", **{"X-Request-Timeout-Ms": "300"}).status_code == 504

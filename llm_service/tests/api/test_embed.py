@@ -1,14 +1,20 @@
+"""Vectors over HTTP: every type and encoding, and that nothing but numbers leaves."""
+
 import base64
 import itertools
+import re
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from schemas.embedding import EmbedResponse
-from tests.api.service_process import ServiceProcess
+from engines.errors import GenerationFailed
+from routers.embedding_wire import wire_vectors
+from schemas.embedding import EmbedResponse, OutputDtype
+from tests.api.service_process import APP_DIR, ServiceProcess
 
+PAGE = APP_DIR.parent / "docs" / "embedding-compression.md"
 DTYPES = ["float32", "int8", "uint8", "binary"]
 TEXTS = ["hola mundo", "buenos días", "el río crece", ""]
 NUMPY = {"float32": "<f4", "int8": "i1", "uint8": "u1", "binary": "u1"}
@@ -117,3 +123,26 @@ def test_the_type_of_a_text_in_a_search_is_told(service: ServiceProcess) -> None
     assert refusal(post(service, ["hola"], input_type="question")).startswith("input_type")
     shared = {"model": "default", "input": "hola", "input_type": "query"}
     assert service.client.post("/v1/embeddings", json=shared).json()["fingerprint"] == query["fingerprint"]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "uint8", "binary"])
+def test_a_number_that_is_none_never_leaves(dtype: OutputDtype, number: float) -> None:
+    vectors = np.zeros((3, 384), dtype=np.float32)
+    vectors[1, 200] = number
+    with pytest.raises(GenerationFailed):
+        wire_vectors(vectors, dtype)
+
+
+def test_float32_is_little_endian_whatever_the_matrix_was() -> None:
+    vectors = np.array([[1.5, -2.0]], dtype=">f4")
+    assert wire_vectors(vectors, "float32", "base64") == (["AADAPwAAAMA="], None)
+
+
+def test_the_python_of_the_documentation_reads_real_answers(service: ServiceProcess) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {"URL": f"http://127.0.0.1:{service.port}"}
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
+    assert names["packed"].shape == (3, 48)
+    assert names["from_int8"].shape == (3, 384)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.service_process import ServiceProcess, eventually, question, running_service
+from tests.api.service_process import ServiceProcess, eventually, question
 
 USER = {"role": "user", "content": "hola"}
 
@@ -120,28 +120,25 @@ def test_a_request_id_is_echoed_unless_it_could_do_harm(service: ServiceProcess)
     assert len(replaced.headers["X-Request-ID"]) == 32
 
 
-def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
-    with running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="1") as service:
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            slow = question("uno [[words:100]] [[slow:50]]", max_new_tokens=100)
-            inside = [pool.submit(service.client.post, "/api/llm/generate", json=slow) for _ in range(2)]
-            eventually(lambda: service.health()["queue"] == {"running": 1, "waiting": 1, "capacity": 2}, "full")
-            refused = service.generate("hola")
-            check_error(refused, 503, "overloaded", retryable=True)
-            assert int(refused.headers["Retry-After"]) >= 1
-            assert [future.result().status_code for future in inside] == [200, 200]
-        assert service.generate("hola").status_code == 200
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(narrow: ServiceProcess) -> None:
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        inside = [pool.submit(narrow.generate, "uno [[words:40]] [[slow:50]]") for _ in range(2)]
+        eventually(lambda: narrow.health()["queue"] == {"running": 1, "waiting": 1, "capacity": 2}, "full")
+        refused = narrow.generate("hola")
+        check_error(refused, 503, "overloaded", retryable=True)
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert [future.result().status_code for future in inside] == [200, 200]
+    assert narrow.generate("hola").status_code == 200
 
 
-def test_a_request_whose_deadline_passes_in_the_queue_costs_no_token() -> None:
-    with running_service(LLM_MAX_BATCH="1") as service, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        slow = question("uno [[words:60]] [[slow:60]]")
-        first = pool.submit(service.client.post, "/api/llm/generate", json=slow)
-        eventually(lambda: service.health()["queue"]["running"] == 1, "the first one runs")
-        response = service.client.post(
+def test_a_request_whose_deadline_passes_in_the_queue_costs_no_token(narrow: ServiceProcess) -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(narrow.generate, "uno [[words:60]] [[slow:60]]")
+        eventually(lambda: narrow.health()["queue"]["running"] == 1, "the first one runs")
+        response = narrow.client.post(
             "/api/llm/generate", json=question("[[crash]] hola"), headers={"X-Request-Timeout-Ms": "100"}
         )
         # Had it reached the engine, the worker would have died of it.
         check_error(response, 504, "deadline_exceeded", retryable=True)
         assert first.result().status_code == 200
-        assert service.health()["restarts"] == 0
+        assert narrow.health()["restarts"] == 0

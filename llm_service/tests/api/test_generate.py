@@ -14,10 +14,10 @@ def events_of(response: httpx.Response) -> list[Any]:
 
 
 def test_an_answer_says_how_it_came_about(service: ServiceProcess) -> None:
-    response = service.generate("uno dos tres", temperature=0)
+    response = service.generate("uno dos tres, de ningún otro", temperature=0)
     body = response.json()
     assert response.status_code == 200
-    assert body["answer"] == "uno dos tres"
+    assert body["answer"] == "uno dos tres, de ningún otro"
     assert body["finish_reason"] == "stop"
     assert body["tokens_generated"] == body["usage"]["completion_tokens"]
     assert body["usage"]["total_tokens"] == body["usage"]["prompt_tokens"] + body["usage"]["completion_tokens"]
@@ -50,7 +50,7 @@ def test_an_answer_ends_before_a_stop_string(service: ServiceProcess, stop: str 
 
 
 def test_a_stream_is_deltas_then_the_whole_answer_then_done(service: ServiceProcess) -> None:
-    response = service.generate("¿cómo se dice ñandú en bora? ɨ́ɨ́", temperature=0, stream=True)
+    response = service.generate("¿cómo se dice ñandú en bora, pieza por pieza? ɨ́ɨ́", temperature=0, stream=True)
     *deltas, whole, done = events_of(response)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert done == "[DONE]"

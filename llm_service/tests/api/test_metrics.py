@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -133,20 +132,22 @@ def test_streams_are_timed_piece_by_piece_as_their_readers_get_them(service: Ser
     assert value(service, "llm_time_to_first_token_seconds_sum") - first >= 0.05
 
 
-def test_the_queue_and_who_is_sent_away_are_told() -> None:
-    with running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="1") as service:
-        assert value(service, "llm_requests_refused_total", reason="overloaded") == 0
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            asked = [pool.submit(service.generate, f"p{at} [[words:30]] [[slow:100]]") for at in range(2)]
-            eventually(lambda: value(service, "llm_requests_waiting") == 1, "one waits")
-            assert value(service, "llm_requests_running") == 1
-            assert service.generate("demasiado").status_code == 503
-            assert [answer.result().status_code for answer in asked] == [200, 200]
-        becomes(lambda: value(service, "llm_requests_refused_total", reason="overloaded"), 1)
-        becomes(lambda: value(service, "llm_requests_waiting"), 0)
-        becomes(lambda: value(service, "llm_requests_running"), 0)
-        becomes(lambda: value(service, "llm_queue_seconds_count"), 2)
-        assert value(service, "llm_queue_seconds_sum") >= 0.5
+def test_the_queue_and_who_is_sent_away_are_told(narrow: ServiceProcess) -> None:
+    def counted() -> tuple[float, ...]:
+        refused = value(narrow, "llm_requests_refused_total", reason="overloaded")
+        return refused, value(narrow, "llm_queue_seconds_count")
+
+    before, waited = counted(), value(narrow, "llm_queue_seconds_sum")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(narrow.generate, f"p{at} [[words:20]] [[slow:100]]") for at in range(2)]
+        eventually(lambda: value(narrow, "llm_requests_waiting") == 1, "one waits")
+        assert value(narrow, "llm_requests_running") == 1
+        assert narrow.generate("demasiado").status_code == 503
+        assert [answer.result().status_code for answer in asked] == [200, 200]
+    becomes(counted, (before[0] + 1, before[1] + 2))
+    becomes(lambda: value(narrow, "llm_requests_waiting"), 0)
+    becomes(lambda: value(narrow, "llm_requests_running"), 0)
+    assert value(narrow, "llm_queue_seconds_sum") - waited >= 0.5
 
 
 def test_what_the_workers_see_comes_over_their_pipes(service: ServiceProcess) -> None:
@@ -168,39 +169,26 @@ def test_what_the_workers_see_comes_over_their_pipes(service: ServiceProcess) ->
     eventually(lambda: value(service, "llm_embedding_batch_texts_count") == batches + 1, "the batch is counted")
 
 
-def test_restarts_are_told_and_nothing_counted_is_lost() -> None:
-    with running_service() as service:
-        service.generate("uno dos tres")
-        eventually(lambda: value(service, "llm_batch_size_count") > 0, "the steps are counted")
-        eventually(lambda: value(service, "llm_generated_tokens_total") > 0, "the request is counted")
-        steps, tokens = value(service, "llm_batch_size_count"), value(service, "llm_generated_tokens_total")
-        assert value(service, "llm_worker_ready", worker="generator") == 1
-        service.workers()["generator"].kill()
-        eventually(lambda: value(service, "llm_worker_restarts_total", worker="generator") == 1, "it is counted")
-        eventually(lambda: value(service, "llm_worker_ready", worker="generator") == 1, "it is back")
-        assert value(service, "llm_worker_restarts_total", worker="embedder") == 0
-        assert value(service, "llm_batch_size_count") >= steps
-        assert value(service, "llm_generated_tokens_total") == tokens
+def test_restarts_are_told_and_nothing_counted_is_lost(service: ServiceProcess) -> None:
+    def restarts(worker: str) -> float:
+        return value(service, "llm_worker_restarts_total", worker=worker)
 
-
-def test_a_worker_that_is_away_is_not_ready() -> None:
-    with running_service() as service:
-        embedder: psutil.Process = service.workers()["embedder"]
-        embedder.kill()
-        eventually(lambda: value(service, "llm_worker_ready", worker="embedder") == 0, "it is away")
-        assert value(service, "llm_worker_ready", worker="generator") == 1
+    service.generate("uno dos tres")
+    eventually(lambda: value(service, "llm_batch_size_count") > 0, "the steps are counted")
+    eventually(lambda: value(service, "llm_generated_tokens_total") > 0, "the request is counted")
+    steps, tokens = value(service, "llm_batch_size_count"), value(service, "llm_generated_tokens_total")
+    before = restarts("generator"), restarts("embedder")
+    assert value(service, "llm_worker_ready", worker="generator") == 1
+    service.workers()["generator"].kill()
+    eventually(lambda: value(service, "llm_worker_ready", worker="generator") == 0, "it is away")
+    assert value(service, "llm_worker_ready", worker="embedder") == 1
+    eventually(lambda: value(service, "llm_worker_ready", worker="generator") == 1, "it is back")
+    assert (restarts("generator"), restarts("embedder")) == (before[0] + 1, before[1])
+    assert value(service, "llm_batch_size_count") >= steps
+    assert value(service, "llm_generated_tokens_total") == tokens
 
 
 def test_who_left_is_counted_as_499(service: ServiceProcess) -> None:
     before = requests(service, "/api/llm/generate", 499)
     leave_when_it_runs(service, "/api/llm/generate", question("uno [[words:5000]] [[slow:50]]", max_new_tokens=2000))
     eventually(lambda: requests(service, "/api/llm/generate", 499) == before + 1, "it is counted")
-
-
-def test_with_a_key_set_metrics_need_it_too() -> None:
-    with running_service(LLM_SERVICE_API_KEY="correct-horse") as service:
-        assert service.client.get("/metrics").status_code == 401
-        header = {"Authorization": "Bearer correct-horse"}
-        answer = service.client.get("/metrics", headers=header)
-        assert answer.status_code == 200
-        assert 'llm_http_requests_total{method="GET",route="/metrics",status="401"} 1.0' in answer.text

@@ -1,14 +1,15 @@
-"""Whole answers from /v1/chat/completions, as OpenAI's client sees them."""
+"""The models and whole answers of /v1, as OpenAI's client sees them."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openai import BadRequestError, OpenAI
+from openai import BadRequestError, NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.api.openai_clients import LONG, MODEL, ask, idle, sync_client, texts, user
-from tests.api.service_process import ServiceProcess, eventually, running_service
+from tests.api.openai_clients import MODEL, ask, sync_client, texts, user
+from tests.api.service_process import ServiceProcess, eventually, idle
 
 WORDS = " ".join(f"palabra{number}" for number in range(12))
 
@@ -17,6 +18,24 @@ WORDS = " ".join(f"palabra{number}" for number in range(12))
 def client(service: ServiceProcess) -> Iterator[OpenAI]:
     with sync_client(service) as one:
         yield one
+
+
+def test_the_models_are_listed(client: OpenAI) -> None:
+    listed = client.models.list().data
+    assert [model.id for model in listed] == ["fake"]
+    assert listed[0].owned_by == "local"
+    assert 0 < listed[0].created <= time.time()
+
+
+@pytest.mark.parametrize("name", ["fake", "default", "Qwen/Qwen3-1.7B", "sentence-transformers/all-MiniLM-L6-v2"])
+def test_a_model_is_found_by_its_names(client: OpenAI, name: str) -> None:
+    assert client.models.retrieve(name).id == "fake"
+
+
+@pytest.mark.parametrize("name", ["nobody/nothing", "gpt-4o", "Qwen"])
+def test_others_are_not_found(client: OpenAI, name: str) -> None:
+    with pytest.raises(NotFoundError, match=name):
+        client.models.retrieve(name)
 
 
 def test_an_answer_is_whole(client: OpenAI) -> None:
@@ -92,16 +111,13 @@ def test_one_choice_that_breaks_fails_the_request_and_ends_the_others(service: S
     eventually(lambda: idle(service), "all places are free")
 
 
-def test_more_choices_than_places_are_refused_before_any_is_begun() -> None:
-    with running_service(LLM_MAX_BATCH="2") as small:
-        body = {"model": MODEL, "messages": user("[[crash]]"), "n": 3}
-        response = small.client.post("/v1/chat/completions", json=body)
-        assert response.status_code == 400
-        assert response.json()["error"]["param"] == "n"
-        assert (
-            small.client.post("/v1/chat/completions", json={**body, "messages": user("a"), "n": 2}).status_code == 200
-        )
-        assert small.health()["restarts"] == 0
+def test_more_choices_than_places_are_refused_before_any_is_begun(narrow: ServiceProcess) -> None:
+    body = {"model": MODEL, "messages": user("[[crash]]"), "n": 2}
+    response = narrow.client.post("/v1/chat/completions", json=body)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "n")
+    one = {**body, "messages": user("a"), "n": 1}
+    assert narrow.client.post("/v1/chat/completions", json=one).status_code == 200
+    assert narrow.health()["restarts"] == 0
 
 
 HARMLESS: dict[str, Any] = {
@@ -159,15 +175,6 @@ def test_what_cannot_be_honoured_is_refused_by_name(service: ServiceProcess, fie
     response = service.client.post("/v1/chat/completions", json=body)
     error = response.json()["error"]
     assert (response.status_code, error["param"], error["code"]) == (400, field, "unsupported_parameter")
-
-
-def test_leaving_cancels_every_choice(service: ServiceProcess) -> None:
-    with sync_client(service) as client:
-        stream = client.chat.completions.create(model=MODEL, messages=user(LONG), n=3, stream=True, max_tokens=2000)
-        next(iter(stream))
-        eventually(lambda: service.health()["queue"]["running"] == 3, "three are being generated")
-        stream.close()
-    eventually(lambda: idle(service), "all places are free")
 
 
 def test_a_thought_is_told_from_the_answer(client: OpenAI) -> None:

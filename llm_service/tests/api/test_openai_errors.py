@@ -9,8 +9,8 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.api.openai_clients import LONG, MODEL, ask, idle, sync_client, texts, user
-from tests.api.service_process import ServiceProcess, eventually, running_service
+from tests.api.openai_clients import LONG, MODEL, ask, sync_client, texts, user
+from tests.api.service_process import KEY, ServiceProcess, eventually, idle
 
 HOLA = {"model": MODEL, "messages": user("hola")}
 CHAT = "/v1/chat/completions"
@@ -107,15 +107,14 @@ def test_a_deadline_ends_a_slow_request(service: ServiceProcess) -> None:
     eventually(lambda: idle(service), "its places are free")
 
 
-def test_a_wrong_key_is_an_authentication_error() -> None:
-    with running_service(LLM_SERVICE_API_KEY="correct-horse") as guarded:
-        response = guarded.client.post(CHAT, json=HOLA)
-        check(response, 401, "invalid_api_key")
-        assert response.headers["WWW-Authenticate"] == "Bearer"
-        with sync_client(guarded, key="wrong") as client, pytest.raises(openai.AuthenticationError):
-            client.models.list()
-        with sync_client(guarded, key="correct-horse") as client:
-            assert texts(ask(client, "hola", temperature=0)) == ["hola"]
+def test_a_wrong_key_is_an_authentication_error(guarded: ServiceProcess) -> None:
+    response = guarded.client.post(CHAT, json=HOLA)
+    check(response, 401, "invalid_api_key")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    with sync_client(guarded, key="wrong") as client, pytest.raises(openai.AuthenticationError):
+        client.models.list()
+    with sync_client(guarded, key=KEY) as client:
+        assert texts(ask(client, "hola", temperature=0)) == ["hola"]
 
 
 def test_a_field_that_only_the_engine_cannot_honour_is_named_too(service: ServiceProcess) -> None:
@@ -161,20 +160,16 @@ def test_the_client_does_not_repeat_what_broke(service: ServiceProcess) -> None:
     assert asked() == before + 1
 
 
-def test_the_client_repeats_what_found_no_place() -> None:
-    with (
-        running_service(LLM_MAX_BATCH="1", LLM_MAX_QUEUE="0") as service,
-        sync_client(service, max_retries=8) as client,
-        concurrent.futures.ThreadPoolExecutor(1) as pool,
-    ):
-        slow = {"model": MODEL, "messages": user("uno [[words:150]] [[slow:20]]")}
-        inside = pool.submit(service.client.post, CHAT, json=slow)
-        eventually(lambda: service.health()["queue"]["running"] == 1, "the only place is taken")
-        refused = service.client.post(CHAT, json=HOLA)
+def test_the_client_repeats_what_found_no_place(narrow: ServiceProcess) -> None:
+    with sync_client(narrow, max_retries=8) as client, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        slow = {"model": MODEL, "messages": user("uno [[words:75]] [[slow:20]]")}
+        inside = [pool.submit(narrow.client.post, CHAT, json=slow) for _ in range(2)]
+        eventually(lambda: narrow.health()["queue"]["waiting"] == 1, "both places are taken")
+        refused = narrow.client.post(CHAT, json=HOLA)
         check(refused, 503, "overloaded")
         assert int(refused.headers["Retry-After"]) >= 1
         assert refused.headers["X-Should-Retry"] == "true"
         answer = client.chat.completions.with_raw_response.create(model=MODEL, messages=user("hola"))
         assert answer.retries_taken >= 1
         assert answer.parse().choices[0].message.content == "hola"
-        assert inside.result().status_code == 200
+        assert [each.result().status_code for each in inside] == [200, 200]

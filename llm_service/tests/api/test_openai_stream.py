@@ -11,8 +11,8 @@ import pytest
 from openai import APIError
 from openai.types.chat import ChatCompletionChunk
 
-from tests.api.openai_clients import LONG, MODEL, ask, async_client, idle, sync_client, user
-from tests.api.service_process import ServiceProcess, eventually
+from tests.api.openai_clients import LONG, MODEL, ask, async_client, sync_client, user
+from tests.api.service_process import ServiceProcess, eventually, idle
 from tests.api.test_generate import events_of
 
 
@@ -75,13 +75,17 @@ def test_an_answer_of_no_token_still_has_its_role_and_end(service: ServiceProces
     assert (finish["choices"][0]["finish_reason"], done) == ("stop", "[DONE]")
 
 
-def test_a_fault_after_the_first_token_is_an_error_event_without_done(service: ServiceProcess) -> None:
-    response = stream(service, "[[fail]] uno dos")
+@pytest.mark.parametrize("choices", [1, 3])
+def test_a_fault_after_the_first_token_is_one_error_event_for_all_choices(
+    service: ServiceProcess, choices: int
+) -> None:
+    response = stream(service, "[[fail]] uno dos", n=choices)
     assert response.status_code == 200
     *_, last = events_of(response)
-    assert last["error"]["code"] == "generation_failed"
-    assert last["error"]["type"] == "server_error"
+    assert (last["error"]["code"], last["error"]["type"]) == ("generation_failed", "server_error")
+    assert response.text.count('"error"') == 1
     assert "[DONE]" not in response.text
+    eventually(lambda: idle(service), "all places are free")
 
 
 def test_the_client_raises_on_a_fault_after_the_first_token(service: ServiceProcess) -> None:
@@ -90,13 +94,6 @@ def test_the_client_raises_on_a_fault_after_the_first_token(service: ServiceProc
         with pytest.raises(APIError, match="fails on request") as caught:
             list(chunks)
     assert caught.value.code == "generation_failed"
-
-
-def test_one_choice_that_breaks_ends_the_stream_of_all(service: ServiceProcess) -> None:
-    response = stream(service, "[[fail]] uno dos", n=3)
-    assert "error" in events_of(response)[-1]
-    assert response.text.count('"error"') == 1
-    eventually(lambda: idle(service), "all places are free")
 
 
 def test_callers_who_leave_at_any_moment_take_no_place_along(service: ServiceProcess) -> None:

@@ -5,7 +5,7 @@ import sys
 
 import psutil
 
-from tests.api.service_process import APP_DIR, eventually, question, running_service
+from tests.api.service_process import APP_DIR, ServiceProcess, eventually, question, running_service
 
 MODEL_LIBRARIES = ("torch", "transformers", "sentence_transformers", "openvino", "openvino_genai")
 
@@ -53,10 +53,9 @@ def test_a_bad_setting_stops_the_start_with_one_line_that_names_it() -> None:
         assert line.startswith("configuration error: LLM_BACKEND")
 
 
-def test_settings_without_effect_are_accepted_with_a_warning() -> None:
-    with running_service(LLM_REPRODUCIBLE="true", LLM_PROMPT_LOOKUP="auto") as service:
-        for name in ("LLM_REPRODUCIBLE", "LLM_PROMPT_LOOKUP"):
-            assert f"{name} is ignored and will go" in service.log()
+def test_settings_without_effect_are_accepted_with_a_warning(configured: ServiceProcess) -> None:
+    for name in ("LLM_REPRODUCIBLE", "LLM_PROMPT_LOOKUP"):
+        assert f"{name} is ignored and will go" in configured.log()
 
 
 def test_it_drains_when_told_to_stop() -> None:
@@ -91,14 +90,22 @@ def test_a_second_signal_does_not_wait_for_the_grace() -> None:
         service.process.wait(60)
 
 
-def test_what_is_not_done_when_the_grace_is_over_ends_with_an_error() -> None:
-    with running_service(LLM_DRAIN_GRACE_S="1") as service:
-        body = question("uno [[words:2000]] [[slow:50]]", max_new_tokens=2000, stream=True)
-        with service.client.stream("POST", "/api/llm/generate", json=body) as response:
-            lines = response.iter_lines()
-            assert next(lines).startswith("data: ")
+def test_what_is_not_done_when_the_grace_is_over_ends_with_an_error_for_all_who_share_it() -> None:
+    with running_service(LLM_DRAIN_GRACE_S="0.2") as service:
+        body = question("uno [[words:2000]] [[slow:20]]", max_new_tokens=2000, temperature=0, stream=True)
+        with (
+            service.client.stream("POST", "/api/llm/generate", json=body) as first,
+            service.client.stream("POST", "/api/llm/generate", json=body) as second,
+        ):
+            both = [response.iter_lines() for response in (first, second)]
+            assert all(next(lines).startswith("data: ") for lines in both)
+            assert service.health()["queue"]["running"] == 1
             service.process.send_signal(signal.SIGTERM)
-            rest = "\n".join(lines)
-        assert "event: error" in rest
-        assert "[DONE]" not in rest
+            for lines in both:
+                rest = "\n".join(lines)
+                assert "event: error" in rest
+                assert "engine_restarted" in rest
+                assert "[DONE]" not in rest
         service.process.wait(60)
+        assert "never retrieved" not in service.log()
+        assert "Traceback" not in service.log()

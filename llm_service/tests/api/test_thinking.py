@@ -3,23 +3,15 @@
 The fake engine repeats the message, so a message with the tags in it makes it think.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.service_process import ServiceProcess, running_service
+from tests.api.service_process import ServiceProcess
 from tests.api.test_generate import events_of
 
 THOUGHT = "<think> es un perro </think> oohííbye es perro"
-
-
-@pytest.fixture(scope="module")
-def greedy_service() -> Iterator[ServiceProcess]:
-    """A service that decodes greedily unless it is told otherwise."""
-    with running_service(LLM_TEMPERATURE="0") as process:
-        yield process
 
 
 def parts(response: httpx.Response) -> tuple[str | None, str]:
@@ -89,7 +81,7 @@ def test_thinking_is_refused_together_with_what_forbids_it(
     assert error["message"].startswith(f"{named}: ")
 
 
-def test_thinking_samples_where_the_default_is_greedy(greedy_service: ServiceProcess) -> None:
+def test_thinking_samples_where_the_default_is_greedy(configured: ServiceProcess) -> None:
     # Only what is decoded greedily comes with X-Cache.
-    assert greedy_service.generate("uno dos").headers["X-Cache"] == "miss"
-    assert "X-Cache" not in greedy_service.generate("uno dos", enable_thinking=True).headers
+    assert configured.generate("uno dos").headers["X-Cache"] == "miss"
+    assert "X-Cache" not in configured.generate("uno dos", enable_thinking=True).headers

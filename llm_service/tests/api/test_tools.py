@@ -8,19 +8,13 @@ import pytest
 from openai import OpenAI
 
 from tests.api.openai_clients import MODEL, sync_client
-from tests.api.service_process import ServiceProcess, running_service
+from tests.api.service_process import ServiceProcess
 
 CHAT = "/v1/chat/completions"
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER: dict[str, Any] = {"type": "function", "function": {"name": "weather", "parameters": PARAMETERS}}
 CALL = '<tool_call> {"name": "weather", "arguments": {"city": "Iquitos {\\"ñ\\"}"}} </tool_call>'
 NUMBER = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "integer"}}}
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[ServiceProcess]:
-    with running_service() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
@@ -204,9 +198,8 @@ def test_unknown_fields_are_named_and_null_means_left_out(service: ServiceProces
     assert (embedded.status_code, embedded.headers.get("X-Ignored-Fields")) == (200, None)
 
 
-def test_strict_fields_refuses_unknown_ones() -> None:
-    with running_service(LLM_STRICT_FIELDS="true") as strict:
-        error = strict.client.post(CHAT, json=body("hola", top_a=1)).json()["error"]
-        assert (error["code"], error["param"]) == ("unknown_parameter", "top_a")
-        assert strict.generate("hola", top_a=1).status_code == 422
-        assert strict.generate("hola", metadata={"a": "b"}).status_code == 200
+def test_strict_fields_refuses_unknown_ones(configured: ServiceProcess) -> None:
+    error = configured.client.post(CHAT, json=body("hola", top_a=1)).json()["error"]
+    assert (error["code"], error["param"]) == ("unknown_parameter", "top_a")
+    assert configured.generate("hola", top_a=1).status_code == 422
+    assert configured.generate("hola", metadata={"a": "b"}).status_code == 200

@@ -2,15 +2,18 @@
 
 import json
 import secrets
+import signal
 import socket
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.log_lines import access_line, json_lines
 from tests.api.service_process import ServiceProcess, eventually, question, running_service
-from trace_collector import Collector, Span, running_collector
+from trace_collector import ENVIRONMENT, Collector, Span, running_collector
 
 KEY = "a-key-for-nobody"
 SAID = ("acantilado", "buganvilla", "cormorán")
@@ -210,14 +213,16 @@ def test_log_lines_carry_the_trace(traced: Traced) -> None:
     assert {(line["trace_id"], line["span_id"]) for line in http} == {(server.trace_id, server.id)}
 
 
-def test_a_trace_goes_on_at_the_upstream(traced: Traced, collector: Collector) -> None:
+def test_a_trace_goes_on_at_the_upstream(traced: Traced, collector: Collector, tmp_path: Path) -> None:
+    """The service in front has all its settings from a file."""
     settings = collector.environment() | {
-        "LLM_BACKEND": "openai",
         "LLM_UPSTREAM_URL": f"http://127.0.0.1:{traced.service.port}",
         "LLM_UPSTREAM_API_KEY": KEY,
         "OTEL_SERVICE_NAME": "in front",
     }
-    with running_service(ready=True, **settings) as front:
+    file = tmp_path / "some.env"
+    file.write_text("\n".join(f"{name}={value}" for name, value in settings.items()), encoding="utf-8")
+    with running_service(ENV_FILES=str(file), LLM_BACKEND="openai") as front:
         trace_id = secrets.token_hex(16)
         headers = {"traceparent": f"00-{trace_id}-{traced.span_id}-01", "tracestate": "vendor=1"}
         assert front.client.post("/api/llm/generate", json=words(seed=21), headers=headers).status_code == 200
@@ -236,3 +241,48 @@ def test_a_trace_goes_on_at_the_upstream(traced: Traced, collector: Collector) -
     asked = way[2].attributes
     assert (asked["gen_ai.provider.name"], asked["server.address"]) == ("openai", "127.0.0.1")
     assert asked["server.port"] == traced.service.port
+
+
+# --- collectors that are away, and the end of the service ------------------------------------------
+
+
+def test_a_collector_that_is_away_costs_spans_and_one_line() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        settings = ENVIRONMENT | {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{nobody.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "0.2",
+            "OTEL_BSP_MAX_QUEUE_SIZE": "8",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4",
+        }
+        with running_service(ready=True, **settings) as service:
+            assert {service.generate("hola", stream=True).status_code for _ in range(40)} == {200}
+            eventually(lambda: "traces are not delivered" in service.log(), "it says so")
+            assert {service.generate("hola").status_code for _ in range(40)} == {200}
+            lines = json_lines(service)
+    about = [line for line in lines if line["logger"] == "service_kit.otlp"]
+    assert [line["level"] for line in about] == ["warning"]
+    assert "export" in about[0]["detail"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process on Windows at once")
+def test_a_collector_that_hangs_keeps_nobody_waiting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        settings = {**ENVIRONMENT, **where, "OTEL_EXPORTER_OTLP_TIMEOUT": "600"}
+        with running_service(ready=True, **settings) as service:
+            assert {service.generate("hola").status_code for _ in range(20)} == {200}
+            service.process.send_signal(signal.SIGTERM)
+            service.process.wait(60)
+            assert "the last spans were dropped" in service.log()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process on Windows at once")
+def test_the_spans_of_the_last_requests_are_sent_when_the_service_ends() -> None:
+    with running_collector() as collector:
+        waiting = collector.environment() | {"OTEL_BSP_SCHEDULE_DELAY": "600000"}
+        with running_service(ready=True, **waiting) as service:
+            service.generate("hola")
+            service.process.send_signal(signal.SIGTERM)
+            service.process.wait(60)
+        assert len(collector.spans) == 2

@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import psutil
@@ -26,6 +25,10 @@ def check_restarted(response: httpx.Response) -> None:
     assert (error["type"], error["retryable"]) == ("engine_restarted", True)
 
 
+def embed(service: ServiceProcess, text: str) -> httpx.Response:
+    return service.client.post("/api/llm/embed", json={"texts": [text]})
+
+
 def test_killing_the_generator_fails_its_request_and_no_other(service: ServiceProcess) -> None:
     live: list[int] = []
     over = threading.Event()
@@ -43,7 +46,7 @@ def test_killing_the_generator_fails_its_request_and_no_other(service: ServicePr
             eventually(lambda: service.health()["queue"]["running"] == 1, "the request runs")
             service.workers()["generator"].kill()
             check_restarted(victim.result())
-        assert service.client.post("/api/llm/embed", json={"texts": ["hola"]}).status_code == 200
+        assert embed(service, "hola").status_code == 200
         # The next one waits for the new worker.
         assert service.generate("hola").json()["answer"] == "hola"
     finally:
@@ -52,19 +55,10 @@ def test_killing_the_generator_fails_its_request_and_no_other(service: ServicePr
     assert set(live) == {200}
 
 
-def test_killing_the_embedder_fails_its_request_and_no_other(service: ServiceProcess) -> None:
-    def embed(text: str) -> httpx.Response:
-        return service.client.post("/api/llm/embed", json={"texts": [text]})
-
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        victim = pool.submit(embed, "[[slow:20000]]")
-        embedder = service.workers()["embedder"]
-        eventually(lambda: embedder.status() == psutil.STATUS_SLEEPING and victim.running(), "it embeds")
-        threading.Event().wait(3)  # it has reached the embedder
-        embedder.kill()
-        check_restarted(victim.result())
+def test_an_embedder_that_dies_fails_its_request_and_no_other(service: ServiceProcess) -> None:
+    check_restarted(embed(service, "[[crash]] hola"))
     assert service.generate("hola").status_code == 200
-    assert embed("otra vez, y nunca antes").status_code == 200
+    assert embed(service, "otra vez, y nunca antes").status_code == 200
 
 
 def test_a_worker_that_dies_of_a_request_is_replaced(service: ServiceProcess) -> None:
@@ -92,20 +86,18 @@ def test_a_stream_that_loses_its_worker_ends_with_an_error_event(service: Servic
     assert service.generate("hola").status_code == 200
 
 
-def test_a_worker_that_stalls_is_replaced() -> None:
-    with running_service(LLM_STALL_TIMEOUT_S="8") as service:
-        check_restarted(service.generate("[[hang]] hola"))
+def test_workers_that_stall_are_replaced() -> None:
+    with running_service(LLM_STALL_TIMEOUT_S="8") as service, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        frozen = service.workers()["embedder"]
+        asked = [pool.submit(service.generate, "[[hang]] hola")]
+        if sys.platform != "win32":  # which cannot stop a process in its tracks
+            frozen.send_signal(signal.SIGSTOP)
+            asked.append(pool.submit(embed, service, "hola"))
+        for answer in asked:
+            check_restarted(answer.result())
         assert service.generate("hola").status_code == 200
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process in its tracks")
-def test_a_worker_that_is_frozen_is_replaced() -> None:
-    with running_service(LLM_STALL_TIMEOUT_S="8") as service:
-        frozen = service.workers()["generator"]
-        frozen.send_signal(signal.SIGSTOP)
-        check_restarted(service.generate("hola"))
-        assert service.generate("hola").status_code == 200
-        assert not frozen.is_running() or frozen.status() == psutil.STATUS_ZOMBIE
+        assert embed(service, "hola").status_code == 200
+        assert sys.platform == "win32" or not frozen.is_running() or frozen.status() == psutil.STATUS_ZOMBIE
 
 
 def test_no_worker_outlives_a_killed_service() -> None:
@@ -117,16 +109,15 @@ def test_no_worker_outlives_a_killed_service() -> None:
         assert (len(gone), alive) == (2, [])
 
 
-def test_health_tells_of_a_worker_that_is_being_replaced() -> None:
-    with running_service() as service:
-        service.workers()["embedder"].kill()
-        seen: list[Any] = []
+def test_health_tells_of_a_worker_that_is_being_replaced(service: ServiceProcess) -> None:
+    service.wait_for("/readyz")
+    service.workers()["embedder"].kill()
 
-        def restarting() -> bool:
-            response = service.client.get("/api/llm/health")
-            seen.append((response.status_code, response.json()["status"], response.json()["workers"]["embedder"]))
-            return (503, "unhealthy", "restarting") in seen
+    def restarting() -> bool:
+        response = service.client.get("/api/llm/health")
+        told = response.status_code, response.json()["status"], response.json()["workers"]["embedder"]
+        return told == (503, "unhealthy", "restarting")
 
-        eventually(restarting, "health shows the restart")
-        service.wait_for("/readyz")
-        assert service.health()["status"] == "healthy"
+    eventually(restarting, "health shows the restart")
+    service.wait_for("/readyz")
+    assert service.health()["status"] == "healthy"

@@ -1,9 +1,9 @@
 """The embedded model as a folder of safetensors, for engines that read no GGUF file."""
 
-import shutil
-import uuid
 from pathlib import Path
 from typing import Any
+
+from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
 from config.settings import ROOT_DIR
 
@@ -11,14 +11,12 @@ from config.settings import ROOT_DIR
 def embedded_safetensors(gguf_file: Path) -> Path:
     """Return a folder with the file's weights in float32, converted once by transformers (530 MB)."""
     folder = ROOT_DIR / ".data" / "test-models" / f"{gguf_file.stem}-{gguf_file.stat().st_size}"
-    if not folder.is_dir():
-        # Not by process id, and whole at once: several test processes may convert at the same time.
-        partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}")
-        _convert(gguf_file, partial)
-        try:
-            partial.rename(folder)
-        except OSError:
-            shutil.rmtree(partial)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(folder.with_suffix(".lock")):  # several test processes may want it at the same time
+        if not folder.is_dir():
+            draft = folder.with_suffix(".draft")
+            _convert(gguf_file, draft)
+            draft.rename(folder)
     return folder
 
 

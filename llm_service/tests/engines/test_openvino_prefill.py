@@ -37,13 +37,6 @@ def test_two_prompts_share_the_turns_between_the_oldest_and_the_shortest() -> No
     assert [name for name, _ in read(prefill, 320)][:4] == ["long", "medium", "long", "medium"]
 
 
-def test_a_prompt_that_was_dropped_is_forgotten() -> None:
-    prefill = Prefill()
-    prefill.take("a", range(1000), room=300)
-    prefill.drop("a")
-    assert read(prefill, 300) == []
-
-
 def test_a_step_without_room_still_reads_a_block() -> None:
     prefill = Prefill()
     prefill.take("a", range(100), room=32)

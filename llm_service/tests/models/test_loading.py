@@ -71,9 +71,8 @@ def test_the_service_loads_a_model_from_the_hub_and_pins_it(machine: Machine, tm
     assert not [entry for entry in machine.hub.requests if "resolve" in entry.path]
 
 
-@pytest.mark.parametrize("kind", ["Q5_0", "Q8_0"])
-def test_what_was_pulled_is_served_without_the_hub(machine: Machine, tmp_path: Path, kind: str) -> None:
-    file = save_tiny_gguf(tmp_path / "tiny.gguf", kind)
+def test_what_was_pulled_is_served_without_the_hub(machine: Machine, tmp_path: Path) -> None:
+    file = save_tiny_gguf(tmp_path / "tiny.gguf", "Q5_0")
     machine.hub.publish(REPO, {"tiny.gguf": file.read_bytes()})
     machine.run("pull", f"{REPO}:tiny.gguf")
     with serving(machine, LLM_MODEL=f"{REPO}:tiny.gguf", HF_HUB_OFFLINE="1") as service:

@@ -63,14 +63,6 @@ async def test_another_model_does_not_answer_from_this_ones_cache() -> None:
     assert (await caller.ask(request()))[0] == "miss"
 
 
-async def test_an_answer_that_somebody_computed_anew_is_kept() -> None:
-    caller = Caller()
-    assert (await caller.ask(request(), fresh=True))[0] == "miss"
-    assert (await caller.ask(request()))[0] == "hit"
-    assert (await caller.ask(request(), use_cache=False))[0] is None
-    assert len(caller.worker.sent) == 2
-
-
 async def test_a_reading_that_fails_unexpectedly_fails_its_request_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     caller = Caller()
     with monkeypatch.context() as broken:

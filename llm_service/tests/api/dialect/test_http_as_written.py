@@ -6,21 +6,13 @@ import json
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.api.service_process import ServiceProcess, question, running_service
+from tests.api.service_process import KEY, ServiceProcess, question
 
 CHAT = {"model": "default", "messages": [{"role": "user", "content": "uno dos"}], "temperature": 0}
-
-
-@pytest.fixture(scope="module")
-def small() -> Iterator[ServiceProcess]:
-    """A service with a small body cap and a key."""
-    with running_service(MAX_BODY_BYTES="2048", LLM_SERVICE_API_KEY="clave") as process:
-        yield process
 
 
 def exchange(service: ServiceProcess, head: str, body: bytes) -> bytes:
@@ -95,16 +87,16 @@ def test_what_is_wrong_with_a_body_is_said(
 @pytest.mark.parametrize(
     ("headers", "status", "size"),
     [
-        ({"Authorization": "Bearer clave"}, 413, 40_000_000),
+        ({"Authorization": f"Bearer {KEY}"}, 413, 40_000_000),
         ({"Authorization": "Bearer otra"}, 401, 40_000_000),
-        ({"Authorization": "Bearer clave", "Host": "example.org"}, 413, 40_000_000),
+        ({"Authorization": f"Bearer {KEY}", "Host": "example.org"}, 413, 40_000_000),
     ],
 )
 def test_a_client_that_writes_before_it_reads_gets_its_refusal(
-    small: ServiceProcess, headers: dict[str, str], status: int, size: int
+    guarded: ServiceProcess, headers: dict[str, str], status: int, size: int
 ) -> None:
     request = urllib.request.Request(
-        f"http://127.0.0.1:{small.port}/v1/chat/completions", b"x" * size, headers | JSON, method="POST"
+        f"http://127.0.0.1:{guarded.port}/v1/chat/completions", b"x" * size, headers | JSON, method="POST"
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=20)
@@ -113,17 +105,17 @@ def test_a_client_that_writes_before_it_reads_gets_its_refusal(
         assert json.loads(answer.read())["error"]["message"]
 
 
-def test_a_body_in_chunks_that_grows_too_large_is_refused(small: ServiceProcess) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", small.port, timeout=20)
-    headers = {"Authorization": "Bearer clave", **JSON}
+def test_a_body_in_chunks_that_grows_too_large_is_refused(guarded: ServiceProcess) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", guarded.port, timeout=20)
+    headers = {"Authorization": f"Bearer {KEY}", **JSON}
     connection.request("POST", "/api/llm/generate", (b"x" * 65536 for _ in range(40)), headers, encode_chunked=True)
     assert connection.getresponse().status == 413
     connection.close()
 
 
-def test_a_client_that_asks_first_sends_nothing(small: ServiceProcess) -> None:
-    with socket.create_connection(("127.0.0.1", small.port), timeout=20) as sock:
-        head = "POST /api/llm/generate HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer clave\r\n"
+def test_a_client_that_asks_first_sends_nothing(guarded: ServiceProcess) -> None:
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=20) as sock:
+        head = f"POST /api/llm/generate HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
         sock.sendall(f"{head}Expect: 100-continue\r\nContent-Length: 100000\r\n\r\n".encode())
         received = b""
         while piece := sock.recv(65536):

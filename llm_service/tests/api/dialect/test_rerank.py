@@ -1,21 +1,13 @@
 """``/v1/rerank`` and ``/rerank`` with the fake engine: a document's score is its share of the query's words."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.api.service_process import ServiceProcess, eventually, running_service
+from tests.api.service_process import ServiceProcess, eventually
 
 DOCUMENTS = ["el pan", "el río nace lejos", "un río", "nada"]
 QUERY = "río lejos"
-
-
-@pytest.fixture(scope="module")
-def ranking() -> Iterator[ServiceProcess]:
-    """A service that ranks."""
-    with running_service(RERANK_MODEL="someone/reranker", RERANK_BACKEND="fake") as process:
-        yield process
 
 
 def rerank(service: ServiceProcess, **fields: Any) -> dict[str, Any]:
