@@ -9,9 +9,8 @@ from service_kit.keys import KeyRing
 
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
-from main import Collaborators
 from tests.backend_process import wait_until
-from tests.backend_server import LocalStub, running, settings_for
+from tests.backend_server import running_backend
 from tests.fake_llm_service import FakeLLMService
 
 DOCUMENT = {"documents": [{"id": "x", "kind": "phrase", "content": "perro: oohííbye"}]}
@@ -34,14 +33,13 @@ def keys_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def locked(keys_file: Path) -> Iterator[httpx.Client]:
-    settings = settings_for(backend_api_key=ADMIN, backend_keys_file=keys_file, **NOWHERE)
-    with running(settings, Collaborators(local=LocalStub())) as client:
+    with running_backend(backend_api_key=ADMIN, backend_keys_file=keys_file, **NOWHERE) as client:
         yield client
 
 
 @pytest.fixture
 def bare() -> Iterator[httpx.Client]:
-    with running(settings_for(**NOWHERE), Collaborators(local=LocalStub())) as client:
+    with running_backend(**NOWHERE) as client:
         yield client
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from main import Collaborators
-from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.backend_process import wait_until
+from tests.backend_server import LocalStub, ready_backend
 from tests.fake_llm_service import FakeLLMService
-from tests.test_rag_api import DOG, WORD, ask, stream, wait_until
+from tests.test_rag_api import DOG, WORD, ask, stream
 
 ANSWER = f'En bora, "perro" se dice "{WORD}".'
 RIVER = {"id": "t/rio", "kind": "text", "content": "El Ampiyacu es un río de aguas negras del Perú."}
@@ -23,9 +23,7 @@ def local() -> LocalStub:
 
 @pytest.fixture
 def backend(database_url: str, service: FakeLLMService, local: LocalStub) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url, llm_service_timeout=5)
-    with running(settings, Collaborators(local=local)) as client:
-        until_ready(client)
+    with ready_backend(local, database_url=database_url, llm_service_url=service.url, llm_service_timeout=5) as client:
         yield client
 
 
@@ -135,9 +133,7 @@ def test_a_model_that_cannot_explain_leaves_the_answer(
 
 
 def test_a_backend_that_never_words_asks_no_model(database_url: str, service: FakeLLMService, local: LocalStub) -> None:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url, rag_wording="never")
-    with running(settings, Collaborators(local=local)) as client:
-        until_ready(client)
+    with ready_backend(local, database_url=database_url, llm_service_url=service.url, rag_wording="never") as client:
         add_text(client)
         assert ask(client, explain=True)["answer"] == ANSWER
         passage = ask(client, ABOUT_THE_RIVER)

@@ -9,8 +9,7 @@ import httpx
 import pytest
 from service_kit.logs import formatter
 
-from main import Collaborators
-from tests.backend_server import LocalStub, ready_backend, running, settings_for
+from tests.backend_server import ready_backend, running_backend
 
 NOWHERE = "http://127.0.0.1:9"
 URL = "/api/rag/query"
@@ -199,8 +198,7 @@ def test_it_is_alive_at_once_and_not_ready_without_a_database() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         nobody = f"postgresql://x@127.0.0.1:{probe.getsockname()[1]}/x"
-    settings = settings_for(database_url=nobody, llm_service_url=NOWHERE)
-    with running(settings, Collaborators(local=LocalStub())) as client:
+    with running_backend(database_url=nobody, llm_service_url=NOWHERE) as client:
         assert client.get("/livez").status_code == 200
         response = client.get("/readyz")
         assert (response.status_code, response.json()["checks"]) == (503, {"database": False, "lexicon": False})

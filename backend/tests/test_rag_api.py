@@ -5,7 +5,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ import pytest
 from adapters.base import FoundEntries, ParsedQuery, StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
 from free_ports import free_port
-from main import Collaborators
 from services.library.index import LibraryIndex
-from tests.backend_server import LocalStub, ready_backend, running, settings_for, until_ready
+from tests.backend_process import wait_until
+from tests.backend_server import LocalStub, ready_backend
 from tests.fake_llm_service import FakeLLMService
 
 DOG = "¿Cómo se dice perro en bora?"
@@ -267,9 +266,7 @@ def test_without_the_database_there_is_no_answer_at_all(
     database_url: str, service: FakeLLMService, local: LocalStub
 ) -> None:
     store = BrokenStore(database_url, LibraryIndex())
-    settings = settings_for(database_url=database_url, llm_service_url=service.url)
-    with running(settings, Collaborators(store=store, local=local)) as client:
-        until_ready(client)
+    with ready_backend(local, store, database_url=database_url, llm_service_url=service.url) as client:
         store.broken = True
         for body in ({"query": DOG}, {"query": DOG, "stream": True}):
             response = client.post("/api/rag/query", json=body)
@@ -360,11 +357,3 @@ def test_the_backend_is_ready_without_the_service_and_fills_vectors_in_when_it_c
         late = FakeLLMService(port=port).start()
         wait_until(lambda: client.get("/api/rag/stats").json()["pending_embeddings"] == 0)
         late.stop()
-
-
-def wait_until(condition: Any) -> None:
-    for _ in range(2400):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")

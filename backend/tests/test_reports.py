@@ -13,12 +13,11 @@ import pytest
 from adapters.base import GivenReport, StoreUnavailable
 from adapters.postgres import reports as report_table
 from adapters.supabase_adapter import SupabaseAdapter
-from main import Collaborators
 from observability.metrics import Metrics
 from services.library.index import LibraryIndex
 from services.reports import WAITING, Reports, reported_word
 from tests.backend_process import wait_until
-from tests.backend_server import LocalStub, ready_backend, running, settings_for, until_ready
+from tests.backend_server import ready_backend
 from tests.fake_llm_service import FakeLLMService
 
 DOG = "perro"
@@ -190,9 +189,7 @@ def test_without_their_table_answers_go_on_and_lost_reports_are_counted(
     database_url: str, service: FakeLLMService
 ) -> None:
     store = WithoutReports(database_url, LibraryIndex())
-    settings = settings_for(database_url=database_url, llm_service_url=service.url)
-    with running(settings, Collaborators(store=store, local=LocalStub())) as client:
-        until_ready(client)
+    with ready_backend(None, store, database_url=database_url, llm_service_url=service.url) as client:
         assert ask(client, "zorfano").json()["missing"] == ["zorfano"]
         assert client.post("/api/rag/reports", json={"kind": "error", "entry": "x"}).status_code == 200
         lost = 'backend_reports_lost_total{reason="unavailable"}'

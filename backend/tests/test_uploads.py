@@ -10,13 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from main import Collaborators
 from services.library import uploads
 from services.library.formats import read_content
 from services.library.ingestion import Progress
 from services.library.uploads import LibraryBusy, Uploads
-from tests.backend_process import backend_process, free_port, launch, wait_until
-from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.backend_process import answers, backend_process, free_port, launch, wait_until
+from tests.backend_server import ready_backend
 from tests.ingest_command import count, ingest
 
 NOBODY = "http://127.0.0.1:9"
@@ -26,9 +25,7 @@ CHANGED = b"lema,gloss_bora,pos\nzorfano,tsubunee,adj.\n"
 
 @pytest.fixture
 def backend(database_url: str) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=database_url, llm_service_url=NOBODY, upload_max_bytes=100_000)
-    with running(settings, Collaborators(local=LocalStub())) as client:
-        until_ready(client)
+    with ready_backend(database_url=database_url, llm_service_url=NOBODY, upload_max_bytes=100_000) as client:
         yield client
 
 
@@ -173,7 +170,7 @@ def test_killed_halfway_whole_records_stay_and_the_same_file_goes_on(database_ur
     process = launch(port, subprocess.DEVNULL, **variables)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         try:
-            wait_until(lambda: _ready(client), process)
+            wait_until(lambda: answers(client, "/readyz", 200), process)
             with client.stream("POST", "/api/rag/uploads", params={"name": "muchas.json"}, content=content) as load:
                 lines = load.iter_lines()
                 while not (line := next(lines)).startswith("data: ") or json.loads(line[6:])["done"] == 0:
@@ -192,10 +189,3 @@ def test_killed_halfway_whole_records_stay_and_the_same_file_goes_on(database_ur
     # No record was in two pieces.
     assert part % 2 == 0
     assert count(database_url, "metadata ->> 'part' = 'example'") == len(entries)
-
-
-def _ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx.ConnectError:
-        return False
