@@ -16,19 +16,36 @@ RIVER = {"id": "t/rio", "kind": "text", "content": "El Ampiyacu es un río de ag
 ABOUT_THE_RIVER = "¿Dónde está el Ampiyacu?"
 
 
-@pytest.fixture
-def local() -> LocalStub:
-    return LocalStub()
-
-
-@pytest.fixture
-def backend(database_url: str, service: FakeLLMService, local: LocalStub) -> Iterator[httpx.Client]:
-    with ready_backend(local, database_url=database_url, llm_service_url=service.url, llm_service_timeout=5) as client:
+@pytest.fixture(scope="module")
+def running_backend(
+    shared_database: str, running_service: FakeLLMService, running_local: LocalStub
+) -> Iterator[httpx.Client]:
+    with ready_backend(
+        running_local,
+        database_url=shared_database,
+        llm_service_url=running_service.url,
+        llm_service_timeout=5,
+        llm_service_breaker_failures=1_000,
+    ) as client:
         yield client
+
+
+@pytest.fixture
+def backend(running_backend: httpx.Client, service: FakeLLMService, local: LocalStub) -> httpx.Client:
+    """A backend for all tests here, its models as new."""
+    return running_backend
 
 
 def add_text(backend: httpx.Client) -> None:
     assert backend.post("/api/rag/documents", json={"documents": [RIVER]}).status_code == 200
+
+
+@pytest.fixture
+def with_river(backend: httpx.Client) -> Iterator[httpx.Client]:
+    """The backend with a text beside the dictionary."""
+    add_text(backend)
+    yield backend
+    assert backend.delete("/api/rag/documents/t%2Frio").status_code == 200
 
 
 def who(answer: dict[str, Any]) -> tuple[str, bool, str | None]:
@@ -75,10 +92,11 @@ def test_the_stream_ends_with_the_checked_answer_and_holds_no_draft(backend: htt
         assert done == "[DONE]"
 
 
-def test_a_passage_is_worded_by_a_model_the_same_way_each_time(backend: httpx.Client, service: FakeLLMService) -> None:
-    add_text(backend)
+def test_a_passage_is_worded_by_a_model_the_same_way_each_time(
+    with_river: httpx.Client, service: FakeLLMService
+) -> None:
     service.answer = "Las aguas del Ampiyacu son negras."
-    answers = [ask(backend, ABOUT_THE_RIVER) for _ in range(2)]
+    answers = [ask(with_river, ABOUT_THE_RIVER) for _ in range(2)]
     assert [answer["answer"] for answer in answers] == [f"{service.answer} [1]"] * 2
     assert who(answers[0]) == ("llm_service", False, None)
     first, again = (call["body"] for call in service.calls if call["path"] == "generate")
@@ -88,12 +106,11 @@ def test_a_passage_is_worded_by_a_model_the_same_way_each_time(backend: httpx.Cl
 
 @pytest.mark.parametrize("mode", ["500", "401", "garbage", "busy", "stream_cut"])
 def test_a_passage_that_was_found_is_never_taken_away(
-    backend: httpx.Client, service: FakeLLMService, local: LocalStub, mode: str
+    with_river: httpx.Client, service: FakeLLMService, local: LocalStub, mode: str
 ) -> None:
-    add_text(backend)
     local.answer, service.mode = None, mode
     draft = mode == "stream_cut"
-    sources, *_, answer, whole, done = stream(backend, ABOUT_THE_RIVER, draft=draft)
+    sources, *_, answer, whole, done = stream(with_river, ABOUT_THE_RIVER, draft=draft)
     assert sources["sources"][0]["id"] == RIVER["id"]
     assert "aguas negras" in answer["answer"]
     assert (whole["served_by"], whole["degraded"], done) == ("none", True, "[DONE]")

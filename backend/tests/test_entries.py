@@ -172,9 +172,9 @@ async def test_an_entry_comes_with_its_examples_and_sub_entries(filled: Supabase
     assert odd.letter is None
 
 
-@pytest.fixture
-def client(database_url: str) -> Iterator[httpx.Client]:
-    with running_backend(database_url=database_url, llm_service_enabled=False, sample_lexicon="") as started:
+@pytest.fixture(scope="module")
+def client(shared_database: str) -> Iterator[httpx.Client]:
+    with running_backend(database_url=shared_database, llm_service_enabled=False, sample_lexicon="") as started:
         stored = started.post("/api/rag/documents", json={"documents": [asdict(each) for each in DOCUMENTS]})
         assert stored.status_code == 200, stored.text
         yield started

@@ -115,24 +115,6 @@ def test_reports_of_readers_are_counted_listed_and_deleted(backend: httpx.Client
     assert kept(backend) == expected[1:]
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"kind": "missing", "words": ["x"]}, "kind"),
-        ({"kind": "error", "note": "x"}, "entry"),
-        ({"kind": "error", "entry": "x", "note": "x" * 301}, "note"),
-        ({"kind": "error", "entry": "x", "query": "¿?"}, "query"),
-        ({"kind": "wanted", "words": []}, "words"),
-        ({"kind": "wanted", "words": ["x" * 81]}, "words"),
-        ({"kind": "helpful", "answer_mode": "x", "served_by": "none"}, "answer_mode"),
-    ],
-)
-def test_a_malformed_report_is_refused_with_its_field(backend: httpx.Client, body: Any, field: str) -> None:
-    answer = backend.post("/api/rag/reports", json=body)
-    assert answer.status_code == 422
-    assert field in answer.json()["error"]["message"]
-
-
 def test_a_spreadsheet_gets_letters_whole_and_formulas_inert(backend: httpx.Client) -> None:
     notes = ['=HYPERLINK("http://x")', "+1", "-1", "@x", "dicen «tsɨ́ɨ́ju», no así"]
     for note in notes:

@@ -34,9 +34,10 @@ def documents(contents: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture
-def backend(database_url: str, service: FakeLLMService) -> Iterator[httpx.Client]:
-    with ready_backend(database_url=database_url, llm_service_url=service.url, rag_wording="never") as client:
+@pytest.fixture(scope="module")
+def backend(shared_database: str, running_service: FakeLLMService) -> Iterator[httpx.Client]:
+    settings = {"database_url": shared_database, "llm_service_url": running_service.url, "rag_wording": "never"}
+    with ready_backend(**settings) as client:
         assert client.post("/api/rag/documents", json={"documents": documents(MANUAL)}).status_code == 200
         yield client
 
