@@ -171,9 +171,9 @@ def test_a_service_in_trouble_is_replaced_by_the_local_model(
     backend: httpx.Client, service: FakeLLMService, mode: str
 ) -> None:
     service.mode = mode
-    answer = ask(backend)
-    assert (answer["served_by"], answer["degraded"]) == ("local", True)
-    assert WORD in answer["answer"]
+    for answer in (ask(backend), stream(backend)[-2], stream(backend, draft=True)[-2]):
+        assert (answer["served_by"], answer["degraded"]) == ("local", True)
+        assert WORD in answer["answer"]
 
 
 @pytest.mark.parametrize(("mode", "reason"), [("400", "refused"), ("401", "unauthorized"), ("429", "rate_limited")])
