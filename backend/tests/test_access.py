@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from tests.fake_llm_service import FakeLLMService
 DOCUMENT = {"documents": [{"id": "x", "kind": "phrase", "content": "perro: oohííbye"}]}
 REPORT = {"kind": "error", "entry": "x"}
 ADMIN, ASK = "llave-de-todo", "llave-de-ana"
-NOWHERE = {
+NOWHERE: dict[str, Any] = {
     "database_url": "postgresql://x@127.0.0.1:9/x",
     "database_timeout": 0.3,
     "llm_service_url": "http://127.0.0.1:9",

@@ -36,7 +36,11 @@ def documents(contents: dict[str, str]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def backend(shared_database: str, running_service: FakeLLMService) -> Iterator[httpx.Client]:
-    settings = {"database_url": shared_database, "llm_service_url": running_service.url, "rag_wording": "never"}
+    settings: dict[str, Any] = {
+        "database_url": shared_database,
+        "llm_service_url": running_service.url,
+        "rag_wording": "never",
+    }
     with ready_backend(**settings) as client:
         assert client.post("/api/rag/documents", json={"documents": documents(MANUAL)}).status_code == 200
         yield client
