@@ -23,7 +23,7 @@ from postgres_server import postgres
 WORKSPACE = Workspace(ROOT)
 QUESTION = "¿Cómo se dice perro en bora?"
 BORA_WORD = "oohííbye"
-READY_S = 180
+READY_S = 600
 # Engines without weights.
 FAKES = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake"}
 # For a backend without a model of its own: what the service leaves unanswered is answered from the entries.
