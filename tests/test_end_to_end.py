@@ -55,7 +55,7 @@ def llm(started: tuple[AppProcess, AppProcess]) -> AppProcess:
     if service.has_ended():
         service.start()
         service.wait_until_ready()
-    wait_until(lambda: backend.client.get("/health").json()["status"] == "healthy", "the backend has the service")
+        wait_until(lambda: ask(backend)["served_by"] == "llm_service", "the service is used again")
     return service
 
 
