@@ -23,7 +23,7 @@ from postgres_server import postgres
 WORKSPACE = Workspace(ROOT)
 QUESTION = "¿Cómo se dice perro en bora?"
 BORA_WORD = "oohííbye"
-READY_S = 180
+READY_S = 600
 # Engines without weights.
 FAKES = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake"}
 # For a backend without a model of its own: what the service leaves unanswered is answered from the entries.
@@ -128,7 +128,7 @@ def running(*apps: AppProcess) -> Iterator[None]:
 
 def ask(backend: AppProcess, query: str = QUESTION, **fields: Any) -> dict[str, Any]:
     """Ask the backend, from any thread; the answer must hold the dictionary's word."""
-    response = httpx.post(f"{backend.url}/api/rag/query", json={"query": query, **fields}, timeout=120)
+    response = backend.client.post("/api/rag/query", json={"query": query, **fields})
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     assert BORA_WORD in answer["answer"]

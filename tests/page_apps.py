@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from app_process import ALONE, FAKES, READY_S, WORKSPACE, AppProcess, running, start_backend
 from conftest import wait_until
 from free_ports import free_port
@@ -24,7 +22,7 @@ class Apps:
     database: Postgres
 
     def add_documents(self, *documents: Mapping[str, Any]) -> None:
-        response = httpx.post(f"{self.backend.url}/api/rag/documents", json={"documents": documents}, timeout=30)
+        response = self.backend.client.post("/api/rag/documents", json={"documents": documents})
         assert response.status_code == 200, response.text
 
     @contextlib.contextmanager
@@ -36,7 +34,7 @@ class Apps:
 
     def health(self) -> str:
         """Return what the backend says of itself and the service."""
-        return str(httpx.get(f"{self.backend.url}/health", timeout=60).json()["status"])
+        return str(self.backend.client.get("/health").json()["status"])
 
 
 @contextlib.contextmanager

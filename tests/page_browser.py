@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,12 +16,15 @@ from page_standin import Standin
 from page_tab import OpenTab, Tab
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 # Chromium itself reports every answer above 399 and every refused connection.
 _REPORTED_BY_CHROMIUM = re.compile(r"Failed to load resource")
+WINDOW: ViewportSize = {"width": 1280, "height": 720}
+# Before the first document of a test, whose window has no name yet (Tab.leave).
+_BEGIN = "if (window.name !== 'begun') { try { sessionStorage.clear(); } catch {} window.name = 'begun'; }"
 
 
 @pytest.fixture(scope="session")
@@ -50,21 +53,45 @@ def standin(browser: Browser) -> Iterator[Standin]:
     running.kill()
 
 
+@pytest.fixture(scope="session")
+def shared_page(browser: Browser) -> Iterator[Page]:
+    """The tab of most tests, since opening one takes two seconds of the processor: new to each that opens it."""
+    page = browser.new_context(locale="es-PE").new_page()
+    page.add_init_script(_BEGIN)
+    yield page
+    page.context.close()
+
+
 @pytest.fixture
-def open_tab(browser: Browser) -> Iterator[OpenTab]:
-    """Open tabs; at the end of the test none may have seen an error or asked another server."""
+def open_tab(browser: Browser, shared_page: Page) -> Iterator[OpenTab]:
+    """Open tabs; at the end of the test none may have seen an error or asked another server.
+
+    The first one is the shared one, unless it has options of its own.
+    """
     opened: list[Tab] = []
 
-    def open_one(url: str, **options: Any) -> Tab:
-        context = browser.new_context(**{"locale": "es-PE", "reduced_motion": "reduce", **options})
-        tab = Tab(context.new_page(), "{0.scheme}://{0.netloc}".format(urlsplit(url)))
+    def open_one(
+        url: str,
+        *,
+        viewport: ViewportSize = WINDOW,
+        color_scheme: Literal["light", "dark"] = "light",
+        reduced_motion: Literal["reduce", "no-preference"] = "reduce",
+        **options: Any,
+    ) -> Tab:
+        is_new = bool(opened or options)
+        page = browser.new_context(**{"locale": "es-PE", **options}).new_page() if is_new else shared_page
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=color_scheme, reduced_motion=reduced_motion)
+        tab = Tab(page, "{0.scheme}://{0.netloc}".format(urlsplit(url)))
         opened.append(tab)
-        tab.page.goto(url)
+        page.goto(url)
         return tab
 
     yield open_one
     for tab in opened:
-        tab.page.context.close()
+        tab.leave()
+        if tab.page is not shared_page:
+            tab.page.context.close()
     for tab in opened:
         assert tab.elsewhere() == []
         faults = [fault for fault in tab.faults if not (tab.expects_failures and _REPORTED_BY_CHROMIUM.search(fault))]

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from app_process import ALONE, BORA_WORD, QUESTION, AppProcess, running, start_backend, start_llm
+from app_process import ALONE, AppProcess, ask, running, start_backend, start_llm
 from conftest import ROOT, wait_until
 from prometheus_process import CONFIGURATION, PROMETHEUS, PROMTOOL, Prometheus, hurried
 
@@ -87,14 +87,6 @@ def backend(llm: AppProcess) -> Iterator[AppProcess]:
     process.client.headers["Authorization"] = f"Bearer {KEYS['backend']}"
     with running(process):
         yield process
-
-
-def ask(backend: AppProcess) -> dict[str, Any]:
-    response = backend.client.post("/api/rag/query", json={"query": QUESTION})
-    assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    assert BORA_WORD in answer["answer"]
-    return answer
 
 
 def exposed(process: AppProcess) -> set[str]:

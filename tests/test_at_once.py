@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from app_process import ALONE, AppProcess, ask, running, start_backend, start_llm
@@ -34,7 +33,7 @@ def generated(llm: AppProcess) -> int:
 
 
 def test_a_passage_is_worded_once_for_all_who_ask(backend: AppProcess) -> None:
-    response = httpx.post(f"{backend.url}/api/rag/documents", json={"documents": [RIVER]}, timeout=30)
+    response = backend.client.post("/api/rag/documents", json={"documents": [RIVER]})
     assert response.status_code == 200
     asked = [backend.client.post("/api/rag/query", json={"query": "¿Dónde está el Ampiyacu?"}) for _ in range(3)]
     answers = [response.json() for response in asked]

@@ -149,9 +149,13 @@ def test_a_terminal_has_one_line_that_is_drawn_again_and_never_too_long(
     assert last.split("\r")[::2] == [wide, "llm_service (3 ...   backend (3 s): ...", wide, ""]
 
 
-def test_sigterm_ends_both(bench: Bench) -> None:
+def test_the_backend_is_told_where_the_llm_service_is_and_sigterm_ends_both(bench: Bench) -> None:
     running = bench.up()
     running.wait_for("Ctrl-C ends both")
+    seen = bench.seen_by(bench.backend_port)
+    assert seen["LLM_SERVICE_URL"] == f"http://127.0.0.1:{bench.llm_port}"
+    assert seen["BACKEND_PORT"] == str(bench.backend_port)
+    assert bench.seen_by(bench.llm_port)["LLM_SERVICE_PORT"] == str(bench.llm_port)
     running.process.send_signal(signal.SIGTERM)
     assert running.end() == 0
     wait_until_dead(*bench.every_pid())
@@ -195,29 +199,16 @@ def test_a_second_ctrl_c_ends_a_stubborn_service_at_once(bench: Bench) -> None:
     wait_until_dead(*bench.every_pid())
 
 
-def test_the_backend_is_told_where_the_llm_service_is(bench: Bench) -> None:
-    bench.up().wait_for("Ctrl-C ends both")
-    seen = bench.seen_by(bench.backend_port)
-    assert seen["LLM_SERVICE_URL"] == f"http://127.0.0.1:{bench.llm_port}"
-    assert seen["BACKEND_PORT"] == str(bench.backend_port)
-    assert bench.seen_by(bench.llm_port)["LLM_SERVICE_PORT"] == str(bench.llm_port)
-
-
-def test_a_configured_remote_llm_service_is_kept(bench: Bench) -> None:
+def test_ports_and_a_remote_llm_service_come_from_the_configuration(bench: Bench) -> None:
+    lines = f"LLM_SERVICE_PORT={bench.llm_port}\nBACKEND_PORT = '{bench.backend_port}'  # mine\n"
+    bench.checkout.write(".env", lines)
     bench.checkout.write("backend/.env", "LLM_SERVICE_URL=http://user:secret@llm.example:9000\n")
-    running = bench.up()
+    running = bench.checkout.start("up")
     running.wait_for("Ctrl-C ends both")
+    assert bench.seen_by(bench.llm_port)["LLM_SERVICE_PORT"] == str(bench.llm_port)
     assert "LLM_SERVICE_URL" not in bench.seen_by(bench.backend_port)
     assert "The backend uses LLM_SERVICE_URL=llm.example:9000" in running.output
     assert "secret" not in running.output
-
-
-def test_ports_come_from_the_configuration_when_no_option_says_otherwise(bench: Bench) -> None:
-    lines = f"LLM_SERVICE_PORT={bench.llm_port}\nBACKEND_PORT = '{bench.backend_port}'  # mine\n"
-    bench.checkout.write(".env", lines)
-    running = bench.checkout.start("up")
-    running.wait_for("Ctrl-C ends both")
-    assert bench.seen_by(bench.backend_port)["LLM_SERVICE_URL"] == f"http://127.0.0.1:{bench.llm_port}"
 
 
 def test_a_port_in_the_configuration_that_is_none_is_named(bench: Bench) -> None:

@@ -72,7 +72,7 @@ def test_a_start_without_the_packages_says_what_to_install(app: App) -> None:
 
 @pytest.mark.parametrize("app", APPS)
 def test_a_wrong_value_stops_the_start_with_one_line(app: App) -> None:
-    done = run_python(app, "import main", TRACING="jaeger")
+    done = run_python(app, "import config.settings", TRACING="jaeger")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("configuration error: TRACING")

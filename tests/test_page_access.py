@@ -28,23 +28,30 @@ FOCUS = """() => {
     const {outlineStyle, outlineWidth} = getComputedStyle(framed);
     return [element.tagName, outlineStyle !== "none" && parseFloat(outlineWidth) >= 2];
 }"""
-SMALL_TARGETS = """() => [...document.querySelectorAll("button, summary, textarea, input, a:not(.skip)")]
+# The label of a box to check is its target; a file is dropped or chosen in a larger place.
+SMALL_TARGETS = """() => [...document.querySelectorAll(
+    "button, summary, textarea, input:not([type=checkbox], [type=file]), a:not(.skip)")]
     .map((element) => [element, element.getBoundingClientRect()])
     .filter(([_, box]) => box.width > 0 && (box.width < 43.9 || box.height < 43.9))
     .map(([element, box]) => `${element.tagName} ${element.textContent} ${box.width}x${box.height}`)"""
 
 
 def check_with_axe(tab: Tab) -> None:
-    """No rule of axe-core is broken, contrast of all text included."""
-    results = axe_package.Axe().run(tab.page)
-    assert results.violations_count == 0, results.generate_report()
+    """No rule of axe-core is broken, contrast of all text in both colour schemes included."""
+    for scheme, rules in (("dark", {"runOnly": ["color-contrast", "link-in-text-block"]}), ("light", {})):
+        tab.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        results = axe_package.Axe().run(tab.page, options={"resultTypes": ["violations"], **rules})
+        assert results.violations_count == 0, f"{scheme}: {results.generate_report()}"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_state_of_the_page_passes_the_accessibility_rules(
-    open_tab: OpenTab, apps: Apps, scheme: Literal["light", "dark"]
-) -> None:
-    tab = open_tab(apps.backend.url, color_scheme=scheme, viewport=PHONE)
+def background(tab: Tab, scheme: Literal["light", "dark"]) -> str:
+    """The page's background in a colour scheme."""
+    tab.page.emulate_media(color_scheme=scheme)
+    return str(tab.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+def test_every_state_of_the_page_passes_the_accessibility_rules(open_tab: OpenTab, apps: Apps) -> None:
+    tab = open_tab(apps.backend.url, viewport=PHONE)
     expect(tab.page.locator(".example")).to_have_count(4)
     expect(tab.chip).to_contain_text("entradas")
     tab.chip.click()
@@ -52,14 +59,11 @@ def test_every_state_of_the_page_passes_the_accessibility_rules(
     tab.facts(tab.ask_and_wait("¿Qué significa nuhba en español?"))
     tab.ask_and_wait("peroo")
     check_with_axe(tab)
-    dark = tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 23, 20)"
-    assert dark == (scheme == "dark")
+    assert background(tab, "light") != background(tab, "dark") == "rgb(18, 23, 20)"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_troubles_pass_the_accessibility_rules(scripted: Tab, scheme: Literal["light", "dark"]) -> None:
+def test_troubles_pass_the_accessibility_rules(scripted: Tab) -> None:
     scripted.expects_failures = True
-    scripted.page.emulate_media(color_scheme=scheme)
     expect(scripted.ask("lento").locator(".state")).to_contain_text("Redactando")
     check_with_axe(scripted)
     scripted.page.keyboard.press("Escape")
@@ -124,17 +128,22 @@ def test_escape_stops_the_answer(scripted: Tab) -> None:
     expect(scripted.page.locator("#announcer")).to_have_text("Detenida.")
 
 
-@pytest.mark.parametrize("width", [320, 360])
-def test_a_phone_shows_everything_large_enough_and_without_scrolling_sideways(
-    open_tab: OpenTab, apps: Apps, width: int
-) -> None:
-    tab = open_tab(apps.backend.url, viewport={**PHONE, "width": width}, has_touch=True, is_mobile=True)
+def check_that_it_fits(tab: Tab, width: int) -> None:
+    """Everything is large enough for a finger, and nothing is to be scrolled sideways."""
+    tab.page.set_viewport_size({"width": width, "height": 640})
+    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+    assert tab.page.evaluate(SMALL_TARGETS) == [], width
+
+
+def test_a_phone_shows_everything_large_enough_and_without_scrolling_sideways(open_tab: OpenTab, apps: Apps) -> None:
+    tab = open_tab(apps.backend.url, viewport=PHONE, has_touch=True, is_mobile=True)
     expect(tab.page.locator(".example")).to_have_count(4)
-    for _ in range(2):
-        assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert tab.page.evaluate(SMALL_TARGETS) == []
-        tab.ask_and_wait("perro gato casa agua " + "palabra" * 40)
-    assert tab.page.get_by_role("button", name="Preguntar").evaluate("b => b.getBoundingClientRect().right") <= width
+    for question in ("perro gato casa agua " + "palabra" * 40, ""):
+        for width in (360, 320):
+            check_that_it_fits(tab, width)
+        if question:
+            tab.ask_and_wait(question)
+    assert tab.page.get_by_role("button", name="Preguntar").evaluate("b => b.getBoundingClientRect().right") <= 320
 
 
 @pytest.mark.parametrize("height", [340, 400])

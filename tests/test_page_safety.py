@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from page_apps import Apps
-from page_tab import Tab
+from page_tab import OpenTab, Tab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
@@ -71,7 +71,8 @@ def test_markup_in_lists_and_entries_stays_text(tab: Tab, apps_with_traps: Apps)
     assert page.locator("#dictionary").locator("img").count() == 0
 
 
-def test_files_are_fetched_early_and_only_once(tab: Tab, apps: Apps) -> None:
+def test_files_are_fetched_early_and_only_once(open_tab: OpenTab, apps: Apps) -> None:
+    tab = open_tab(apps.backend.url, locale="es-PE")  # with an option of its own: a browser that has nothing yet
     modules = {url for url in tab.requests if url.endswith(".js")}
     preloaded = tab.page.locator("link[rel=modulepreload], script[src]").evaluate_all(
         "all => all.map(e => e.href || e.src)"

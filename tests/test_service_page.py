@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from app_process import WORKSPACE, AppProcess, running, start_llm
 from devtools.commands.testing import environment_for_tests
 from page_tab import OpenTab, Tab
-from test_page_access import PHONE, SMALL_TARGETS, check_with_axe
+from test_page_access import background, check_that_it_fits, check_with_axe
 
 if TYPE_CHECKING:
     from playwright.sync_api import Request
@@ -281,39 +281,18 @@ def test_with_a_key_the_page_is_public_and_its_numbers_are_not(open_tab: OpenTab
         assert tab.page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_that_is_unfolded_passes_the_accessibility_rules(
-    open_tab: OpenTab, llm: AppProcess, scheme: Literal["light", "dark"]
-) -> None:
-    tab = open_tab(llm.url, color_scheme=scheme)
-    expect(tab.page.locator("#models li")).to_have_count(3)
-    send(tab, "hola", temperature="0")
+def test_all_that_is_unfolded_passes_the_accessibility_rules_and_fits_a_phone_and_200_percent_zoom(tab: Tab) -> None:
+    send(tab, "palabra" * 60, temperature="0", tokens="10")
     expect(tab.page.locator("#chat-speed")).to_contain_text("tokens")
     for place in ("chat", "embed", "rerank"):
         show_code(tab, place, "curl")
     tab.page.get_by_role("button", name="Rank", exact=True).click()
     expect(tab.page.locator("#rerank-result li")).to_have_count(3)
     check_with_axe(tab)
-    assert (
-        tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
-        == {
-            "light": "rgb(245, 247, 250)",
-            "dark": "rgb(17, 22, 28)",
-        }[scheme]
-    )
-
-
-@pytest.mark.parametrize("width", [320, 640])
-def test_a_phone_and_200_percent_zoom_need_no_scrolling_sideways(
-    open_tab: OpenTab, llm: AppProcess, width: int
-) -> None:
-    tab = open_tab(llm.url, viewport={**PHONE, "width": width})
-    expect(tab.page.locator("#models li")).to_have_count(3)
-    send(tab, "palabra" * 60, temperature="0", tokens="10")
-    expect(tab.page.locator("#chat-speed")).to_contain_text("tokens")
+    assert (background(tab, "light"), background(tab, "dark")) == ("rgb(245, 247, 250)", "rgb(17, 22, 28)")
     show_code(tab, "chat", "Python")
-    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert tab.page.evaluate(SMALL_TARGETS) == []
+    for width in (640, 320):
+        check_that_it_fits(tab, width)
 
 
 def test_the_keyboard_reaches_everything_and_always_shows_where_it_is(tab: Tab) -> None:

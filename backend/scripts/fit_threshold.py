@@ -93,7 +93,7 @@ def read_questions(path: Path) -> list[tuple[str, bool]]:
 async def _ask(asked: Sequence[tuple[str, bool]], settings: "Settings") -> tuple[list[tuple[float, bool]], str | None]:
     async with AsyncExitStack() as stack:
         store = await open_store(await open_dsn(settings, stack), settings, stack)
-        embedder = QuestionEmbedder(open_embedder(stack), timeout_s=_EMBED_TIMEOUT_S)
+        embedder = QuestionEmbedder(open_embedder(settings, stack), timeout_s=_EMBED_TIMEOUT_S)
         retriever = TextRetriever(store, embedder, 0.0, Metrics())
         scores: list[tuple[float, bool]] = []
         for question, has_answer in asked:

@@ -88,7 +88,7 @@ async def _ingest(
         table = [await _read_table(dsn, options.from_table)] if options.from_table else []
         store = await open_store(dsn, settings, stack)
         parsed = [await _under_its_name(store, *each) for each in files] + table
-        embedder = open_embedder(stack) if options.embed else None
+        embedder = open_embedder(settings, stack) if options.embed else None
         ingestor = DocumentIngestor(store, embedder, embed_concurrency=EMBED_CONCURRENCY)
         for name in options.drop_source:
             print(f"{name}: {await remove(store, await gone(store, name, ()))} documents removed")

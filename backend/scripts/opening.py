@@ -43,10 +43,10 @@ async def open_store(dsn: Dsn, settings: "Settings", stack: AsyncExitStack) -> S
     return store
 
 
-def open_embedder(stack: AsyncExitStack) -> Embedder:
+def open_embedder(settings: "Settings", stack: AsyncExitStack) -> Embedder:
     """Return the client of the LLM service."""
-    from adapters.llm_service_adapter import LLMServiceAdapter
+    from adapters.llm_service_adapter import LLMServiceAdapter, config_from_settings
 
-    adapter = LLMServiceAdapter()
+    adapter = LLMServiceAdapter(config_from_settings(settings))
     stack.push_async_callback(adapter.close)
     return adapter

@@ -65,4 +65,4 @@ def wait_until(holds: Callable[[], object], process: "subprocess.Popen[str] | No
     while not holds():
         assert process is None or process.poll() is None, "the process ended"
         assert time.monotonic() < deadline, "what was waited for did not happen"
-        time.sleep(0.05)
+        time.sleep(0.02)

@@ -19,8 +19,10 @@ from adapters.ports.models import (
     TechnicalError,
     TextDelta,
 )
+from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import Settings
 from main import Collaborators, create_app
+from tests.backend_process import answers, wait_until
 
 
 class LocalStub:
@@ -62,12 +64,14 @@ def settings_for(**values: Any) -> Settings:
 
 
 @contextmanager
-def running(settings: Settings, collaborators: Collaborators | None = None) -> Iterator[httpx.Client]:
-    """Serve the app and yield a client of it."""
+def running_backend(
+    local: LocalStub | None = None, /, store: SupabaseAdapter | None = None, **values: Any
+) -> Iterator[httpx.Client]:
+    """Serve the app with these settings and yield a client of it."""
     # With the protocol named, asyncio turns Nagle's algorithm off; it costs 40 ms a request.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    app = create_app(settings, collaborators)
+    app = create_app(settings_for(**values), Collaborators(store=store, local=local or LocalStub()))
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
@@ -83,17 +87,11 @@ def running(settings: Settings, collaborators: Collaborators | None = None) -> I
         thread.join()
 
 
-def until_ready(client: httpx.Client) -> None:
-    for _ in range(400):
-        if client.get("/readyz").status_code == 200:
-            return
-        time.sleep(0.025)
-    raise AssertionError(client.get("/readyz").text)
-
-
 @contextmanager
-def ready_backend(local: LocalStub | None = None, /, **values: Any) -> Iterator[httpx.Client]:
-    """Serve the app with these settings, wait until it is ready, and yield a client of it."""
-    with running(settings_for(**values), Collaborators(local=local or LocalStub())) as client:
-        until_ready(client)
+def ready_backend(
+    local: LocalStub | None = None, /, store: SupabaseAdapter | None = None, **values: Any
+) -> Iterator[httpx.Client]:
+    """The same, once it is ready."""
+    with running_backend(local, store, **values) as client:
+        wait_until(lambda: answers(client, "/readyz", 200))
         yield client

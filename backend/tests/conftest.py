@@ -1,20 +1,19 @@
-"""Shared fixtures: one embedded Postgres a session, one database a test."""
+"""Shared fixtures: one Postgres a session, one database a test."""
 
 import asyncio
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
+from postgres_server import database_folder, postgres
 from services.library.index import LibraryIndex
-from tests.databases import new_database
+from tests.backend_server import LocalStub
 from tests.fake_llm_service import FakeLLMService
 
 # For torch in the processes that tests start: threads that spin while they wait take the cores from other tests.
@@ -26,31 +25,46 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-def service() -> Iterator[FakeLLMService]:
-    """A stand-in for the LLM service, on a port of its own."""
+@pytest.fixture(scope="session")
+def running_service() -> Iterator[FakeLLMService]:
     fake = FakeLLMService().start()
     yield fake
     fake.stop()
 
 
 @pytest.fixture
+def service(running_service: FakeLLMService) -> FakeLLMService:
+    """A stand-in for the LLM service, as new; a test that ends it starts one of its own."""
+    running_service.reset()
+    return running_service
+
+
+@pytest.fixture(scope="module")
+def running_local() -> LocalStub:
+    return LocalStub()
+
+
+@pytest.fixture
+def local(running_local: LocalStub) -> LocalStub:
+    """The local model of a backend, as new."""
+    vars(running_local).update(vars(LocalStub()))
+    return running_local
+
+
+@pytest.fixture
 def short_folder() -> Iterator[Path]:
-    """A folder for a Postgres. Not pytest's: as root that one is closed to the server's own user,
-    and its path may be too long for a socket."""
-    folder = Path(tempfile.mkdtemp(prefix="bora-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    """A folder for a Postgres."""
+    with database_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
 def _made_once() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="bora-made-"))
-    server = EmbeddedPostgres(folder)
-    asyncio.run(server.start())
-    asyncio.run(server.stop())
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with database_folder() as folder:
+        server = EmbeddedPostgres(folder)
+        asyncio.run(server.start())
+        asyncio.run(server.stop())
+        yield folder
 
 
 @pytest.fixture
@@ -64,30 +78,17 @@ def postgres_folder(short_folder: Path, _made_once: Path) -> Path:
     return short_folder
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The connection string of a real, embedded Postgres that skips what survives a power cut.
-
-    Without waiting for the disk a database is made and migrated in 0.2 s and dropped in 0.1 s, instead of up to 2 s;
-    a copy of a migrated template would save less than 0.1 s more. Tests of crashes start servers of their own.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="bora-pg-"))
-    server = EmbeddedPostgres(folder)
-    asyncio.run(server.start())
-    uri = asyncio.run(server.uri())
-    with psycopg.connect(uri, autocommit=True) as connection:
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-            connection.execute(f"ALTER SYSTEM SET {setting} = off")
-        connection.execute("SELECT pg_reload_conf()")
-    yield uri
-    asyncio.run(server.stop())
-    shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture(scope="module")
+def shared_database() -> Iterator[str]:
+    """The connection string of a database for a module's tests."""
+    with postgres().database() as url:
+        yield url
 
 
 @pytest.fixture
-def database_url(postgres_server: str) -> Iterator[str]:
-    """The connection string of an empty database."""
-    with new_database(postgres_server) as url:
+def database_url() -> Iterator[str]:
+    """The connection string of an empty database; tests of crashes start servers of their own."""
+    with postgres().database() as url:
         yield url
 
 

@@ -91,6 +91,10 @@ class FakeLLMService:
             time.sleep(0.005)
         return self
 
+    def reset(self) -> None:
+        """Be as a new one; what still goes on is noted nowhere."""
+        self.__dict__.update(vars(FakeLLMService(port=self.port, _server=self._server, _thread=self._thread)))
+
     def stop(self) -> None:
         if self._server is not None and self._thread is not None:
             self._server.should_exit = self._server.force_exit = True
@@ -121,10 +125,10 @@ class FakeLLMService:
 
     async def _wait(self, request: Request) -> bool:
         """Be slow; tell whether the caller is still there."""
-        until = time.monotonic() + self.delay_s
+        until, left = time.monotonic() + self.delay_s, self.left
         while time.monotonic() < until:
             if await request.is_disconnected():
-                self.left.append("generate")
+                left.append("generate")
                 return False
             await asyncio.sleep(0.01)
         return True
@@ -134,7 +138,7 @@ class FakeLLMService:
         raise ConnectionAbortedError
 
     async def _stream(self, request: Request) -> AsyncIterator[bytes]:
-        words = [word + " " for word in self.answer.split(" ")]
+        words, left = [word + " " for word in self.answer.split(" ")], self.left
         try:
             for number, word in enumerate(words):
                 if number == len(SENT_BEFORE_FAULT):
@@ -149,7 +153,7 @@ class FakeLLMService:
             yield self._event(self._completion())
             yield b"data: [DONE]\n\n"
         except asyncio.CancelledError:
-            self.left.append("stream")
+            left.append("stream")
             raise
 
     def _event(self, event: dict[str, Any]) -> bytes:

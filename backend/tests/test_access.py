@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -9,15 +10,14 @@ from service_kit.keys import KeyRing
 
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
-from main import Collaborators
 from tests.backend_process import wait_until
-from tests.backend_server import LocalStub, running, settings_for
+from tests.backend_server import running_backend
 from tests.fake_llm_service import FakeLLMService
 
 DOCUMENT = {"documents": [{"id": "x", "kind": "phrase", "content": "perro: oohííbye"}]}
 REPORT = {"kind": "error", "entry": "x"}
 ADMIN, ASK = "llave-de-todo", "llave-de-ana"
-NOWHERE = {
+NOWHERE: dict[str, Any] = {
     "database_url": "postgresql://x@127.0.0.1:9/x",
     "database_timeout": 0.3,
     "llm_service_url": "http://127.0.0.1:9",
@@ -34,14 +34,13 @@ def keys_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def locked(keys_file: Path) -> Iterator[httpx.Client]:
-    settings = settings_for(backend_api_key=ADMIN, backend_keys_file=keys_file, **NOWHERE)
-    with running(settings, Collaborators(local=LocalStub())) as client:
+    with running_backend(backend_api_key=ADMIN, backend_keys_file=keys_file, **NOWHERE) as client:
         yield client
 
 
 @pytest.fixture
 def bare() -> Iterator[httpx.Client]:
-    with running(settings_for(**NOWHERE), Collaborators(local=LocalStub())) as client:
+    with running_backend(**NOWHERE) as client:
         yield client
 
 

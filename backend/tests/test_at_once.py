@@ -6,31 +6,46 @@ from typing import Any
 import httpx
 import pytest
 
-from main import Collaborators
-from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.backend_process import wait_until
+from tests.backend_server import LocalStub, ready_backend
 from tests.fake_llm_service import FakeLLMService
-from tests.test_rag_api import DOG, WORD, ask, stream, wait_until
+from tests.test_rag_api import DOG, WORD, ask, stream
 
 ANSWER = f'En bora, "perro" se dice "{WORD}".'
 RIVER = {"id": "t/rio", "kind": "text", "content": "El Ampiyacu es un río de aguas negras del Perú."}
 ABOUT_THE_RIVER = "¿Dónde está el Ampiyacu?"
 
 
-@pytest.fixture
-def local() -> LocalStub:
-    return LocalStub()
-
-
-@pytest.fixture
-def backend(database_url: str, service: FakeLLMService, local: LocalStub) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url, llm_service_timeout=5)
-    with running(settings, Collaborators(local=local)) as client:
-        until_ready(client)
+@pytest.fixture(scope="module")
+def running_backend(
+    shared_database: str, running_service: FakeLLMService, running_local: LocalStub
+) -> Iterator[httpx.Client]:
+    with ready_backend(
+        running_local,
+        database_url=shared_database,
+        llm_service_url=running_service.url,
+        llm_service_timeout=5,
+        llm_service_breaker_failures=1_000,
+    ) as client:
         yield client
+
+
+@pytest.fixture
+def backend(running_backend: httpx.Client, service: FakeLLMService, local: LocalStub) -> httpx.Client:
+    """A backend for all tests here, its models as new."""
+    return running_backend
 
 
 def add_text(backend: httpx.Client) -> None:
     assert backend.post("/api/rag/documents", json={"documents": [RIVER]}).status_code == 200
+
+
+@pytest.fixture
+def with_river(backend: httpx.Client) -> Iterator[httpx.Client]:
+    """The backend with a text beside the dictionary."""
+    add_text(backend)
+    yield backend
+    assert backend.delete("/api/rag/documents/t%2Frio").status_code == 200
 
 
 def who(answer: dict[str, Any]) -> tuple[str, bool, str | None]:
@@ -77,10 +92,11 @@ def test_the_stream_ends_with_the_checked_answer_and_holds_no_draft(backend: htt
         assert done == "[DONE]"
 
 
-def test_a_passage_is_worded_by_a_model_the_same_way_each_time(backend: httpx.Client, service: FakeLLMService) -> None:
-    add_text(backend)
+def test_a_passage_is_worded_by_a_model_the_same_way_each_time(
+    with_river: httpx.Client, service: FakeLLMService
+) -> None:
     service.answer = "Las aguas del Ampiyacu son negras."
-    answers = [ask(backend, ABOUT_THE_RIVER) for _ in range(2)]
+    answers = [ask(with_river, ABOUT_THE_RIVER) for _ in range(2)]
     assert [answer["answer"] for answer in answers] == [f"{service.answer} [1]"] * 2
     assert who(answers[0]) == ("llm_service", False, None)
     first, again = (call["body"] for call in service.calls if call["path"] == "generate")
@@ -90,12 +106,11 @@ def test_a_passage_is_worded_by_a_model_the_same_way_each_time(backend: httpx.Cl
 
 @pytest.mark.parametrize("mode", ["500", "401", "garbage", "busy", "stream_cut"])
 def test_a_passage_that_was_found_is_never_taken_away(
-    backend: httpx.Client, service: FakeLLMService, local: LocalStub, mode: str
+    with_river: httpx.Client, service: FakeLLMService, local: LocalStub, mode: str
 ) -> None:
-    add_text(backend)
     local.answer, service.mode = None, mode
     draft = mode == "stream_cut"
-    sources, *_, answer, whole, done = stream(backend, ABOUT_THE_RIVER, draft=draft)
+    sources, *_, answer, whole, done = stream(with_river, ABOUT_THE_RIVER, draft=draft)
     assert sources["sources"][0]["id"] == RIVER["id"]
     assert "aguas negras" in answer["answer"]
     assert (whole["served_by"], whole["degraded"], done) == ("none", True, "[DONE]")
@@ -135,9 +150,7 @@ def test_a_model_that_cannot_explain_leaves_the_answer(
 
 
 def test_a_backend_that_never_words_asks_no_model(database_url: str, service: FakeLLMService, local: LocalStub) -> None:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url, rag_wording="never")
-    with running(settings, Collaborators(local=local)) as client:
-        until_ready(client)
+    with ready_backend(local, database_url=database_url, llm_service_url=service.url, rag_wording="never") as client:
         add_text(client)
         assert ask(client, explain=True)["answer"] == ANSWER
         passage = ask(client, ABOUT_THE_RIVER)

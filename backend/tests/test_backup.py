@@ -18,9 +18,10 @@ from adapters.ports.documents import Document, SearchHit
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT
+from postgres_server import postgres
+from scripts import backup as script
 from services.library.index import LibraryIndex
-from tests.databases import new_database
-from tests.ingest_command import count, environment, ingest, rows
+from tests.ingest_command import count, environment, ingest, really, rows, run_here
 from tests.searches import search
 
 pytestmark = pytest.mark.anyio
@@ -33,11 +34,11 @@ QUESTIONS = ("¿Cómo se dice perro en bora?", "animal que ladra", "line", "¿Qu
 
 
 def backup(database_url: str | None, *arguments: Any, **more: str) -> subprocess.CompletedProcess[str]:
-    variables = environment(database_url or "", **more)
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)],
-        env=variables, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False,
-    )  # fmt: skip
+    return run_here(script.main, "backup.py", arguments, environment(database_url or "", **more))
+
+
+def really_backup(database_url: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    return really([sys.executable, str(SCRIPT), *map(str, arguments)], environment(database_url))
 
 
 def everything(database_url: str) -> list[Any]:
@@ -74,9 +75,9 @@ async def searches(database_url: str) -> list[list[SearchHit]]:
 
 
 @pytest.fixture(scope="module")
-def filled(postgres_server: str) -> Iterator[str]:
+def filled() -> Iterator[str]:
     """A database with the sample lexicon; each test leaves it as it was."""
-    with new_database(postgres_server) as url:
+    with postgres().database() as url:
         asyncio.run(fill(url))
         yield url
 
@@ -85,7 +86,7 @@ def filled(postgres_server: str) -> Iterator[str]:
 def original(filled: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup of that database."""
     file = tmp_path_factory.mktemp("backup") / "a backup.zip"
-    done = backup(filled, "save", file)
+    done = really_backup(filled, "save", file)
     assert done.returncode == 0, done.stderr
     assert f"{count(filled)} documents, {count(filled)} with vectors" in done.stdout
     return file
@@ -188,7 +189,7 @@ def test_a_backup_is_never_written_over_a_file_and_nothing_is_left_when_it_fails
 
 
 def test_a_database_that_is_away_is_told_in_a_line_without_its_password(tmp_path: Path) -> None:
-    done = backup("postgresql://bora:hunter2@127.0.0.1:9/postgres", "save", tmp_path / "new.zip")
+    done = really_backup("postgresql://bora:hunter2@127.0.0.1:9/postgres", "save", tmp_path / "new.zip")
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "hunter2" not in done.stderr

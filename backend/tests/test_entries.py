@@ -12,12 +12,11 @@ import pytest
 
 from adapters.ports.documents import Direction, Document, Language
 from adapters.supabase_adapter import SupabaseAdapter
-from main import Collaborators
 from services.entries import entry as one_entry
 from services.entries import word_list
 from services.library.index import LibraryIndex
 from services.mentor.lexicon.ordering import OTHER, letter_of, place
-from tests.backend_server import LocalStub, running, settings_for
+from tests.backend_server import running_backend
 
 pytestmark = pytest.mark.anyio
 
@@ -173,10 +172,9 @@ async def test_an_entry_comes_with_its_examples_and_sub_entries(filled: Supabase
     assert odd.letter is None
 
 
-@pytest.fixture
-def client(database_url: str) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=database_url, llm_service_enabled=False, sample_lexicon="")
-    with running(settings, Collaborators(local=LocalStub())) as started:
+@pytest.fixture(scope="module")
+def client(shared_database: str) -> Iterator[httpx.Client]:
+    with running_backend(database_url=shared_database, llm_service_enabled=False, sample_lexicon="") as started:
         stored = started.post("/api/rag/documents", json={"documents": [asdict(each) for each in DOCUMENTS]})
         assert stored.status_code == 200, stored.text
         yield started

@@ -1,8 +1,7 @@
-"""Who is asked, in which order, and when nobody else is."""
+"""Who is asked for vectors, and when nobody else is; for answers: ``test_rag_api``."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
 
 import pytest
 
@@ -26,14 +25,11 @@ DOWN = TechnicalError("down", reason="connect")
 
 
 class Fake:
-    """A provider that answers its name, or fails before or after a first delta."""
+    """A provider that answers its name, or fails."""
 
-    def __init__(
-        self, name: ServedBy, fault: Exception | None = None, *, late: bool = False, print_: str = "f"
-    ) -> None:
+    def __init__(self, name: ServedBy, fault: Exception | None = None, *, print_: str = "f") -> None:
         self.name = name
         self.fault = fault
-        self.late = late
         self.print = print_
         self.asked = 0
         self.embedded = 0
@@ -46,16 +42,10 @@ class Fake:
             raise self.fault
         return Completion(self.name, "m", self.name)
 
-    async def stream(
+    def stream(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
     ) -> AsyncIterator[TextDelta | Completion]:
-        self.asked += 1
-        if self.fault and not self.late:
-            raise self.fault
-        yield TextDelta("first")
-        if self.fault:
-            raise self.fault
-        yield Completion(self.name, "m", self.name)
+        raise NotImplementedError
 
     async def read_fingerprint(self) -> str:
         return self.print
@@ -75,32 +65,17 @@ def chain(*fakes: Fake, stored: str | None = None) -> FallbackChain:
     return made
 
 
-async def test_the_first_answers_while_it_can() -> None:
-    service, local = Fake("llm_service"), Fake("local")
-    completion = await chain(service, local).complete([], NO_OPTIONS)
-    assert (completion.served_by, completion.degraded, local.asked) == ("llm_service", False, 0)
-
-
-async def test_the_next_answers_after_a_technical_error_and_is_called_degraded() -> None:
-    completion = await chain(Fake("llm_service", DOWN), Fake("local")).complete([], NO_OPTIONS)
-    assert (completion.served_by, completion.degraded) == ("local", True)
-
-
 @pytest.mark.parametrize(
     "refusal",
     [LogicalError("no", status=400, error_type="invalid_request"), RateLimited("enough", retry_after_s=9)],
     ids=["400", "429"],
 )
-async def test_nobody_else_is_asked_after_a_refusal(refusal: Exception) -> None:
+async def test_nobody_else_is_asked_for_vectors_after_a_refusal(refusal: Exception) -> None:
     local = Fake("local")
     refusing = Fake("llm_service", refusal)
     with pytest.raises(type(refusal)):
-        await chain(refusing, local).complete([], NO_OPTIONS)
-    with pytest.raises(type(refusal)):
         await chain(refusing, local).embed_texts(["x"])
-    with pytest.raises(type(refusal)):
-        await anext(chain(refusing, local).stream([], NO_OPTIONS))
-    assert (local.asked, local.embedded) == (0, 0)
+    assert local.embedded == 0
 
 
 async def test_nobody_else_is_asked_for_a_caller_that_left() -> None:
@@ -116,20 +91,6 @@ async def test_the_last_technical_error_is_raised_when_nobody_can() -> None:
             [], NO_OPTIONS
         )
     assert caught.value.reason == "busy"
-
-
-async def test_a_stream_moves_on_before_its_first_delta_only() -> None:
-    local = Fake("local")
-    async with aclosing(chain(Fake("llm_service", DOWN), local).stream([], NO_OPTIONS)) as parts:
-        received = [part async for part in parts]
-    assert isinstance(received[-1], Completion)
-    assert (received[-1].served_by, received[-1].degraded) == ("local", True)
-
-    broken = chain(Fake("llm_service", DOWN, late=True), local).stream([], NO_OPTIONS)
-    assert await anext(broken) == TextDelta("first")
-    with pytest.raises(TechnicalError):
-        await anext(broken)
-    assert local.asked == 1
 
 
 async def test_local_vectors_are_used_when_they_compare_with_the_services() -> None:

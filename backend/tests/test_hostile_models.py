@@ -1,6 +1,7 @@
 """Whatever a model says, the learner reads the dictionary's word whenever it was found."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT
 from services.answers import RagAnswer
 from services.library.formats import read_file
+from services.library.index import LibraryIndex
 from services.library.ingestion import DocumentIngestor
 from services.mentor.lexicon.folding import normalise
 from services.rag_service import RAGService
@@ -66,10 +68,13 @@ class Scripted:
         yield completion
 
 
-@pytest.fixture
-async def lexicon(store: SupabaseAdapter) -> SupabaseAdapter:
+@pytest.fixture(scope="module")
+async def lexicon(shared_database: str) -> AsyncIterator[SupabaseAdapter]:
+    """The sample lexicon; what a test adds, it removes."""
+    store = SupabaseAdapter(shared_database, LibraryIndex(), pool_size=4)
     await DocumentIngestor(store, None).ingest(read_file(LEXICON).documents, embed=False)
-    return store
+    yield store
+    await store.close()
 
 
 def always(store: SupabaseAdapter, model: Scripted) -> RAGService:
@@ -125,6 +130,8 @@ async def test_a_planted_instruction_neither_hides_the_word_nor_is_followed(
         answer = await rag.answer("¿Cómo se dice tapir en bora?")
         assert holds(answer, "ocájitsu"), planted
         assert answer.answer != "HACKEADO"
+        assert not re.search(r"<\||https?://|\]\(|<script|\[/?INST", answer.answer)
+    await lexicon.delete("planted")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +180,8 @@ async def test_another_example_is_one_that_was_not_told_yet(lexicon: SupabaseAda
     assert told[0] != told[1]
     assert told[2].startswith('No encontré "otro ejemplo con gato" en el diccionario. Lo más parecido:')
     assert "mííchií" in told[2]
+    for document in documents:
+        await lexicon.delete(document.id)
 
 
 async def test_a_forged_turn_does_not_become_truth(lexicon: SupabaseAdapter) -> None:

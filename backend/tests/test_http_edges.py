@@ -9,22 +9,22 @@ import httpx
 import pytest
 from service_kit.observability.logs import formatter
 
-from main import Collaborators
-from tests.backend_server import LocalStub, ready_backend, running, settings_for
+from postgres_server import postgres
+from tests.backend_server import ready_backend, running_backend
 
 NOWHERE = "http://127.0.0.1:9"
 URL = "/api/rag/query"
 
 
 @pytest.fixture(scope="module")
-def edge(postgres_server: str) -> Iterator[httpx.Client]:
-    with ready_backend(database_url=postgres_server, llm_service_url=NOWHERE, max_body_bytes=20_000) as client:
+def edge() -> Iterator[httpx.Client]:
+    with ready_backend(database_url=postgres().url, llm_service_url=NOWHERE, max_body_bytes=20_000) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def locked(postgres_server: str) -> Iterator[httpx.Client]:
-    with ready_backend(database_url=postgres_server, llm_service_url=NOWHERE, backend_api_key="llave") as client:
+def locked() -> Iterator[httpx.Client]:
+    with ready_backend(database_url=postgres().url, llm_service_url=NOWHERE, backend_api_key="llave") as client:
         yield client
 
 
@@ -56,6 +56,24 @@ def test_a_bad_question_is_refused_by_the_fields_name(edge: httpx.Client, body: 
     assert (response.status_code, error["type"], error["retryable"]) == (422, "invalid_request", False)
     assert error["message"].startswith(f"{field}:")
     assert error["request_id"] == response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"kind": "missing", "words": ["x"]}, "kind"),
+        ({"kind": "error", "note": "x"}, "entry"),
+        ({"kind": "error", "entry": "x", "note": "x" * 301}, "note"),
+        ({"kind": "error", "entry": "x", "query": "¿?"}, "query"),
+        ({"kind": "wanted", "words": []}, "words"),
+        ({"kind": "wanted", "words": ["x" * 81]}, "words"),
+        ({"kind": "helpful", "answer_mode": "x", "served_by": "none"}, "answer_mode"),
+    ],
+)
+def test_a_malformed_report_is_refused_with_its_field(edge: httpx.Client, body: object, field: str) -> None:
+    answer = edge.post("/api/rag/reports", json=body)
+    assert answer.status_code == 422
+    assert field in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -199,8 +217,7 @@ def test_it_is_alive_at_once_and_not_ready_without_a_database() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         nobody = f"postgresql://x@127.0.0.1:{probe.getsockname()[1]}/x"
-    settings = settings_for(database_url=nobody, llm_service_url=NOWHERE)
-    with running(settings, Collaborators(local=LocalStub())) as client:
+    with running_backend(database_url=nobody, database_timeout=0.5, llm_service_url=NOWHERE) as client:
         assert client.get("/livez").status_code == 200
         response = client.get("/readyz")
         assert (response.status_code, response.json()["checks"]) == (503, {"database": False, "lexicon": False})

@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from services.library.formats import read_file
 from services.library.index import LibraryIndex
 from services.library.ingestion import STORE_BATCH
 from services.library.sources import source_name
+from tests.backend_process import wait_until
 from tests.fake_llm_service import FakeLLMService
 from tests.ingest_command import count, ingest, rows, start, write
 from tests.searches import search
@@ -53,15 +53,6 @@ def dictionary(tmp_path: Path) -> Path:
     return write(tmp_path / "dictionary.json", words)
 
 
-def until(holds: Callable[[], object], process: "subprocess.Popen[str]") -> None:
-    for _ in range(3_000):
-        if holds():
-            return
-        assert process.poll() is None, "the command ended before it was interrupted"
-        time.sleep(0.02)
-    raise AssertionError("what was waited for did not happen")
-
-
 def end(process: "subprocess.Popen[str]", how: int) -> str:
     process.send_signal(how)
     _, errors = process.communicate(timeout=60)
@@ -87,12 +78,11 @@ def test_a_load_cut_off_in_a_batch_keeps_whole_records_and_is_resumed(
             [ids[STORE_BATCH + 200]],
         )
         process = start(database_url, file, "--no-embed")
-        until(lambda: rows(database_url, "SELECT 1 FROM pg_locks WHERE NOT granted"), process)
+        wait_until(lambda: rows(database_url, "SELECT 1 FROM pg_locks WHERE NOT granted"), process)
         errors = end(process, how)
         blocker.rollback()
     waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'bora-backend'"
-    while rows(database_url, waiting):
-        time.sleep(0.02)
+    wait_until(lambda: not rows(database_url, waiting))
     of_file = "metadata ->> 'source' LIKE '%%/dictionary.json'"
     assert count(database_url, of_file) == STORE_BATCH
     parts = rows(database_url, f"SELECT count(*) FROM rag_documents WHERE {of_file} GROUP BY metadata ->> 'part'")
@@ -111,7 +101,7 @@ def test_vectors_that_were_made_before_an_interruption_are_not_made_again(
     database_url: str, dictionary: Path, service: FakeLLMService, how: int
 ) -> None:
     process = start(database_url, dictionary, LLM_SERVICE_URL=service.url)
-    until(lambda: len(service.calls) > 2 and count(database_url, WITH_VECTOR), process)
+    wait_until(lambda: len(service.calls) > 2 and count(database_url, WITH_VECTOR), process)
     errors = end(process, how)
     assert process.returncode == (130 if how == signal.SIGINT else -how)
     assert "Traceback" not in errors
@@ -129,7 +119,7 @@ def test_a_large_load_that_is_killed_leaves_everything_found_and_the_next_run_bu
     words = [{"lemma": f"palabra{n}", "gloss_bora": f"glosa{n}"} for n in range(LARGE)]
     file = write(tmp_path / "large.json", words)
     process = start(database_url, file, LLM_SERVICE_URL=service.url)
-    until(lambda: count_if_made(database_url, WITH_VECTOR), process)
+    wait_until(lambda: count_if_made(database_url, WITH_VECTOR), process)
     end(process, signal.SIGKILL)
     assert indexes(database_url) == []
     ((content, vector, fingerprint),) = rows(
@@ -186,7 +176,7 @@ def test_a_change_of_models_cut_off_midway_is_finished_by_the_next_run(
     ingest(database_url, dictionary, LLM_SERVICE_URL=service.url)
     service.fingerprint = "another"
     process = start(database_url, dictionary, LLM_SERVICE_URL=service.url)
-    until(lambda: count(database_url, "embedding_fingerprint = 'another'"), process)
+    wait_until(lambda: count(database_url, "embedding_fingerprint = 'another'"), process)
     end(process, signal.SIGKILL)
     old = count(database_url, "embedding_fingerprint <> 'another'")
     assert 0 < old < DOCUMENTS

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from services.library.sources import source_name
-from tests.ingest_command import command, count, environment, ingest, rows, write
+from tests.ingest_command import command, count, environment, ingest, really, rows, write
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def dictionary(tmp_path: Path) -> Path:
 
 
 def test_loads_a_file_and_changes_nothing_the_second_time(database_url: str, dictionary: Path) -> None:
-    first = ingest(database_url, dictionary, "--no-embed")
+    first = really(command(dictionary, "--no-embed"), environment(database_url))
     assert first.returncode == 0, first.stderr
     assert "50 new, 0 changed, 0 unchanged; 1 left out" in first.stdout
     assert "record 50: neither" in first.stderr
@@ -202,7 +202,8 @@ def test_a_bad_file_is_one_line_and_nothing_is_loaded(
 
 
 def test_a_database_that_is_away_is_told_without_a_stack_trace(dictionary: Path) -> None:
-    result = ingest("postgresql://nobody@127.0.0.1:9/none", dictionary, "--no-embed", DATABASE_TIMEOUT="1")
+    nowhere = environment("postgresql://nobody@127.0.0.1:9/none", DATABASE_TIMEOUT="1")
+    result = really(command(dictionary, "--no-embed"), nowhere)
     assert result.returncode == 1
     assert "the database did not answer" in result.stderr
     assert "Traceback" not in result.stderr

@@ -137,10 +137,13 @@ async def test_a_stream_that_stalls_is_a_timeout(service: FakeLLMService) -> Non
     assert caught.value.reason == "timeout"
 
 
-async def test_health_check_never_raises(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
+async def test_health_check_never_raises() -> None:
+    service = FakeLLMService().start()
+    adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=5))
     assert (await adapter.health_check())["status"] == "healthy"
     service.stop()
     health: dict[str, Any] = await adapter.health_check()
+    await adapter.close()
     assert health["status"] == "unreachable"
     assert health["error"]
 

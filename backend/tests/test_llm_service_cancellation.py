@@ -44,10 +44,14 @@ async def leave(*callers: "asyncio.Task[Any]") -> None:
 
 
 async def check_every_place_is_free(adapter: LLMServiceAdapter, service: RawService) -> None:
-    """As many calls as there are places are under way at the same time."""
-    service.mode, service.delay_s, service.most_at_once = "answer", 1.5, 0
-    await asyncio.gather(*(adapter.generate(MESSAGES) for _ in range(PLACES)))
-    assert service.most_at_once == PLACES
+    """As many calls as there are places are under way at the same time, and the next one is answered."""
+    await until(lambda: service.at_once == 0)
+    service.mode = "hang"
+    callers = [asyncio.create_task(adapter.generate(MESSAGES)) for _ in range(PLACES)]
+    await until(lambda: service.at_once == PLACES)
+    await leave(*callers)
+    service.mode = "answer"
+    await adapter.generate(MESSAGES)
     (endpoint,) = adapter.endpoints
     assert (endpoint.circuit.state, endpoint.circuit.failures, endpoint.under_way) == ("closed", 0, 0)
 

@@ -21,6 +21,7 @@ def test_a_model_that_is_not_on_this_machine_is_stood_in_for_without_asking_the_
     monkeypatch.setattr("socket.socket.connect", None)
     files = resolve_language_model(LocalModelConfig(model="somebody/something", hub_cache=str(tmp_path)))
     assert (files.name, files.substituted) == ("SmolLM2-135M-Instruct", True)
+    assert not resolve_language_model(LocalModelConfig(model="embedded")).substituted
 
 
 def test_half_a_download_is_no_model(tmp_path: Path) -> None:

@@ -21,8 +21,11 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @pytest.fixture
-def local() -> LocalStub:
-    return LocalStub()
+def service() -> Iterator[FakeLLMService]:
+    """One that a test may stop."""
+    fake = FakeLLMService().start()
+    yield fake
+    fake.stop()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Documents, questions and earlier turns are data: nothing in them speaks to the model as anyone else."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from adapters.ports.documents import SearchHit
 from adapters.ports.models import ChatMessage
 from services.mentor.basis import basis_of
-from services.mentor.extractive import extractive_answer
 from services.mentor.prompts import MAX_HISTORY_CHARS, build_messages
 from services.mentor.questions.parser import parse_query
 from services.planted import plain
@@ -55,14 +53,6 @@ def test_a_document_stays_within_its_line(hit: SearchHit) -> None:
     lines = prompt(hit)[-1]["content"].split("\n")
     assert sum(line.startswith("Question:") for line in lines) == 1
     assert sum(line.startswith("- ") for line in lines) == 1
-
-
-@pytest.mark.parametrize("planted", PLANTED, ids=[item["id"] for item in PLANTED])
-def test_a_planted_instruction_does_not_hide_the_word(planted: dict[str, str]) -> None:
-    hit = entry("perro", f"oohííbye. {planted['text']}")
-    answer = extractive_answer(basis_of(parse_query(QUESTION), [hit]))
-    assert answer.startswith('En bora, "perro" se dice "oohííbye')
-    assert not re.search(r"<\||https?://|\]\(|<script|\[/?INST", answer)
 
 
 def test_most_planted_instructions_are_taken_out_of_what_the_model_reads() -> None:

@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
+from postgres_server import database_folder
 from tests.backend_process import answers, backend_process, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and SIGSTOP are POSIX's")
@@ -62,11 +61,10 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    folder = Path(tempfile.mkdtemp(prefix="bora-"))
-    running = Server(folder)
-    yield running
-    running.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with database_folder() as folder:
+        running = Server(folder)
+        yield running
+        running.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.backend_process import wait_until
-from tests.databases import new_database
+from free_ports import free_port
+from tests.backend_process import answers, launch, wait_until
 from tests.fake_llm_service import FakeLLMService
 from tests.logged_backend import TEXT_LINE, LoggedBackend, logged_backend
 
@@ -25,23 +26,8 @@ HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 
 @pytest.fixture(scope="module")
-def running_service() -> Iterator[FakeLLMService]:
-    fake = FakeLLMService().start()
-    yield fake
-    fake.stop()
-
-
-@pytest.fixture
-def service(running_service: FakeLLMService) -> FakeLLMService:
-    running_service.mode, running_service.delay_s = "ok", 0.0
-    running_service.calls.clear()
-    return running_service
-
-
-@pytest.fixture(scope="module")
-def variables(running_service: FakeLLMService, postgres_server: str) -> Iterator[dict[str, str]]:
-    with new_database(postgres_server) as database_url:
-        yield {"DATABASE_URL": database_url, **VARIABLES, "LLM_SERVICE_URL": with_password(running_service.url)}
+def variables(running_service: FakeLLMService, shared_database: str) -> dict[str, str]:
+    return {"DATABASE_URL": shared_database, **VARIABLES, "LLM_SERVICE_URL": with_password(running_service.url)}
 
 
 def with_password(url: str) -> str:
@@ -230,11 +216,6 @@ def test_the_servers_and_the_drivers_lines_look_the_same_and_hide_the_password(t
 
 def test_on_a_terminal_lines_are_for_people(database_url: str) -> None:
     pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX only")
-    import os
-
-    from free_ports import free_port
-    from tests.backend_process import answers, launch
-
     ours, theirs = pty.openpty()
     port = free_port()
     with os.fdopen(theirs, "w") as terminal:

@@ -5,7 +5,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,26 +18,34 @@ from adapters.ports.search import FoundEntries, ParsedQuery
 from adapters.ports.store import StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
 from free_ports import free_port
-from main import Collaborators
 from services.library.index import LibraryIndex
-from tests.backend_server import LocalStub, ready_backend, running, settings_for, until_ready
+from tests.backend_process import wait_until
+from tests.backend_server import LocalStub, ready_backend
 from tests.fake_llm_service import FakeLLMService
 
 DOG = "¿Cómo se dice perro en bora?"
 WORD = "oohííbye"
 
 
-@pytest.fixture
-def local() -> LocalStub:
-    return LocalStub()
-
-
-@pytest.fixture
-def backend(database_url: str, service: FakeLLMService, local: LocalStub) -> Iterator[httpx.Client]:
+@pytest.fixture(scope="module")
+def running_backend(
+    shared_database: str, running_service: FakeLLMService, running_local: LocalStub
+) -> Iterator[httpx.Client]:
     with ready_backend(
-        local, database_url=database_url, llm_service_url=service.url, llm_service_timeout=5, rag_wording="always"
+        running_local,
+        database_url=shared_database,
+        llm_service_url=running_service.url,
+        llm_service_timeout=5,
+        llm_service_breaker_failures=1_000,
+        rag_wording="always",
     ) as client:
         yield client
+
+
+@pytest.fixture
+def backend(running_backend: httpx.Client, service: FakeLLMService, local: LocalStub) -> httpx.Client:
+    """A backend for all tests here, its models as new; each removes what it stores."""
+    return running_backend
 
 
 def ask(client: httpx.Client, query: str = DOG, **more: Any) -> dict[str, Any]:
@@ -165,9 +172,9 @@ def test_a_service_in_trouble_is_replaced_by_the_local_model(
     backend: httpx.Client, service: FakeLLMService, mode: str
 ) -> None:
     service.mode = mode
-    answer = ask(backend)
-    assert (answer["served_by"], answer["degraded"]) == ("local", True)
-    assert WORD in answer["answer"]
+    for answer in (ask(backend), stream(backend)[-2], stream(backend, draft=True)[-2]):
+        assert (answer["served_by"], answer["degraded"]) == ("local", True)
+        assert WORD in answer["answer"]
 
 
 @pytest.mark.parametrize(("mode", "reason"), [("400", "refused"), ("401", "unauthorized"), ("429", "rate_limited")])
@@ -211,7 +218,7 @@ def test_a_draft_that_breaks_off_is_followed_by_the_answer_from_the_entries(
 ) -> None:
     service.mode = mode
     body = {"query": DOG, "stream": True, "draft": True}
-    received = events(backend.post("/api/rag/query", json=body, headers={"X-Request-Timeout-Ms": "4000"}))
+    received = events(backend.post("/api/rag/query", json=body, headers={"X-Request-Timeout-Ms": "2000"}))
     assert "delta" in received[1]
     assert received[-3] == {"answer": f'En bora, "perro" se dice "{WORD}".'}
     assert (received[-2]["served_by"], received[-2]["degraded"]) == ("none", True)
@@ -268,9 +275,7 @@ def test_without_the_database_there_is_no_answer_at_all(
     database_url: str, service: FakeLLMService, local: LocalStub
 ) -> None:
     store = BrokenStore(database_url, LibraryIndex())
-    settings = settings_for(database_url=database_url, llm_service_url=service.url)
-    with running(settings, Collaborators(store=store, local=local)) as client:
-        until_ready(client)
+    with ready_backend(local, store, database_url=database_url, llm_service_url=service.url) as client:
         store.broken = True
         for body in ({"query": DOG}, {"query": DOG, "stream": True}):
             response = client.post("/api/rag/query", json=body)
@@ -315,8 +320,10 @@ def test_what_is_stored_can_be_removed(backend: httpx.Client, document_id: str) 
 
 
 @pytest.mark.parametrize("document_id", ["a\nb", "..", "a/../b", "", " ", "//", "\u2028", "x" * 2_500, "a?id=b"])
-def test_what_another_program_stored_can_be_removed(backend: httpx.Client, database_url: str, document_id: str) -> None:
-    with psycopg.connect(database_url) as connection:
+def test_what_another_program_stored_can_be_removed(
+    backend: httpx.Client, shared_database: str, document_id: str
+) -> None:
+    with psycopg.connect(shared_database) as connection:
         stored = "INSERT INTO rag_documents (id, kind, content, content_hash) VALUES (%s, 'phrase', 'algo', 'x')"
         connection.execute(stored, [document_id])
     deleted = backend.delete("/api/rag/documents", params={"id": document_id})
@@ -349,6 +356,7 @@ def test_vectors_follow_in_the_background(backend: httpx.Client, service: FakeLL
     document = {"id": "late", "kind": "text", "content": "algo nuevo"}
     backend.post("/api/rag/documents", json={"documents": [document]})
     wait_until(lambda: backend.get("/api/rag/stats").json()["pending_embeddings"] == 0)
+    backend.delete("/api/rag/documents/late")
 
 
 def test_the_backend_is_ready_without_the_service_and_fills_vectors_in_when_it_comes(
@@ -361,11 +369,3 @@ def test_the_backend_is_ready_without_the_service_and_fills_vectors_in_when_it_c
         late = FakeLLMService(port=port).start()
         wait_until(lambda: client.get("/api/rag/stats").json()["pending_embeddings"] == 0)
         late.stop()
-
-
-def wait_until(condition: Any) -> None:
-    for _ in range(2400):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")

@@ -14,12 +14,11 @@ from adapters.ports.reports import GivenReport
 from adapters.ports.store import StoreUnavailable
 from adapters.postgres.tables import reports as report_table
 from adapters.supabase_adapter import SupabaseAdapter
-from main import Collaborators
 from observability.metrics import Metrics
 from services.library.index import LibraryIndex
 from services.reports import WAITING, Reports, reported_word
 from tests.backend_process import wait_until
-from tests.backend_server import LocalStub, ready_backend, running, settings_for, until_ready
+from tests.backend_server import ready_backend
 from tests.fake_llm_service import FakeLLMService
 
 DOG = "perro"
@@ -117,24 +116,6 @@ def test_reports_of_readers_are_counted_listed_and_deleted(backend: httpx.Client
     assert kept(backend) == expected[1:]
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"kind": "missing", "words": ["x"]}, "kind"),
-        ({"kind": "error", "note": "x"}, "entry"),
-        ({"kind": "error", "entry": "x", "note": "x" * 301}, "note"),
-        ({"kind": "error", "entry": "x", "query": "¿?"}, "query"),
-        ({"kind": "wanted", "words": []}, "words"),
-        ({"kind": "wanted", "words": ["x" * 81]}, "words"),
-        ({"kind": "helpful", "answer_mode": "x", "served_by": "none"}, "answer_mode"),
-    ],
-)
-def test_a_malformed_report_is_refused_with_its_field(backend: httpx.Client, body: Any, field: str) -> None:
-    answer = backend.post("/api/rag/reports", json=body)
-    assert answer.status_code == 422
-    assert field in answer.json()["error"]["message"]
-
-
 def test_a_spreadsheet_gets_letters_whole_and_formulas_inert(backend: httpx.Client) -> None:
     notes = ['=HYPERLINK("http://x")', "+1", "-1", "@x", "dicen «tsɨ́ɨ́ju», no así"]
     for note in notes:
@@ -191,9 +172,7 @@ def test_without_their_table_answers_go_on_and_lost_reports_are_counted(
     database_url: str, service: FakeLLMService
 ) -> None:
     store = WithoutReports(database_url, LibraryIndex())
-    settings = settings_for(database_url=database_url, llm_service_url=service.url)
-    with running(settings, Collaborators(store=store, local=LocalStub())) as client:
-        until_ready(client)
+    with ready_backend(None, store, database_url=database_url, llm_service_url=service.url) as client:
         assert ask(client, "zorfano").json()["missing"] == ["zorfano"]
         assert client.post("/api/rag/reports", json={"kind": "error", "entry": "x"}).status_code == 200
         lost = 'backend_reports_lost_total{reason="unavailable"}'

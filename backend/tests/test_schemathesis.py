@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from main import Collaborators
 from schemathesis_runs import Explorer, examples
-from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.backend_server import ready_backend
 from tests.fake_llm_service import FakeLLMService
 
 KEY = "llave"
@@ -22,16 +21,12 @@ def explorer(tmp_path: Path) -> Explorer:
 def test_every_answer_is_as_described(
     database_url: str, service: FakeLLMService, explorer: Explorer, mode: str, count: int
 ) -> None:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url)
-    with running(settings, Collaborators(local=LocalStub())) as backend:
-        until_ready(backend)
+    with ready_backend(database_url=database_url, llm_service_url=service.url) as backend:
         explorer.check_answers(backend, mode, count)
 
 
 def test_every_operation_that_is_said_to_need_the_key_does(
     database_url: str, service: FakeLLMService, explorer: Explorer
 ) -> None:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url, backend_api_key=KEY)
-    with running(settings, Collaborators(local=LocalStub())) as guarded:
-        until_ready(guarded)
+    with ready_backend(database_url=database_url, llm_service_url=service.url, backend_api_key=KEY) as guarded:
         assert explorer.check_key(guarded, KEY) == {"/livez", "/readyz"}

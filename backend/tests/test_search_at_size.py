@@ -1,6 +1,6 @@
 """Searches among many documents: what common words, near vectors and odd questions must not hide."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import psycopg
 import pytest
@@ -35,8 +35,7 @@ async def search(store: SupabaseAdapter, question: str, vector: Sequence[float] 
     return await searches.search(store, question, vector, "made")
 
 
-@pytest.fixture
-async def crowded(store: SupabaseAdapter) -> SupabaseAdapter:
+async def crowd(store: SupabaseAdapter) -> None:
     """Two words that more documents hold than a search reads, and what is asked for among the last."""
     await store.upsert([example(number, f"El perro come en la casa {number}.") for number in range(CROWD)])
     await store.upsert(
@@ -48,7 +47,14 @@ async def crowded(store: SupabaseAdapter) -> SupabaseAdapter:
             example(CROWD, "El perro rojo ladra en la casa."),
         ]
     )
-    return store
+
+
+@pytest.fixture(scope="module")
+async def crowded(shared_database: str) -> AsyncIterator[SupabaseAdapter]:
+    store = SupabaseAdapter(shared_database, LibraryIndex(), pool_size=4)
+    await crowd(store)
+    yield store
+    await store.close()
 
 
 @pytest.mark.parametrize(
@@ -70,17 +76,17 @@ async def test_a_rare_word_finds_its_sentence_among_common_ones(crowded: Supabas
     assert "El perro rojo ladra en la casa." in found
 
 
-async def test_without_statistics_common_words_hide_nothing_either(database_url: str, crowded: SupabaseAdapter) -> None:
+async def test_without_statistics_common_words_hide_nothing_either(database_url: str, store: SupabaseAdapter) -> None:
+    await crowd(store)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DELETE FROM pg_statistic WHERE starelid = 'rag_documents'::regclass")
-    assert (await search(crowded, "perros"))[0].metadata["lemma"] == "perro"
+    assert (await search(store, "perros"))[0].metadata["lemma"] == "perro"
 
 
-async def test_both_kinds_of_index_are_used_however_common_the_words(
-    database_url: str, crowded: SupabaseAdapter
-) -> None:
-    rows = await crowded.pending("made", CROWD + 10)
-    await crowded.set_vectors([row[0] for row in rows], [FakeEmbedder().vector(row[1]) for row in rows], "made")
+async def test_both_kinds_of_index_are_used_however_common_the_words(database_url: str, store: SupabaseAdapter) -> None:
+    await crowd(store)
+    rows = await store.pending("made", CROWD + 10)
+    await store.set_vectors([row[0] for row in rows], [FakeEmbedder().vector(row[1]) for row in rows], "made")
     names = Names("public", SchemaInfo("public", (0, 8)))
     near = {"found": [], "vector": str(TOWARDS), "fingerprint": "made"}
     with psycopg.connect(database_url, autocommit=True) as connection:

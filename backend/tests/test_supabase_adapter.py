@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import psycopg
@@ -59,6 +59,15 @@ def lemmas(hits: Iterable[SearchHit]) -> list[Any]:
     return [hit.metadata.get("lemma") for hit in hits]
 
 
+@pytest.fixture(scope="module")
+async def entries(shared_database: str) -> AsyncIterator[SupabaseAdapter]:
+    """The entries in a store in which nothing is changed."""
+    store = SupabaseAdapter(shared_database, LibraryIndex())
+    await store.upsert(ENTRIES)
+    yield store
+    await store.close()
+
+
 @pytest.fixture
 async def filled(store: SupabaseAdapter) -> SupabaseAdapter:
     await store.upsert(ENTRIES)
@@ -85,26 +94,26 @@ async def filled(store: SupabaseAdapter) -> SupabaseAdapter:
     ],
 )
 async def test_the_right_document_comes_first_and_says_why(
-    filled: SupabaseAdapter, question: str, lemma: str | None, matched_on: str
+    entries: SupabaseAdapter, question: str, lemma: str | None, matched_on: str
 ) -> None:
-    best = (await search(filled, question))[0]
+    best = (await search(entries, question))[0]
     assert best.metadata.get("lemma") == lemma
     assert best.matched_on[0] == matched_on
     assert 0 < best.score <= 1
 
 
-async def test_a_sub_entry_says_that_it_is_one(filled: SupabaseAdapter) -> None:
-    assert "subentry" in (await search(filled, "perro de monte"))[0].matched_on
+async def test_a_sub_entry_says_that_it_is_one(entries: SupabaseAdapter) -> None:
+    assert "subentry" in (await search(entries, "perro de monte"))[0].matched_on
 
 
-async def test_the_entry_comes_before_its_sub_entry_and_its_example(filled: SupabaseAdapter) -> None:
-    found = lemmas(await search(filled, "perro"))
+async def test_the_entry_comes_before_its_sub_entry_and_its_example(entries: SupabaseAdapter) -> None:
+    found = lemmas(await search(entries, "perro"))
     assert found[:3] == ["perro", "perro de monte", "El perro ladra en la casa."]
 
 
-async def test_of_two_words_that_fold_alike_the_one_spelt_as_asked_comes_first(filled: SupabaseAdapter) -> None:
-    assert lemmas(await search(filled, "¿Cómo se dice papá en bora?"))[:2] == ["papá", "papa"]
-    assert lemmas(await search(filled, "papa"))[:2] == ["papa", "papá"]
+async def test_of_two_words_that_fold_alike_the_one_spelt_as_asked_comes_first(entries: SupabaseAdapter) -> None:
+    assert lemmas(await search(entries, "¿Cómo se dice papá en bora?"))[:2] == ["papá", "papa"]
+    assert lemmas(await search(entries, "papa"))[:2] == ["papa", "papá"]
 
 
 async def test_the_direction_decides_between_equal_words_of_two_languages(store: SupabaseAdapter) -> None:
@@ -139,8 +148,8 @@ async def test_vectors_of_another_fingerprint_are_never_compared(filled: Supabas
     assert len(await filled.pending("another model", 100)) == len(ENTRIES)
 
 
-async def test_a_query_vector_of_another_dimension_is_left_aside(filled: SupabaseAdapter) -> None:
-    hits = await searches.search(filled, "perro", [1.0, 0.0], EMBEDDER.fingerprint)
+async def test_a_query_vector_of_another_dimension_is_left_aside(entries: SupabaseAdapter) -> None:
+    hits = await searches.search(entries, "perro", [1.0, 0.0], EMBEDDER.fingerprint)
     assert lemmas(hits)[0] == "perro"
 
 
@@ -162,14 +171,14 @@ async def test_a_query_vector_of_another_dimension_is_left_aside(filled: Supabas
     ],
 )
 @pytest.mark.parametrize("vector", [False, True])
-async def test_no_question_is_an_error(filled: SupabaseAdapter, question: str, vector: bool) -> None:
-    await search(filled, question, vector=vector)
-    assert (await filled.stats(None)).documents == len(ENTRIES)
+async def test_no_question_is_an_error(entries: SupabaseAdapter, question: str, vector: bool) -> None:
+    await search(entries, question, vector=vector)
+    assert (await entries.stats(None)).documents == len(ENTRIES)
 
 
-async def test_no_more_than_asked_for_come_back(filled: SupabaseAdapter) -> None:
-    assert len(await search(filled, "perro", top_k=1)) == 1
-    assert await search(filled, "perro", top_k=0) == []
+async def test_no_more_than_asked_for_come_back(entries: SupabaseAdapter) -> None:
+    assert len(await search(entries, "perro", top_k=1)) == 1
+    assert await search(entries, "perro", top_k=0) == []
 
 
 async def test_upsert_tells_new_changed_and_unchanged_apart(store: SupabaseAdapter) -> None:

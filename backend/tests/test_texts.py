@@ -13,11 +13,10 @@ from adapters.ports.search import TextTerm
 from adapters.postgres import migrations
 from adapters.postgres.migrations import load_migrations
 from adapters.supabase_adapter import SupabaseAdapter
-from main import Collaborators
 from scripts.fit_threshold import BadQuestions, read_questions
 from services.library.index import LibraryIndex
 from services.library.ingestion import DocumentIngestor
-from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.backend_server import ready_backend
 from tests.fake_llm_service import FakeLLMService
 from tests.searches import search
 from tests.test_rag_api import WORD, ask
@@ -36,20 +35,21 @@ def documents(contents: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture
-def backend(database_url: str, service: FakeLLMService) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url, rag_wording="never")
-    with running(settings, Collaborators(local=LocalStub())) as client:
-        until_ready(client)
+@pytest.fixture(scope="module")
+def backend(shared_database: str, running_service: FakeLLMService) -> Iterator[httpx.Client]:
+    settings: dict[str, Any] = {
+        "database_url": shared_database,
+        "llm_service_url": running_service.url,
+        "rag_wording": "never",
+    }
+    with ready_backend(**settings) as client:
         assert client.post("/api/rag/documents", json={"documents": documents(MANUAL)}).status_code == 200
         yield client
 
 
 @pytest.fixture
 def texts_only(database_url: str, service: FakeLLMService) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=database_url, llm_service_url=service.url, mentor="none")
-    with running(settings, Collaborators(local=LocalStub())) as client:
-        until_ready(client)
+    with ready_backend(database_url=database_url, llm_service_url=service.url, mentor="none") as client:
         assert client.post("/api/rag/documents", json={"documents": documents(MANUAL)}).status_code == 200
         yield client
 

@@ -10,13 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from main import Collaborators
 from services.library import uploads
 from services.library.formats import read_content
 from services.library.ingestion import Progress
 from services.library.uploads import LibraryBusy, Uploads
-from tests.backend_process import backend_process, free_port, launch, wait_until
-from tests.backend_server import LocalStub, running, settings_for, until_ready
+from tests.backend_process import answers, backend_process, free_port, launch, wait_until
+from tests.backend_server import ready_backend
 from tests.ingest_command import count, ingest
 
 NOBODY = "http://127.0.0.1:9"
@@ -24,11 +23,9 @@ TABLE = "lema,gloss_bora,pos\nzorfano,tsubune,adj.\n,vacío,\nlinterna,tsubuco,f
 CHANGED = b"lema,gloss_bora,pos\nzorfano,tsubunee,adj.\n"
 
 
-@pytest.fixture
-def backend(database_url: str) -> Iterator[httpx.Client]:
-    settings = settings_for(database_url=database_url, llm_service_url=NOBODY, upload_max_bytes=100_000)
-    with running(settings, Collaborators(local=LocalStub())) as client:
-        until_ready(client)
+@pytest.fixture(scope="module")
+def backend(shared_database: str) -> Iterator[httpx.Client]:
+    with ready_backend(database_url=shared_database, llm_service_url=NOBODY, upload_max_bytes=100_000) as client:
         yield client
 
 
@@ -52,7 +49,7 @@ def counts(report: Any) -> list[int]:
 
 
 def test_a_file_is_looked_at_loaded_changed_and_removed(
-    backend: httpx.Client, database_url: str, tmp_path: Path
+    backend: httpx.Client, shared_database: str, tmp_path: Path
 ) -> None:
     looked = upload(backend, TABLE, dry_run=True).json()
     assert counts(looked) == [2, 0, 0, 1, 0, 0]
@@ -73,7 +70,7 @@ def test_a_file_is_looked_at_loaded_changed_and_removed(
     # The same reader and ids as the command's.
     (tmp_path / "palabras.csv").write_bytes(TABLE)
     named = ("--no-embed", "--source", "palabras.csv")
-    assert "1 new, 1 changed, 0 unchanged" in ingest(database_url, *named, tmp_path / "palabras.csv").stdout
+    assert "1 new, 1 changed, 0 unchanged" in ingest(shared_database, *named, tmp_path / "palabras.csv").stdout
 
     assert counts(upload(backend, TABLE, dry_run=True, source="otra").json()) == [2, 0, 0, 1, 0, 0]
     by_hand = {"id": "mano", "kind": "text", "content": "algo", "metadata": {"source": "palabras.csv"}}
@@ -82,6 +79,7 @@ def test_a_file_is_looked_at_loaded_changed_and_removed(
     assert deleted.json() == {"source": "palabras.csv", "deleted": 2}
     left = sources(backend)["palabras.csv"]
     assert (left["documents"], left["from_file"], left["kinds"]) == (1, 0, {"text": 1})
+    backend.delete("/api/rag/documents/mano")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +122,7 @@ def test_what_is_read_while_a_file_is_loaded_waits_for_nothing_and_another_file_
 
     monkeypatch.setattr(uploads, "read_content", slow)
     loads: list[httpx.Response] = []
-    loading = threading.Thread(target=lambda: loads.append(upload(backend, TABLE)))
+    loading = threading.Thread(target=lambda: loads.append(upload(backend, TABLE, "lenta.csv")))
     loading.start()
     try:
         assert reached.wait(60)
@@ -140,6 +138,7 @@ def test_what_is_read_while_a_file_is_loaded_waits_for_nothing_and_another_file_
         go_on.set()
         loading.join(60)
     assert events(loads[0])[-1] == "[DONE]"
+    backend.delete("/api/rag/sources", params={"name": "lenta.csv"})
     # Free again, also after a failure.
     assert upload(backend, b"[{]", "x.json").status_code == 422
     assert upload(backend, TABLE, dry_run=True).status_code == 200
@@ -165,7 +164,7 @@ async def test_a_load_that_its_reader_leaves_is_over_and_the_next_may_begin() ->
 def test_killed_halfway_whole_records_stay_and_the_same_file_goes_on(database_url: str) -> None:
     entries = [
         {"lemma": f"palabra{n}", "gloss_bora": f"tsubu{n}", "pos": "s.", "examples": [{"bora": f"b{n}", "es": f"e{n}"}]}
-        for n in range(3_000)
+        for n in range(1_500)
     ]
     content = json.dumps(entries).encode()
     port = free_port()
@@ -173,7 +172,7 @@ def test_killed_halfway_whole_records_stay_and_the_same_file_goes_on(database_ur
     process = launch(port, subprocess.DEVNULL, **variables)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         try:
-            wait_until(lambda: _ready(client), process)
+            wait_until(lambda: answers(client, "/readyz", 200), process)
             with client.stream("POST", "/api/rag/uploads", params={"name": "muchas.json"}, content=content) as load:
                 lines = load.iter_lines()
                 while not (line := next(lines)).startswith("data: ") or json.loads(line[6:])["done"] == 0:
@@ -192,10 +191,3 @@ def test_killed_halfway_whole_records_stay_and_the_same_file_goes_on(database_ur
     # No record was in two pieces.
     assert part % 2 == 0
     assert count(database_url, "metadata ->> 'part' = 'example'") == len(entries)
-
-
-def _ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx.ConnectError:
-        return False

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engines.errors import GenerationFailed
-from routers.embedding_wire import wire_vectors
+from routers.wire.embedding import wire_vectors
 from schemas.embedding import EmbedResponse, OutputDtype
 from tests.api.service_process import APP_DIR, ServiceProcess
 

@@ -260,7 +260,7 @@ def test_a_collector_that_is_away_costs_spans_and_one_line() -> None:
             eventually(lambda: "traces are not delivered" in service.log(), "it says so")
             assert {service.generate("hola").status_code for _ in range(40)} == {200}
             lines = json_lines(service)
-    about = [line for line in lines if line["logger"] == "service_kit.otlp"]
+    about = [line for line in lines if line["logger"] == "service_kit.observability.otlp"]
     assert [line["level"] for line in about] == ["warning"]
     assert "export" in about[0]["detail"]
 
