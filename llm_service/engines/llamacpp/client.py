@@ -9,10 +9,10 @@ from typing import Any
 
 from engines.base import EngineInfo
 from engines.errors import ServiceError, context_exceeded, unknown_token
-from engines.events import Accepted, Finished, FirstToken, RequestEvent
+from engines.events import Accepted, Finished, RequestEvent
 from engines.llamacpp.endpoint import SAMPLERS, Endpoint
-from engines.llamacpp.prefixes import LEAST_GAIN, Prefixes
-from engines.llamacpp.slots import Slot, Slots, share_of
+from engines.llamacpp.prefixes import Prefixes
+from engines.llamacpp.slots import Slot, Slots
 from engines.prompts.control_tokens import neutraliser
 from engines.prompts.thinking import budget_of
 from engines.prompts.tools import in_words
@@ -60,7 +60,7 @@ class LlamaCppClient:
                 wire_bytes=FREE_BYTES + PROGRESS_BYTES * (endpoint.kv_tokens // endpoint.step_tokens + 1),
             )
         )
-        self._prefixes = Prefixes(self.slots, endpoint.kv_tokens, self._act)
+        self._prefixes = Prefixes(endpoint, self._act)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -107,31 +107,27 @@ class LlamaCppClient:
         yield Accepted(request.id)
         text = "\0".join(f"{message.role}\n{self.as_text(message.content)}" for message in request.messages)
         await self._prefixes.wait_for_twin(text)
-        copied, copy = self._prefixes.best(text, prompt_tokens)
-        slot = await self.slots.take(text, prompt_tokens, prompt_tokens + body["max_tokens"], copied)
+        share, copy = self._prefixes.best(text, prompt_tokens)
+        unread = prompt_tokens * (1 - share)
+        room = max(prompt_tokens + body["max_tokens"], copy.tokens if copy else 0)
+        slot = await self.slots.take(unread, room)
         # Progress of a prompt: silence means a hung server, and hanging up is noticed with the next step.
         body |= {"id_slot": slot.number, "return_progress": True}
         finished: Finished | None = None
         try:
-            if copy is not None and copied > share_of(text, slot.text) + LEAST_GAIN:
+            if copy is not None:
                 await self._prefixes.restore(slot, copy)
-            elif slot.reads_long and self._prefixes.worth_saving(prompt_tokens):
+            elif self.slots.is_long(unread) and self._prefixes.worth_saving(text, prompt_tokens):
                 await self._read(request, body, slot, text, prompt_tokens)
             async with contextlib.aclosing(self._client.answer(request, body)) as events:
                 async for event in events:
-                    if isinstance(event, FirstToken):
-                        self.slots.prompt_read(slot)
-                    elif isinstance(event, Finished):
+                    if isinstance(event, Finished):
                         finished = event
                     if not isinstance(event, Accepted):
                         yield event
         finally:
-            if finished is not None:
-                tokens = finished.prompt_tokens + finished.completion_tokens
-                self.slots.free(slot, f"{text}\0assistant\n{finished.text}", tokens)
-                self._afterwards(self._prefixes.forget())
-            else:
-                self._afterwards(self._free_once_idle(slot))
+            held = None if finished is None else f"{text}\0assistant\n{finished.text}"
+            self._afterwards(self._empty(slot, held, finished))
 
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
         body = completion_body(
@@ -169,7 +165,6 @@ class LlamaCppClient:
             async with contextlib.aclosing(self._client.answer(request, body | {"max_tokens": 0})) as events:
                 async for _ in events:
                     pass
-            self.slots.prompt_read(slot)
             await self._prefixes.save(slot, text, tokens)
 
     async def _act(self, slot: int, action: str, body: dict[str, Any]) -> None:
@@ -194,16 +189,26 @@ class LlamaCppClient:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _free_once_idle(self, slot: Slot) -> None:
-        """Free a slot whose request was left; the server may compute it for one more step."""
+    async def _empty(self, slot: Slot, text: str | None, finished: Finished | None) -> None:
+        """Free a slot: copy the conversation of a request that is finished, or wait until one that was left ends."""
         try:
-            async with asyncio.timeout(HANG_UP_LIMIT_S):
-                while await self._is_busy(slot):  # noqa: ASYNC110 - the server offers nothing to wait for
-                    await asyncio.sleep(HANG_UP_POLL_S)
+            if finished is None or text is None:
+                await self._wait_until_idle(slot)
+            else:
+                tokens = finished.prompt_tokens + finished.completion_tokens
+                if self._prefixes.worth_saving(text, tokens):
+                    await self._prefixes.save(slot, text, tokens)
+            await self._act(slot.number, "erase", {})
         except (TimeoutError, ServiceError):
             logger.warning("slot %d does not become idle", slot.number)
         finally:
-            self.slots.free(slot, "", slot.tokens)
+            self.slots.free(slot)
+
+    async def _wait_until_idle(self, slot: Slot) -> None:
+        """Wait for the server, which may compute a request that was left for one more step."""
+        async with asyncio.timeout(HANG_UP_LIMIT_S):
+            while await self._is_busy(slot):  # noqa: ASYNC110 - the server offers nothing to wait for
+                await asyncio.sleep(HANG_UP_POLL_S)
 
     async def _is_busy(self, slot: Slot) -> bool:
         states = json.loads(await self._client.call(f"{self._client.origin}/slots"))

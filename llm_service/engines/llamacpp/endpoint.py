@@ -20,6 +20,8 @@ class Endpoint:
         slots: requests that it computes together.
         kv_tokens: tokens that all its requests together may hold.
         step_tokens: tokens that it computes in one step.
+        copies_tokens: tokens that saved slots together may hold.
+        folder: where they are saved.
         vocabulary: of its model.
 
     """
@@ -29,6 +31,8 @@ class Endpoint:
     slots: int
     kv_tokens: int
     step_tokens: int
+    copies_tokens: int
+    folder: str
     vocabulary: Vocabulary
 
 

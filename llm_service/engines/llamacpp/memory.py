@@ -12,7 +12,7 @@ DEFAULT_LIMIT_BYTES = 1024**3
 MACHINE_SHARE = 0.25
 LEAST_TOKENS = 512
 COPIES_SHARE = 0.25
-"""Of the cache, for copies of prefixes beside it (``engines.llamacpp.prefixes``)."""
+"""Of the cache, for copies of conversations beside it (``engines.llamacpp.prefixes``)."""
 PADDING = 256
 """llama.cpp rounds the cache up to a multiple of this."""
 

@@ -1,25 +1,27 @@
-"""Copies of long prompts: a slot takes over what another one has read, instead of reading it again.
+"""Copies of conversations: a slot takes over what another request has computed, instead of reading it again.
 
-llama.cpp keeps a prefix in the slot that read it. Copying it through a file in memory takes milliseconds, where reading
-it takes seconds (docs/decisions/0023-llamacpp-worker.md).
+llama.cpp keeps a conversation in the slot that computed it, where it slows down every step. Copying it through a file
+in memory takes milliseconds, where reading it takes seconds (docs/decisions/0023-llamacpp-worker.md).
 """
 
 import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from engines.errors import ServiceError
-from engines.llamacpp.slots import Slot, Slots, share_of
+from engines.llamacpp.endpoint import Endpoint
+from engines.llamacpp.slots import Slot
 
-COPIES = 2
-LARGEST_SHARE = 0.125
-"""Of the KV cache, in one copy."""
+LARGEST_SHARE = 0.5
+"""Of all copies, in one of them."""
 LEAST_GAIN = 0.25
-"""Share of a prompt that a copy must spare beyond what the slot holds."""
+"""Share of a prompt that a copy must spare, and of a conversation that no copy holds before it is copied."""
+LEAST_SHARE = 0.1
 TWIN_SHARE = 0.5
 
 Act = Callable[[int, str, dict[str, Any]], Awaitable[None]]
@@ -30,22 +32,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Copy:
-    """A prompt in a file: its text, its tokens, when it was used last."""
+    """A conversation in a file: its text, its tokens, when it was used last."""
 
     name: str
-    text: str = ""
-    tokens: int = 0
-    last_used: int = 0
+    text: str
+    tokens: int
+    last_used: int
 
 
 class Prefixes:
     """The copies of one server. Use from one event loop. Failures cost time only: the prompt is then read."""
 
-    def __init__(self, slots: Slots, kv_tokens: int, act: Act) -> None:
-        self._slots = slots
+    def __init__(self, endpoint: Endpoint, act: Act) -> None:
+        self._folder = Path(endpoint.folder)
         self._act = act
-        self._largest = int(kv_tokens * LARGEST_SHARE)
-        self._copies = [Copy(f"{number}.bin") for number in range(COPIES)]
+        self._room = endpoint.copies_tokens
+        self._step_tokens = endpoint.step_tokens
+        self._copies: list[Copy] = []
         self._being_read: list[tuple[str, asyncio.Event]] = []
         self._clock = itertools.count(1)
 
@@ -54,11 +57,12 @@ class Prefixes:
         while twin := next((done for read, done in self._being_read if share_of(text, read) >= TWIN_SHARE), None):
             await twin.wait()
 
-    def best(self, text: str, prompt_tokens: int) -> tuple[float, Copy | None]:
-        """Return the share of a prompt that a copy holds, and the copy. Copies of longer prompts do not count."""
-        fitting = [copy for copy in self._copies if 0 < copy.tokens <= prompt_tokens * 1.25]
+    def best(self, text: str, tokens: int) -> tuple[float, Copy | None]:
+        """Return the share of a text that a copy holds, and the copy. Copies of longer texts do not count."""
+        fitting = [copy for copy in self._copies if copy.tokens <= tokens * 1.25]
         shares = [(share_of(text, copy.text), copy) for copy in fitting]
-        return max(shares, key=lambda each: each[0], default=(0.0, None))
+        share, copy = max(shares, key=lambda each: each[0], default=(0.0, None))
+        return (share, copy) if share > LEAST_GAIN else (0.0, None)
 
     @contextlib.contextmanager
     def reading(self, text: str) -> Iterator[None]:
@@ -71,34 +75,46 @@ class Prefixes:
             self._being_read.remove(reader)
             reader[1].set()
 
-    def worth_saving(self, prompt_tokens: int) -> bool:
-        """Whether a copy of this size may be kept."""
-        return prompt_tokens <= self._largest
+    def worth_saving(self, text: str, tokens: int) -> bool:
+        """Whether a text of this size takes time to read, may be kept and is not held already."""
+        return self._step_tokens < tokens <= self._room * LARGEST_SHARE and self.best(text, tokens)[0] < 1 - LEAST_GAIN
 
     async def save(self, slot: Slot, text: str, tokens: int) -> None:
-        """Copy the prompt that a slot has just read, over the copy that was used least recently."""
-        copy = min(self._copies, key=lambda copy: copy.last_used)
-        copy.text, copy.tokens, copy.last_used = "", 0, next(self._clock)
-        with contextlib.suppress(ServiceError):
+        """Copy what a slot holds; the copies that were used least recently go."""
+        copy = Copy(f"{next(self._clock)}.bin", text, tokens, next(self._clock))
+        try:
             await self._act(slot.number, "save", {"filename": copy.name})
-            copy.text, copy.tokens = text, tokens
+        except ServiceError as error:
+            logger.debug("a conversation could not be copied: %s", error)
+            return
+        self._copies.append(copy)
+        while sum(copy.tokens for copy in self._copies) > self._room:
+            oldest = min(self._copies, key=lambda copy: copy.last_used)
+            self._copies.remove(oldest)
+            (self._folder / oldest.name).unlink(missing_ok=True)
 
     async def restore(self, slot: Slot, copy: Copy) -> None:
-        """Put a copy into a slot, which must be idle, after making room for it."""
+        """Put a copy into an empty slot."""
         copy.last_used = next(self._clock)
         try:
-            await self._empty(self._slots.crowding(copy.tokens))
             await self._act(slot.number, "restore", {"filename": copy.name})
         except ServiceError as error:
-            logger.debug("a prefix could not be copied: %s", error)
+            logger.debug("a conversation could not be restored: %s", error)
 
-    async def forget(self) -> None:
-        """Empty the slots whose conversations are too old to be kept."""
-        with contextlib.suppress(ServiceError):
-            await self._empty(self._slots.surplus())
 
-    async def _empty(self, slots: Sequence[Slot]) -> None:
-        for slot in slots:
-            if not slot.tokens:  # taken while another one was emptied
-                with self._slots.held(slot):
-                    await self._act(slot.number, "erase", {})
+def share_of(text: str, held: str) -> float:
+    """Return the share of ``text`` that ``held`` begins with; 0 for a beginning that any two conversations share."""
+    share = common_prefix(held, text) / max(len(text), 1)
+    return share if share > LEAST_SHARE else 0.0
+
+
+def common_prefix(one: str, other: str) -> int:
+    """Return the length of the longest common prefix, in characters."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

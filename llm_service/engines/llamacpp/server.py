@@ -72,6 +72,8 @@ class LlamaCppServer:
             slots=slots,
             kv_tokens=plan.tokens,
             step_tokens=step_tokens,
+            copies_tokens=int(plan.tokens * COPIES_SHARE),
+            folder=str(self._folder),
             vocabulary=read_vocabulary(artifact.path),
         )
         self.info = artifact.loaded(
@@ -112,7 +114,7 @@ class LlamaCppServer:
         return Progress(min(1.0, held / self._kv_tokens), {together: steps} if steps > 0 else {})
 
     def close(self) -> None:
-        """Delete the copies of prompts."""
+        """Delete the copies of conversations."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _call(self, method: str, path: str, body: Any = None, timeout_s: float = PROBE_TIMEOUT_S) -> str:
@@ -144,7 +146,7 @@ def _uses_gpu(settings: Settings) -> bool:
 
 def _log_memory(artifact: ModelArtifact, plan: KvPlan) -> None:
     logger.info(
-        "memory: weights %.2f GB (mapped), KV cache %.2f GB for %d tokens, copies of prefixes up to %.2f GB",
+        "memory: weights %.2f GB (mapped), KV cache %.2f GB for %d tokens, copies of conversations up to %.2f GB",
         artifact.path.stat().st_size / 1e9,
         plan.bytes / 1e9,
         plan.tokens,
@@ -188,7 +190,7 @@ def _parameters(
 
 
 def _private_folder() -> Path:
-    """Make the folder for copies of prompts, in memory where that is possible; remove those of processes that died."""
+    """Make the folder for copies, in memory where that is possible; remove those of processes that died."""
     parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())  # noqa: S108
     for left in parent.glob(f"{FOLDER_PREFIX}*"):
         owner = left.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
