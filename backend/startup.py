@@ -1,6 +1,7 @@
 """Background start-up of a live process: database, schema, lexicon; then vectors, continuously."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Awaitable, Callable
@@ -48,11 +49,18 @@ class Startup:
         self._longest_delay_s = longest_delay_s
         self._recheck_s = recheck_s
         self._database = self._loaded = False
+        self._attempted = asyncio.Event()
         self._work = asyncio.Event()
 
     def checks(self) -> dict[str, bool]:
         """Return each start-up condition and whether it holds."""
         return {"database": self._database, "lexicon": self._loaded}
+
+    async def first_attempt(self, limit_s: float) -> None:
+        """Wait up to ``limit_s`` until the lexicon is loaded or a step has failed: before, nothing can be found."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._attempted.wait()
 
     def kick_backfill(self) -> None:
         """Start a check for documents without vectors."""
@@ -73,6 +81,7 @@ class Startup:
         await load_sample_lexicon(self._store, self._ingestor, self._lexicon)
         self._on_fingerprint((await self._store.stats(None)).embedding_fingerprint)
         self._loaded = True
+        self._attempted.set()
 
     async def _until_done(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
         delay = self._first_delay_s
@@ -88,6 +97,7 @@ class Startup:
                 logger.exception("%s not ready", what)
             else:
                 return
+            self._attempted.set()
             await asyncio.sleep(delay)
             delay = min(delay * 2, self._longest_delay_s)
 

@@ -16,6 +16,7 @@ from services.reports import Reports
 from startup import Startup
 
 _LONGEST_MS = 600_000
+_STARTUP_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,13 @@ async def get_timeout_s(
 ) -> float | None:
     """Return the caller's time limit in seconds, if it sets one."""
     return None if milliseconds is None else min(milliseconds, _LONGEST_MS) / 1000
+
+
+async def wait_for_lexicon(
+    services: Annotated[Services, Depends(get_services)], timeout_s: Annotated[float | None, Depends(get_timeout_s)]
+) -> None:
+    """Hold a question that comes while the app starts."""
+    await services.startup.first_attempt(_STARTUP_S if timeout_s is None else min(timeout_s, _STARTUP_S))
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]

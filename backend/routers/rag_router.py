@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Request
+from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from fastapi import Query as QueryParam
 from service_kit.disconnect import until_disconnect
 from starlette.responses import Response, StreamingResponse
@@ -15,7 +15,7 @@ from adapters.ports.documents import Document
 from adapters.ports.models import ChatMessage, TextDelta
 from observability.request_record import RequestRecord
 from routers import event_stream
-from routers.dependencies import RecordDep, ServicesDep, TimeoutDep
+from routers.dependencies import RecordDep, ServicesDep, TimeoutDep, wait_for_lexicon
 from routers.error_docs import responses
 from schemas.documents import DeleteResponse, DocumentsRequest, DocumentsResponse, StatsResponse
 from schemas.rag import MAX_TOP_K, Query, QueryRequest, QueryResponse, SearchResponse, SourcesEvent
@@ -46,6 +46,7 @@ router = APIRouter(prefix="/api/rag", tags=["RAG"])
         **responses(401, 405, 413, 422, 500, 503, 504),
     },
     summary="Answer a question from the dictionary",
+    dependencies=[Depends(wait_for_lexicon)],
 )
 async def query(
     body: QueryRequest,
@@ -70,6 +71,7 @@ async def query(
     "/search",
     responses=responses(401, 405, 422, 500, 503, 504),
     summary="Search the dictionary",
+    dependencies=[Depends(wait_for_lexicon)],
     response_description="What was found, best first",
 )
 async def search(

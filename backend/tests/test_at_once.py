@@ -8,6 +8,7 @@ import pytest
 
 from tests.backend_process import wait_until
 from tests.backend_server import LocalStub, ready_backend
+from tests.backend_server import running_backend as starting_backend
 from tests.fake_llm_service import FakeLLMService
 from tests.test_rag_api import DOG, WORD, ask, stream
 
@@ -157,3 +158,8 @@ def test_a_backend_that_never_words_asks_no_model(database_url: str, service: Fa
         assert "aguas negras" in passage["answer"]
         assert who(passage) == ("none", False, None)
     assert "generate" not in service.paths()
+
+
+def test_a_question_that_comes_while_the_app_starts_is_answered(database_url: str) -> None:
+    with starting_backend(database_url=database_url) as client:
+        assert ask(client)["answer"] == ANSWER
