@@ -198,7 +198,7 @@ class Up:
             self._console.line(f"Ending {names} (Ctrl-C again: at once)")
         late = end_all(self._services, self._options.grace, self._stop)
         for service in late:
-            self._console.line(f"{service.app.name} did not end within its grace and was killed.")
+            self._console.line(f"{service.app.name} had not ended yet and was killed.")
 
 
 def _course(service: Service, seconds: float) -> str:

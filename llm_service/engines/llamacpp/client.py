@@ -126,8 +126,7 @@ class LlamaCppClient:
                     if not isinstance(event, Accepted):
                         yield event
         finally:
-            held = None if finished is None else f"{text}\0assistant\n{finished.text}"
-            self._afterwards(self._empty(slot, held, finished))
+            self._afterwards(self._empty(slot, text, finished))
 
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
         body = completion_body(
@@ -189,12 +188,13 @@ class LlamaCppClient:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _empty(self, slot: Slot, text: str | None, finished: Finished | None) -> None:
+    async def _empty(self, slot: Slot, prompt: str, finished: Finished | None) -> None:
         """Free a slot: copy the conversation of a request that is finished, or wait until one that was left ends."""
         try:
-            if finished is None or text is None:
+            if finished is None:
                 await self._wait_until_idle(slot)
             else:
+                text = f"{prompt}\0assistant\n{finished.text}"
                 tokens = finished.prompt_tokens + finished.completion_tokens
                 if self._prefixes.worth_saving(text, tokens):
                     await self._prefixes.save(slot, text, tokens)

@@ -50,7 +50,7 @@ class Slots:
         ``unread``: tokens of the prompt that have to be computed.
         """
         async with self._turn:
-            while not (free := self._free()) or self.used_tokens + tokens > self._kv_tokens:
+            while not (free := self._idle()) or self.used_tokens + tokens > self._kv_tokens:
                 self._changed.clear()
                 await self._changed.wait()
             slot = free[-1] if self.is_long(unread) else free[0]
@@ -62,5 +62,5 @@ class Slots:
         slot.tokens = 0
         self._changed.set()
 
-    def _free(self) -> list[Slot]:
+    def _idle(self) -> list[Slot]:
         return [slot for slot in self._slots if not slot.tokens]
