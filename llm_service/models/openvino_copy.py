@@ -1,7 +1,7 @@
-"""The embedded model as an OpenVINO model with 8-bit weights, made once from its GGUF file and kept.
+"""The embedded model as an OpenVINO model, made once from its GGUF file and kept.
 
-OpenVINO reproduces the model only from 8-bit weights: GenAI's GGUF reader takes Q8_0 over as it is, and rounds
-the minima of Q4_1 (docs/decisions/0025). Conversion runs in a separate process
+GenAI's GGUF reader takes the 4-bit weights over, but rounds their minima to whole steps; ``convert`` writes the file's
+own minima into the model (docs/decisions/0025). Conversion runs in a separate process
 (``python -m models.openvino_copy SOURCE FOLDER``), so that the generator does not keep its memory.
 """
 
@@ -10,15 +10,17 @@ import logging
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
 from models.artifacts import ModelArtifact, folder_format
 
-VERSION = 1
+VERSION = 2
 """Version of the output of ``convert``; another version makes a new folder."""
 TIMEOUT_S = 600
 
@@ -57,7 +59,8 @@ def _make(source: Path, folder: Path) -> None:
 
 
 def convert(source: Path, folder: Path) -> None:
-    """Write the model of a GGUF file to ``folder``: weights in Q8_0, tokenizer, configuration."""
+    """Write the model of a GGUF file to ``folder``: weights, tokenizer, configuration."""
+    import gguf
     import openvino
     import openvino_genai
     import openvino_tokenizers
@@ -65,12 +68,13 @@ def convert(source: Path, folder: Path) -> None:
 
     reading = folder / "reading"
     reading.mkdir(parents=True)
-    config = _repack(source, reading / "model.gguf")
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    shutil.copyfile(source, reading / "model.gguf")  # GenAI writes the model beside its source
     openvino_genai.ContinuousBatchingPipeline(
         str(reading / "model.gguf"), openvino_genai.SchedulerConfig(), "CPU", {"enable_save_ov_model": True}
     )
     model = openvino.Core().read_model(reading / "openvino_model.xml")
+    file = gguf.GGUFReader(source)
+    _set_exact_minima(model, file.tensors)
     # Read by OpenVINO when it compiles the model: activations rounded to 8 bits would change its answers.
     model.set_rt_info("0", ["runtime_options", "DYNAMIC_QUANTIZATION_GROUP_SIZE"])
     openvino.save_model(model, folder / "openvino_model.xml", compress_to_fp16=False)
@@ -83,43 +87,58 @@ def convert(source: Path, folder: Path) -> None:
         openvino.save_model(part, folder / f"{name}.xml")
     generation = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
     (folder / "generation_config.json").write_text(json.dumps(generation), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(_config(file.fields)), encoding="utf-8")
     del model
     shutil.rmtree(reading)
 
 
-def _repack(source: Path, target: Path) -> dict[str, Any]:
-    """Write a copy of the file with its matrices in Q8_0; return what ``config.json`` says of the model."""
-    import gguf
+def _set_exact_minima(model: Any, tensors: Iterable[Any]) -> None:
+    """Give Q4_1 weights the minima of the file: zero points of ``-minimum / scale``, which the reader has rounded.
 
-    reader = gguf.GGUFReader(source)
-    fields = {name: field.contents() for name, field in reader.fields.items()}
-    architecture = fields["general.architecture"]
-    writer = gguf.GGUFWriter(target, architecture)
-    for field in reader.fields.values():
-        if field.name == "general.file_type":
-            writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_Q8_0))
-        elif not field.name.startswith("GGUF.") and field.name != "general.architecture":
-            writer.add_key_value(
-                field.name, field.contents(), field.types[0], field.types[1] if len(field.types) > 1 else None
-            )
-    q8 = gguf.GGMLQuantizationType.Q8_0
-    for tensor in reader.tensors:
-        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype("float32")
-        if tensor.tensor_type == gguf.GGMLQuantizationType.F32:
-            writer.add_tensor(tensor.name, values)
-        else:
-            writer.add_tensor(tensor.name, gguf.quants.quantize(values, q8), raw_dtype=q8)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    The model's rows stand in another order than the file's; a row is recognised by its scales.
+    """
+    import gguf
+    import openvino
+    from openvino import opset13
+
+    minima_of: dict[bytes, bytes] = {}
+    for tensor in tensors:
+        if tensor.tensor_type == gguf.GGMLQuantizationType.Q4_1:
+            # A block: scale and minimum in float16, then 32 weights of 4 bits.
+            for row in tensor.data.reshape(int(tensor.shape[1]), -1, 20):
+                minima_of[row[:, 0:2].tobytes()] = row[:, 2:4].tobytes()
+    for node in model.get_ops():
+        if node.get_type_name() != "Subtract":
+            continue
+        weights, rounded = (value.get_node().input_value(0) for value in node.input_values())
+        if rounded.get_element_type() != openvino.Type.u4:
+            continue
+        (multiply,) = (user.get_node() for user in node.output(0).get_target_inputs())
+        scales = multiply.input_value(1)
+        steps = scales.get_node().data.astype(np.float32)
+        minima = b"".join(minima_of[row.tobytes()] for row in scales.get_node().data)
+        least = np.frombuffer(minima, np.float16).astype(np.float32).reshape(steps.shape)
+        zero_points = np.divide(-least, steps, out=np.zeros_like(steps), where=steps != 0)
+        centred = opset13.subtract(opset13.convert(weights, "f32"), opset13.constant(zero_points))
+        exact = opset13.multiply(centred, opset13.convert(scales, "f32"))
+        for user in multiply.output(0).get_target_inputs():
+            user.replace_source_output(exact.output(0))
+
+
+def _config(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``config.json`` says of a model with these GGUF fields."""
+    architecture = fields["general.architecture"].contents()
+
+    def number(name: str) -> int:
+        return int(fields[f"{architecture}.{name}"].contents())
+
     return {
         "model_type": architecture,
-        "max_position_embeddings": int(fields[f"{architecture}.context_length"]),
-        "hidden_size": int(fields[f"{architecture}.embedding_length"]),
-        "num_hidden_layers": int(fields[f"{architecture}.block_count"]),
-        "num_attention_heads": int(fields[f"{architecture}.attention.head_count"]),
-        "num_key_value_heads": int(fields[f"{architecture}.attention.head_count_kv"]),
+        "max_position_embeddings": number("context_length"),
+        "hidden_size": number("embedding_length"),
+        "num_hidden_layers": number("block_count"),
+        "num_attention_heads": number("attention.head_count"),
+        "num_key_value_heads": number("attention.head_count_kv"),
     }
 
 
