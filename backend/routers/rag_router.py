@@ -21,7 +21,7 @@ from schemas.documents import DeleteResponse, DocumentsRequest, DocumentsRespons
 from schemas.rag import MAX_TOP_K, Query, QueryRequest, QueryResponse, SearchResponse, SourcesEvent
 from schemas.texts import MAX_ID_CHARS, MAX_STORED_ID_CHARS, Text
 from service_kit import sse
-from services.answers import Answered, AnswerPart, Explained, RagAnswer, Sources, whole_answer
+from services.answers import AnswerPart, Checked, RagAnswer, Sources, whole_answer
 from services.library.documents import InvalidDocument, check_document
 
 STREAM_EXAMPLE = (
@@ -167,10 +167,8 @@ def _event(record: RequestRecord, part: AnswerPart) -> Mapping[str, Any]:
             return SourcesEvent.model_validate({"sources": part.hits}).model_dump()
         case TextDelta():
             return {"delta": part.text}
-        case Answered():
-            return {"answer": part.text}
-        case Explained():
-            return {"explanation": part.text}
+        case Checked():
+            return {part.kind: part.text}
     return _response(part, record).model_dump()
 
 

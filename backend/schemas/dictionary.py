@@ -1,9 +1,10 @@
 """Wire models of the dictionary's lists and entries."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from adapters.ports.documents import Document
 from schemas.texts import Text
 from schemas.wire import Reply
 
@@ -65,15 +66,6 @@ class EntriesResponse(Reply):
     next: str | None = Field(description="The `after` of the next page; null: this is the last")
 
 
-class StoredDocument(Reply):
-    """A document of the dictionary as it is stored."""
-
-    id: str
-    kind: str
-    content: str
-    metadata: dict[str, Any]
-
-
 class EntryResponse(Reply):
     """An entry, with what belongs to it."""
 
@@ -95,7 +87,7 @@ class EntryResponse(Reply):
         }
     )
 
-    entry: StoredDocument
+    entry: Document
     letter: str | None = Field(description="Under which its lemma is listed; null: it is in no list")
-    examples: list[StoredDocument]
-    subentries: list[StoredDocument]
+    examples: list[Document]
+    subentries: list[Document]

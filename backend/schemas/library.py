@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from schemas.texts import FilledText
 from schemas.wire import Reply
@@ -53,7 +53,9 @@ class RefusedPart(Reply):
     """A part of a file that is not loaded."""
 
     unit: Literal["record", "line", "row", "page", "document"]
-    at: str = Field(description="Records from 0, others from 1; of a document its id")
+    at: Annotated[str, BeforeValidator(str)] = Field(
+        validation_alias="index", description="Records from 0, others from 1; of a document its id"
+    )
     reason: str
 
 

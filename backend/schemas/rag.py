@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from adapters.ports.documents import SearchHit
 from schemas.texts import FilledText, Text
 from schemas.wire import Reply, Wire
 
@@ -47,25 +48,6 @@ class QueryRequest(Wire):
     )
 
 
-class Source(Reply):
-    """A matching document and what it matched on, strongest first."""
-
-    id: str
-    kind: str
-    content: str
-    score: float
-    matched_on: list[str]
-    metadata: dict[str, Any]
-    spans: list[tuple[int, int]] = Field(
-        default=[],
-        description="Start and end, in the content of a text, of the sentences that support the answer",
-    )
-    role: Literal["answer", "nearest", "other"] = Field(
-        default="other",
-        description="answer: a basis of the answer; nearest: a close entry, as none matches; other: the rest",
-    )
-
-
 class QueryResponse(Reply):
     """The mentor's answer; timings in milliseconds."""
 
@@ -103,7 +85,7 @@ class QueryResponse(Reply):
     answer: str
     answer_mode: Literal["generated", "completed", "extractive"]
     explanation: str | None = Field(description="Where one was requested and the sources support it")
-    sources: list[Source]
+    sources: list[SearchHit]
     missing: list[str] = Field(description="Words of the question that are not in the dictionary")
     says_more: bool = Field(description="Whether an extractive answer says more than its entries, as a verdict does")
     served_by: Literal["llm_service", "local", "dictionary", "none"] = Field(
@@ -119,7 +101,7 @@ class QueryResponse(Reply):
 class SourcesEvent(Reply):
     """First event of a stream: the sources of the answer."""
 
-    sources: list[Source]
+    sources: list[SearchHit]
 
 
 class TextEvent(Reply):
@@ -143,5 +125,5 @@ class ExplanationEvent(Reply):
 class SearchResponse(Reply):
     """The matching documents, best first."""
 
-    results: list[Source]
+    results: list[SearchHit]
     took_ms: float

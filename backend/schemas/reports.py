@@ -1,11 +1,10 @@
 """Wire models of ``/api/rag/reports``."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, RootModel
 
-from adapters.ports.reports import ReportKind
+from adapters.ports.reports import Report
 from schemas.texts import DocumentId, FilledText, Text
 from schemas.wire import Reply, Wire
 
@@ -59,23 +58,10 @@ class ReportAccepted(Reply):
     accepted: bool = True
 
 
-class ReportRow(Reply):
-    """Equal reports, counted."""
-
-    id: int
-    kind: ReportKind
-    subject: str = Field(description="A folded word, or the id of an entry; empty where an answer had none")
-    note: str = Field(description="A reader's words, or how the answer was made")
-    count: int
-    first_at: datetime
-    last_at: datetime
-    content: str | None = Field(description="Beginning of the entry's text, while it exists")
-
-
 class ReportsResponse(Reply):
     """All reports, by kind, the most frequent first."""
 
-    reports: list[ReportRow]
+    reports: list[Report]
 
 
 class ReportDeleted(Reply):

@@ -10,6 +10,6 @@ class Wire(BaseModel):
 
 
 class Reply(BaseModel):
-    """Base of responses; made from the services' records by their attributes."""
+    """Base of responses; made from the services' records by their attributes, whose docstrings describe them too."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, from_attributes=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, from_attributes=True, use_attribute_docstrings=True)

@@ -18,12 +18,7 @@ _DEFAULT_PAUSE_S = 1.0
 class Endpoint:
     """One address with its circuit, its running calls and its ``Retry-After`` pause."""
 
-    def __init__(
-        self,
-        url: str,
-        circuit: Circuit,
-        on_outage: Callable[[], None],
-    ) -> None:
+    def __init__(self, url: str, circuit: Circuit, on_outage: Callable[[], None]) -> None:
         self.url = url
         self.name = without_credentials(url)
         self.circuit = circuit
@@ -66,15 +61,8 @@ class Endpoint:
         if fault.reason in NOT_NOW.values() and not isinstance(fault, PoolExhausted):
             pause_s = _DEFAULT_PAUSE_S if fault.retry_after_s is None else fault.retry_after_s
             self._not_before = time.monotonic() + min(pause_s, _MAX_PAUSE_S)
-        logger.warning(
-            "llm service fault",
-            extra={
-                "url": self.name,
-                "reason": fault.reason,
-                "detail": str(fault),
-                "circuit": f"{before} to {self.circuit.state}",
-            },
-        )
+        about = {"url": self.name, "reason": fault.reason, "detail": str(fault)}
+        logger.warning("llm service fault", extra={**about, "circuit": f"{before} to {self.circuit.state}"})
 
     @staticmethod
     def _outcome(permit: Permit, fault: TechnicalError) -> Outcome:

@@ -28,10 +28,10 @@ from adapters.ports.models import (
 
 logger = logging.getLogger(__name__)
 DONE = "[DONE]"
+MAX_EVENT_BYTES = 4 * 1024 * 1024
 _KIND = re.compile(r"[a-z0-9_]{1,64}")
 _MAX_WORDS = 200
 _MAX_RETRY_AFTER_S = 3600.0
-_MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
 class _Body(BaseModel):
@@ -107,31 +107,6 @@ def parse_ranks(body: Mapping[str, Any], *, count: int) -> list[float]:
     if set(found) != set(range(count)):
         raise Malformed("the LLM service did not rank every text")
     return [found[at] for at in range(count)]
-
-
-class EventParser:
-    """Incremental parser of a ``text/event-stream``; accepts chunks cut at any byte.
-
-    Splits on line feeds only: other line separators may occur inside the JSON.
-    """
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._data: list[bytes] = []
-
-    def feed(self, chunk: bytes) -> list[str]:
-        """Return the data of the events that ``chunk`` completes."""
-        events: list[str] = []
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > _MAX_EVENT_BYTES:
-            raise Malformed("an event of the LLM service exceeds the size limit")
-        for line in (raw.rstrip(b"\r") for raw in lines):
-            if line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
-            elif not line and self._data:
-                events.append(b"\n".join(self._data).decode("utf-8", "replace"))
-                self._data = []
-        return events
 
 
 def parse_event(data: str) -> dict[str, Any]:

@@ -98,20 +98,13 @@ class TransformersModel:
         if prompt_tokens >= context:
             raise too_long(prompt_tokens, context)
         greedy = options.temperature == 0 or options.top_p == 0
-        sampling = (
-            {"temperature": None, "top_p": None, "top_k": None}
-            if greedy
-            else {
-                "temperature": options.temperature,
-                "top_p": options.top_p,
-                "top_k": 0,
-            }
-        )
         with torch.inference_mode():
             output = self._model.generate(
                 **inputs,
                 do_sample=not greedy,
-                **sampling,
+                temperature=None if greedy else options.temperature,
+                top_p=None if greedy else options.top_p,
+                top_k=None if greedy else 0,
                 max_new_tokens=min(options.max_new_tokens or context, context - prompt_tokens),
                 pad_token_id=self._tokenizer.eos_token_id,
                 streamer=Streamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True),

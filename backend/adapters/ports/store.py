@@ -13,9 +13,13 @@ from adapters.ports.search import FoundEntries, FoundTexts, ParsedQuery, TextTer
 class UpsertReport:
     """Result of an upsert, in documents."""
 
-    inserted: int
-    updated: int
-    unchanged: int
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    def __add__(self, more: "UpsertReport") -> "UpsertReport":
+        """Return the sum of two reports."""
+        return UpsertReport(self.inserted + more.inserted, self.updated + more.updated, self.unchanged + more.unchanged)
 
 
 @dataclass(frozen=True, slots=True)

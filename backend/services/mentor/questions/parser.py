@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 
 from adapters.ports.documents import Direction
 from adapters.ports.search import ParsedQuery
-from services.mentor.lexicon.folding import fold, normalise
+from services.mentor.lexicon.folding import fold, normalise, position
 from services.mentor.questions.peeling import peel
 from services.mentor.questions.vocabulary import COURTESY_AFTER, COURTESY_BEFORE, LINKS, STOP_WORDS
 
@@ -114,9 +114,7 @@ def items(text: str, phrase: str) -> list[list[str]]:
     """
     spelled = [(word, found.start(), found.end()) for found in _WORD.finditer(text) for word in fold(found[0]).split()]
     wanted = phrase.split()
-    folded = [word for word, _, _ in spelled]
-    starts = (at for at in range(len(folded) - len(wanted) + 1) if folded[at : at + len(wanted)] == wanted)
-    first = next(starts, None)
+    first = position([word for word, _, _ in spelled], wanted)
     found: list[list[str]] = [[]]
     for at, word in enumerate(wanted):
         place = None if first is None else first + at
