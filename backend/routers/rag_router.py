@@ -158,7 +158,7 @@ async def delete_document_by_id(
 )
 async def stats(services: ServicesDep) -> StatsResponse:
     """Return document counts by kind and direction, and the fingerprint of the vectors."""
-    return StatsResponse.model_validate(await services.store.stats(None))
+    return StatsResponse(await services.store.stats(None))
 
 
 def _event(record: RequestRecord, part: AnswerPart) -> Mapping[str, Any]:

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, RootModel
 
+from adapters.ports.store import StoreStats
 from schemas.texts import DocumentId, FilledText
 from schemas.wire import Reply, Wire
 
@@ -62,12 +63,7 @@ class DeleteResponse(Reply):
     deleted: bool
 
 
-class StatsResponse(Reply):
+class StatsResponse(RootModel[StoreStats]):
     """Counts of the documents."""
 
-    documents: int
-    by_kind: dict[str, int]
-    by_direction: dict[str, int]
-    embedding_fingerprint: str | None
-    pending_embeddings: int
-    entries: int = Field(description="Dictionary documents that are not example sentences")
+    model_config = ConfigDict(use_attribute_docstrings=True)

@@ -39,13 +39,14 @@ class StoreStats:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Documents under one name, which is empty for documents without a source."""
+    """Documents under one name."""
 
-    name: str
+    source: str
+    """The file's name; empty: documents without a source."""
     kinds: Mapping[str, int]
     documents: int
     from_file: int
-    """Documents loaded from a file."""
+    """Documents loaded from a file; the others came through the API."""
     changed_at: datetime
 
 
