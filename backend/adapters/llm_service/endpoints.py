@@ -20,7 +20,9 @@ class Endpoint:
 
     def __init__(self, url: str, circuit: Circuit, on_outage: Callable[[], None]) -> None:
         self.url = url
-        self.name = without_credentials(url)
+        parts = urlsplit(url)
+        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        """The URL without credentials, for logs and metrics."""
         self.circuit = circuit
         self.under_way = 0
         self._on_outage = on_outage
@@ -74,12 +76,6 @@ class Endpoint:
         return Outcome.FAILURE if permit.is_trial and fault.reason in ("loading", "draining") else Outcome.SUCCESS
 
 
-def without_credentials(url: str) -> str:
-    """Return a URL without credentials, for logs and metrics."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 class Endpoints:
     """Selects an address for each call.
 
@@ -105,8 +101,7 @@ class Endpoints:
         in_turn = [self._endpoints[(turn + step) % count] for step in range(count)]
         admitting = [endpoint for endpoint in in_turn if endpoint.circuit.would_admit]
         for endpoint in sorted(admitting, key=lambda each: self._rank(each, avoid)):
-            permit = endpoint.circuit.admit()
-            if permit is not None:
+            if (permit := endpoint.circuit.admit()) is not None:
                 self._turns[kind] = (self._endpoints.index(endpoint) + 1) % count
                 return endpoint, permit
         raise ServiceFault(

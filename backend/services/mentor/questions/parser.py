@@ -30,7 +30,8 @@ def parse_query(text: str) -> ParsedQuery:
     ``phrase`` is empty only when ``text`` contains no letter or digit. Text beyond
     ``MAX_QUERY_CHARS`` characters is ignored, terms beyond ``MAX_TERMS`` are ``left_out``.
     """
-    shortened = without_markers(text[:MAX_QUERY_CHARS])
+    # Without the numbers, dashes or bullets before its lines.
+    shortened = _MARKER.sub("", text[:MAX_QUERY_CHARS])
     folded = fold(shortened)
     peeled = _peeled(folded)
     phrase, direction = peeled or (_strip(folded, COURTESY_BEFORE, COURTESY_AFTER), None)
@@ -100,11 +101,6 @@ _SEPARATOR = re.compile(r"[,;/|•\n]|(?<!\S)[-–—*](?!\S)")
 _WORD = re.compile(r"[^\s,;/|•]+")
 _MARKER = re.compile(r"^\s*(?:\d{1,2}\s*[.)]|[-–—*•])\s+", re.MULTILINE)
 _AND = frozenset({"y", "e", "o", "u", "ni"})
-
-
-def without_markers(text: str) -> str:
-    """Return ``text`` without the numbers, dashes or bullets before its lines."""
-    return _MARKER.sub("", text)
 
 
 def items(text: str, phrase: str) -> list[list[str]]:

@@ -2,6 +2,12 @@
 
 import re
 
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a list."""
+    return frozenset(text.split())
+
+
 _ASK = "como que cual cuales"
 _SAY = (
     "dice dicen decir digo decimos diria dirian dirias diriamos dices dijera llama llaman llamar llamaria llamaban "
@@ -29,15 +35,12 @@ _COURTESY = (
     "hola buenas buenos dias tardes noches oye oiga disculpa disculpe perdon gracias favor fa porfa pregunta consulta "
     "duda bien profe profesor profesora maestro maestra mentor amigo amiga"
 )
-COURTESY = frozenset(_COURTESY.split())
-_LINKS = "a al de del para que es son seria sea tiene usan usa existe hay le dan"
-LINKS = frozenset(_LINKS.split())
+COURTESY = word_set(_COURTESY)
+LINKS = word_set("a al de del para que es son seria sea tiene usan usa existe hay le dan")
 """Words between a question and its term."""
-_CLOSING = "es son seria ser hago hacer uso usa usan"
-CLOSING = frozenset(_CLOSING.split())
+CLOSING = word_set("es son seria ser hago hacer uso usa usan")
 """Verbs with which a question ends that comes after its term: "…, qué palabra uso"."""
-_ORDERS = "traduce traduceme traducir traduzca traduccion significado"
-ORDERS = frozenset(_ORDERS.split())
+ORDERS = word_set("traduce traduceme traducir traduzca traduccion significado")
 """Words that ask by themselves, at the beginning."""
 
 KINDS: dict[str, str] = {
@@ -55,8 +58,7 @@ TELLING = frozenset({"say", "mean", "noun", "tongue", "is"})
 
 OFTEN_MISTYPED = ("significa", "significado", "castellano", "espanol", "traduce", "traducir", "palabra", "quiere")
 SHORTENED = {"q": "que", "k": "que", "qe": "que", "ke": "que", "d": "de", "pa": "para", "cm": "como"}
-_PEOPLE = "ancianos ancianas abuelos abuelas antiguos mayores gente pueblo ustedes ellos boras bora"
-PEOPLE = frozenset(_PEOPLE.split())
+PEOPLE = word_set("ancianos ancianas abuelos abuelas antiguos mayores gente pueblo ustedes ellos boras bora")
 
 COURTESY_BEFORE = re.compile(
     r"^(?:hola|buenos dias|buen dia|buenas tardes|buenas noches|buenas(?! (?:tardes|noches))|saludos|por favor|porfa"
@@ -67,7 +69,7 @@ COURTESY_AFTER = re.compile(
     r"|para (?:mi|la|una|un|el) (?:tarea|clase|trabajo|examen|colegio|escuela))$"
 )
 
-_STOP_TEXT = (
+STOP_WORDS = word_set(
     "a al algo ante aquel asi aun bajo cada como con cual cuales cuando cuanto de del desde donde e el ella ellas "
     "ellos en entre era eres es esa ese eso esta estas este esto estos fue ha hacia hasta hay he la las le les lo "
     "los mas me mi mis muy ni no nos o os para pero por porque que quien quienes se segun ser si sin sobre solo "
@@ -75,5 +77,4 @@ _STOP_TEXT = (
     "palabra dice decir dime significa significado quiere traduce traducir traduccion hola gracias favor puedes "
     "podrias puede podria saber quiero quisiera"
 )
-STOP_WORDS = frozenset(_STOP_TEXT.split())
 """Words without meaning for the search, except when they are the whole query."""
