@@ -41,7 +41,6 @@ from routers.errors import install_error_handlers
 from services.library.index import LibraryIndex
 from services.library.ingestion import DocumentIngestor
 from services.library.uploads import Uploads
-from services.mentor.prompts import DEFAULT_PERSONA
 from services.rag_service import RAGService, TextOptions
 from services.reports import Reports
 from startup import Startup
@@ -193,11 +192,10 @@ async def _wire(
             sampling=sampling,
             top_k=settings.rag_top_k,
             wording=settings.rag_wording,
-            persona=settings.rag_persona or DEFAULT_PERSONA,
+            persona=settings.rag_persona or "",
             texts=TextOptions(
                 threshold=settings.rag_text_threshold,
                 prompt_tokens=settings.rag_passage_tokens,
-                persona=settings.rag_persona or "",
                 only=settings.mentor == "none",
             ),
             ranker=service if enabled and settings.rerank_model else None,

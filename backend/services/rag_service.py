@@ -50,8 +50,6 @@ class TextOptions:
     """Lowest relevance of a passage that is answered from."""
     prompt_tokens: int = 1_200
     """Tokens of passages in a prompt."""
-    persona: str = ""
-    """The operator's text for the prompt."""
     only: bool = False
     """There is no dictionary: all questions go to the texts."""
 
@@ -74,7 +72,7 @@ class RAGService:
         sampling: greedy by default, so that the LLM service's response cache is hit.
         top_k: default number of documents per answer.
         wording: when a model is asked to word an answer.
-        persona: the mentor's, for prompts over entries.
+        persona: the operator's text for prompts; over entries the mentor's own by default.
         texts: how questions to texts are answered.
         ranker: orders passages that were found by meaning only.
         metrics: counts searches, answers, and questions answered without a model.
@@ -92,7 +90,7 @@ class RAGService:
         sampling: SamplingOptions = _GREEDY,
         top_k: int = 5,
         wording: Wording = "auto",
-        persona: str = DEFAULT_PERSONA,
+        persona: str = "",
         texts: TextOptions = _TEXT_OPTIONS,
         ranker: Ranker | None = None,
         metrics: Metrics | None = None,
@@ -259,13 +257,13 @@ class RAGService:
     def messages(self, found: Found, history: Sequence[ChatMessage]) -> list[ChatMessage]:
         """Return the conversation that asks a model for the answer."""
         if found.texts is None:
-            return build_messages(found.question, found.basis, history, persona=self._persona)
-        return text_messages(found.texts, persona=self._texts.persona, budget_tokens=self._texts.prompt_tokens)
+            return build_messages(found.question, found.basis, history, persona=self._persona or DEFAULT_PERSONA)
+        return text_messages(found.texts, persona=self._persona, budget_tokens=self._texts.prompt_tokens)
 
     async def _explain(self, answer: RagAnswer, question: str, basis: Basis, call: Call) -> RagAnswer:
         """Return the answer with an explanation if a model gives one that the entries support."""
         try:
-            messages = explanation_messages(question, basis, persona=self._persona)
+            messages = explanation_messages(question, basis, persona=self._persona or DEFAULT_PERSONA)
             parts = ask(self._model, messages, self._sampling, call, draft=False)
             *_, completion = [part async for part in parts]
         except (TechnicalError, LogicalError) as error:
