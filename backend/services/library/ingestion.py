@@ -6,7 +6,7 @@ available, now or in the background. Hence a failing embedder never loses a docu
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 
 from adapters.ports.documents import Document
 from adapters.ports.models import Embedder, KnowsFingerprint, LogicalError, TechnicalError
@@ -77,7 +77,7 @@ class DocumentIngestor:
         """
         stored = await self._store_all(records, self._store.upsert, on_progress)
         vectors = await self.embed_pending(on_progress) if embed else EmbedReport()
-        return IngestReport(*astuple(stored), vectors)
+        return IngestReport(stored.inserted, stored.updated, stored.unchanged, vectors)
 
     async def _store_all(
         self,

@@ -145,7 +145,7 @@ def phrase_draft(record: Mapping[str, Any]) -> Draft:
     bora, spanish = text_field(record, "bora_text"), text_field(record, "spanish_text")
     if not fold(bora) or not fold(spanish):
         raise InvalidDocument("bora_text or spanish_text: empty")
-    direction = record.get("direction") or "bora_es"
+    direction: Any = record.get("direction") or "bora_es"
     if direction not in ("es_bora", "bora_es"):
         raise InvalidDocument("direction: es_bora or bora_es")
     content, metadata = _pair(spanish, bora, direction, "phrase")
