@@ -80,7 +80,7 @@ class Startup:
         """Store the sample lexicon in an empty database. Its vectors are left to the back-fill."""
         if self._lexicon is not None and (await self._store.stats(None)).documents == 0:
             parsed = await asyncio.to_thread(read_file, self._lexicon)
-            report = await self._ingestor.ingest_records(parsed.records, embed=False)
+            report = await self._ingestor.ingest_records(parsed.records)
             for problem in parsed.problems:
                 logger.warning("sample lexicon: %s", problem)
             logger.info("sample lexicon loaded", extra={"documents": report.inserted, "file": self._lexicon.name})

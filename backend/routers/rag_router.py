@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
@@ -108,14 +109,9 @@ async def store_documents(body: DocumentsRequest, services: ServicesDep) -> Docu
         except InvalidDocument as error:
             raise InvalidDocument(f"documents.{number}.{error}") from error
     # One record: the documents are stored all or nothing.
-    report = await services.ingestor.ingest_records([documents], embed=False)
+    report = await services.ingestor.ingest_records([documents])
     services.startup.kick_backfill()
-    return DocumentsResponse(
-        inserted=report.inserted,
-        updated=report.updated,
-        unchanged=report.unchanged,
-        pending_embeddings=report.inserted + report.updated,
-    )
+    return DocumentsResponse(**asdict(report), pending_embeddings=report.inserted + report.updated)
 
 
 @router.delete(

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 if __package__ in (None, ""):  # run as a file: imports are relative to the app's folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adapters.ports.store import StoreUnavailable, WrongDimension
+from adapters.ports.store import StoreUnavailable, UpsertReport, WrongDimension
 from adapters.postgres.tables.app_table import NoSuchTable, app_table_rows
 from adapters.supabase_adapter import SupabaseAdapter
 from scripts.opening import open_dsn, open_embedder, open_store
 from scripts.progress import ProgressBars
 from services.library.formats import FORMATS, ParsedRecords, UnreadableFile, read_file
 from services.library.formats.app_table import APP_TABLE, AppRow, read_app_rows
-from services.library.ingestion import DocumentIngestor, EmbedReport, IngestReport
+from services.library.ingestion import DocumentIngestor, EmbedReport
 from services.library.sources import gone, is_stored_as, remove, source_name
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def _ingest(
         started = time.monotonic()
         for records in parsed:
             with ProgressBars() as bars:
-                report = await ingestor.ingest_records(records.records, bars, embed=False)
+                report = await ingestor.ingest_records(records.records, bars)
             _show(records, report, everything=options.verbose)
             await _tidy(store, records, prune=options.prune)
         stored_s = time.monotonic() - started
@@ -173,7 +173,7 @@ def _refuse_one_name_twice(names: Sequence[str]) -> None:
             raise UnreadableFile(f"two files named {name}: load them one by one, each with a --source of its own")
 
 
-def _show(records: ParsedRecords, report: IngestReport, *, everything: bool) -> None:
+def _show(records: ParsedRecords, report: UpsertReport, *, everything: bool) -> None:
     lines = list(map(str, records.problems))
     repeated = f", {records.repeated} printed twice" if records.repeated else ""
     print(

@@ -59,25 +59,23 @@ class DocumentIngestor:
     async def ingest(
         self, documents: Sequence[Document], on_progress: OnProgress | None = None, *, embed: bool = True
     ) -> IngestReport:
-        """Ingest ``documents``, each as one record (see ``ingest_records``)."""
-        return await self.ingest_records([[document] for document in documents], on_progress, embed=embed)
+        """Store ``documents``, each as one record, then compute all missing vectors, including those of older ones."""
+        stored = await self.ingest_records([[document] for document in documents], on_progress)
+        vectors = await self.embed_pending(on_progress) if embed else EmbedReport()
+        return IngestReport(stored.inserted, stored.updated, stored.unchanged, vectors)
 
     async def preview(self, records: Sequence[Sequence[Document]]) -> UpsertReport:
         """Return the report of ``ingest_records`` without storing anything. Raises ``StoreUnavailable``."""
         return await self._store_all(records, self._store.compare, None)
 
     async def ingest_records(
-        self, records: Sequence[Sequence[Document]], on_progress: OnProgress | None = None, *, embed: bool = True
-    ) -> IngestReport:
-        """Store ``records``, then compute all missing vectors, including those of older documents.
+        self, records: Sequence[Sequence[Document]], on_progress: OnProgress | None = None
+    ) -> UpsertReport:
+        """Store ``records``, whose documents must have passed ``check_document``, each together or not at all.
 
-        The documents, which must have passed ``check_document``, are stored a record together or not at all. Raises
-        ``StoreUnavailable``: earlier batches stay stored, and ingesting again resumes there. Raises
-        ``WrongDimension``.
+        Raises ``StoreUnavailable``: earlier batches stay stored, and ingesting again resumes there.
         """
-        stored = await self._store_all(records, self._store.upsert, on_progress)
-        vectors = await self.embed_pending(on_progress) if embed else EmbedReport()
-        return IngestReport(stored.inserted, stored.updated, stored.unchanged, vectors)
+        return await self._store_all(records, self._store.upsert, on_progress)
 
     async def _store_all(
         self,

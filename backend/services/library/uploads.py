@@ -7,6 +7,7 @@ the same file again adds the rest.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Final
 
 from adapters.ports.store import DocumentStore, UpsertReport
@@ -64,7 +65,7 @@ class Uploads:
                 yield Progress("store", done, total)
                 for start in range(0, len(parsed.records), _STEP):
                     step = parsed.records[start : start + _STEP]
-                    report += await self._ingestor.ingest_records(step, embed=False)
+                    report += await self._ingestor.ingest_records(step)
                     done += sum(map(len, step))
                     yield Progress("store", done, total)
                 yield await self._report(parsed, report, prune=prune and total > 0)
@@ -104,9 +105,7 @@ class Uploads:
         removed = await remove(self._store, left) if prune else 0
         return UploadReport(
             source=parsed.source,
-            inserted=stored.inserted,
-            updated=stored.updated,
-            unchanged=stored.unchanged,
+            **asdict(stored),
             refused=len(parsed.problems),
             refusals=[RefusedPart.model_validate(problem) for problem in parsed.problems[:SHOWN_REFUSALS]],
             repeated=parsed.repeated,
