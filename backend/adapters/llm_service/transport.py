@@ -138,8 +138,7 @@ class ServiceTransport:
             response = await _translated(client.send(request, stream=True), deadline)
             try:
                 if response.status_code != httpx2.codes.OK:
-                    wire.raise_for_status(response, await _translated(response.aread(), deadline))
-                    raise Malformed(f"the LLM service answered {response.status_code}")
+                    raise wire.error_of(response, await _translated(response.aread(), deadline))
                 yield response
             finally:
                 await response.aclose()

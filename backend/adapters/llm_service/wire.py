@@ -24,6 +24,7 @@ from adapters.ports.models import (
     RateLimited,
     SamplingOptions,
     ServedBy,
+    TechnicalError,
 )
 
 logger = logging.getLogger(__name__)
@@ -123,11 +124,9 @@ def parse_event(data: str) -> dict[str, Any]:
     return event
 
 
-def raise_for_status(response: httpx2.Response, body: bytes) -> None:
-    """Raise the error that a status other than 200 stands for; ``body`` is the response body."""
+def error_of(response: httpx2.Response, body: bytes) -> TechnicalError | LogicalError:
+    """Return the error that a status other than 200 stands for; ``body`` is the response body."""
     status = response.status_code
-    if status == httpx2.codes.OK:
-        return
     try:
         error = _error(parse_object(body))
     except Malformed:
@@ -137,22 +136,22 @@ def raise_for_status(response: httpx2.Response, body: bytes) -> None:
     # The service's message may quote the question: it goes to the caller of a refused request, not to the log.
     logger.debug(summary, extra={"detail": _words(error)})
     if status == httpx2.codes.TOO_MANY_REQUESTS:
-        raise RateLimited(summary, retry_after_s=retry_after_s)
+        return RateLimited(summary, retry_after_s=retry_after_s)
     if status == httpx2.codes.NOT_IMPLEMENTED:
         # The service works; it has no model for this.
-        raise LogicalError(summary, status=status, error_type=kind or "not_configured")
+        return LogicalError(summary, status=status, error_type=kind or "not_configured")
     if status == httpx2.codes.GATEWAY_TIMEOUT:
-        raise TimedOut(summary)
+        return TimedOut(summary)
     if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
         # 503 with "retryable" guarantees that the request had no effect.
         anywhere = status == httpx2.codes.SERVICE_UNAVAILABLE and error.get("retryable") is True
         reason = NOT_NOW.get(kind, "http_5xx")
-        raise ServiceFault(summary, reason=reason, anywhere=anywhere, retry_after_s=retry_after_s)
+        return ServiceFault(summary, reason=reason, anywhere=anywhere, retry_after_s=retry_after_s)
     if status < httpx2.codes.BAD_REQUEST or (status == httpx2.codes.NOT_FOUND and not kind):
         # A redirect, or the 404 page of another server.
-        raise Malformed(summary)
+        return Malformed(summary)
     refusal = f"{summary}: {_words(error)}".rstrip(": ")
-    raise LogicalError(refusal, status=status, error_type=kind or "invalid_request")
+    return LogicalError(refusal, status=status, error_type=kind or "invalid_request")
 
 
 def printable(text: str) -> str:
