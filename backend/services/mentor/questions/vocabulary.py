@@ -8,34 +8,10 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_ASK = "como que cual cuales"
-_SAY = (
-    "dice dicen decir digo decimos diria dirian dirias diriamos dices dijera llama llaman llamar llamaria llamaban "
-    "nombra nombran nombrar escribe escribir escriben pronuncia pronunciar expresa expresar traduce traduceme "
-    "traducir traduzca traduzco traduccion traducen pasa pasar pasame ponme poner"
-)
-_MEAN = (
-    "significa significan significado significaria signifique significar quiere quieren querra querria queria querian "
-    "refiere refieren explica explicas explicame expliques explicar"
-)
-_NOUN = "palabra palabras termino expresion frase nombre equivalente vocablo"
-_TONGUE = "bora boras espanol castellano idioma lengua"
-_REQUEST = (
-    "puedes puede pueden podrias podria podrian puedo sabes sabe quiero quisiera queremos necesito necesitamos "
-    "gustaria deseo busco ayuda ayudas ayudame ayudar ayudarme ensename ensenas ensenar ensenarme dime digame dinos "
-    "decime decirme decirnos digas entiendo entender entiende comprendo comprender muestrame mostrarme explicarme "
-    "averigua busca buscame"
-)
-_PLAIN = (
-    "a al de del en para por con y o si no se la el lo las los un una unos unas mi su tu me te le les nos esto eso ese "
-    "esa este esta es son seria sea era hay existe existen tiene tienen usa usan uso usar usamos utilizan dan da "
-    "saber aprender conocer preguntar preguntarte preguntarle tengo hago viene cuando hablan"
-)
-_COURTESY = (
+COURTESY = word_set(
     "hola buenas buenos dias tardes noches oye oiga disculpa disculpe perdon gracias favor fa porfa pregunta consulta "
     "duda bien profe profesor profesora maestro maestra mentor amigo amiga"
 )
-COURTESY = word_set(_COURTESY)
 LINKS = word_set("a al de del para que es son seria sea tiene usan usa existe hay le dan")
 """Words between a question and its term."""
 CLOSING = word_set("es son seria ser hago hacer uso usa usan")
@@ -43,14 +19,32 @@ CLOSING = word_set("es son seria ser hago hacer uso usa usan")
 ORDERS = word_set("traduce traduceme traducir traduzca traduccion significado")
 """Words that ask by themselves, at the beginning."""
 
-KINDS: dict[str, str] = {
-    word: kind
-    for kind, words in (
-        ("plain", _PLAIN), ("plain", _COURTESY), ("request", _REQUEST), ("tongue", _TONGUE), ("noun", _NOUN),
-        ("mean", _MEAN), ("say", _SAY), ("ask", _ASK),
-    )
-    for word in words.split()
-}  # fmt: skip
+_WORDS = {
+    "plain": (
+        "a al de del en para por con y o si no se la el lo las los un una unos unas mi su tu me te le les nos esto "
+        "eso ese esa este esta es son seria sea era hay existe existen tiene tienen usa usan uso usar usamos utilizan "
+        "dan da saber aprender conocer preguntar preguntarte preguntarle tengo hago viene cuando hablan"
+    ),
+    "request": (
+        "puedes puede pueden podrias podria podrian puedo sabes sabe quiero quisiera queremos necesito necesitamos "
+        "gustaria deseo busco ayuda ayudas ayudame ayudar ayudarme ensename ensenas ensenar ensenarme dime digame "
+        "dinos decime decirme decirnos digas entiendo entender entiende comprendo comprender muestrame mostrarme "
+        "explicarme averigua busca buscame"
+    ),
+    "tongue": "bora boras espanol castellano idioma lengua",
+    "noun": "palabra palabras termino expresion frase nombre equivalente vocablo",
+    "mean": (
+        "significa significan significado significaria signifique significar quiere quieren querra querria queria "
+        "querian refiere refieren explica explicas explicame expliques explicar"
+    ),
+    "say": (
+        "dice dicen decir digo decimos diria dirian dirias diriamos dices dijera llama llaman llamar llamaria "
+        "llamaban nombra nombran nombrar escribe escribir escriben pronuncia pronunciar expresa expresar traduce "
+        "traduceme traducir traduzca traduzco traduccion traducen pasa pasar pasame ponme poner"
+    ),
+    "ask": "como que cual cuales",
+}
+KINDS = dict.fromkeys(COURTESY, "plain") | {word: kind for kind, text in _WORDS.items() for word in text.split()}
 """Kind of each word; ``plain`` words carry no information."""
 
 TELLING = frozenset({"say", "mean", "noun", "tongue", "is"})
