@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from adapters.ports.documents import SearchHit
 from schemas.texts import FilledText, Text
-from schemas.wire import Reply, Wire
+from schemas.wire import Reply, Wire, with_examples
 
 MAX_QUERY_CHARS = 2_000
 MAX_TOP_K = 50
@@ -32,7 +32,7 @@ class HistoryMessage(Wire):
 class QueryRequest(Wire):
     """A question to the mentor."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "¿Cómo se dice perro en bora?"}]})
+    model_config = with_examples({"query": "¿Cómo se dice perro en bora?"})
 
     query: Query = Field(description="In Spanish; used for the search and for the model")
     top_k: TopK | None = Field(default=None, description="Documents to answer from at most; default RAG_TOP_K")
@@ -51,34 +51,30 @@ class QueryRequest(Wire):
 class QueryResponse(Reply):
     """The mentor's answer; timings in milliseconds."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
+    model_config = with_examples(
+        {
+            "answer": 'En bora, "perro" se dice "oohííbye".',
+            "answer_mode": "extractive",
+            "explanation": None,
+            "sources": [
                 {
-                    "answer": 'En bora, "perro" se dice "oohííbye".',
-                    "answer_mode": "extractive",
-                    "explanation": None,
-                    "sources": [
-                        {
-                            "id": "es-bora-perro",
-                            "kind": "dictionary",
-                            "content": "perro: oohííbye",
-                            "score": 1.0,
-                            "matched_on": ["lemma"],
-                            "metadata": {"lemma": "perro", "gloss": "oohííbye", "direction": "es_bora"},
-                            "role": "answer",
-                        }
-                    ],
-                    "missing": [],
-                    "says_more": False,
-                    "served_by": "dictionary",
-                    "degraded": False,
-                    "reason": None,
-                    "model": "none",
-                    "timings": {"retrieval_ms": 5.2, "total_ms": 5.4},
-                    "request_id": "27b427597d5047b994d25cc1718e1ec9",
+                    "id": "es-bora-perro",
+                    "kind": "dictionary",
+                    "content": "perro: oohííbye",
+                    "score": 1.0,
+                    "matched_on": ["lemma"],
+                    "metadata": {"lemma": "perro", "gloss": "oohííbye", "direction": "es_bora"},
+                    "role": "answer",
                 }
-            ]
+            ],
+            "missing": [],
+            "says_more": False,
+            "served_by": "dictionary",
+            "degraded": False,
+            "reason": None,
+            "model": "none",
+            "timings": {"retrieval_ms": 5.2, "total_ms": 5.4},
+            "request_id": "27b427597d5047b994d25cc1718e1ec9",
         }
     )
 

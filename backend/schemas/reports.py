@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 
 from adapters.ports.reports import Report
 from schemas.texts import DocumentId, FilledText, Text
-from schemas.wire import Reply, Wire
+from schemas.wire import Reply, Wire, with_examples
 
 MAX_NOTE_CHARS = 300
 MAX_SUBJECTS = 20
@@ -41,14 +41,10 @@ class OpinionReport(Wire):
 class ReportRequest(RootModel[Annotated[ErrorReport | WantedReport | OpinionReport, Field(discriminator="kind")]]):
     """A report of one of three forms, distinguished by ``kind``."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"kind": "error", "entry": "es-bora-perro", "note": "Le falta una tilde"},
-                {"kind": "wanted", "words": ["zorro"]},
-                {"kind": "helpful", "entries": [], "answer_mode": "extractive", "served_by": "dictionary"},
-            ]
-        }
+    model_config = with_examples(
+        {"kind": "error", "entry": "es-bora-perro", "note": "Le falta una tilde"},
+        {"kind": "wanted", "words": ["zorro"]},
+        {"kind": "helpful", "entries": [], "answer_mode": "extractive", "served_by": "dictionary"},
     )
 
 
