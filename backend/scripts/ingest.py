@@ -73,7 +73,7 @@ async def _ingest(
 ) -> None:
     async with AsyncExitStack() as stack:
         dsn = await open_dsn(settings, stack)
-        table = []
+        table: list[ParsedRecords] = []
         if options.from_table:
             found = await app_table_rows(dsn, options.from_table)
             table = [read_app_rows(map(_app_row, found), options.from_table)]
