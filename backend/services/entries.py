@@ -1,14 +1,18 @@
 """The dictionary from A to Z: pages of its words, and single entries."""
 
 import base64
-import binascii
 import json
+
+from pydantic import TypeAdapter
 
 from adapters.ports.documents import Direction, Language, ListedWord, ListPosition
 from adapters.ports.store import DocumentStore
 from schemas.dictionary import EntriesResponse, EntryResponse, SuggestedWord
+from schemas.texts import Text
 from services.mentor.lexicon.folding import fold
 from services.mentor.lexicon.ordering import code_of, languages_of, letter_of, place
+
+_CURSOR = TypeAdapter(tuple[Direction, Text, Text, Text])
 
 
 class InvalidListing(ValueError):
@@ -58,19 +62,14 @@ def _cursor(word: ListedWord, direction: Direction) -> str:
 
 
 def _read_cursor(cursor: str, direction: Direction) -> ListPosition:
+    padded = cursor + "=" * (-len(cursor) % 4)
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError) as error:
+        found = _CURSOR.validate_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except ValueError as error:
         raise InvalidListing("after: not a 'next' value of an earlier page") from error
-    texts = values if isinstance(values, list) and all(isinstance(value, str) for value in values) else []
-    if len(texts) != 4 or texts[0] != direction or not all(_is_storable(text) for text in texts):
+    if found[0] != direction:
         raise InvalidListing("after: not a 'next' value of an earlier page of this direction")
-    return texts[1], texts[2], texts[3]
-
-
-def _is_storable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+    return found[1:]
 
 
 async def suggestions(store: DocumentStore, typed: str, limit: int) -> list[SuggestedWord]:
