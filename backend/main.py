@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import uvicorn
@@ -42,7 +41,6 @@ from routers.errors import install_error_handlers
 from services.library.index import LibraryIndex
 from services.library.ingestion import DocumentIngestor
 from services.library.uploads import Uploads
-from services.mentor.prompts import DEFAULT_PERSONA, build_messages, explanation_messages
 from services.rag_service import RAGService, TextOptions
 from services.reports import Reports
 from startup import Startup
@@ -110,9 +108,7 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
         library_router.router,
         reports_router.router,
         ops_router.router,
-        pages.docs_router("openapi.json"),
-        pages.admin_router(_WEB),
-        pages.page_router(settings.page_suggestions, reports=settings.reports),
+        pages.pages_router(_WEB, settings.page_suggestions, reports=settings.reports),
     )
     routes = [route for router in routers for route in router.routes]
     install_error_handlers(app, routes)
@@ -120,10 +116,7 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
         app.include_router(router)
     pages.mount_pages(app, _WEB)
     # The app's own list contains each included router as one item, without its routes.
-    names = RouteNames(
-        [*app.routes, *routes],
-        dict.fromkeys(pages.paths(_WEB), "page"),
-    )
+    names = RouteNames([*app.routes, *routes], dict.fromkeys(pages.paths(_WEB), "page"))
     _add_middleware(app, settings, names, metrics, traces)
     api_description.install(app, needs_key=settings.has_keys)
     return app
@@ -187,7 +180,7 @@ async def _wire(
         top_p=settings.llm_top_p,
     )
     reports = Reports(store.reports, metrics, enabled=settings.reports)
-    persona = settings.rag_persona or DEFAULT_PERSONA
+    startup = Startup(store, ingestor, settings.sample_lexicon_path, chain.note_fingerprint)
     return Services(
         settings=settings,
         store=store,
@@ -199,12 +192,10 @@ async def _wire(
             sampling=sampling,
             top_k=settings.rag_top_k,
             wording=settings.rag_wording,
-            prompt=partial(build_messages, persona=persona),
-            explanation_prompt=partial(explanation_messages, persona=persona),
+            persona=settings.rag_persona or "",
             texts=TextOptions(
                 threshold=settings.rag_text_threshold,
                 prompt_tokens=settings.rag_passage_tokens,
-                persona=settings.rag_persona or "",
                 only=settings.mentor == "none",
             ),
             ranker=service if enabled and settings.rerank_model else None,
@@ -213,8 +204,8 @@ async def _wire(
         ),
         ingestor=ingestor,
         reports=reports,
-        uploads=Uploads(store, ingestor, tables_as_text=settings.mentor == "none"),
-        startup=Startup(store, ingestor, settings.sample_lexicon_path, chain.note_fingerprint),
+        uploads=Uploads(store, ingestor, tables_as_text=settings.mentor == "none", on_loaded=startup.kick_backfill),
+        startup=startup,
         llm_service=service if enabled else None,
     )
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from adapters.ports.store import StoreTooNew, StoreUnavailable, WrongDimension
 from adapters.supabase_adapter import SupabaseAdapter
-from services.library.formats import UnreadableFile
+from services.library.formats import UnreadableFile, read_file
 from services.library.ingestion import DocumentIngestor
-from services.library.lexicon_loader import load_sample_lexicon
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +77,13 @@ class Startup:
         logger.info("database ready")
 
     async def _load(self) -> None:
-        await load_sample_lexicon(self._store, self._ingestor, self._lexicon)
+        """Store the sample lexicon in an empty database. Its vectors are left to the back-fill."""
+        if self._lexicon is not None and (await self._store.stats(None)).documents == 0:
+            parsed = await asyncio.to_thread(read_file, self._lexicon)
+            report = await self._ingestor.ingest_records(parsed.records)
+            for problem in parsed.problems:
+                logger.warning("sample lexicon: %s", problem)
+            logger.info("sample lexicon loaded", extra={"documents": report.inserted, "file": self._lexicon.name})
         self._on_fingerprint((await self._store.stats(None)).embedding_fingerprint)
         self._loaded = True
         self._attempted.set()

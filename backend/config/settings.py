@@ -26,8 +26,6 @@ MAX_EMBEDDING_DIMENSION = 2_000
 """The longest vectors that pgvector's index holds."""
 _PASSWORD = re.compile(r"password\s*=\s*('[^']*'|[^\s&]+)")
 
-_Url = Annotated[str, Field(min_length=1)]
-
 
 class Settings(CommonSettings):
     """All settings of the backend."""
@@ -50,7 +48,7 @@ class Settings(CommonSettings):
     upload_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     """Size limit of an uploaded file, which is held in memory."""
 
-    llm_service_url: _Url = "http://localhost:8001"
+    llm_service_url: str = Field("http://localhost:8001", min_length=1)
     llm_service_enabled: bool = True
     llm_service_timeout: float = Field(60.0, gt=0)
     llm_service_api_key: SecretStr | None = None

@@ -1,6 +1,7 @@
 """Prometheus metrics of the backend; docs/operations.md lists them."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -46,36 +47,17 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         self._circuits: Callable[[], Mapping[str, str]] = dict
         self.requests = RequestMetrics("backend", registry)
-        self._retrieval = Histogram(
-            "backend_retrieval_seconds", "Embedding and search of a question", buckets=SECONDS, registry=registry
-        )
-        self._answers = Counter(
-            "backend_answers", "Answers by provider and mode", ("served_by", "mode"), registry=registry
-        )
-        self._fallbacks = Counter(
-            "backend_fallbacks", "Steps to the next best provider", ("reason",), registry=registry
-        )
-        self._reports = Counter("backend_reports", "Reports about the dictionary", ("kind",), registry=registry)
-        self._lost_reports = Counter(
-            "backend_reports_lost", "Reports that were not stored", ("reason",), registry=registry
-        )
-        self._calls = Histogram(
-            "backend_llm_call_seconds",
-            "Whole answers of language models",
-            ("served_by",),
-            buckets=SECONDS,
-            registry=registry,
-        )
-        # Each process has its own circuits; the latest value of any of them is shown.
-        self._circuit = Gauge(
-            "backend_circuit_state",
-            "0 closed, 1 half open, 2 open",
-            ("url",),
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        build = Gauge("backend_build_info", "Always 1", ("version",), registry=registry, multiprocess_mode="mostrecent")
-        build.labels(version).set(1)
+        count, time = partial(Counter, registry=registry), partial(Histogram, buckets=SECONDS, registry=registry)
+        # Of several processes, the latest value of any is shown: each has its own circuits.
+        state = partial(Gauge, registry=registry, multiprocess_mode="mostrecent")
+        self._retrieval = time("backend_retrieval_seconds", "Embedding and search of a question")
+        self._answers = count("backend_answers", "Answers by provider and mode", ("served_by", "mode"))
+        self._fallbacks = count("backend_fallbacks", "Steps to the next best provider", ("reason",))
+        self._reports = count("backend_reports", "Reports about the dictionary", ("kind",))
+        self._lost_reports = count("backend_reports_lost", "Reports that were not stored", ("reason",))
+        self._calls = time("backend_llm_call_seconds", "Whole answers of language models", ("served_by",))
+        self._circuit = state("backend_circuit_state", "0 closed, 1 half open, 2 open", ("url",))
+        state("backend_build_info", "Always 1", ("version",)).labels(version).set(1)
         # 0 and not absent before the first event, so that its increase is visible.
         for reason in (*REASONS, OTHER):
             self._fallbacks.labels(reason)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel
 
 from schemas.errors import ErrorBody
 from schemas.library import ProgressEvent, UploadReport
@@ -16,14 +15,7 @@ TAGS = [
     {"name": "Reports", "description": "What readers miss, and what they find wrong"},
     {"name": "Operations", "description": "For load balancers and operators"},
 ]
-_EVENTS: tuple[type[BaseModel], ...] = (
-    SourcesEvent,
-    TextEvent,
-    AnswerEvent,
-    ExplanationEvent,
-    QueryResponse,
-    ErrorBody,
-)
+_EVENTS = (SourcesEvent, TextEvent, AnswerEvent, ExplanationEvent, QueryResponse, ErrorBody)
 
 
 def install(app: FastAPI, *, needs_key: bool) -> None:

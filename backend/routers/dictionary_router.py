@@ -29,8 +29,7 @@ async def suggest(
     limit: Annotated[int, QueryParam(ge=1, le=20, description="How many at most")] = 8,
 ) -> SuggestResponse:
     """Return words of the dictionary, each with its meaning, for a field that completes them."""
-    found = await suggestions(services.store, q, limit)
-    return SuggestResponse.model_validate({"suggestions": found})
+    return SuggestResponse(suggestions=await suggestions(services.store, q, limit))
 
 
 @router.get(
@@ -52,11 +51,7 @@ async def list_entries(
     limit: Annotated[int, QueryParam(ge=1, le=200, description="Words a page")] = 50,
 ) -> EntriesResponse:
     """Return the words of a language in its alphabetical order, a page at a time."""
-    found = await word_list(services.store, direction, letter, q, after, limit)
-    letters = [{"letter": letter, "words": count} for letter, count in found.letters.items()]
-    return EntriesResponse.model_validate(
-        {"language": found.language, "words": found.words, "letters": letters, "next": found.next}
-    )
+    return await word_list(services.store, direction, letter, q, after, limit)
 
 
 @router.get(
@@ -73,5 +68,4 @@ async def get_entry(
     found = await entry(services.store, entry_id)
     if found is None:
         raise HTTPException(404, "no entry with this id")
-    parts = {"examples": found.examples, "subentries": found.subentries}
-    return EntryResponse.model_validate({"entry": found.document, "letter": found.letter, **parts})
+    return found

@@ -28,6 +28,8 @@ _RETRYABLE: Mapping[type[Exception], tuple[int, str, str, float | None]] = {
     LibraryBusy: (409, "busy", "another file is being loaded, or a source removed; try again when it is done", None),
     DeadlineExceeded: (504, "deadline_exceeded", "the request's time limit is over", None),
 }
+_INVALID = (InvalidDocument, UnreadableFile, InvalidListing)
+"""Their messages are for clients."""
 
 
 def problem_of(error: Exception) -> Problem:
@@ -35,9 +37,9 @@ def problem_of(error: Exception) -> Problem:
     for kind, (status, name, message, retry_after_s) in _RETRYABLE.items():
         if isinstance(error, kind):
             return Problem(status, name, message, retryable=True, retry_after_s=retry_after_s)
+    if isinstance(error, _INVALID):
+        return Problem(422, "invalid_request", str(error))
     match error:
-        case InvalidDocument() | UnreadableFile() | InvalidListing():
-            return Problem(422, "invalid_request", str(error))
         case RequestValidationError():
             return Problem(422, "invalid_request", _faults(error.errors()))
         case HTTPException():
@@ -60,18 +62,7 @@ def install_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     async def leave(_request: Request, _error: Exception) -> Response:
         return Response(status_code=CLIENT_CLOSED)
 
-    foreseen: Sequence[type[Exception]] = (
-        StoreUnavailable,
-        NothingToAnswerFrom,
-        DeadlineExceeded,
-        InvalidDocument,
-        UnreadableFile,
-        LibraryBusy,
-        InvalidListing,
-        RequestValidationError,
-        HTTPException,
-    )
-    for kind in foreseen:
+    for kind in (*_RETRYABLE, *_INVALID, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, handle)
     app.add_exception_handler(ClientDisconnected, leave)
 

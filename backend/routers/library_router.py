@@ -1,7 +1,6 @@
 """``/api/rag/sources`` and ``/api/rag/uploads``: documents by source, and loading of files."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -9,23 +8,13 @@ from service_kit.disconnect import until_disconnect
 from starlette.responses import Response, StreamingResponse
 
 from routers import event_stream
-from routers.dependencies import RecordDep, Services, ServicesDep
+from routers.dependencies import RecordDep, ServicesDep
 from routers.error_docs import responses
-from schemas.library import (
-    SHOWN_REFUSALS,
-    FileName,
-    ProgressEvent,
-    RefusedPart,
-    SourceDeleted,
-    SourceName,
-    SourcesResponse,
-    UploadReport,
-)
+from schemas.library import FileName, ProgressEvent, SourceDeleted, SourceName, SourcesResponse, UploadReport
 from service_kit import sse
 from services.library.documents import InvalidDocument
 from services.library.ingestion import Progress
 from services.library.sources import list_sources
-from services.library.uploads import LoadReport
 
 STREAM_EXAMPLE = (
     'data: {"done": 0, "total": 72}\n\ndata: {"source": "lexicon.csv", "inserted": 72, …}\n\ndata: [DONE]\n\n'
@@ -102,43 +91,14 @@ async def upload(
     if not data:
         raise InvalidDocument("body: the file is empty")
     if dry_run:
-        return _report(await until_disconnect(request, services.uploads.preview(name, data, source=source)))
-    parts = _loading(services, services.uploads.load(name, data, source=source, prune=prune))
+        return await until_disconnect(request, services.uploads.preview(name, data, source=source))
+    parts = services.uploads.load(name, data, source=source, prune=prune)
     # Headers are sent after the file has been read, so that a fault in it has its own status.
     first = await anext(parts)
     events = event_stream.encoded(parts, first, _event, None, record)
     return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
 
 
-async def _loading(
-    services: Services, parts: AsyncGenerator[Progress | LoadReport, None]
-) -> AsyncGenerator[Progress | LoadReport, None]:
-    """Yield the parts, and start the computation of vectors when they end or fail."""
-    try:
-        async with aclosing(parts):
-            async for part in parts:
-                yield part
-    finally:
-        services.startup.kick_backfill()
-
-
-def _event(part: Progress | LoadReport) -> Mapping[str, Any]:
-    if isinstance(part, Progress):
-        return ProgressEvent(done=part.done, total=part.total).model_dump()
-    return _report(part).model_dump()
-
-
-def _report(report: LoadReport) -> UploadReport:
-    shown = report.refused[:SHOWN_REFUSALS]
-    return UploadReport(
-        source=report.source,
-        inserted=report.stored.inserted,
-        updated=report.stored.updated,
-        unchanged=report.stored.unchanged,
-        refused=len(report.refused),
-        refusals=[RefusedPart.model_validate({"unit": e.unit, "at": str(e.index), "reason": e.reason}) for e in shown],
-        repeated=report.repeated,
-        gone=report.gone,
-        removed=report.removed,
-        note=report.note,
-    )
+def _event(part: Progress | UploadReport) -> Mapping[str, Any]:
+    shown = ProgressEvent(done=part.done, total=part.total) if isinstance(part, Progress) else part
+    return shown.model_dump()

@@ -1,4 +1,4 @@
-"""The chat page, and API documentation that works offline."""
+"""The pages, and API documentation that works offline."""
 
 import json
 from collections.abc import Sequence
@@ -16,43 +16,32 @@ _DOCS_PAGE = """<!doctype html>
 </head><body><div id="swagger-ui"></div>
 <script src="docs/assets/swagger-ui-bundle.js"></script><script src="docs/start.js"></script></body></html>
 """
+_DOCS_OPTIONS = {"url": "openapi.json", "dom_id": "#swagger-ui", "deepLinking": True}
 
 
-def docs_router(openapi_url: str) -> APIRouter:
-    """Return the router of ``/docs``; its start script is a file, since the page's policy forbids inline scripts."""
+def pages_router(web: Path, suggestions: Sequence[str], *, reports: bool) -> APIRouter:
+    """Return the router of ``/docs``, ``/admin``, which holds no data, and ``/page.json``, the chat page's public
+    configuration: suggested questions, reports or none.
+    """
     router = APIRouter(include_in_schema=False)
-    options = json.dumps({"url": openapi_url, "dom_id": "#swagger-ui", "deepLinking": True})
+    content = {"suggestions": list(suggestions), "reports": reports}
 
     @router.get("/docs")
     async def docs() -> HTMLResponse:
         return HTMLResponse(_DOCS_PAGE)
 
+    # A file, since the page's policy forbids inline scripts.
     @router.get("/docs/start.js")
     async def start() -> Response:
-        return Response(f"window.ui = SwaggerUIBundle({options});", media_type="text/javascript")
-
-    return router
-
-
-def page_router(suggestions: Sequence[str], *, reports: bool) -> APIRouter:
-    """Return the router of ``/page.json``, the page's public configuration: suggested questions, reports or none."""
-    router = APIRouter(include_in_schema=False)
-    content = {"suggestions": list(suggestions), "reports": reports}
-
-    @router.get("/page.json")
-    async def page() -> JSONResponse:
-        return JSONResponse(content, headers={"Cache-Control": "no-cache"})
-
-    return router
-
-
-def admin_router(web: Path) -> APIRouter:
-    """Return the router of ``/admin``, the page that administers the dictionary; it holds no data."""
-    router = APIRouter(include_in_schema=False)
+        return Response(f"window.ui = SwaggerUIBundle({json.dumps(_DOCS_OPTIONS)});", media_type="text/javascript")
 
     @router.get("/admin")
     async def admin() -> FileResponse:
         return FileResponse(web / "admin.html")
+
+    @router.get("/page.json")
+    async def page() -> JSONResponse:
+        return JSONResponse(content, headers={"Cache-Control": "no-cache"})
 
     return router
 

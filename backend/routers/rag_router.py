@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ from schemas.documents import DeleteResponse, DocumentsRequest, DocumentsRespons
 from schemas.rag import MAX_TOP_K, Query, QueryRequest, QueryResponse, SearchResponse, SourcesEvent
 from schemas.texts import MAX_ID_CHARS, MAX_STORED_ID_CHARS, Text
 from service_kit import sse
-from services.answers import Answered, AnswerPart, Explained, RagAnswer, Sources, whole_answer
+from services.answers import AnswerPart, Checked, RagAnswer, Sources, whole_answer
 from services.library.documents import InvalidDocument, check_document
 
 STREAM_EXAMPLE = (
@@ -108,14 +109,9 @@ async def store_documents(body: DocumentsRequest, services: ServicesDep) -> Docu
         except InvalidDocument as error:
             raise InvalidDocument(f"documents.{number}.{error}") from error
     # One record: the documents are stored all or nothing.
-    report = await services.ingestor.ingest_records([documents], embed=False)
+    report = await services.ingestor.ingest_records([documents])
     services.startup.kick_backfill()
-    return DocumentsResponse(
-        inserted=report.inserted,
-        updated=report.updated,
-        unchanged=report.unchanged,
-        pending_embeddings=report.inserted + report.updated,
-    )
+    return DocumentsResponse(**asdict(report), pending_embeddings=report.inserted + report.updated)
 
 
 @router.delete(
@@ -158,7 +154,7 @@ async def delete_document_by_id(
 )
 async def stats(services: ServicesDep) -> StatsResponse:
     """Return document counts by kind and direction, and the fingerprint of the vectors."""
-    return StatsResponse.model_validate(await services.store.stats(None))
+    return StatsResponse(await services.store.stats(None))
 
 
 def _event(record: RequestRecord, part: AnswerPart) -> Mapping[str, Any]:
@@ -167,10 +163,8 @@ def _event(record: RequestRecord, part: AnswerPart) -> Mapping[str, Any]:
             return SourcesEvent.model_validate({"sources": part.hits}).model_dump()
         case TextDelta():
             return {"delta": part.text}
-        case Answered():
-            return {"answer": part.text}
-        case Explained():
-            return {"explanation": part.text}
+        case Checked():
+            return {part.kind: part.text}
     return _response(part, record).model_dump()
 
 

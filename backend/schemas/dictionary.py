@@ -1,11 +1,12 @@
 """Wire models of the dictionary's lists and entries."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from adapters.ports.documents import Document
 from schemas.texts import Text
-from schemas.wire import Reply
+from schemas.wire import Reply, with_examples
 
 Prefix = Annotated[Text, Field(max_length=100)]
 Letter = Annotated[Text, Field(max_length=2)]
@@ -46,16 +47,12 @@ class LetterCount(Reply):
 class EntriesResponse(Reply):
     """One page of the words of a language, in alphabetical order."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "language": "boa",
-                    "words": [{"id": "entry-5f0c", "word": "llihíyo", "meaning": "papá", "pos": "masculino"}],
-                    "letters": [{"letter": "l", "words": 1}, {"letter": "ll", "words": 3}],
-                    "next": "WyJib3JhX2VzIiwgIlJJIiwgImxsaWjDrXlvIiwgImVudHJ5LTVmMGMiXQ",
-                }
-            ]
+    model_config = with_examples(
+        {
+            "language": "boa",
+            "words": [{"id": "entry-5f0c", "word": "llihíyo", "meaning": "papá", "pos": "masculino"}],
+            "letters": [{"letter": "l", "words": 1}, {"letter": "ll", "words": 3}],
+            "next": "WyJib3JhX2VzIiwgIlJJIiwgImxsaWjDrXlvIiwgImVudHJ5LTVmMGMiXQ",
         }
     )
 
@@ -65,37 +62,24 @@ class EntriesResponse(Reply):
     next: str | None = Field(description="The `after` of the next page; null: this is the last")
 
 
-class StoredDocument(Reply):
-    """A document of the dictionary as it is stored."""
-
-    id: str
-    kind: str
-    content: str
-    metadata: dict[str, Any]
-
-
 class EntryResponse(Reply):
     """An entry, with what belongs to it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "entry": {
-                        "id": "entry-5f0c",
-                        "kind": "dictionary",
-                        "content": "papá (m.): llihíyo",
-                        "metadata": {"lemma": "papá", "gloss": "llihíyo", "pos": "m.", "direction": "es_bora"},
-                    },
-                    "letter": "p",
-                    "examples": [],
-                    "subentries": [],
-                }
-            ]
+    model_config = with_examples(
+        {
+            "entry": {
+                "id": "entry-5f0c",
+                "kind": "dictionary",
+                "content": "papá (m.): llihíyo",
+                "metadata": {"lemma": "papá", "gloss": "llihíyo", "pos": "m.", "direction": "es_bora"},
+            },
+            "letter": "p",
+            "examples": [],
+            "subentries": [],
         }
     )
 
-    entry: StoredDocument
+    entry: Document
     letter: str | None = Field(description="Under which its lemma is listed; null: it is in no list")
-    examples: list[StoredDocument]
-    subentries: list[StoredDocument]
+    examples: list[Document]
+    subentries: list[Document]

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, RootModel
 
+from adapters.ports.store import StoreStats
 from schemas.texts import DocumentId, FilledText
-from schemas.wire import Reply, Wire
+from schemas.wire import Reply, Wire, with_examples
 
 
 class DocumentIn(Wire):
@@ -23,20 +24,16 @@ class DocumentIn(Wire):
 class DocumentsRequest(Wire):
     """Documents to store; existing ones with the same id are replaced."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
+    model_config = with_examples(
+        {
+            "documents": [
                 {
-                    "documents": [
-                        {
-                            "id": "casa-1",
-                            "kind": "dictionary",
-                            "content": "jaá: casa",
-                            "metadata": {"lemma": "jaá", "gloss": "casa", "direction": "bora_es"},
-                        },
-                        {"id": "casa-2", "kind": "text", "content": "La casa se techa con hojas.", "metadata": {}},
-                    ]
-                }
+                    "id": "casa-1",
+                    "kind": "dictionary",
+                    "content": "jaá: casa",
+                    "metadata": {"lemma": "jaá", "gloss": "casa", "direction": "bora_es"},
+                },
+                {"id": "casa-2", "kind": "text", "content": "La casa se techa con hojas.", "metadata": {}},
             ]
         }
     )
@@ -62,12 +59,7 @@ class DeleteResponse(Reply):
     deleted: bool
 
 
-class StatsResponse(Reply):
+class StatsResponse(RootModel[StoreStats]):
     """Counts of the documents."""
 
-    documents: int
-    by_kind: dict[str, int]
-    by_direction: dict[str, int]
-    embedding_fingerprint: str | None
-    pending_embeddings: int
-    entries: int = Field(description="Dictionary documents that are not example sentences")
+    model_config = ConfigDict(use_attribute_docstrings=True)

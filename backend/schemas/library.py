@@ -1,10 +1,10 @@
 """Wire models of ``/api/rag/sources`` and ``/api/rag/uploads``."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from adapters.ports.store import Source
 from schemas.texts import FilledText
 from schemas.wire import Reply
 
@@ -26,20 +26,10 @@ FileName = Annotated[
 SourceName = Annotated[FilledText, Field(max_length=1_000)]
 
 
-class SourceInfo(Reply):
-    """Documents under one name."""
-
-    source: str = Field(validation_alias="name", description="The file's name; empty: documents without a source")
-    kinds: dict[str, int]
-    documents: int
-    from_file: int = Field(description="Documents loaded from a file; the others came through the API")
-    changed_at: datetime
-
-
 class SourcesResponse(Reply):
     """The sources, the last changed first."""
 
-    sources: list[SourceInfo]
+    sources: list[Source]
 
 
 class SourceDeleted(Reply):
@@ -53,7 +43,9 @@ class RefusedPart(Reply):
     """A part of a file that is not loaded."""
 
     unit: Literal["record", "line", "row", "page", "document"]
-    at: str = Field(description="Records from 0, others from 1; of a document its id")
+    at: Annotated[str, BeforeValidator(str)] = Field(
+        validation_alias="index", description="Records from 0, others from 1; of a document its id"
+    )
     reason: str
 
 

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from adapters.ports.documents import SearchHit
 from schemas.texts import FilledText, Text
-from schemas.wire import Reply, Wire
+from schemas.wire import Reply, Wire, with_examples
 
 MAX_QUERY_CHARS = 2_000
 MAX_TOP_K = 50
@@ -31,7 +32,7 @@ class HistoryMessage(Wire):
 class QueryRequest(Wire):
     """A question to the mentor."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "¿Cómo se dice perro en bora?"}]})
+    model_config = with_examples({"query": "¿Cómo se dice perro en bora?"})
 
     query: Query = Field(description="In Spanish; used for the search and for the model")
     top_k: TopK | None = Field(default=None, description="Documents to answer from at most; default RAG_TOP_K")
@@ -47,63 +48,40 @@ class QueryRequest(Wire):
     )
 
 
-class Source(Reply):
-    """A matching document and what it matched on, strongest first."""
-
-    id: str
-    kind: str
-    content: str
-    score: float
-    matched_on: list[str]
-    metadata: dict[str, Any]
-    spans: list[tuple[int, int]] = Field(
-        default=[],
-        description="Start and end, in the content of a text, of the sentences that support the answer",
-    )
-    role: Literal["answer", "nearest", "other"] = Field(
-        default="other",
-        description="answer: a basis of the answer; nearest: a close entry, as none matches; other: the rest",
-    )
-
-
 class QueryResponse(Reply):
     """The mentor's answer; timings in milliseconds."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
+    model_config = with_examples(
+        {
+            "answer": 'En bora, "perro" se dice "oohííbye".',
+            "answer_mode": "extractive",
+            "explanation": None,
+            "sources": [
                 {
-                    "answer": 'En bora, "perro" se dice "oohííbye".',
-                    "answer_mode": "extractive",
-                    "explanation": None,
-                    "sources": [
-                        {
-                            "id": "es-bora-perro",
-                            "kind": "dictionary",
-                            "content": "perro: oohííbye",
-                            "score": 1.0,
-                            "matched_on": ["lemma"],
-                            "metadata": {"lemma": "perro", "gloss": "oohííbye", "direction": "es_bora"},
-                            "role": "answer",
-                        }
-                    ],
-                    "missing": [],
-                    "says_more": False,
-                    "served_by": "dictionary",
-                    "degraded": False,
-                    "reason": None,
-                    "model": "none",
-                    "timings": {"retrieval_ms": 5.2, "total_ms": 5.4},
-                    "request_id": "27b427597d5047b994d25cc1718e1ec9",
+                    "id": "es-bora-perro",
+                    "kind": "dictionary",
+                    "content": "perro: oohííbye",
+                    "score": 1.0,
+                    "matched_on": ["lemma"],
+                    "metadata": {"lemma": "perro", "gloss": "oohííbye", "direction": "es_bora"},
+                    "role": "answer",
                 }
-            ]
+            ],
+            "missing": [],
+            "says_more": False,
+            "served_by": "dictionary",
+            "degraded": False,
+            "reason": None,
+            "model": "none",
+            "timings": {"retrieval_ms": 5.2, "total_ms": 5.4},
+            "request_id": "27b427597d5047b994d25cc1718e1ec9",
         }
     )
 
     answer: str
     answer_mode: Literal["generated", "completed", "extractive"]
     explanation: str | None = Field(description="Where one was requested and the sources support it")
-    sources: list[Source]
+    sources: list[SearchHit]
     missing: list[str] = Field(description="Words of the question that are not in the dictionary")
     says_more: bool = Field(description="Whether an extractive answer says more than its entries, as a verdict does")
     served_by: Literal["llm_service", "local", "dictionary", "none"] = Field(
@@ -119,7 +97,7 @@ class QueryResponse(Reply):
 class SourcesEvent(Reply):
     """First event of a stream: the sources of the answer."""
 
-    sources: list[Source]
+    sources: list[SearchHit]
 
 
 class TextEvent(Reply):
@@ -143,5 +121,5 @@ class ExplanationEvent(Reply):
 class SearchResponse(Reply):
     """The matching documents, best first."""
 
-    results: list[Source]
+    results: list[SearchHit]
     took_ms: float

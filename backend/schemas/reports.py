@@ -1,13 +1,12 @@
 """Wire models of ``/api/rag/reports``."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 
-from adapters.ports.reports import ReportKind
+from adapters.ports.reports import Report
 from schemas.texts import DocumentId, FilledText, Text
-from schemas.wire import Reply, Wire
+from schemas.wire import Reply, Wire, with_examples
 
 MAX_NOTE_CHARS = 300
 MAX_SUBJECTS = 20
@@ -42,14 +41,10 @@ class OpinionReport(Wire):
 class ReportRequest(RootModel[Annotated[ErrorReport | WantedReport | OpinionReport, Field(discriminator="kind")]]):
     """A report of one of three forms, distinguished by ``kind``."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"kind": "error", "entry": "es-bora-perro", "note": "Le falta una tilde"},
-                {"kind": "wanted", "words": ["zorro"]},
-                {"kind": "helpful", "entries": [], "answer_mode": "extractive", "served_by": "dictionary"},
-            ]
-        }
+    model_config = with_examples(
+        {"kind": "error", "entry": "es-bora-perro", "note": "Le falta una tilde"},
+        {"kind": "wanted", "words": ["zorro"]},
+        {"kind": "helpful", "entries": [], "answer_mode": "extractive", "served_by": "dictionary"},
     )
 
 
@@ -59,23 +54,10 @@ class ReportAccepted(Reply):
     accepted: bool = True
 
 
-class ReportRow(Reply):
-    """Equal reports, counted."""
-
-    id: int
-    kind: ReportKind
-    subject: str = Field(description="A folded word, or the id of an entry; empty where an answer had none")
-    note: str = Field(description="A reader's words, or how the answer was made")
-    count: int
-    first_at: datetime
-    last_at: datetime
-    content: str | None = Field(description="Beginning of the entry's text, while it exists")
-
-
 class ReportsResponse(Reply):
     """All reports, by kind, the most frequent first."""
 
-    reports: list[ReportRow]
+    reports: list[Report]
 
 
 class ReportDeleted(Reply):

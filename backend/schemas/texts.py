@@ -21,7 +21,8 @@ _NO_NULL_CHARACTER = r"^[^\u0000]*$"
 _NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 
 
-def _check_text(value: str) -> str:
+def check_text(value: str) -> str:
+    """Return ``value``; raise ``ValueError`` for characters that Postgres or UTF-8 cannot hold."""
     if "\0" in value:
         raise ValueError("holds a null character")
     try:
@@ -31,27 +32,26 @@ def _check_text(value: str) -> str:
     return value
 
 
-def _check_not_blank(value: str) -> str:
+def check_filled(value: str) -> str:
+    """Return a text that is not blank; raise ``ValueError``."""
     if not value.strip():
         raise ValueError("is empty")
-    return value
+    return check_text(value)
 
 
-def _check_addressable(value: str) -> str:
+def check_addressable(value: str) -> str:
+    """Return an id that fits into a path; raise ``ValueError``."""
     if not ADDRESSABLE.fullmatch(value):
         raise ValueError("holds a control character, or is a path such as '..'")
     return value
 
 
-Text = Annotated[str, AfterValidator(_check_text), Field(json_schema_extra={"pattern": _NO_NULL_CHARACTER})]
-FilledText = Annotated[
-    str, AfterValidator(_check_text), AfterValidator(_check_not_blank), Field(json_schema_extra={"pattern": _NOT_BLANK})
-]
+Text = Annotated[str, AfterValidator(check_text), Field(json_schema_extra={"pattern": _NO_NULL_CHARACTER})]
+FilledText = Annotated[str, AfterValidator(check_filled), Field(json_schema_extra={"pattern": _NOT_BLANK})]
 
 DocumentId = Annotated[
     str,
-    AfterValidator(_check_text),
-    AfterValidator(_check_not_blank),
-    AfterValidator(_check_addressable),
+    AfterValidator(check_filled),
+    AfterValidator(check_addressable),
     Field(max_length=MAX_ID_CHARS, json_schema_extra={"pattern": ADDRESSABLE.pattern}),
 ]

@@ -15,30 +15,36 @@ import json
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, LiteralString
+from typing import IO, Any
 
 if __package__ in (None, ""):  # run as a file: imports are relative to the app's folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from adapters.ports.store import StoreUnavailable
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
-from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import Settings, secret
-from services.library.index import LibraryIndex
+from scripts.opening import open_store
 
 FORMAT = 1
 _BLOCK_BYTES = 1 << 20
 _MANIFEST, _ROWS = "manifest.json", "documents.copy"
-_COLUMNS = (
-    "SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = 'public.rag_documents'::regclass "
-    "AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum"
-)
+_DESCRIBE = """
+SELECT (SELECT coalesce(max(version), 0) FROM public.rag_migrations) AS schema_version,
+    (SELECT atttypmod FROM pg_catalog.pg_attribute
+     WHERE attrelid = 'public.rag_documents'::regclass AND attname = 'embedding') AS dimension,
+    count(*) AS documents, count(embedding) AS vectors,
+    (SELECT array_agg(attname::text ORDER BY attnum) FROM pg_catalog.pg_attribute
+     WHERE attrelid = 'public.rag_documents'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+    ) AS columns
+FROM public.rag_documents
+"""
 
 
 class BackupError(Exception):
@@ -78,7 +84,11 @@ def save(url: str, file: Path) -> str:
         with psycopg.connect(url, prepare_threshold=None) as connection, zipfile.ZipFile(part, "w") as archive:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             connection.execute("SET LOCAL statement_timeout = 0")
-            manifest = _describe(connection)
+            exists = connection.execute("SELECT to_regclass('public.rag_migrations') IS NOT NULL").fetchone()
+            if exists != (True,):
+                raise BackupError("this database has no documents of the backend: nothing to save")
+            made_at = datetime.now(UTC).isoformat(timespec="seconds")
+            manifest = {"format": FORMAT, "made_at": made_at, **_describe(connection)}
             with _entry(archive, _ROWS) as sink:
                 _copy_out(connection, manifest["columns"], sink)
             with _entry(archive, _MANIFEST) as sink:
@@ -105,34 +115,23 @@ def restore(url: str, file: Path, *, dimension: int, replace: bool) -> str:
         with psycopg.connect(url, prepare_threshold=None) as connection:
             connection.execute("SET LOCAL statement_timeout = 0")
             connection.execute("LOCK TABLE public.rag_documents IN EXCLUSIVE MODE")
-            _check_schema(connection, manifest)
-            before = _count(connection)
-            if before and not replace:
-                raise BackupError(f"the database holds {before} documents already; --replace deletes them")
+            there = _describe(connection)
+            _check_schema(there, manifest)
+            if there["documents"] and not replace:
+                raise BackupError(f"the database holds {there['documents']} documents already; --replace deletes them")
             connection.execute("DELETE FROM public.rag_documents")
             with archive.open(_ROWS) as source:
-                _copy_in(connection, manifest["columns"], source)
-            found = _count(connection)
+                found = _copy_in(connection, manifest["columns"], source)
             if found != manifest["documents"]:
                 raise BackupError(f"the manifest lists {manifest['documents']} documents, the file has {found}")
         with psycopg.connect(url, prepare_threshold=None, autocommit=True) as connection:
             connection.execute("ANALYZE public.rag_documents")
-    return f"{found} documents restored, {manifest['vectors']} with vectors, in place of {before}"
+    return f"{found} documents restored, {manifest['vectors']} with vectors, in place of {there['documents']}"
 
 
 def _describe(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    exists = connection.execute("SELECT to_regclass('public.rag_migrations') IS NOT NULL").fetchone()
-    if exists != (True,):
-        raise BackupError("this database has no documents of the backend: nothing to save")
-    return {
-        "format": FORMAT,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "schema_version": _schema_version(connection),
-        "dimension": _dimension(connection),
-        "documents": _count(connection),
-        "vectors": _number(connection, "SELECT count(embedding) FROM public.rag_documents"),
-        "columns": [row[0] for row in connection.execute(_COLUMNS)],
-    }
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_DESCRIBE).fetchone() or {}
 
 
 def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
@@ -145,34 +144,13 @@ def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _check_schema(connection: psycopg.Connection[Any], manifest: dict[str, Any]) -> None:
-    ours, theirs = _schema_version(connection), manifest["schema_version"]
+def _check_schema(there: dict[str, Any], manifest: dict[str, Any]) -> None:
+    ours, theirs = there["schema_version"], manifest["schema_version"]
     if theirs != ours:
         raise BackupError(
             f"it was made with schema version {theirs}, the database has {ours}: restore it into an empty database "
             "with the version of the backend that made it; that database can then be upgraded"
         )
-
-
-def _schema_version(connection: psycopg.Connection[Any]) -> int:
-    return _number(connection, "SELECT coalesce(max(version), 0) FROM public.rag_migrations")
-
-
-def _dimension(connection: psycopg.Connection[Any]) -> int:
-    return _number(
-        connection,
-        "SELECT atttypmod FROM pg_catalog.pg_attribute "
-        "WHERE attrelid = 'public.rag_documents'::regclass AND attname = 'embedding'",
-    )
-
-
-def _count(connection: psycopg.Connection[Any]) -> int:
-    return _number(connection, "SELECT count(*) FROM public.rag_documents")
-
-
-def _number(connection: psycopg.Connection[Any], query: LiteralString) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _names(columns: Sequence[str]) -> sql.Composed:
@@ -186,12 +164,15 @@ def _copy_out(connection: psycopg.Connection[Any], columns: Sequence[str], sink:
             sink.write(block)
 
 
-def _copy_in(connection: psycopg.Connection[Any], columns: Sequence[str], source: IO[bytes]) -> None:
+def _copy_in(connection: psycopg.Connection[Any], columns: Sequence[str], source: IO[bytes]) -> int:
+    """Store the rows in ``source``; return their number."""
     statement = sql.SQL("COPY public.rag_documents ({}) FROM STDIN").format(_names(columns))
-    with connection.cursor().copy(statement) as rows:
+    cursor = connection.cursor()
+    with cursor.copy(statement) as rows:
         # The zip's checksum is verified at the end: a damaged file raises here, which rolls back the transaction.
         while block := source.read(_BLOCK_BYTES):
             rows.write(block)
+    return cursor.rowcount
 
 
 @contextmanager
@@ -221,11 +202,8 @@ def _prepare(url: str, settings: Settings) -> None:
     """Migrate the database schema to this program's version, and complete what it derives from documents."""
 
     async def start() -> None:
-        store = SupabaseAdapter(url, LibraryIndex(), dimension=settings.embedding_dimension, pool_size=1)
-        try:
-            await store.start()
-        finally:
-            await store.close()
+        async with AsyncExitStack() as stack:
+            await open_store(url, settings, stack)
 
     asyncio.run(start())
 

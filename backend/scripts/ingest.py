@@ -11,24 +11,23 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if __package__ in (None, ""):  # run as a file: imports are relative to the app's folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adapters.ports.store import StoreUnavailable, WrongDimension
-from adapters.postgres.database import Dsn
-from adapters.postgres.tables.app_table import AppTable, NoSuchTable
+from adapters.ports.store import StoreUnavailable, UpsertReport, WrongDimension
+from adapters.postgres.tables.app_table import NoSuchTable, app_table_rows
 from adapters.supabase_adapter import SupabaseAdapter
 from scripts.opening import open_dsn, open_embedder, open_store
 from scripts.progress import ProgressBars
 from services.library.formats import FORMATS, ParsedRecords, UnreadableFile, read_file
 from services.library.formats.app_table import APP_TABLE, AppRow, read_app_rows
-from services.library.ingestion import DocumentIngestor, EmbedReport, IngestReport
+from services.library.ingestion import DocumentIngestor, EmbedReport
 from services.library.sources import gone, is_stored_as, remove, source_name
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 20
 EMBED_CONCURRENCY = 2
 """Two concurrent calls: one batch is embedded while the vectors of another are stored."""
+_Read = Callable[[Path, str], ParsedRecords]
+"""Reads a file under the name of a source."""
 _GO_ON = "Documents stored so far are kept; run the same command again to continue."
 
 
@@ -51,10 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from config.settings import settings
 
         as_text = options.tables_as_text or settings.mentor == "none"
-        files = [_File(path, options.source or source_name(path), options.encoding, as_text) for path in options.files]
-        _refuse_one_name_twice([file.source for file in files])
-        parsed = [(file, file.read()) for file in files]
-        asyncio.run(_ingest(parsed, settings, options))
+        read = partial(read_file, encoding=options.encoding, tables_as_text=as_text)
+        sources = [options.source or source_name(path) for path in options.files]
+        _refuse_one_name_twice(sources)
+        parsed = list(map(read, options.files, sources))
+        asyncio.run(_ingest(parsed, read, settings, options))
     except (UnreadableFile, NoSuchTable) as error:
         return _fail(str(error), 2)
     except StoreUnavailable as error:
@@ -66,28 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file, and how it is read."""
-
-    path: Path
-    source: str
-    encoding: str | None
-    tables_as_text: bool
-
-    def read(self, source: str | None = None) -> ParsedRecords:
-        """Return its documents, under its own source or another. Raises ``UnreadableFile``."""
-        return read_file(self.path, source or self.source, encoding=self.encoding, tables_as_text=self.tables_as_text)
-
-
 async def _ingest(
-    files: Sequence[tuple[_File, ParsedRecords]], settings: "Settings", options: argparse.Namespace
+    files: Sequence[ParsedRecords], read: _Read, settings: "Settings", options: argparse.Namespace
 ) -> None:
     async with AsyncExitStack() as stack:
         dsn = await open_dsn(settings, stack)
-        table = [await _read_table(dsn, options.from_table)] if options.from_table else []
+        table: list[ParsedRecords] = []
+        if options.from_table:
+            found = await app_table_rows(dsn, options.from_table)
+            table = [read_app_rows(map(_app_row, found), options.from_table)]
         store = await open_store(dsn, settings, stack)
-        parsed = [await _under_its_name(store, *each) for each in files] + table
+        parsed = [await _under_its_name(store, *each, read) for each in zip(options.files, files, strict=True)] + table
         embedder = open_embedder(settings, stack) if options.embed else None
         ingestor = DocumentIngestor(store, embedder, embed_concurrency=EMBED_CONCURRENCY)
         for name in options.drop_source:
@@ -95,7 +86,7 @@ async def _ingest(
         started = time.monotonic()
         for records in parsed:
             with ProgressBars() as bars:
-                report = await ingestor.ingest_records(records.records, bars, embed=False)
+                report = await ingestor.ingest_records(records.records, bars)
             _show(records, report, everything=options.verbose)
             await _tidy(store, records, prune=options.prune)
         stored_s = time.monotonic() - started
@@ -108,13 +99,12 @@ async def _ingest(
             print(f"rates: {documents / stored_s:.0f} documents/s, {vectors.embedded / made_s:.0f} vectors/s")
 
 
-async def _under_its_name(store: SupabaseAdapter, file: _File, parsed: ParsedRecords) -> ParsedRecords:
+async def _under_its_name(store: SupabaseAdapter, path: Path, parsed: ParsedRecords, read: _Read) -> ParsedRecords:
     """Return the documents under the file's name alone if an earlier version of this command stored them so."""
-    name = file.path.name
-    if file.source != source_name(file.path) or not await store.documents_of_source(name):
+    if parsed.source != source_name(path) or not await store.documents_of_source(path.name):
         return parsed
-    before = file.read(name)
-    return before if await is_stored_as(store, name, before.documents) else parsed
+    before = read(path, path.name)
+    return before if await is_stored_as(store, path.name, before.documents) else parsed
 
 
 async def _tidy(store: SupabaseAdapter, records: ParsedRecords, *, prune: bool) -> None:
@@ -128,15 +118,6 @@ async def _tidy(store: SupabaseAdapter, records: ParsedRecords, *, prune: bool) 
         print(f"  {await remove(store, left)} documents of an earlier load are no longer in it and were removed")
     else:
         print(f"  nothing can be read in it, so the {len(left)} documents of an earlier load stay", file=sys.stderr)
-
-
-async def _read_table(dsn: Dsn, name: str) -> ParsedRecords:
-    table = AppTable(dsn, name)
-    try:
-        found = await table.rows()
-    finally:
-        await table.close()
-    return read_app_rows([_app_row(row) for row in found], name)
 
 
 def _app_row(row: Mapping[str, Any]) -> AppRow:
@@ -192,7 +173,7 @@ def _refuse_one_name_twice(names: Sequence[str]) -> None:
             raise UnreadableFile(f"two files named {name}: load them one by one, each with a --source of its own")
 
 
-def _show(records: ParsedRecords, report: IngestReport, *, everything: bool) -> None:
+def _show(records: ParsedRecords, report: UpsertReport, *, everything: bool) -> None:
     lines = list(map(str, records.problems))
     repeated = f", {records.repeated} printed twice" if records.repeated else ""
     print(

@@ -15,8 +15,8 @@ def main() -> int:
     """Fetch what is not on this machine; return the exit status."""
     config = config_from_settings(settings)
     try:
-        for name, is_here in ((config.model, _has_generator), (config.embedding_model, _has_embedder)):
-            where = "on this machine" if is_here(config) else files.fetch(name, config)
+        for name in (config.model, config.embedding_model):
+            where = "on this machine" if _is_here(name, config) else files.fetch(name, config)
             sys.stdout.write(f"{name}: {where}\n")
     except TechnicalError as error:
         sys.stderr.write(f"local model: {error}\n")
@@ -24,15 +24,10 @@ def main() -> int:
     return 0
 
 
-def _has_generator(config: LocalModelConfig) -> bool:
+def _is_here(name: str, config: LocalModelConfig) -> bool:
     try:
-        return not files.resolve_language_model(config).substituted
-    except TechnicalError:
-        return False
-
-
-def _has_embedder(config: LocalModelConfig) -> bool:
-    try:
+        if name == config.model:
+            return not files.resolve_language_model(config).substituted
         return bool(files.resolve_embedding_model(config))
     except TechnicalError:
         return False

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from adapters.ports.documents import SearchHit
 from adapters.ports.models import Completion, ServedBy, TextDelta
@@ -21,16 +22,10 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """The final, checked text of an answer."""
+class Checked:
+    """The final text of the answer, or a model's explanation of it."""
 
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A model's explanation of the answer, checked like an answer."""
-
+    kind: Literal["answer", "explanation"]
     text: str
 
 
@@ -60,7 +55,7 @@ class RagAnswer:
     """Whether an extractive answer says more than its entries: a verdict on a claim, small talk."""
 
 
-AnswerPart = Sources | TextDelta | Answered | Explained | RagAnswer
+AnswerPart = Sources | TextDelta | Checked | RagAnswer
 
 
 @dataclass(frozen=True, slots=True)

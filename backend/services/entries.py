@@ -1,45 +1,27 @@
 """The dictionary from A to Z: pages of its words, and single entries."""
 
 import base64
-import binascii
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 
-from adapters.ports.documents import Direction, Document, Language, ListedWord, ListPosition
+from pydantic import TypeAdapter
+
+from adapters.ports.documents import Direction, Language, ListedWord, ListPosition
 from adapters.ports.store import DocumentStore
+from schemas.dictionary import EntriesResponse, EntryResponse, SuggestedWord
+from schemas.texts import Text
 from services.mentor.lexicon.folding import fold
 from services.mentor.lexicon.ordering import code_of, languages_of, letter_of, place
+
+_CURSOR = TypeAdapter(tuple[Direction, Text, Text, Text])
 
 
 class InvalidListing(ValueError):
     """An invalid request for a list; the message names the field and is fit for a client."""
 
 
-@dataclass(frozen=True, slots=True)
-class WordList:
-    """One page of the words of a language, and where the next one begins."""
-
-    language: Language
-    words: Sequence[ListedWord]
-    letters: dict[str, int]
-    """Words of each letter that has some, in alphabetical order."""
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry with its parts, and its letter in the list of its language."""
-
-    document: Document
-    letter: str | None
-    examples: list[Document]
-    subentries: list[Document]
-
-
 async def word_list(
     store: DocumentStore, direction: Direction, letter: str = "", contains: str = "", after: str = "", limit: int = 50
-) -> WordList:
+) -> EntriesResponse:
     """Return words of the direction's first language in its order, under ``letter`` and with ``contains`` in them.
 
     Raises ``InvalidListing`` and ``StoreUnavailable``.
@@ -51,14 +33,15 @@ async def word_list(
     position = _read_cursor(after, direction) if after else None
     filtered = fold(contains)
     if contains.strip() and not filtered:
-        return WordList(language, [], {}, None)
+        return EntriesResponse(language=language, words=[], letters=[], next=None)
     found = await store.list_words(language, letter=code, contains=filtered, after=position, limit=limit + 1)
     words, more = found.words[:limit], found.words[limit:]
-    letters = {letter_of(first, language): count for first, count in sorted(found.counts.items())}
-    return WordList(language, words, letters, _cursor(words[-1], direction) if more else None)
+    letters = [{"letter": letter_of(first, language), "words": count} for first, count in sorted(found.counts.items())]
+    following = _cursor(words[-1], direction) if more else None
+    return EntriesResponse.model_validate({"language": language, "words": words, "letters": letters, "next": following})
 
 
-async def entry(store: DocumentStore, document_id: str) -> Entry | None:
+async def entry(store: DocumentStore, document_id: str) -> EntryResponse | None:
     """Return an entry with its examples and sub-entries; ``None``: there is none. Raises ``StoreUnavailable``."""
     found = await store.entry(document_id)
     if found is None:
@@ -69,7 +52,8 @@ async def entry(store: DocumentStore, document_id: str) -> Entry | None:
     key = place(str(meta.get("lemma") or ""), languages[0]) if languages else ""
     letter = letter_of(key, languages[0]) if languages and key else None
     examples = [part for part in parts if part.metadata.get("part") == "example"]
-    return Entry(document, letter, examples, [part for part in parts if part not in examples])
+    subentries = [part for part in parts if part not in examples]
+    return EntryResponse(entry=document, letter=letter, examples=examples, subentries=subentries)
 
 
 def _cursor(word: ListedWord, direction: Direction) -> str:
@@ -78,47 +62,30 @@ def _cursor(word: ListedWord, direction: Direction) -> str:
 
 
 def _read_cursor(cursor: str, direction: Direction) -> ListPosition:
+    padded = cursor + "=" * (-len(cursor) % 4)
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError) as error:
+        found = _CURSOR.validate_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except ValueError as error:
         raise InvalidListing("after: not a 'next' value of an earlier page") from error
-    texts = values if isinstance(values, list) and all(isinstance(value, str) for value in values) else []
-    if len(texts) != 4 or texts[0] != direction or not all(_is_storable(text) for text in texts):
+    if found[0] != direction:
         raise InvalidListing("after: not a 'next' value of an earlier page of this direction")
-    return texts[1], texts[2], texts[3]
+    return found[1:]
 
 
-def _is_storable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """A word, its language, its meaning in the other one, and the entry that has both."""
-
-    id: str
-    word: str
-    language: Language
-    meaning: str
-
-
-async def suggestions(store: DocumentStore, typed: str, limit: int) -> list[Suggestion]:
+async def suggestions(store: DocumentStore, typed: str, limit: int) -> list[SuggestedWord]:
     """Return words of either language, in alphabetical order, each once. Raises ``StoreUnavailable``."""
     prefix = fold(typed)
     if not prefix:
         return []
-    found: dict[tuple[str, str], Suggestion] = {}
+    found: dict[tuple[str, str], SuggestedWord] = {}
     # Both directions of a dictionary hold most words: twice as many entries make as many words.
     for hit in await store.with_prefix(prefix, 2 * limit):
         lemma, gloss, direction = (str(hit.metadata.get(name) or "") for name in ("lemma", "gloss", "direction"))
         languages = languages_of(direction)
         if languages is None:
             continue
-        of_lemma, of_gloss = languages
-        if hit.matched_on == ("lemma",):
-            suggestion = Suggestion(hit.id, lemma, of_lemma, gloss)
-        else:
-            suggestion = Suggestion(hit.id, gloss, of_gloss, lemma)
+        both = (lemma, languages[0]), (gloss, languages[1])
+        (word, language), (meaning, _) = both if hit.matched_on == ("lemma",) else both[::-1]
+        suggestion = SuggestedWord(id=hit.id, word=word, language=language, meaning=meaning)
         found.setdefault((fold(suggestion.word), suggestion.language), suggestion)
     return sorted(found.values(), key=lambda each: (fold(each.word), each.language))[:limit]

@@ -19,11 +19,11 @@ from adapters.ports.models import (
 )
 from adapters.ports.store import DocumentStore
 from observability.metrics import Metrics
-from services.answers import Answered, AnswerPart, Explained, Found, RagAnswer, Sources, checked_entries, whole_answer
+from services.answers import AnswerPart, Checked, Found, RagAnswer, Sources, checked_entries, whole_answer
 from services.mentor.basis import Basis, basis_of, with_limit
 from services.mentor.entries import as_hit
 from services.mentor.extractive import missing_words
-from services.mentor.prompts import PromptBuilder, build_messages, explanation_messages
+from services.mentor.prompts import DEFAULT_PERSONA, build_messages, explanation_messages
 from services.mentor.questions.parser import parse_query
 from services.mentor.understanding import understand
 from services.model_calls import Call, ask
@@ -50,8 +50,6 @@ class TextOptions:
     """Lowest relevance of a passage that is answered from."""
     prompt_tokens: int = 1_200
     """Tokens of passages in a prompt."""
-    persona: str = ""
-    """The operator's text for the prompt."""
     only: bool = False
     """There is no dictionary: all questions go to the texts."""
 
@@ -74,8 +72,7 @@ class RAGService:
         sampling: greedy by default, so that the LLM service's response cache is hit.
         top_k: default number of documents per answer.
         wording: when a model is asked to word an answer.
-        prompt: builds the messages that ask for an answer.
-        explanation_prompt: builds the messages that ask for an explanation.
+        persona: the operator's text for prompts; over entries the mentor's own by default.
         texts: how questions to texts are answered.
         ranker: orders passages that were found by meaning only.
         metrics: counts searches, answers, and questions answered without a model.
@@ -93,8 +90,7 @@ class RAGService:
         sampling: SamplingOptions = _GREEDY,
         top_k: int = 5,
         wording: Wording = "auto",
-        prompt: PromptBuilder = build_messages,
-        explanation_prompt: PromptBuilder = explanation_messages,
+        persona: str = "",
         texts: TextOptions = _TEXT_OPTIONS,
         ranker: Ranker | None = None,
         metrics: Metrics | None = None,
@@ -110,8 +106,7 @@ class RAGService:
         self._sampling = sampling
         self._top_k = top_k
         self._wording = wording
-        self._prompt = prompt
-        self._explanation_prompt = explanation_prompt
+        self._persona = persona
 
     async def search(self, query: str, top_k: int | None = None, *, request_id: str | None = None) -> Retrieval:
         """Return the documents for answering a question, entries and texts. Raises ``StoreUnavailable``."""
@@ -194,12 +189,12 @@ class RAGService:
                         yield part
                     else:
                         answer = part
-        yield Answered(answer.answer)
+        yield Checked("answer", answer.answer)
         explained = explain and found.has_entries and found.basis.wanted and not found.basis.is_fixed
         if explained and answer.reason is None and self._wording != "never":
             answer = await self._explain(answer, found.question, found.basis, call)
             if answer.explanation is not None:
-                yield Explained(answer.explanation)
+                yield Checked("explanation", answer.explanation)
         self._metrics.answered(answer.served_by, answer.answer_mode)
         missing = missing_words(found.basis) if found.has_entries else ()
         if missing and self._on_missing is not None:
@@ -242,7 +237,7 @@ class RAGService:
         self, answer: RagAnswer, found: Found, history: Sequence[ChatMessage], call: Call, *, draft: bool
     ) -> AsyncGenerator[TextDelta | RagAnswer, None]:
         """Yield the draft if requested, then the supported part of a model's answer; if the model fails, ``answer``."""
-        messages = self._messages(found, history)
+        messages = self.messages(found, history)
         try:
             async with aclosing(ask(self._model, messages, self._sampling, call, draft=draft)) as parts:
                 async for part in parts:
@@ -259,16 +254,16 @@ class RAGService:
             return False
         return self._wording == "always" or found.texts is not None
 
-    def _messages(self, found: Found, history: Sequence[ChatMessage]) -> list[ChatMessage]:
+    def messages(self, found: Found, history: Sequence[ChatMessage]) -> list[ChatMessage]:
+        """Return the conversation that asks a model for the answer."""
         if found.texts is None:
-            return self._prompt(found.question, found.basis, history)
-        return text_messages(found.texts, persona=self._texts.persona, budget_tokens=self._texts.prompt_tokens)
+            return build_messages(found.question, found.basis, history, persona=self._persona or DEFAULT_PERSONA)
+        return text_messages(found.texts, persona=self._persona, budget_tokens=self._texts.prompt_tokens)
 
     async def _explain(self, answer: RagAnswer, question: str, basis: Basis, call: Call) -> RagAnswer:
         """Return the answer with an explanation if a model gives one that the entries support."""
         try:
-            # Without earlier turns: the same question then has the same prompt, and is answered from the cache.
-            messages = self._explanation_prompt(question, basis, ())
+            messages = explanation_messages(question, basis, persona=self._persona or DEFAULT_PERSONA)
             parts = ask(self._model, messages, self._sampling, call, draft=False)
             *_, completion = [part async for part in parts]
         except (TechnicalError, LogicalError) as error:

@@ -61,7 +61,7 @@ class Reports:
             return
         self._metrics.reported(report.kind)
         if len(self._waiting) >= WAITING and report not in self._waiting:
-            self._lose("busy", 1)
+            self._metrics.lost_reports("busy", 1)
             return
         self._waiting[report] += 1
         self._given.set()
@@ -95,17 +95,14 @@ class Reports:
             raise
         except StoreUnavailable as error:
             logger.warning("reports lost: %s", error)
-            self._lose("unavailable", waiting.total())
+            self._metrics.lost_reports("unavailable", waiting.total())
         except Exception:
             # Catch everything: the task must go on with the next ones.
             logger.exception("reports lost")
-            self._lose("unavailable", waiting.total())
+            self._metrics.lost_reports("unavailable", waiting.total())
         else:
             if without_room:
                 logger.warning(
                     "reports dropped: the table is full, delete handled ones", extra={"dropped": without_room}
                 )
-                self._lose("full", without_room)
-
-    def _lose(self, reason: str, reports: int) -> None:
-        self._metrics.lost_reports(reason, reports)
+                self._metrics.lost_reports("full", without_room)

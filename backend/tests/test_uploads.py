@@ -147,7 +147,7 @@ def test_what_is_read_while_a_file_is_loaded_waits_for_nothing_and_another_file_
 @pytest.mark.anyio
 async def test_a_load_that_its_reader_leaves_is_over_and_the_next_may_begin() -> None:
     class Ingestor:
-        async def ingest_records(self, records: Any, *, embed: bool) -> Any:
+        async def ingest_records(self, records: Any) -> Any:
             raise AssertionError("nothing more is stored")
 
     loader = Uploads(None, Ingestor())  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.llm_service_adapter import LLMServiceAdapter
-from adapters.ports.models import Completion
+from adapters.ports.models import ChatMessage, Completion
 from adapters.supabase_adapter import SupabaseAdapter
 from bench.backend.answer_injections import Injection, clean_question, injections, obeyed, unprotected
 from bench.backend.answer_questions import Question, holds, questions
@@ -27,9 +27,8 @@ from bench.backend.parts import LEXICON, OneAnswer, filled_store, service_client
 from bench.harness import study
 from bench.harness.services import Server, llm_service
 from bench.harness.study import Figure, share
-from services.answers import RagAnswer
+from services.answers import Found, RagAnswer
 from services.library.formats import read_file
-from services.mentor.prompts import PromptBuilder, build_messages
 from services.rag_service import RAGService
 
 EACH, EACH_QUICK = 12, 4
@@ -45,6 +44,14 @@ class Asked:
     seconds: float
 
 
+class TrustingRAGService(RAGService):
+    """The mentor with a prompt that trusts documents."""
+
+    def messages(self, found: Found, history: Sequence[ChatMessage]) -> list[ChatMessage]:
+        """Return the conversation without protection."""
+        return unprotected(found.question, found.basis, history)
+
+
 class Mentor:
     """A document store, a model, and the mentor made of them with any prompt."""
 
@@ -52,10 +59,10 @@ class Mentor:
         self.store = store
         self._client = client
 
-    async def ask(self, question: Question, prompt: PromptBuilder) -> Asked:
+    async def ask(self, question: Question, kind: type[RAGService] = RAGService) -> Asked:
         """Ask one question."""
         model = OneAnswer(self._client)
-        rag = RAGService(self.store, language_model=model, prompt=prompt, wording="always")
+        rag = kind(self.store, language_model=model, wording="always")
         started = time.perf_counter()
         answer = await rag.answer(question.text, history=question.history)
         return Asked(question, answer, model.said, time.perf_counter() - started)
@@ -67,9 +74,9 @@ async def measure(options: argparse.Namespace, service: Server) -> study.Report:
     async with service_client(service) as client, filled_store(documents) as store:
         mentor = Mentor(store, client)
         asked = questions(documents, EACH_QUICK if options.quick else EACH)
-        await mentor.ask(asked[0], build_messages)  # Not counted: the first answer warms the model up.
+        await mentor.ask(asked[0])  # Not counted: the first answer warms the model up.
         study.note(f"{len(asked)} questions")
-        answers = [await mentor.ask(question, build_messages) for question in asked]
+        answers = [await mentor.ask(question) for question in asked]
         planted = await _plant_all(mentor, options.quick)
     return _report(options, answers, planted)
 
@@ -77,12 +84,12 @@ async def measure(options: argparse.Namespace, service: Server) -> study.Report:
 async def _plant_all(mentor: Mentor, quick: bool) -> dict[str, list[tuple[Injection, Asked]]]:
     every = injections()[:: 4 if quick else 1]
     found: dict[str, list[tuple[Injection, Asked]]] = {}
-    for name, prompt in (("in use", build_messages), ("trusting", unprotected)):
+    for name, kind in (("in use", RAGService), ("trusting", TrustingRAGService)):
         study.note(f"{len(every)} planted instructions, prompt {name}")
         found[name] = []
         for injection in every:
             await mentor.store.upsert(list(injection.documents))
-            found[name].append((injection, await mentor.ask(clean_question(injection), prompt)))
+            found[name].append((injection, await mentor.ask(clean_question(injection), kind)))
             for document in injection.documents:
                 await mentor.store.delete(document.id)
     return found

@@ -53,15 +53,11 @@ class Circuit:
         self._threshold = threshold
         self._reset_s = reset_s
         self._clock = clock
-        self._failures = 0
+        self.failures = 0
+        """Consecutive failures in the current period."""
         self._opened_at: float | None = None
         self._trial_under_way = False
         self._period = 0
-
-    @property
-    def failures(self) -> int:
-        """Consecutive failures in the current period."""
-        return self._failures
 
     @property
     def state(self) -> CircuitState:
@@ -96,12 +92,12 @@ class Circuit:
             return
         was_trial, self._trial_under_way = self._trial_under_way, False
         if outcome is Outcome.SUCCESS:
-            self._failures = 0
+            self.failures = 0
             if was_trial:
                 self._opened_at = None
                 self._period += 1
         elif outcome is Outcome.FAILURE:
-            self._failures += 1
-            if was_trial or self._failures >= self._threshold:
+            self.failures += 1
+            if was_trial or self.failures >= self._threshold:
                 self._opened_at = self._clock()
                 self._period += 1

@@ -18,14 +18,11 @@ _DEFAULT_PAUSE_S = 1.0
 class Endpoint:
     """One address with its circuit, its running calls and its ``Retry-After`` pause."""
 
-    def __init__(
-        self,
-        url: str,
-        circuit: Circuit,
-        on_outage: Callable[[], None],
-    ) -> None:
+    def __init__(self, url: str, circuit: Circuit, on_outage: Callable[[], None]) -> None:
         self.url = url
-        self.name = without_credentials(url)
+        parts = urlsplit(url)
+        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        """The URL without credentials, for logs and metrics."""
         self.circuit = circuit
         self.under_way = 0
         self._on_outage = on_outage
@@ -66,15 +63,8 @@ class Endpoint:
         if fault.reason in NOT_NOW.values() and not isinstance(fault, PoolExhausted):
             pause_s = _DEFAULT_PAUSE_S if fault.retry_after_s is None else fault.retry_after_s
             self._not_before = time.monotonic() + min(pause_s, _MAX_PAUSE_S)
-        logger.warning(
-            "llm service fault",
-            extra={
-                "url": self.name,
-                "reason": fault.reason,
-                "detail": str(fault),
-                "circuit": f"{before} to {self.circuit.state}",
-            },
-        )
+        about = {"url": self.name, "reason": fault.reason, "detail": str(fault)}
+        logger.warning("llm service fault", extra={**about, "circuit": f"{before} to {self.circuit.state}"})
 
     @staticmethod
     def _outcome(permit: Permit, fault: TechnicalError) -> Outcome:
@@ -84,12 +74,6 @@ class Endpoint:
             return Outcome.FAILURE
         # A "not ready" answer keeps a circuit open when it is the trial's; it never opens a closed one.
         return Outcome.FAILURE if permit.is_trial and fault.reason in ("loading", "draining") else Outcome.SUCCESS
-
-
-def without_credentials(url: str) -> str:
-    """Return a URL without credentials, for logs and metrics."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 class Endpoints:
@@ -117,8 +101,7 @@ class Endpoints:
         in_turn = [self._endpoints[(turn + step) % count] for step in range(count)]
         admitting = [endpoint for endpoint in in_turn if endpoint.circuit.would_admit]
         for endpoint in sorted(admitting, key=lambda each: self._rank(each, avoid)):
-            permit = endpoint.circuit.admit()
-            if permit is not None:
+            if (permit := endpoint.circuit.admit()) is not None:
                 self._turns[kind] = (self._endpoints.index(endpoint) + 1) % count
                 return endpoint, permit
         raise ServiceFault(

@@ -4,8 +4,7 @@ https://github.com/open-telemetry/semantic-conventions-genai
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,12 +49,6 @@ class ModelCall:
             }
         )
 
-    @contextmanager
-    def lasting(self) -> Iterator[Span]:
-        """End the span with the block."""
-        with tracing.ending(self.span, _fault_name):
-            yield self.span
-
     def note(self, body: Mapping[str, Any]) -> None:
         """Record an answer, which ends the span, or a stream event; neither has been validated."""
         if not self.span.is_recording():
@@ -90,7 +83,7 @@ class ModelCall:
         tracing.annotate(self.span, attributes)
 
 
-def _fault_name(error: BaseException) -> str:
+def fault_name(error: BaseException) -> str:
     """Return an error's name as in logs and metrics."""
     if isinstance(error, TechnicalError):
         return error.reason

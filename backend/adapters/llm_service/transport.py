@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import httpx2
 from opentelemetry.trace import Span
-from service_kit.observability.tracing import propagation_headers
+from service_kit.observability import tracing
 
 from adapters.llm_service import wire
 from adapters.llm_service.circuit import Circuit, Permit
@@ -16,7 +16,7 @@ from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service.endpoints import Endpoint, Endpoints
 from adapters.llm_service.faults import Malformed, PoolExhausted, ServiceFault, TimedOut
 from adapters.llm_service.retries import Attempts, RetryBudget
-from adapters.llm_service.tracing import ModelCall
+from adapters.llm_service.tracing import ModelCall, fault_name
 from adapters.ports.models import TechnicalError
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class ServiceTransport:
             endpoint, permit = attempts.next()
             traced = ModelCall(self.config, call.payload, endpoint.url)
             try:
-                with traced.lasting() as span:
+                with tracing.ending(traced.span, fault_name) as span:
                     async with (
                         self._open(call, endpoint, permit, attempts.deadline, span) as response,
                         aclosing(read(response, attempts.deadline, traced)) as results,
@@ -131,15 +131,14 @@ class ServiceTransport:
                 await self._check_ready(endpoint, deadline)
             client = self._clients[endpoint.url]
             remaining_s = deadline - asyncio.get_running_loop().time()
-            headers = propagation_headers(span) | {"X-Request-Timeout-Ms": str(max(1, int(remaining_s * 1000)))}
+            headers = tracing.propagation_headers(span) | {"X-Request-Timeout-Ms": str(max(1, int(remaining_s * 1000)))}
             if call.request_id:
                 headers["X-Request-ID"] = call.request_id
             request = client.build_request("POST", endpoint.url + call.path, json=dict(call.payload), headers=headers)
             response = await _translated(client.send(request, stream=True), deadline)
             try:
                 if response.status_code != httpx2.codes.OK:
-                    wire.raise_for_status(response, await _translated(response.aread(), deadline))
-                    raise Malformed(f"the LLM service answered {response.status_code}")
+                    raise wire.error_of(response, await _translated(response.aread(), deadline))
                 yield response
             finally:
                 await response.aclose()
@@ -174,16 +173,13 @@ def _client(config: ServiceConfig, http: httpx2.AsyncBaseTransport | None) -> ht
 async def _events(
     response: httpx2.Response, deadline: float, traced: ModelCall
 ) -> AsyncGenerator[dict[str, Any], None]:
-    if not response.headers.get("content-type", "").startswith("text/event-stream"):
-        raise Malformed("the LLM service did not answer a stream")
-    parser, chunks = wire.EventParser(), response.aiter_bytes()
-    while (chunk := await _translated(anext(chunks, None), deadline)) is not None:
-        for data in parser.feed(chunk):
-            if data == wire.DONE:
-                return
-            event = wire.parse_event(data)
-            traced.note(event)
-            yield event
+    events = aiter(httpx2.EventSource(response, wire.MAX_EVENT_BYTES))
+    while (found := await _translated(anext(events, None), deadline)) is not None:
+        if found.data == wire.DONE:
+            return
+        event = wire.parse_event(found.data)
+        traced.note(event)
+        yield event
     raise _hung_up("its stream was cut short")
 
 
@@ -206,5 +202,7 @@ async def _translated(awaitable: Awaitable[T], deadline: float) -> T:
         raise ServiceFault(f"the LLM service cannot be reached: {error}", reason="connect", anywhere=True) from error
     except httpx2.PoolTimeout as error:
         raise PoolExhausted from error
+    except httpx2.SSEError as error:
+        raise Malformed(f"the LLM service did not answer a stream: {error}") from error
     except httpx2.HTTPError as error:
         raise _hung_up(str(error)) from error

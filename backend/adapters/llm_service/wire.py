@@ -24,14 +24,15 @@ from adapters.ports.models import (
     RateLimited,
     SamplingOptions,
     ServedBy,
+    TechnicalError,
 )
 
 logger = logging.getLogger(__name__)
 DONE = "[DONE]"
+MAX_EVENT_BYTES = 4 * 1024 * 1024
 _KIND = re.compile(r"[a-z0-9_]{1,64}")
 _MAX_WORDS = 200
 _MAX_RETRY_AFTER_S = 3600.0
-_MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
 class _Body(BaseModel):
@@ -109,31 +110,6 @@ def parse_ranks(body: Mapping[str, Any], *, count: int) -> list[float]:
     return [found[at] for at in range(count)]
 
 
-class EventParser:
-    """Incremental parser of a ``text/event-stream``; accepts chunks cut at any byte.
-
-    Splits on line feeds only: other line separators may occur inside the JSON.
-    """
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._data: list[bytes] = []
-
-    def feed(self, chunk: bytes) -> list[str]:
-        """Return the data of the events that ``chunk`` completes."""
-        events: list[str] = []
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > _MAX_EVENT_BYTES:
-            raise Malformed("an event of the LLM service exceeds the size limit")
-        for line in (raw.rstrip(b"\r") for raw in lines):
-            if line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
-            elif not line and self._data:
-                events.append(b"\n".join(self._data).decode("utf-8", "replace"))
-                self._data = []
-        return events
-
-
 def parse_event(data: str) -> dict[str, Any]:
     """Return one event of the stream; raise ``TechnicalError`` for an error event."""
     event = parse_object(data)
@@ -148,11 +124,9 @@ def parse_event(data: str) -> dict[str, Any]:
     return event
 
 
-def raise_for_status(response: httpx2.Response, body: bytes) -> None:
-    """Raise the error that a status other than 200 stands for; ``body`` is the response body."""
+def error_of(response: httpx2.Response, body: bytes) -> TechnicalError | LogicalError:
+    """Return the error that a status other than 200 stands for; ``body`` is the response body."""
     status = response.status_code
-    if status == httpx2.codes.OK:
-        return
     try:
         error = _error(parse_object(body))
     except Malformed:
@@ -162,22 +136,22 @@ def raise_for_status(response: httpx2.Response, body: bytes) -> None:
     # The service's message may quote the question: it goes to the caller of a refused request, not to the log.
     logger.debug(summary, extra={"detail": _words(error)})
     if status == httpx2.codes.TOO_MANY_REQUESTS:
-        raise RateLimited(summary, retry_after_s=retry_after_s)
+        return RateLimited(summary, retry_after_s=retry_after_s)
     if status == httpx2.codes.NOT_IMPLEMENTED:
         # The service works; it has no model for this.
-        raise LogicalError(summary, status=status, error_type=kind or "not_configured")
+        return LogicalError(summary, status=status, error_type=kind or "not_configured")
     if status == httpx2.codes.GATEWAY_TIMEOUT:
-        raise TimedOut(summary)
+        return TimedOut(summary)
     if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
         # 503 with "retryable" guarantees that the request had no effect.
         anywhere = status == httpx2.codes.SERVICE_UNAVAILABLE and error.get("retryable") is True
         reason = NOT_NOW.get(kind, "http_5xx")
-        raise ServiceFault(summary, reason=reason, anywhere=anywhere, retry_after_s=retry_after_s)
+        return ServiceFault(summary, reason=reason, anywhere=anywhere, retry_after_s=retry_after_s)
     if status < httpx2.codes.BAD_REQUEST or (status == httpx2.codes.NOT_FOUND and not kind):
         # A redirect, or the 404 page of another server.
-        raise Malformed(summary)
+        return Malformed(summary)
     refusal = f"{summary}: {_words(error)}".rstrip(": ")
-    raise LogicalError(refusal, status=status, error_type=kind or "invalid_request")
+    return LogicalError(refusal, status=status, error_type=kind or "invalid_request")
 
 
 def printable(text: str) -> str:

@@ -1,14 +1,12 @@
 """ASGI app of one local model: the part of the LLM service's ``/api/llm`` that the backend uses.
 
-Waiting is bounded, a closed connection cancels, and errors have the service's bodies. The parent keeps ``/alive``
-open; the process ends with that connection.
+Waiting is bounded, a closed connection cancels, and errors have the service's bodies.
 """
 
 import asyncio
 import hmac
 import json
 import logging
-import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,24 +31,22 @@ from service_kit import sse
 logger = logging.getLogger(__name__)
 Load = Callable[[Kind, LocalModelConfig], Generator | Embedder]
 """Returns a model; blocks. Raises ``TechnicalError``."""
-State = Literal["idle", "loading", "ready", "failed"]
-_BEAT_S = 1.0
+State = Literal["loading", "ready", "failed"]
 _BUSY_RETRY_S = 30
 
 
 class LocalModelApp:
-    """Serves one model, which is loaded once the parent listens to ``/alive``."""
+    """Serves one model; requests wait for ``load_model``."""
 
     def __init__(self, kind: Kind, config: LocalModelConfig, key: str, load: Load) -> None:
         self.config = config
-        self.state: State = "idle"
+        self.state: State = "loading"
         self.last_use = time.monotonic()
         self.inside = 0
         """Requests that wait or are computed."""
         self._kind = kind
         self._authorization = f"Bearer {key}".encode()
         self._load = load
-        self._loading: asyncio.Task[None] | None = None
         self._loaded = asyncio.Event()
         self._model: Any = None
         self._fault = ""
@@ -60,7 +56,7 @@ class LocalModelApp:
         if kind == "embedder":
             asked = Route("/api/llm/embed", self._embed, methods=["POST"])
         self._app = Starlette(
-            routes=[asked, Route("/readyz", self._ready), Route("/alive", self._alive)],
+            routes=[asked, Route("/readyz", self._ready)],
             exception_handlers={Refusal: _failed, ClientDisconnected: _left, Exception: _failed},
         )
 
@@ -123,21 +119,8 @@ class LocalModelApp:
     async def _ready(self, _request: Request) -> Response:
         return JSONResponse({"status": self.state}, 200 if self.state == "ready" else 503)
 
-    async def _alive(self, _request: Request) -> Response:
-        self._loading = self._loading or asyncio.create_task(self._load_model())
-        return StreamingResponse(self._beats(), media_type="text/plain")
-
-    async def _beats(self) -> AsyncIterator[str]:
-        """Yield a heartbeat until the parent hangs up, however it ended, then end this process."""
-        try:
-            while True:
-                yield f"{self.state}\n"
-                await asyncio.sleep(_BEAT_S)
-        finally:
-            os._exit(0)  # without waiting for native code that is running
-
-    async def _load_model(self) -> None:
-        self.state = "loading"
+    async def load_model(self) -> None:
+        """Load the model; a failure is what requests are answered with."""
         try:
             load = asyncio.get_running_loop().run_in_executor(self._thread, self._load, self._kind, self.config)
             self._model = await load

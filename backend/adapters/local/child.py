@@ -1,7 +1,7 @@
 """Process of one local model: ``python -m adapters.local.child generator|embedder``, started by ``launcher``.
 
-Standard input holds one line of JSON: configuration and key. The port is the one line of standard output,
-which then becomes standard error, so that no library can disturb anything.
+Standard input holds one line of JSON, configuration and key, and ends with the parent. Standard output holds the port,
+then the model's state each second; for libraries it is replaced by standard error.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from typing import cast
 
@@ -21,7 +22,7 @@ from adapters.local.app import Load, LocalModelApp
 from adapters.local.config import Kind, LocalModelConfig
 from adapters.local.model import Embedder, Generator
 
-_PARENT_S = 10.0
+_BEAT_S = 1.0
 _LOOK_S = 0.1
 
 
@@ -45,7 +46,7 @@ def load_model(kind: Kind, config: LocalModelConfig) -> Generator | Embedder:
 
 
 def main(load: Load = load_model) -> None:
-    """Serve until the parent hangs up or nothing is asked for ``idle_s``; never returns."""
+    """Serve until the parent ends or nothing is asked for ``idle_s``; never returns."""
     # Ctrl-C reaches the whole terminal; the parent decides when this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
@@ -55,17 +56,25 @@ def main(load: Load = load_model) -> None:
     # Two of its threads spin for each other: 64 texts in 9 to 16 s instead of 2.4 on two busy cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     kind = cast("Kind", sys.argv[1])
-    order = json.loads(sys.stdin.readline())
+    order = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     config = LocalModelConfig(**order["config"])
     secrets = [order["key"], *([config.hub_token] if config.hub_token else [])]
     configure_logging(config.log_level, config.log_format, process="local_models", secrets=secrets)
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    os.write(1, f"{listener.getsockname()[1]}\n".encode())
+    pipe = os.dup(1)
     os.dup2(2, 1)
-    asyncio.run(_serve(LocalModelApp(kind, config, order["key"], load), listener))
+    os.write(pipe, f"{listener.getsockname()[1]}\n".encode())
+    asyncio.run(_serve(LocalModelApp(kind, config, order["key"], load), listener, pipe))
 
 
-async def _serve(app: LocalModelApp, listener: socket.socket) -> None:
+def _end_with_parent() -> None:
+    """End the process when the parent has ended, however it did, without waiting for native code that is running."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+async def _serve(app: LocalModelApp, listener: socket.socket, pipe: int) -> None:
     import uvicorn  # after the port is known: the parent connects meanwhile
 
     class Server(uvicorn.Server):
@@ -73,20 +82,26 @@ async def _serve(app: LocalModelApp, listener: socket.socket) -> None:
             return contextlib.nullcontext()
 
     options = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", log_level="warning")
-    watching = asyncio.create_task(_end_when_useless(app))
-    await Server(options).serve(sockets=[listener])
-    watching.cancel()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(app.load_model())
+        tasks.create_task(_beat(app, pipe))
+        tasks.create_task(_end_when_useless(app))
+        await Server(options).serve(sockets=[listener])
+
+
+async def _beat(app: LocalModelApp, pipe: int) -> None:
+    while True:
+        os.write(pipe, f"{app.state}\n".encode())
+        await asyncio.sleep(_BEAT_S)
 
 
 async def _end_when_useless(app: LocalModelApp) -> None:
-    """End the process when no parent comes, when it is idle, and when another try to load the model is due."""
+    """End the process when it is idle, and when another try to load the model is due."""
     while True:
         await asyncio.sleep(_LOOK_S)
         unused_s = time.monotonic() - app.last_use
         idle_s = app.config.idle_s
-        if app.state == "idle":
-            useless = unused_s > _PARENT_S
-        elif app.state == "failed":
+        if app.state == "failed":
             useless = unused_s > app.config.retry_load_s
         else:
             useless = app.state == "ready" and idle_s is not None and not app.inside and unused_s > idle_s

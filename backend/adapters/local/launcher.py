@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
-import http.client
 import json
 import logging
+import queue
 import secrets
 import subprocess
 import sys
@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import IO
 
 from adapters.local.config import Kind, LocalModelConfig
 
@@ -123,34 +124,30 @@ class Launcher:
                 logger.log(logging.WARNING if status else logging.INFO, "the local %s %s", self.kind, how)
 
     def _follow(self, process: "subprocess.Popen[bytes]", address: "Future[Address]") -> float | None:
-        """Hand over the process's settings, then read its heartbeats until it ends.
+        """Hand over the process's settings, then read its port and its heartbeats until it ends.
 
-        Returns the seconds of silence of a process that hangs. The open connection is also what the process lives by.
+        Returns the seconds of silence of a process that hangs. Standard input stays open: the process lives by it.
         """
         assert process.stdin is not None
         assert process.stdout is not None
-        key, limit_s = secrets.token_urlsafe(32), self._config.load_timeout_s
-        too_late = threading.Timer(_START_S, process.kill)
-        too_late.start()
+        lines = queue.SimpleQueue[bytes]()
+        threading.Thread(target=_read_lines, args=(process.stdout, lines), daemon=True).start()
+        key, limit_s = secrets.token_urlsafe(32), _START_S
+        process.stdin.write(json.dumps({"config": dataclasses.asdict(self._config), "key": key}).encode() + b"\n")
+        process.stdin.flush()
         try:
-            process.stdin.write(json.dumps({"config": dataclasses.asdict(self._config), "key": key}).encode() + b"\n")
-            process.stdin.close()
-            port = int(process.stdout.readline())
-        finally:
-            too_late.cancel()
-        address.set_result(Address(port, key))
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=limit_s)
-        try:
-            connection.request("GET", "/alive", headers={"Authorization": f"Bearer {key}"})
-            response = connection.getresponse()
-            while beat := response.readline():
-                if beat == b"ready\n" and connection.sock is not None:
+            address.set_result(Address(int(lines.get(timeout=limit_s)), key))
+            limit_s = self._config.load_timeout_s
+            while beat := lines.get(timeout=limit_s):
+                if beat == b"ready\n":
                     limit_s = self._config.stall_timeout_s
-                    connection.sock.settimeout(limit_s)
-        except TimeoutError:
+        except queue.Empty:
             return limit_s
-        except (OSError, http.client.HTTPException):
-            pass  # it has ended
-        finally:
-            connection.close()
         return None
+
+
+def _read_lines(pipe: IO[bytes], lines: "queue.SimpleQueue[bytes]") -> None:
+    """Pass on each line, and an empty one at the end."""
+    while line := pipe.readline():
+        lines.put(line)
+    lines.put(b"")

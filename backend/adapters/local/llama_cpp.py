@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from service_kit.errors import Problem, Refusal
 
-from adapters.llm_service.wire import DONE, EventParser
+from adapters.llm_service.wire import DONE
 from adapters.local.files import ModelFiles
 from adapters.local.model import Finished, too_long
 from adapters.ports.models import ChatMessage, SamplingOptions
@@ -76,20 +76,21 @@ class LlamaCpp:
             "return_progress": True,
             "chat_template_kwargs": {"enable_thinking": self._thinking},
         }
-        reason, parser = "stop", EventParser()
-        usage: dict[str, int] = {}
+        reason, usage = "stop", dict[str, int]()
         async with self._http.stream("POST", "/v1/chat/completions", json=payload) as response:
             if response.status_code != httpx2.codes.OK:
                 raise _refusal(json.loads(await response.aread())["error"])
-            async for chunk in response.aiter_bytes():
-                for event in (json.loads(data) for data in parser.feed(chunk) if data != DONE):
-                    if "error" in event:
-                        raise _refusal(event["error"])
-                    usage = event.get("usage") or usage
-                    for choice in event.get("choices") or ():
-                        reason = choice.get("finish_reason") or reason
-                        if text := choice.get("delta", {}).get("content"):
-                            yield text
+            async for sent in httpx2.EventSource(response):
+                if sent.data == DONE:
+                    continue
+                event = json.loads(sent.data)
+                if "error" in event:
+                    raise _refusal(event["error"])
+                usage = event.get("usage") or usage
+                for choice in event.get("choices") or ():
+                    reason = choice.get("finish_reason") or reason
+                    if text := choice.get("delta", {}).get("content"):
+                        yield text
         yield Finished(reason, usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
 
     async def _without_control_tokens(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:

@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -48,16 +48,17 @@ class TransformersModel:
         self, messages: Sequence[ChatMessage], options: SamplingOptions
     ) -> AsyncIterator[str | Finished]:
         """Yield pieces of text, then ``Finished``."""
-        loop, pieces, stop = asyncio.get_running_loop(), asyncio.Queue[str | None](), threading.Event()
+        from transformers import AsyncTextIteratorStreamer
 
-        def on_text(text: str) -> None:
-            loop.call_soon_threadsafe(pieces.put_nowait, text)
-
-        work = loop.run_in_executor(self._thread, self._generate, messages, options, on_text, stop)
-        work.add_done_callback(lambda _: pieces.put_nowait(None))
+        loop, stop = asyncio.get_running_loop(), threading.Event()
+        pieces: Any = AsyncTextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        work = loop.run_in_executor(self._thread, self._generate, messages, options, pieces, stop)
+        # A failure ends the pieces as well.
+        work.add_done_callback(lambda _: pieces.text_queue.put_nowait(pieces.stop_signal))
         try:
-            while (piece := await pieces.get()) is not None:
-                yield piece
+            async for piece in pieces:
+                if piece:
+                    yield piece
             yield await work
         finally:
             stop.set()
@@ -67,19 +68,10 @@ class TransformersModel:
                 os._exit(1)
 
     def _generate(
-        self,
-        messages: Sequence[ChatMessage],
-        options: SamplingOptions,
-        on_text: Callable[[str], None],
-        stop: threading.Event,
+        self, messages: Sequence[ChatMessage], options: SamplingOptions, streamer: Any, stop: threading.Event
     ) -> Finished:
         import torch
-        from transformers import StoppingCriteria, StoppingCriteriaList, TextStreamer
-
-        class Streamer(TextStreamer):
-            def on_finalized_text(self, text: str, stream_end: bool = False) -> None:  # noqa: ARG002
-                if text:
-                    on_text(text)
+        from transformers import StoppingCriteria, StoppingCriteriaList
 
         class Stopper(StoppingCriteria):
             def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:  # noqa: ARG002
@@ -98,23 +90,16 @@ class TransformersModel:
         if prompt_tokens >= context:
             raise too_long(prompt_tokens, context)
         greedy = options.temperature == 0 or options.top_p == 0
-        sampling = (
-            {"temperature": None, "top_p": None, "top_k": None}
-            if greedy
-            else {
-                "temperature": options.temperature,
-                "top_p": options.top_p,
-                "top_k": 0,
-            }
-        )
         with torch.inference_mode():
             output = self._model.generate(
                 **inputs,
                 do_sample=not greedy,
-                **sampling,
+                temperature=None if greedy else options.temperature,
+                top_p=None if greedy else options.top_p,
+                top_k=None if greedy else 0,
                 max_new_tokens=min(options.max_new_tokens or context, context - prompt_tokens),
                 pad_token_id=self._tokenizer.eos_token_id,
-                streamer=Streamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True),
+                streamer=streamer,
                 stopping_criteria=StoppingCriteriaList([Stopper()]),
             )
         tokens = output[0][prompt_tokens:].tolist()

@@ -9,7 +9,6 @@ Direction = Literal["es_bora", "bora_es"]
 Language = Literal["es", "boa"]
 
 Role = Literal["answer", "nearest", "other"]
-"""Role of a source. ``answer``: the answer rests on it; ``nearest``: a close entry where none matches; ``other``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """A matching document, its score (higher is better) and what it matched on."""
+    """A matching document, its score (higher is better) and what it matched on, strongest first."""
 
     id: str
     kind: str
@@ -36,8 +35,9 @@ class SearchHit:
     matched_on: tuple[str, ...]
     metadata: Mapping[str, Any]
     spans: tuple[tuple[int, int], ...] = ()
-    """Start and end of the sentences that support an answer, in characters of ``content``; of texts only."""
+    """Start and end of the sentences that support an answer, in characters of the content; of texts only."""
     role: Role = "other"
+    """answer: the answer rests on it; nearest: a close entry where none matches; other: the rest."""
 
 
 ListPosition = tuple[str, str, str]

@@ -24,16 +24,19 @@ class GivenReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Equal reports, counted. ``content`` is the beginning of the entry, where there is one."""
+    """Equal reports, counted."""
 
     id: int
     kind: ReportKind
     subject: str
+    """A folded word, or the id of an entry; empty where an answer had none."""
     note: str
+    """A reader's words, or how the answer was made."""
     count: int
     first_at: datetime
     last_at: datetime
     content: str | None
+    """Beginning of the entry's text, while it exists."""
 
 
 class ReportStore(Protocol):

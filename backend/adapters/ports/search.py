@@ -40,16 +40,16 @@ class HeadWord:
 class IndexFields:
     """The searchable side of one document; every text is folded except the ``stems``."""
 
-    direction: str | None
-    lemma_keys: list[str]
-    gloss_keys: list[str]
-    near_keys: list[int]
-    text_a: str
-    text_b: str
-    text_c: str
-    stem_a: str
-    stem_b: str
-    stem_c: str
+    direction: str | None = None
+    lemma_keys: list[str] = field(default_factory=list)
+    gloss_keys: list[str] = field(default_factory=list)
+    near_keys: list[int] = field(default_factory=list)
+    text_a: str = ""
+    text_b: str = ""
+    text_c: str = ""
+    stem_a: str = ""
+    stem_b: str = ""
+    stem_c: str = ""
     passage_text: str = ""
     """Searchable words of a text, whose other fields are empty."""
     head_words: list[HeadWord] = field(default_factory=list)
@@ -114,8 +114,7 @@ class FoundEntries:
     hits: list[SearchHit]
 
 
-@dataclass(frozen=True, slots=True)
-class TextTerm:
+class TextTerm(NamedTuple):
     """A word of a question to texts, as typed and folded."""
 
     typed: str

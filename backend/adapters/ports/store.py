@@ -13,9 +13,13 @@ from adapters.ports.search import FoundEntries, FoundTexts, ParsedQuery, TextTer
 class UpsertReport:
     """Result of an upsert, in documents."""
 
-    inserted: int
-    updated: int
-    unchanged: int
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    def __add__(self, more: "UpsertReport") -> "UpsertReport":
+        """Return the sum of two reports."""
+        return UpsertReport(self.inserted + more.inserted, self.updated + more.updated, self.unchanged + more.unchanged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,14 @@ class StoreStats:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Documents under one name, which is empty for documents without a source."""
+    """Documents under one name."""
 
-    name: str
+    source: str
+    """The file's name; empty: documents without a source."""
     kinds: Mapping[str, int]
     documents: int
     from_file: int
-    """Documents loaded from a file."""
+    """Documents loaded from a file; the others came through the API."""
     changed_at: datetime
 
 

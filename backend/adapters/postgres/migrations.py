@@ -14,11 +14,14 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from adapters.ports.store import StoreTooNew
+from adapters.postgres.names import Names
 
 logger = logging.getLogger(__name__)
 
 MIGRATIONS_DIR = Path(__file__).resolve().parent.parent.parent / "migrations"
 _LOCK_KEY = 0x7261675F646F6373  # "rag_docs" in ASCII: any fixed number no other program uses
+_TIMEOUT_MS = 120_000
+_Extension = tuple[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,6 @@ class Migration:
     script: str
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaInfo:
-    """Schema and version of pgvector, as the queries need them."""
-
-    vector_schema: str
-    vector_version: tuple[int, ...]
-
-
 def load_migrations(folder: Path = MIGRATIONS_DIR) -> list[Migration]:
     """Return the migrations of ``folder``, files named ``NNNN_words.sql``, by version."""
     return [
@@ -47,64 +42,62 @@ def load_migrations(folder: Path = MIGRATIONS_DIR) -> list[Migration]:
 
 
 async def migrate(
-    connection: AsyncConnection[Any], *, dimension: int, schema: str = "public", timeout_ms: int = 120_000
-) -> SchemaInfo:
-    """Apply missing migrations and fit the vector column to ``dimension``.
+    connection: AsyncConnection[Any], schema: str = "public", languages: tuple[str, ...] = (), *, dimension: int
+) -> Names:
+    """Apply missing migrations and fit the vector column to ``dimension``; return the names that statements need.
 
     A complete schema is only read, which requires no right to change it. Raises ``StoreTooNew`` when
     the database is newer than this program, and psycopg's errors.
     """
     async with connection.transaction():
-        await connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(timeout_ms))
-        info = await _installed_extension(connection)
-        if info is not None and await _is_complete(_Schema(connection, schema, info, dimension)):
-            return info
+        await connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(_TIMEOUT_MS))
+        vector = await _installed_extension(connection)
+        if vector is not None:
+            place = _Schema(connection, Names(schema, *vector, languages), dimension)
+            if await _is_complete(place):
+                return place.names
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
-        info = await _installed_extension(connection) or await _made_extension(connection)
-        place = _Schema(connection, schema, info, dimension)
+        vector = await _installed_extension(connection) or await _made_extension(connection)
+        place = _Schema(connection, Names(schema, *vector, languages), dimension)
         await _apply_missing(place)
         await _fit_dimension(place)
-    return info
+    return place.names
 
 
 @dataclass(frozen=True, slots=True)
 class _Schema:
     connection: AsyncConnection[Any]
-    name: str
-    info: SchemaInfo
+    names: Names
     dimension: int
 
     async def run(self, text: str, parameters: Sequence[Any] | None = None) -> list[Any]:
         """Return the rows of a statement with the names in braces filled in."""
-        names = {
-            "schema": sql.Identifier(self.name),
-            "vector": sql.Identifier(self.info.vector_schema),
-            "dimension": sql.Literal(self.dimension),
-        }
-        cursor = await self.connection.execute(sql.SQL(text).format(**names), parameters)
+        statement = self.names.sql(text, dimension=sql.Literal(self.dimension))
+        cursor = await self.connection.execute(statement, parameters)
         return await cursor.fetchall() if cursor.description else []
 
 
-async def _installed_extension(connection: AsyncConnection[Any]) -> SchemaInfo | None:
+async def _installed_extension(connection: AsyncConnection[Any]) -> _Extension | None:
+    """Return schema and version of pgvector."""
     where = (
         "SELECT n.nspname, e.extversion FROM pg_catalog.pg_extension e "
         "JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
     )
     row = await (await connection.execute(where)).fetchone()
-    return None if row is None else SchemaInfo(row[0], tuple(int(part) for part in re.findall(r"\d+", row[1])))
+    return None if row is None else (row[0], tuple(int(part) for part in re.findall(r"\d+", row[1])))
 
 
-async def _made_extension(connection: AsyncConnection[Any]) -> SchemaInfo:
+async def _made_extension(connection: AsyncConnection[Any]) -> _Extension:
     # Supabase keeps extensions in a schema of this name; other databases have none.
     home = await connection.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'extensions'")
     await connection.execute("CREATE EXTENSION vector" + (" SCHEMA extensions" if await home.fetchone() else ""))
-    info = await _installed_extension(connection)
-    assert info is not None
-    return info
+    made = await _installed_extension(connection)
+    assert made is not None
+    return made
 
 
 async def _is_complete(place: _Schema) -> bool:
-    table = sql.SQL("{}.rag_migrations").format(sql.Identifier(place.name)).as_string(place.connection)
+    table = place.names.sql("{schema}.rag_migrations").as_string(place.connection)
     readable = "SELECT to_regclass(%s) IS NOT NULL AND has_table_privilege(to_regclass(%s), 'SELECT')"
     return (
         await place.run(readable, [table, table]) == [(True,)]

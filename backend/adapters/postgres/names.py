@@ -5,22 +5,21 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from adapters.postgres.migrations import SchemaInfo
-
 
 @dataclass(frozen=True, slots=True)
 class Names:
     """Where the tables and pgvector live, and Postgres's text search configurations for texts, besides ``simple``."""
 
     schema: str
-    info: SchemaInfo
+    vector_schema: str
+    vector_version: tuple[int, ...]
     languages: tuple[str, ...] = ()
 
     def sql(self, text: str, **more: sql.Composable) -> sql.Composed:
         """Return ``text`` with the names in braces, and ``more`` of them, filled in."""
         return sql.SQL(text).format(
             schema=sql.Identifier(self.schema),
-            vector=sql.Identifier(self.info.vector_schema),
+            vector=sql.Identifier(self.vector_schema),
             languages=sql.Literal(" ".join(self.languages)),
             **more,
         )

@@ -206,7 +206,7 @@ class Searches(Store):
 @functools.lru_cache(maxsize=64)
 def search_message(names: Names, query: str, timeout_ms: int) -> bytes:
     """Return ``query`` behind the transaction-local settings of a search."""
-    settings = _SETTINGS + (_ITERATIVE if names.info.vector_version >= (0, 8) else "")
+    settings = _SETTINGS + (_ITERATIVE if names.vector_version >= (0, 8) else "")
     term_queries = [
         sql.SQL("plainto_tsquery({}, t.{})").format(configuration(name), sql.Identifier(spelling))
         for name in ("simple", *names.languages)

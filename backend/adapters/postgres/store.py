@@ -137,8 +137,7 @@ class Store:
         await self.database.open()
         async with self.database.connection() as connection:
             with _schema_errors():
-                info = await migrate(connection, dimension=self.dimension, schema=self._schema)
-                self.names = Names(self._schema, info, self._languages)
+                self.names = await migrate(connection, self._schema, self._languages, dimension=self.dimension)
                 await self.complete(connection)
             counted = await connection.execute(self.names.sql("SELECT count(*) FROM {schema}.rag_documents"))
             (self.total,) = await counted.fetchone() or (0,)

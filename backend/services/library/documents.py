@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from adapters.ports.documents import Document
-from schemas.texts import ADDRESSABLE, MAX_ID_CHARS
+from schemas.texts import MAX_ID_CHARS, check_addressable, check_filled, check_text
 
 MAX_CONTENT_CHARS = 100_000
 MAX_METADATA_CHARS = 100_000
@@ -19,19 +19,15 @@ class InvalidDocument(ValueError):
 
 def check_document(document: Document) -> None:
     """Raise ``InvalidDocument`` for a document that the database or the search cannot handle."""
-    _check_text("id", document.id, MAX_ID_CHARS)
-    if not ADDRESSABLE.fullmatch(document.id):
-        raise InvalidDocument("id: holds a control character, or is a path such as '..'")
-    _check_text("content", document.content, MAX_CONTENT_CHARS)
+    _check("id", document.id, MAX_ID_CHARS, check_filled, check_addressable)
+    _check("content", document.content, MAX_CONTENT_CHARS, check_filled)
     if document.kind not in ("dictionary", "phrase", "text"):
         raise InvalidDocument("kind: dictionary, phrase or text")
     try:
         serialised = json.dumps(dict(document.metadata), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidDocument("metadata: not representable as JSON") from error
-    _check_characters("metadata", serialised.replace("\\u0000", "\0"))
-    if len(serialised) > MAX_METADATA_CHARS:
-        raise InvalidDocument(f"metadata: longer than {MAX_METADATA_CHARS} characters")
+    _check("metadata", serialised.replace("\\u0000", "\0"), MAX_METADATA_CHARS, check_text)
 
 
 def document_id(prefix: str, *identity: str) -> str:
@@ -61,21 +57,14 @@ def text_list(record: Mapping[str, Any], name: str) -> list[str]:
     return [" ".join(item.split()) for item in items if item.strip()]
 
 
-def _check_text(name: str, value: str, limit: int) -> None:
-    if not value.strip():
-        raise InvalidDocument(f"{name}: empty")
+def _check(name: str, value: str, limit: int, *checks: Callable[[str], str]) -> None:
     if len(value) > limit:
         raise InvalidDocument(f"{name}: longer than {limit} characters")
-    _check_characters(name, value)
-
-
-def _check_characters(name: str, value: str) -> None:
-    if "\0" in value:
-        raise InvalidDocument(f"{name}: holds a null character")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidDocument(f"{name}: contains an unpaired surrogate") from error
+    for check in checks:
+        try:
+            check(value)
+        except ValueError as error:
+            raise InvalidDocument(f"{name}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

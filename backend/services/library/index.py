@@ -1,10 +1,9 @@
 """The text index of all kinds of documents: dictionary entries and texts."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from adapters.ports.documents import Document, SearchHit
-from adapters.ports.search import Candidate, IndexFields, Lookup, ParsedQuery, Weighed
+from adapters.ports.documents import Document
+from adapters.ports.search import IndexFields, Lookup, ParsedQuery
 from services.mentor.lexicon.asked import Asked
 from services.mentor.lexicon.fields import index_fields, near_codes
 from services.mentor.lexicon.folding import FOLDING_VERSION, fold, normalise
@@ -24,11 +23,13 @@ class LibraryIndex:
     """
 
     version = FOLDING_VERSION
+    weigh = staticmethod(weigh)
+    rank = staticmethod(rank)
 
     def fields(self, document: Document) -> IndexFields:
         """Return the whole-phrase keys, near keys, weighted texts and listed words of ``document``."""
         if document.kind == "text":
-            return IndexFields(None, [], [], [], "", "", "", "", "", "", passage_text=indexed(document.content))
+            return IndexFields(passage_text=indexed(document.content))
         return replace(index_fields(document), head_words=head_words(document))
 
     def lookup(self, query: ParsedQuery) -> Lookup:
@@ -46,11 +47,3 @@ class LibraryIndex:
             terms=terms,
             accented=[spelled.get(term, term) for term in terms],
         )
-
-    def weigh(self, query: ParsedQuery, candidates: Sequence[Candidate], total: int) -> list[Weighed]:
-        """Return the candidates with what their words are worth."""
-        return weigh(query, candidates, total)
-
-    def rank(self, weighed: Sequence[Weighed], similarities: Mapping[str, float], top_k: int) -> list[SearchHit]:
-        """Return the best candidates: whole phrases before parts of phrases before words before meaning."""
-        return rank(weighed, similarities, top_k)

@@ -6,7 +6,7 @@ available, now or in the background. Hence a failing embedder never loses a docu
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from adapters.ports.documents import Document
 from adapters.ports.models import Embedder, KnowsFingerprint, LogicalError, TechnicalError
@@ -23,22 +23,10 @@ _PROBE = "perro"
 
 
 @dataclass(frozen=True, slots=True)
-class IngestReport:
+class IngestReport(UpsertReport):
     """Result of an ingestion: documents and vectors."""
 
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
     vectors: EmbedReport = field(default_factory=EmbedReport)
-
-    def __add__(self, more: "IngestReport | UpsertReport") -> "IngestReport":
-        """Return the sum of two reports."""
-        return replace(
-            self,
-            inserted=self.inserted + more.inserted,
-            updated=self.updated + more.updated,
-            unchanged=self.unchanged + more.unchanged,
-        )
 
 
 class DocumentIngestor:
@@ -71,32 +59,31 @@ class DocumentIngestor:
     async def ingest(
         self, documents: Sequence[Document], on_progress: OnProgress | None = None, *, embed: bool = True
     ) -> IngestReport:
-        """Ingest ``documents``, each as one record (see ``ingest_records``)."""
-        return await self.ingest_records([[document] for document in documents], on_progress, embed=embed)
+        """Store ``documents``, each as one record, then compute all missing vectors, including those of older ones."""
+        stored = await self.ingest_records([[document] for document in documents], on_progress)
+        vectors = await self.embed_pending(on_progress) if embed else EmbedReport()
+        return IngestReport(stored.inserted, stored.updated, stored.unchanged, vectors)
 
-    async def preview(self, records: Sequence[Sequence[Document]]) -> IngestReport:
+    async def preview(self, records: Sequence[Sequence[Document]]) -> UpsertReport:
         """Return the report of ``ingest_records`` without storing anything. Raises ``StoreUnavailable``."""
         return await self._store_all(records, self._store.compare, None)
 
     async def ingest_records(
-        self, records: Sequence[Sequence[Document]], on_progress: OnProgress | None = None, *, embed: bool = True
-    ) -> IngestReport:
-        """Store ``records``, then compute all missing vectors, including those of older documents.
+        self, records: Sequence[Sequence[Document]], on_progress: OnProgress | None = None
+    ) -> UpsertReport:
+        """Store ``records``, whose documents must have passed ``check_document``, each together or not at all.
 
-        The documents, which must have passed ``check_document``, are stored a record together or not at all. Raises
-        ``StoreUnavailable``: earlier batches stay stored, and ingesting again resumes there. Raises
-        ``WrongDimension``.
+        Raises ``StoreUnavailable``: earlier batches stay stored, and ingesting again resumes there.
         """
-        report = await self._store_all(records, self._store.upsert, on_progress)
-        return replace(report, vectors=await self.embed_pending(on_progress)) if embed else report
+        return await self._store_all(records, self._store.upsert, on_progress)
 
     async def _store_all(
         self,
         records: Sequence[Sequence[Document]],
         store: Callable[[Sequence[Document]], Awaitable[UpsertReport]],
         on_progress: OnProgress | None,
-    ) -> IngestReport:
-        total, done, report = sum(map(len, records)), 0, IngestReport()
+    ) -> UpsertReport:
+        total, done, report = sum(map(len, records)), 0, UpsertReport()
         for batch in _batches(records, self._store_batch):
             report += await store(batch)
             done += len(batch)

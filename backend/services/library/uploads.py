@@ -5,14 +5,15 @@ the same file again adds the rest.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Final
 
-from adapters.ports.store import DocumentStore
-from services.library.formats import NotReadable, ParsedRecords, Problem, UnreadableFile, read_content
-from services.library.ingestion import DocumentIngestor, IngestReport, Progress
+from adapters.ports.store import DocumentStore, UpsertReport
+from schemas.library import SHOWN_REFUSALS, RefusedPart, UploadReport
+from services.library.formats import NotReadable, ParsedRecords, UnreadableFile, read_content
+from services.library.ingestion import DocumentIngestor, Progress
 from services.library.sources import gone, remove
 
 _STEP: Final = 100
@@ -23,33 +24,24 @@ class LibraryBusy(Exception):
     """Another file is being read or loaded, or a source removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadReport:
-    """Changes that a load makes, in documents."""
-
-    source: str
-    stored: IngestReport
-    refused: Sequence[Problem]
-    repeated: int
-    """Duplicates in the file."""
-    gone: int
-    """Documents of an earlier load that the file no longer contains."""
-    removed: int
-    """Removed documents among these."""
-    note: str
-    """How the file was read, where that was not certain."""
-
-
 class Uploads:
-    """Loads one file at a time, in this process; vectors are left to the back-fill."""
+    """Loads one file at a time, in this process; the back-fill of vectors is started by ``on_loaded``."""
 
-    def __init__(self, store: DocumentStore, ingestor: DocumentIngestor, *, tables_as_text: bool = False) -> None:
+    def __init__(
+        self,
+        store: DocumentStore,
+        ingestor: DocumentIngestor,
+        *,
+        tables_as_text: bool = False,
+        on_loaded: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._ingestor = ingestor
         self._tables_as_text = tables_as_text
+        self._on_loaded = on_loaded
         self._busy = False
 
-    async def preview(self, name: str, data: bytes, *, source: str | None = None) -> LoadReport:
+    async def preview(self, name: str, data: bytes, *, source: str | None = None) -> UploadReport:
         """Return the changes that a load would make; ``source`` names the documents, by default as the file.
 
         Raises ``UnreadableFile``, ``LibraryBusy`` and ``StoreUnavailable``.
@@ -60,7 +52,7 @@ class Uploads:
 
     async def load(
         self, name: str, data: bytes, *, source: str | None = None, prune: bool = False
-    ) -> AsyncGenerator[Progress | LoadReport, None]:
+    ) -> AsyncGenerator[Progress | UploadReport, None]:
         """Load a file: yield the progress, beginning with none, and the report. Raises as ``preview`` does.
 
         ``prune`` also removes documents of an earlier load that the file no longer contains, unless nothing can be
@@ -68,14 +60,17 @@ class Uploads:
         """
         with self._alone():
             parsed = await self._read(name, data, source)
-            total, done, report = len(parsed.documents), 0, IngestReport()
-            yield Progress("store", done, total)
-            for start in range(0, len(parsed.records), _STEP):
-                step = parsed.records[start : start + _STEP]
-                report += await self._ingestor.ingest_records(step, embed=False)
-                done += sum(map(len, step))
+            total, done, report = len(parsed.documents), 0, UpsertReport()
+            try:
                 yield Progress("store", done, total)
-            yield await self._report(parsed, report, prune=prune and total > 0)
+                for start in range(0, len(parsed.records), _STEP):
+                    step = parsed.records[start : start + _STEP]
+                    report += await self._ingestor.ingest_records(step)
+                    done += sum(map(len, step))
+                    yield Progress("store", done, total)
+                yield await self._report(parsed, report, prune=prune and total > 0)
+            finally:
+                self._on_loaded()
 
     async def drop(self, source: str) -> int:
         """Remove the documents loaded from files under a name; return how many documents. Raises ``LibraryBusy``."""
@@ -105,7 +100,16 @@ class Uploads:
             await asyncio.gather(reading, return_exceptions=True)
             raise
 
-    async def _report(self, parsed: ParsedRecords, stored: IngestReport, *, prune: bool = False) -> LoadReport:
+    async def _report(self, parsed: ParsedRecords, stored: UpsertReport, *, prune: bool = False) -> UploadReport:
         left = await gone(self._store, parsed.source, (document.id for document in parsed.documents))
         removed = await remove(self._store, left) if prune else 0
-        return LoadReport(parsed.source, stored, parsed.problems, parsed.repeated, len(left), removed, parsed.note)
+        return UploadReport(
+            source=parsed.source,
+            **asdict(stored),
+            refused=len(parsed.problems),
+            refusals=[RefusedPart.model_validate(problem) for problem in parsed.problems[:SHOWN_REFUSALS]],
+            repeated=parsed.repeated,
+            gone=len(left),
+            removed=removed,
+            note=parsed.note,
+        )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from services.mentor.lexicon.folding import fold
+from services.mentor.lexicon.folding import fold, position
 from services.mentor.questions.languages import ENGLISH_ONLY
 
 _WORD = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f])+(?:['’ʼ-](?:[^\W\d_]|[\u0300-\u036f])+)*")
@@ -114,9 +114,6 @@ def speaks_of_words(text: str) -> bool:
 
 def as_typed(text: str, folded: str) -> str:
     """Return the words of ``text`` that fold to ``folded``, with their accents and capitals."""
-    words = split(text)
-    wanted = folded.split()
-    for start in range(len(words) - len(wanted) + 1):
-        if [fold(word) for word in words[start : start + len(wanted)]] == wanted:
-            return " ".join(words[start : start + len(wanted)])
-    return folded
+    words, wanted = split(text), folded.split()
+    start = position([fold(word) for word in words], wanted)
+    return folded if start is None else " ".join(words[start : start + len(wanted)])

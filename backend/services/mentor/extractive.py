@@ -27,14 +27,9 @@ def extractive_answer(basis: Basis) -> str:
         return f"{missing} Lo más parecido: {'; '.join(sentences(basis))}."
     if basis.hits:
         return f"Esto es lo que encontré: «{_shortened(plain(basis.hits[0].content))}»"
-    return unknown_answer(_phrase(basis))
-
-
-def unknown_answer(phrase: str) -> str:
-    """Return the answer for a question without any match."""
-    if not phrase:
+    if not _phrase(basis):
         return "No lo sé. Pregúntame por una palabra en español o en bora."
-    return f'No lo sé: no encontré "{_shortened(phrase, _NAMED_CHARS)}" en el diccionario.'
+    return f'No lo sé: no encontré "{_shortened(_phrase(basis), _NAMED_CHARS)}" en el diccionario.'
 
 
 def sentences(basis: Basis) -> list[str]:

@@ -16,7 +16,7 @@ from services.mentor.answer_words import Token
 from services.mentor.basis import Basis
 from services.mentor.entries import entries_of, senses
 from services.mentor.extractive import extractive_answer
-from services.mentor.lexicon.folding import fold, normalise
+from services.mentor.lexicon.folding import fold, normalise, position
 from services.planted import plain
 
 AnswerMode = Literal["generated", "completed", "extractive"]
@@ -155,13 +155,8 @@ def _finds_any(tokens: Sequence[Token], phrases: Iterable[str]) -> bool:
 def _find(tokens: Sequence[Token], phrase: str) -> tuple[int, int] | None:
     """Return the first and last index of the tokens that spell ``phrase``."""
     wanted = [word for word in (fold(part) for part in words.split(phrase)) if word]
-    if not wanted:
-        return None
-    folded = [token.folded for token in tokens]
-    for start in range(len(folded) - len(wanted) + 1):
-        if folded[start : start + len(wanted)] == wanted:
-            return start, start + len(wanted) - 1
-    return None
+    start = position([token.folded for token in tokens], wanted) if wanted else None
+    return None if start is None else (start, start + len(wanted) - 1)
 
 
 def _vocabulary(basis: Basis) -> frozenset[str]:

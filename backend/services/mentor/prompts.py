@@ -1,6 +1,6 @@
 """Prompts. The wording was chosen by measurement (``dev.py bench answers``, docs/experiments.md)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from adapters.ports.documents import SearchHit
 from adapters.ports.models import ChatMessage
@@ -9,9 +9,6 @@ from services.mentor.entries import entry_of
 from services.mentor.extractive import extractive_answer
 from services.mentor.questions.follow_ups import recent
 from services.planted import as_data, defused, plain
-
-PromptBuilder = Callable[[str, Basis, Sequence[ChatMessage]], list[ChatMessage]]
-"""Builds the conversation to send from question, basis and earlier turns."""
 
 MAX_HISTORY_CHARS = 2_000
 MAX_QUESTION_CHARS = 500
@@ -37,15 +34,16 @@ def build_messages(
     return _conversation(query, basis, history, persona, task)
 
 
-def explanation_messages(
-    query: str, basis: Basis, history: Sequence[ChatMessage] = (), *, persona: str = DEFAULT_PERSONA
-) -> list[ChatMessage]:
-    """Return the conversation that asks for an explanation of an answer the learner has: as ``build_messages``."""
+def explanation_messages(query: str, basis: Basis, *, persona: str = DEFAULT_PERSONA) -> list[ChatMessage]:
+    """Return the conversation that asks for an explanation of an answer the learner has.
+
+    Without earlier turns: the same question then has the same prompt, and is answered from the service's cache.
+    """
     task = (
         f"\nThe learner has this answer: {sentence_to_say(basis)}"
         "\nExplain in one short Spanish sentence, which repeats the Bora word, what the word means or how it is used."
     )
-    return _conversation(query, basis, history, persona, task)
+    return _conversation(query, basis, (), persona, task)
 
 
 def _conversation(

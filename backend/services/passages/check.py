@@ -88,11 +88,6 @@ def quoted(basis: TextBasis, quotation: Quotation | None = None) -> TextAnswer:
     )
 
 
-def abstains(answer: str) -> bool:
-    """Return whether a model says that the passages do not answer the question."""
-    return _ABSTAINS.search(answer) is not None
-
-
 def _with_references(said: Sequence[str]) -> list[str]:
     """Return the sentences with the references that stand behind the full stop of the one before."""
     joined: list[str] = []
@@ -111,7 +106,7 @@ def _supported(sentence: str, basis: TextBasis) -> _Kept | None:
     named = [int(found) for found in _REFERENCE.findall(sentence)]
     text = _REFERENCE.sub("", sentence).strip()
     found = words(text)
-    if not found or len(found) > _MAX_WORDS or "?" in text or _LINK.search(text) or abstains(text):
+    if not found or len(found) > _MAX_WORDS or "?" in text or _LINK.search(text) or _ABSTAINS.search(text):
         return None
     language = recognised(text)
     if language is not None and basis.question.language is not None and language != basis.question.language:

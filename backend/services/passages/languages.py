@@ -26,7 +26,6 @@ class Language:
     numbers: dict[str, str]
     """Number words with their digits; not "one", which is an article too."""
     unknown: str
-    empty: str
 
 
 def _set(text: str) -> frozenset[str]:
@@ -68,7 +67,6 @@ SPANISH: Final = Language(
         "cincuenta=50 sesenta=60 setenta=70 ochenta=80 noventa=90 cien=100 ciento=100 mil=1000"
     ),
     unknown="No lo sé: no encontré la respuesta en los textos.",
-    empty="No lo sé. Pregúntame por algo que esté en los textos.",
 )
 ENGLISH: Final = Language(
     code="en",
@@ -96,7 +94,6 @@ ENGLISH: Final = Language(
         "fifty=50 sixty=60 seventy=70 eighty=80 ninety=90 hundred=100 thousand=1000 twice=2"
     ),
     unknown="I don't know: the answer is not in the texts.",
-    empty="I don't know. Ask me about something in the texts.",
 )
 PORTUGUESE: Final = Language(
     code="pt",
@@ -123,7 +120,6 @@ PORTUGUESE: Final = Language(
         "quarenta=40 cinquenta=50 sessenta=60 setenta=70 oitenta=80 noventa=90 cem=100 cento=100 mil=1000"
     ),
     unknown="Não sei: a resposta não está nos textos.",
-    empty="Não sei. Pergunte sobre algo que esteja nos textos.",
 )
 LANGUAGES: Final = (SPANISH, ENGLISH, PORTUGUESE)
 

@@ -4,27 +4,24 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
 
 from adapters.ports.documents import Document
 from adapters.ports.search import TextIndex
 
 
-def document_row(document: Document, index: TextIndex) -> dict[str, Any]:
-    """Return the columns of one document, for ``UPSERT``."""
-    return {
-        "id": document.id,
-        "kind": document.kind,
-        "content": document.content,
-        "metadata": dict(document.metadata),
-        "content_hash": content_hash(document, index),
-        **asdict(index.fields(document)),
-    }
-
-
 def upsert_parameter(documents: Iterable[Document], index: TextIndex) -> str:
     """Return the parameter of ``UPSERT``, sorted so that concurrent writers lock rows in the same order."""
-    rows = [document_row(document, index) for document in sorted(documents, key=lambda document: document.id)]
+    rows = [
+        {
+            "id": document.id,
+            "kind": document.kind,
+            "content": document.content,
+            "metadata": dict(document.metadata),
+            "content_hash": content_hash(document, index),
+            **asdict(index.fields(document)),
+        }
+        for document in sorted(documents, key=lambda each: each.id)
+    ]
     return json.dumps(rows, ensure_ascii=False)
 
 

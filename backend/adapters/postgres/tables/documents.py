@@ -33,17 +33,13 @@ WHERE d.content_hash <> excluded.content_hash
 RETURNING (xmax = 0) AS inserted
 """
 # One statement: entries by lemma, then by gloss, each read from its index in order.
-WITH_PREFIX = """
-(SELECT id, kind, content, 'lemma', metadata FROM {schema}.rag_documents
+_WITH_PREFIX = """
+(SELECT id, kind, content, 'SIDE', metadata FROM {schema}.rag_documents
  WHERE kind = 'dictionary' AND metadata ->> 'part' IS DISTINCT FROM 'example'
-   AND lemma_keys[1] COLLATE "C" >= %(first)s AND lemma_keys[1] COLLATE "C" < %(after)s
- ORDER BY lemma_keys[1] COLLATE "C" LIMIT %(limit)s)
-UNION ALL
-(SELECT id, kind, content, 'gloss', metadata FROM {schema}.rag_documents
- WHERE kind = 'dictionary' AND metadata ->> 'part' IS DISTINCT FROM 'example'
-   AND gloss_keys[1] COLLATE "C" >= %(first)s AND gloss_keys[1] COLLATE "C" < %(after)s
- ORDER BY gloss_keys[1] COLLATE "C" LIMIT %(limit)s)
+   AND SIDE_keys[1] COLLATE "C" >= %(first)s AND SIDE_keys[1] COLLATE "C" < %(after)s
+ ORDER BY SIDE_keys[1] COLLATE "C" LIMIT %(limit)s)
 """
+WITH_PREFIX = "UNION ALL".join(_WITH_PREFIX.replace("SIDE", side) for side in ("lemma", "gloss"))
 HASHES = "SELECT id, content_hash FROM {schema}.rag_documents WHERE id = ANY(%s::text[])"
 SET_VECTORS = """
 UPDATE {schema}.rag_documents AS d SET embedding = v.vector::{vector}.vector, embedding_fingerprint = %s

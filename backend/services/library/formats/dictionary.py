@@ -99,17 +99,16 @@ def example_draft(record: Mapping[str, Any], parent: str, direction: Direction) 
     spanish, bora = text_field(record, "es"), text_field(record, "bora")
     if not fold(spanish) or not fold(bora):
         raise InvalidDocument("es or bora is empty")
-    lemma, gloss = (spanish, bora) if direction == "es_bora" else (bora, spanish)
-    metadata = {
-        "lemma": lemma,
-        "gloss": gloss,
-        "pos": "",
-        "direction": direction,
-        "part": "example",
-        "parent_lemma": parent,
-    }
+    content, metadata = _pair(spanish, bora, direction, "example")
     key, twin = (direction, normalise(parent)), (normalise(spanish), normalise(bora))
-    return Draft("example", "dictionary", f"{lemma} = {gloss}", metadata, key, twin)
+    return Draft("example", "dictionary", content, metadata | {"parent_lemma": parent}, key, twin)
+
+
+def _pair(spanish: str, bora: str, direction: Direction, part: str) -> tuple[str, dict[str, Any]]:
+    """Return content and metadata of a sentence or phrase with its translation."""
+    lemma, gloss = (spanish, bora) if direction == "es_bora" else (bora, spanish)
+    metadata = {"lemma": lemma, "gloss": gloss, "pos": "", "direction": direction, "part": part}
+    return f"{lemma} = {gloss}", metadata
 
 
 def _examples(record: Mapping[str, Any], parent: str, direction: Direction, drafts: list[Draft]) -> list[str]:
@@ -146,12 +145,11 @@ def phrase_draft(record: Mapping[str, Any]) -> Draft:
     bora, spanish = text_field(record, "bora_text"), text_field(record, "spanish_text")
     if not fold(bora) or not fold(spanish):
         raise InvalidDocument("bora_text or spanish_text: empty")
-    direction = record.get("direction") or "bora_es"
+    direction: Any = record.get("direction") or "bora_es"
     if direction not in ("es_bora", "bora_es"):
         raise InvalidDocument("direction: es_bora or bora_es")
-    lemma, gloss = (spanish, bora) if direction == "es_bora" else (bora, spanish)
-    metadata: dict[str, Any] = {"lemma": lemma, "gloss": gloss, "pos": "", "direction": direction, "part": "phrase"}
+    content, metadata = _pair(spanish, bora, direction, "phrase")
     metadata |= {name: record[name] for name in _KEPT if record.get(name) not in (None, "")}
     # The id depends on neither the order of the sides nor the translation, which may be corrected later.
     key, twin = (normalise(bora),), (normalise(spanish),)
-    return Draft("phrase", "phrase", f"{lemma} = {gloss}", metadata, key, twin)
+    return Draft("phrase", "phrase", content, metadata, key, twin)

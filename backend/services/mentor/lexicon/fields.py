@@ -26,27 +26,26 @@ def index_fields(document: Document) -> IndexFields:
     """
     meta = document.metadata
     direction = meta.get("direction") if meta.get("direction") in ("es_bora", "bora_es") else None
-    variants = _texts(meta.get("variants"))
+    head, gloss = _texts(meta.get("lemma")), _texts(meta.get("gloss"))
+    stem_c = _stemmed([document.content])
     if meta.get("part") == "example":
-        head, gloss = _texts(meta.get("lemma")), _texts(meta.get("gloss"))
         return IndexFields(
-            direction, phrase_keys(head), phrase_keys(gloss), [], "", "", fold(document.content), "", "",
-            _stemmed([document.content]),
-        )  # fmt: skip
-    head = _texts(meta.get("lemma")) + variants
-    gloss = _texts(meta.get("gloss")) + _texts(meta.get("synonyms"))
+            direction, phrase_keys(head), phrase_keys(gloss), text_c=fold(document.content), stem_c=stem_c
+        )
+    head += _texts(meta.get("variants"))
+    gloss += _texts(meta.get("synonyms"))
     lemma_keys, gloss_keys = phrase_keys(head), phrase_keys(gloss)
     return IndexFields(
-        direction=direction,
-        lemma_keys=lemma_keys,
-        gloss_keys=gloss_keys,
+        direction,
+        lemma_keys,
+        gloss_keys,
         near_keys=sorted({code for key in lemma_keys + gloss_keys for code in near_codes(key)}),
         text_a=fold(" ".join(head)),
         text_b=fold(" ".join(gloss)),
         text_c=fold(" ".join([document.content, *_texts(meta.get("notes"))])),
         stem_a=_stemmed(head) if direction != "bora_es" else "",
         stem_b=_stemmed(gloss) if direction != "es_bora" else "",
-        stem_c=_stemmed([document.content]),
+        stem_c=stem_c,
     )
 
 

@@ -6,6 +6,7 @@ the locale of the database.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -86,3 +87,9 @@ _folded_before = lru_cache(maxsize=4_096)(_folded)
 def words(text: str) -> list[str]:
     """Return the folded words of ``text`` in order."""
     return fold(text).split()
+
+
+def position(found: Sequence[str], wanted: Sequence[str]) -> int | None:
+    """Return where the words ``wanted`` stand in a row in ``found``, the first time; ``None``: nowhere."""
+    starts = range(len(found) - len(wanted) + 1)
+    return next((start for start in starts if found[start : start + len(wanted)] == wanted), None)

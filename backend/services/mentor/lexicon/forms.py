@@ -1,4 +1,4 @@
-"""Comparison of words that differ by one typo."""
+"""Words that may be misspellings or inflected forms of others."""
 
 from services.mentor.lexicon.fields import NEAR_MIN_CHARS
 

@@ -6,36 +6,33 @@ from dataclasses import dataclass
 
 from services.mentor.lexicon.folding import fold, normalise
 from services.mentor.questions.translations import FROM_ENGLISH, FROM_PORTUGUESE
+from services.mentor.questions.vocabulary import word_set
 
 _WORDS = re.compile(r"[^\W\d_]+")
-_ENGLISH_TEXT = """
+_ENGLISH = word_set("""
 what how does do did the is are was of for to in into from word words who whose why when where which you your
 yours i me my we can could would should please translate translation translated mean means meaning say said saying
 call called name tell know help need want there this that it and or not with about have has speak language english
 spanish bora hello hi hey thanks thank much very good morning night afternoon evening bye goodbye
-"""
-_ENGLISH = frozenset(_ENGLISH_TEXT.split())
-_PORTUGUESE_TEXT = """
+""")
+_PORTUGUESE = word_set("""
 como se diz dizer dizem em o a os as que qual quais quem é e de da do das dos na no nas nos para pra por um uma
 você voce vocês eu me meu minha seu sua palavra palavras significa significado quer traduz traduza traduzir
 tradução pode poderia posso podes ajudar ajuda ajude fala falar isso isto não nao sim obrigado obrigada muito muita
 olá ola oi tchau bom boa dia noite tarde português portugues espanhol bora língua lingua
-"""
-_PORTUGUESE = frozenset(_PORTUGUESE_TEXT.split())
+""")
 # Decide nothing: words of Spanish or Bora too, and frequent ones between the two.
-_SHARED_TEXT = """
+_SHARED = word_set("""
 do for to in into i me my can name tell it or not about have has there bora no
 como se o a os as que e de da do das dos na nos para pra por um uma quer significa significado seu sua fala
 isso sim ajuda ajudar podes posso ola boa dia noite tarde muita lingua
-"""
-_SHARED = frozenset(_SHARED_TEXT.split())
+""")
 ENGLISH_ONLY = (_ENGLISH - _SHARED) | {"question", "answer", "entries"}
 """The last ones are of prompts, which small models repeat."""
-_ASKING_TEXT = """
+_ASKING_FOR_WORDS = word_set("""
 say saying said call called translate translated translation mean means meaning word words
 diz dizer dizem traduz traduza traduzir tradução significa significado palavra palavras
-"""
-_ASKING_FOR_WORDS = frozenset(_ASKING_TEXT.split())
+""")
 _ALONE = {
     "en": frozenset({"hello", "hi", "hey", "thanks", "bye", "goodbye", "help", "please"}),
     "pt": frozenset({"olá", "oi", "obrigado", "obrigada", "tchau"}),

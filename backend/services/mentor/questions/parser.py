@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 
 from adapters.ports.documents import Direction
 from adapters.ports.search import ParsedQuery
-from services.mentor.lexicon.folding import fold, normalise
+from services.mentor.lexicon.folding import fold, normalise, position
 from services.mentor.questions.peeling import peel
 from services.mentor.questions.vocabulary import COURTESY_AFTER, COURTESY_BEFORE, LINKS, STOP_WORDS
 
@@ -30,7 +30,8 @@ def parse_query(text: str) -> ParsedQuery:
     ``phrase`` is empty only when ``text`` contains no letter or digit. Text beyond
     ``MAX_QUERY_CHARS`` characters is ignored, terms beyond ``MAX_TERMS`` are ``left_out``.
     """
-    shortened = without_markers(text[:MAX_QUERY_CHARS])
+    # Without the numbers, dashes or bullets before its lines.
+    shortened = _MARKER.sub("", text[:MAX_QUERY_CHARS])
     folded = fold(shortened)
     peeled = _peeled(folded)
     phrase, direction = peeled or (_strip(folded, COURTESY_BEFORE, COURTESY_AFTER), None)
@@ -102,11 +103,6 @@ _MARKER = re.compile(r"^\s*(?:\d{1,2}\s*[.)]|[-–—*•])\s+", re.MULTILINE)
 _AND = frozenset({"y", "e", "o", "u", "ni"})
 
 
-def without_markers(text: str) -> str:
-    """Return ``text`` without the numbers, dashes or bullets before its lines."""
-    return _MARKER.sub("", text)
-
-
 def items(text: str, phrase: str) -> list[list[str]]:
     """Return the folded words of each item of ``phrase``, which is part of the folded ``text``.
 
@@ -114,9 +110,7 @@ def items(text: str, phrase: str) -> list[list[str]]:
     """
     spelled = [(word, found.start(), found.end()) for found in _WORD.finditer(text) for word in fold(found[0]).split()]
     wanted = phrase.split()
-    folded = [word for word, _, _ in spelled]
-    starts = (at for at in range(len(folded) - len(wanted) + 1) if folded[at : at + len(wanted)] == wanted)
-    first = next(starts, None)
+    first = position([word for word, _, _ in spelled], wanted)
     found: list[list[str]] = [[]]
     for at, word in enumerate(wanted):
         place = None if first is None else first + at

@@ -2,52 +2,49 @@
 
 import re
 
-_ASK = "como que cual cuales"
-_SAY = (
-    "dice dicen decir digo decimos diria dirian dirias diriamos dices dijera llama llaman llamar llamaria llamaban "
-    "nombra nombran nombrar escribe escribir escriben pronuncia pronunciar expresa expresar traduce traduceme "
-    "traducir traduzca traduzco traduccion traducen pasa pasar pasame ponme poner"
-)
-_MEAN = (
-    "significa significan significado significaria signifique significar quiere quieren querra querria queria querian "
-    "refiere refieren explica explicas explicame expliques explicar"
-)
-_NOUN = "palabra palabras termino expresion frase nombre equivalente vocablo"
-_TONGUE = "bora boras espanol castellano idioma lengua"
-_REQUEST = (
-    "puedes puede pueden podrias podria podrian puedo sabes sabe quiero quisiera queremos necesito necesitamos "
-    "gustaria deseo busco ayuda ayudas ayudame ayudar ayudarme ensename ensenas ensenar ensenarme dime digame dinos "
-    "decime decirme decirnos digas entiendo entender entiende comprendo comprender muestrame mostrarme explicarme "
-    "averigua busca buscame"
-)
-_PLAIN = (
-    "a al de del en para por con y o si no se la el lo las los un una unos unas mi su tu me te le les nos esto eso ese "
-    "esa este esta es son seria sea era hay existe existen tiene tienen usa usan uso usar usamos utilizan dan da "
-    "saber aprender conocer preguntar preguntarte preguntarle tengo hago viene cuando hablan"
-)
-_COURTESY = (
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a list."""
+    return frozenset(text.split())
+
+
+COURTESY = word_set(
     "hola buenas buenos dias tardes noches oye oiga disculpa disculpe perdon gracias favor fa porfa pregunta consulta "
     "duda bien profe profesor profesora maestro maestra mentor amigo amiga"
 )
-COURTESY = frozenset(_COURTESY.split())
-_LINKS = "a al de del para que es son seria sea tiene usan usa existe hay le dan"
-LINKS = frozenset(_LINKS.split())
+LINKS = word_set("a al de del para que es son seria sea tiene usan usa existe hay le dan")
 """Words between a question and its term."""
-_CLOSING = "es son seria ser hago hacer uso usa usan"
-CLOSING = frozenset(_CLOSING.split())
+CLOSING = word_set("es son seria ser hago hacer uso usa usan")
 """Verbs with which a question ends that comes after its term: "…, qué palabra uso"."""
-_ORDERS = "traduce traduceme traducir traduzca traduccion significado"
-ORDERS = frozenset(_ORDERS.split())
+ORDERS = word_set("traduce traduceme traducir traduzca traduccion significado")
 """Words that ask by themselves, at the beginning."""
 
-KINDS: dict[str, str] = {
-    word: kind
-    for kind, words in (
-        ("plain", _PLAIN), ("plain", _COURTESY), ("request", _REQUEST), ("tongue", _TONGUE), ("noun", _NOUN),
-        ("mean", _MEAN), ("say", _SAY), ("ask", _ASK),
-    )
-    for word in words.split()
-}  # fmt: skip
+_WORDS = {
+    "plain": (
+        "a al de del en para por con y o si no se la el lo las los un una unos unas mi su tu me te le les nos esto "
+        "eso ese esa este esta es son seria sea era hay existe existen tiene tienen usa usan uso usar usamos utilizan "
+        "dan da saber aprender conocer preguntar preguntarte preguntarle tengo hago viene cuando hablan"
+    ),
+    "request": (
+        "puedes puede pueden podrias podria podrian puedo sabes sabe quiero quisiera queremos necesito necesitamos "
+        "gustaria deseo busco ayuda ayudas ayudame ayudar ayudarme ensename ensenas ensenar ensenarme dime digame "
+        "dinos decime decirme decirnos digas entiendo entender entiende comprendo comprender muestrame mostrarme "
+        "explicarme averigua busca buscame"
+    ),
+    "tongue": "bora boras espanol castellano idioma lengua",
+    "noun": "palabra palabras termino expresion frase nombre equivalente vocablo",
+    "mean": (
+        "significa significan significado significaria signifique significar quiere quieren querra querria queria "
+        "querian refiere refieren explica explicas explicame expliques explicar"
+    ),
+    "say": (
+        "dice dicen decir digo decimos diria dirian dirias diriamos dices dijera llama llaman llamar llamaria "
+        "llamaban nombra nombran nombrar escribe escribir escriben pronuncia pronunciar expresa expresar traduce "
+        "traduceme traducir traduzca traduzco traduccion traducen pasa pasar pasame ponme poner"
+    ),
+    "ask": "como que cual cuales",
+}
+KINDS = dict.fromkeys(COURTESY, "plain") | {word: kind for kind, text in _WORDS.items() for word in text.split()}
 """Kind of each word; ``plain`` words carry no information."""
 
 TELLING = frozenset({"say", "mean", "noun", "tongue", "is"})
@@ -55,8 +52,7 @@ TELLING = frozenset({"say", "mean", "noun", "tongue", "is"})
 
 OFTEN_MISTYPED = ("significa", "significado", "castellano", "espanol", "traduce", "traducir", "palabra", "quiere")
 SHORTENED = {"q": "que", "k": "que", "qe": "que", "ke": "que", "d": "de", "pa": "para", "cm": "como"}
-_PEOPLE = "ancianos ancianas abuelos abuelas antiguos mayores gente pueblo ustedes ellos boras bora"
-PEOPLE = frozenset(_PEOPLE.split())
+PEOPLE = word_set("ancianos ancianas abuelos abuelas antiguos mayores gente pueblo ustedes ellos boras bora")
 
 COURTESY_BEFORE = re.compile(
     r"^(?:hola|buenos dias|buen dia|buenas tardes|buenas noches|buenas(?! (?:tardes|noches))|saludos|por favor|porfa"
@@ -67,7 +63,7 @@ COURTESY_AFTER = re.compile(
     r"|para (?:mi|la|una|un|el) (?:tarea|clase|trabajo|examen|colegio|escuela))$"
 )
 
-_STOP_TEXT = (
+STOP_WORDS = word_set(
     "a al algo ante aquel asi aun bajo cada como con cual cuales cuando cuanto de del desde donde e el ella ellas "
     "ellos en entre era eres es esa ese eso esta estas este esto estos fue ha hacia hasta hay he la las le les lo "
     "los mas me mi mis muy ni no nos o os para pero por porque que quien quienes se segun ser si sin sobre solo "
@@ -75,5 +71,4 @@ _STOP_TEXT = (
     "palabra dice decir dime significa significado quiere traduce traducir traduccion hola gracias favor puedes "
     "podrias puede podria saber quiero quisiera"
 )
-STOP_WORDS = frozenset(_STOP_TEXT.split())
 """Words without meaning for the search, except when they are the whole query."""

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final
 
 from services.library.documents import Draft
@@ -24,13 +25,10 @@ class Block:
 
 def blocks(lines: Sequence[str], first_line: int = 1) -> Iterator[Block]:
     """Yield the blocks between blank lines."""
-    held: list[str] = []
-    for number, line in enumerate([*lines, ""]):
-        if line.strip():
-            held.append(line.rstrip())
-        elif held:
-            yield Block("\n".join(held), first_line + number - len(held))
-            held = []
+    for is_blank, group in groupby(enumerate(lines, first_line), key=lambda numbered: not numbered[1].strip()):
+        if not is_blank:
+            held = list(group)
+            yield Block("\n".join(line.rstrip() for _, line in held), held[0][0])
 
 
 def chunks(parts: Sequence[Block], limit: int = CHUNK_CHARS) -> Iterator[Block]:
