@@ -16,7 +16,7 @@ TEXT_COUNTS = (*REQUEST_COUNTS, 512, 1024)
 
 
 class StateCollector(Collector):
-    """The queue, the caches and the workers of a service."""
+    """The queue, the caches, the workers and the counts of a service."""
 
     def __init__(self, service: LLMService, config: Settings) -> None:
         self._service = service
@@ -24,7 +24,17 @@ class StateCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the current metrics."""
-        service, workers = self._service, self._service.workers
+        service, workers, counts = self._service, self._service.workers, self._service.counts
+        for name, what, count in (
+            ("llm_prompt_tokens", "Tokens of finished requests' prompts", counts.prompt_tokens),
+            ("llm_generated_tokens", "Tokens of finished answers", counts.generated_tokens),
+            ("llm_embedded_texts", "Texts whose vectors were computed", counts.embedded_texts),
+            ("llm_ranked_documents", "Documents whose scores were computed", counts.ranked_documents),
+            ("llm_answers_rejected", "Answers that ended and failed validation", counts.rejected_answers),
+        ):
+            yield CounterMetricFamily(name, what, count)
+        yield _by_label(CounterMetricFamily, "llm_cache_hits", "Answers or vectors found", "cache", counts.hits)
+        yield _by_label(CounterMetricFamily, "llm_cache_misses", "Answers or vectors not found", "cache", counts.misses)
         yield GaugeMetricFamily("llm_requests_running", "Generation requests with a place", service.places.running)
         yield GaugeMetricFamily("llm_requests_waiting", "Generation requests that wait for one", service.places.waiting)
         yield _by_label(GaugeMetricFamily, "llm_cache_bytes", "Memory that a cache's entries take", "cache",

@@ -24,9 +24,9 @@ from engines.requests import (
 from services.admission import Admission
 from services.answering.answers import Answers
 from services.answering.response_cache import ResponseCache
+from services.counts import CacheName, Counts
 from services.deadline import Deadline
 from services.errors import InvalidTexts
-from services.events import CacheName, DocumentsRanked, Events
 from services.exchanges import Exchanges
 from services.results import EmbeddingResult, GenerationItem, Health, RankingResult
 from services.vectors.embedding import Embedding
@@ -45,7 +45,7 @@ class LLMService:
     Attributes:
         workers: the models' workers by role; ``reranker`` only where one is configured.
         places: of generation requests.
-        events: for metrics.
+        counts: for metrics.
 
     """
 
@@ -55,11 +55,11 @@ class LLMService:
         if reranker is not None:
             self.workers["reranker"] = reranker
         self.places = Admission(config.llm_max_batch, config.llm_max_queue)
-        self.events = Events()
+        self.counts = Counts()
         answers = ResponseCache(int(config.llm_cache_mb * MIB), config.llm_cache_ttl_s) if config.llm_cache_mb else None
-        self._answers = Answers(generator, self.places, answers, self.events, upstream=config.llm_backend == "openai")
+        self._answers = Answers(generator, self.places, answers, self.counts, upstream=config.llm_backend == "openai")
         vectors = EmbeddingCache(int(config.embed_cache_mb * MIB)) if config.embed_cache_mb else None
-        self._embedding = Embedding(embedder, self._encoder_places(), vectors, self.events)
+        self._embedding = Embedding(embedder, self._encoder_places(), vectors, self.counts)
         self._texts = Exchanges(generator, self._encoder_places())
         self._ranking = None if reranker is None else Exchanges(reranker, self._encoder_places())
         self._caches: dict[CacheName, ResponseCache | EmbeddingCache | None]
@@ -161,7 +161,7 @@ class LLMService:
         event = await self._ranking.ask(request, self._deadline(timeout_s))
         if not isinstance(event, Ranked) or self._ranking.info is None:
             raise GenerationFailed("the engine gave no scores")
-        self.events.publish(DocumentsRanked(len(documents)))
+        self.counts.ranked_documents += len(documents)
         return RankingResult(self._ranking.info.model, event.tokens, event.truncated, event.scores)
 
     async def tokenize(self, request: TokenizeRequest, timeout_s: float | None = None) -> tuple[int, ...]:
