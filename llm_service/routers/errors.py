@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -34,11 +33,6 @@ STATUS: dict[type[errors.ServiceError], int] = {
     UnknownField: 422,
     InvalidTexts: 400,
 }
-
-
-def service_error_body(error: errors.ServiceError, request_id: str) -> dict[str, Any]:
-    """Return the body of a ``ServiceError`` in the format of ``/api/*``."""
-    return kit.error_body(problem_of(error), request_id)
 
 
 def problem_of(error: errors.ServiceError) -> Problem:

@@ -1,7 +1,5 @@
 """``/api/llm/*``: generation, embeddings, health."""
 
-from functools import partial
-
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -9,8 +7,8 @@ from routers.calls import Call, json_response
 from routers.dependencies import Config, Service
 from routers.error_docs import of_a_model, responses
 from routers.wire.embedding import embed_texts, embedding_body
-from routers.wire.generation_answer import server_sent_events, to_body
-from routers.wire.generation_request import to_generation_request
+from routers.wire.generation_answer import GeneratedAnswer
+from routers.wire.generation_request import chat_messages, to_generation_request
 from routers.wire.state import health_body, status_body
 from schemas.embedding import EmbedRequest, EmbedResponse
 from schemas.generation import GenerateRequest, GenerateResponse
@@ -38,13 +36,9 @@ async def generate(body: GenerateRequest, call: Call) -> Response:
     then the complete response object, then ``[DONE]``. A failed stream ends with an ``error`` event.
     """
     headers = call.headers(body)
-    asked = to_generation_request(body, body.messages, call.config, call.request_id, body.max_new_tokens)
-    return await call.respond(
-        [asked],
-        headers,
-        body=lambda results: to_body(results[0], call.request_id),
-        events=partial(server_sent_events, request_id=call.request_id),
-    )
+    messages = chat_messages(body.messages)
+    asked = to_generation_request(body, messages, call.config, call.request_id, body.max_new_tokens)
+    return await call.respond([asked], headers, GeneratedAnswer(call.request_id))
 
 
 @router.post(

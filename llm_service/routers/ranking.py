@@ -12,7 +12,7 @@ from routers.calls import Call, ModelCall, json_response
 from routers.error_docs import of_a_model
 from routers.openai.embeddings import ReadUsage
 from routers.openai.fields import ModelName, OnlyNeutral
-from routers.openai.models import rerank_model
+from routers.openai.models import check_model
 from schemas.common import WHOLE, RequestModel, Text, WireModel
 from services.errors import InvalidRequest, InvalidTexts
 from services.results import RankingResult
@@ -123,9 +123,7 @@ class TeiRanks(RootModel[list[TeiRank]]):
 )
 async def rerank(body: RerankRequest, call: Call) -> Response:
     """Score each document by how well it answers the query; compatible with Cohere's and Jina's rerank."""
-    model = rerank_model(call.service, call.config)
-    if model is not None:
-        model.check(body.model)
+    check_model(call.service, "reranker", body.model)
     headers = call.headers(body)
     result, order = await _ranked(call, body.query, body.documents, "documents")
     tokens = sum(result.tokens)

@@ -9,10 +9,10 @@ from routers.calls import Call, json_response
 from routers.error_docs import of_a_model
 from routers.openai.errors import bad_parameter
 from routers.openai.fields import ModelName, texts_not_tokens
-from routers.openai.models import embedding_model
+from routers.openai.models import check_model
 from routers.wire.embedding import check_dimensions, embed_texts, wire_vectors
-from schemas.common import RequestModel, Text, WireModel
-from schemas.embedding import INPUT_TYPE, Dimensions, EncodingFormat, InputType, OutputDtype
+from schemas.common import Text, WireModel
+from schemas.embedding import VectorFields
 from services.results import EmbeddingResult
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
@@ -21,7 +21,7 @@ InputText = Annotated[Text, Field(min_length=1)]
 InputTexts = Annotated[list[InputText], Field(min_length=1)]
 
 
-class EmbeddingsRequest(RequestModel):
+class EmbeddingsRequest(VectorFields):
     """Texts to turn into vectors."""
 
     model_config = ConfigDict(
@@ -32,10 +32,6 @@ class EmbeddingsRequest(RequestModel):
     input: Annotated[InputTexts, BeforeValidator(texts_not_tokens, json_schema_input_type=InputText | InputTexts)] = (
         Field(description="A text or a list of texts; token ids are refused")
     )
-    encoding_format: EncodingFormat = Field(default="float", description="base64: each vector as bytes of its type")
-    dimensions: Dimensions | None = Field(default=None, description="Refused unless it is the model's own")
-    output_dtype: OutputDtype = Field(default="float32", description="As in /api/llm/embed")
-    input_type: InputType | None = Field(default=None, description=INPUT_TYPE)
     user: Text | None = None
 
 
@@ -74,7 +70,7 @@ class EmbeddingList(WireModel):
 )
 async def embeddings(body: EmbeddingsRequest, call: Call) -> Response:
     """Return one vector of length 1 per text, in order; compatible with OpenAI's embeddings."""
-    embedding_model(call.service, call.config).check(body.model)
+    check_model(call.service, "embedder", body.model)
     headers = call.headers(body)
     if len(body.input) > call.config.embed_max_texts:
         raise bad_parameter("input", f"at most {call.config.embed_max_texts} texts in one request")

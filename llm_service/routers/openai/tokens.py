@@ -11,8 +11,8 @@ from routers.calls import Call, ModelCall
 from routers.error_docs import of_a_model
 from routers.openai.chat import ChatMessage
 from routers.openai.fields import ModelName, OnlyNeutral
-from routers.openai.models import chat_model
-from routers.wire.generation_request import to_generation_request
+from routers.openai.models import check_model
+from routers.wire.generation_request import chat_messages, to_generation_request
 from schemas.common import WHOLE, RequestModel, Text, WireModel
 from schemas.generation import MAX_MESSAGES, GenerationFields
 from services.errors import InvalidRequest
@@ -71,7 +71,7 @@ async def tokenize(body: TokenizeRequest, call: Call, response: Response) -> Tok
     """Return the language model's token ids, as vLLM does. Those of a conversation are what a request with the same
     fields would count as ``prompt_tokens``.
     """
-    chat_model(call.service, call.config).check(body.model)
+    check_model(call.service, "generator", body.model)
     response.headers.update(call.headers(body))
     tokens = await call.until_left(call.service.tokenize(_tokenize_request(body, call), call.timeout_s))
     info = call.service.info("generator")
@@ -81,7 +81,7 @@ async def tokenize(body: TokenizeRequest, call: Call, response: Response) -> Tok
 @router.post("/detokenize", responses=of_a_model("The text", 404), summary="Turn token ids into a text")
 async def detokenize(body: DetokenizeRequest, call: Call, response: Response) -> DetokenizeResponse:
     """Return the text of the language model's token ids, as vLLM does."""
-    chat_model(call.service, call.config).check(body.model)
+    check_model(call.service, "generator", body.model)
     response.headers.update(call.headers(body))
     asked = engine.DetokenizeRequest(unique_id(call.request_id), tuple(body.tokens))
     return DetokenizeResponse(prompt=await call.until_left(call.service.detokenize(asked, call.timeout_s)))
@@ -98,5 +98,5 @@ def _tokenize_request(body: TokenizeRequest, call: ModelCall) -> engine.Tokenize
         raise InvalidRequest("only together with prompt: a template writes its own", field="add_special_tokens")
     if sum(len(turn.text or "") for turn in body.messages) > MAX_CHARACTERS:
         raise InvalidRequest(f"at most {MAX_CHARACTERS} characters", field="messages")
-    conversation = to_generation_request(body, body.messages, call.config, call.request_id, None)
+    conversation = to_generation_request(body, chat_messages(body.messages), call.config, call.request_id, None)
     return engine.TokenizeRequest(conversation.id, special=True, conversation=conversation)

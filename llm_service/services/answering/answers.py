@@ -107,7 +107,6 @@ class Answers:
                         yield Started(None if key is None else "miss")
                     if isinstance(event, FirstToken):
                         clock.first_token = time.monotonic()
-                        text = AnswerText(request, inside_thought=event.inside_thought)
                         yield event
                     for piece in text.read(event):
                         yield piece

@@ -26,6 +26,7 @@ from services.structure.expressions import (
     chars,
     repeat,
     seq,
+    without,
 )
 
 Ranges = list[tuple[int, int]]
@@ -73,7 +74,7 @@ def in_json(expression: Expression) -> Expression:
         case Chars(ranges):
             # Only control characters with a short escape; a class with others always has more characters.
             escapes = [text for code, text in _JSON_ESCAPES.items() if any(low <= code <= high for low, high in ranges)]
-            plain = chars([(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), *chars(ranges, inverted=True).ranges], inverted=True)
+            plain = without(ranges, [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)])
             return plain if not escapes else alt(*([plain] if plain.ranges else []), *escapes)
         case Seq(parts):
             return Seq(tuple(in_json(part) for part in parts))
