@@ -68,10 +68,8 @@ async def kept_alive(
     async with contextlib.aclosing(events):
         first = asyncio.ensure_future(anext(events, None))
         try:
-            while not first.done():
-                await asyncio.wait((first,), timeout=every_s)
-                if not first.done():
-                    yield COMMENT
+            while first in (await asyncio.wait((first,), timeout=every_s))[1]:
+                yield COMMENT
         finally:
             if not first.done():
                 first.cancel()

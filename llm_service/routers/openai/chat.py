@@ -11,7 +11,6 @@ from engines.events import TextDelta, TokenLogprob, ToolCallDelta
 from routers.calls import Call
 from routers.error_docs import of_a_model
 from routers.openai.completion import Choice, Completion, CompletionFields, check_choices, one_each
-from routers.openai.errors import bad_parameter
 from routers.openai.fields import OnlyNeutral
 from routers.openai.models import check_model
 from routers.wire.generation_answer import logprobs_body, tool_call_piece, tool_calls_body
@@ -19,6 +18,7 @@ from routers.wire.generation_request import chat_messages, to_generation_request
 from schemas.common import RequestModel, Text, WireModel
 from schemas.generation import MAX_MESSAGES, TokenLimit, Turn, Usage
 from schemas.tools import Logprobs, ToolCall, ToolCallPiece
+from services.errors import InvalidRequest
 from services.results import GenerationItem, GenerationResult, ReasoningDelta
 
 TOOLS = "Send tools and tool_choice instead"
@@ -185,7 +185,7 @@ async def chat_completions(body: ChatCompletionRequest, call: Call) -> Response:
 def _max_tokens(body: ChatCompletionRequest) -> int | None:
     older, newer = body.max_tokens, body.max_completion_tokens
     if older is not None and newer is not None and older != newer:
-        raise bad_parameter("max_tokens", f"contradicts max_completion_tokens, {newer}; send one of them")
+        raise InvalidRequest(f"contradicts max_completion_tokens, {newer}; send one of them", field="max_tokens")
     return older if newer is None else newer
 
 

@@ -14,12 +14,13 @@ from engines.errors import ServiceError
 from engines.requests import GenerationRequest, unique_id
 from routers.errors import problem_of
 from routers.event_stream import json_event
-from routers.openai.errors import bad_parameter, openai_body
+from routers.openai.errors import openai_body
 from routers.openai.fields import ModelName, OnlyNeutral
 from routers.wire.generation_answer import usage_body
 from schemas.common import WHOLE, RequestModel
 from schemas.generation import GenerationFields, TokenLimit
 from service_kit import sse
+from services.errors import InvalidRequest
 from services.llm_service import LLMService
 from services.results import GenerationItem, GenerationResult, Started
 
@@ -47,11 +48,11 @@ class CompletionFields(GenerationFields):
 
 
 def check_choices(body: CompletionFields, config: Settings, prompts: int = 1) -> None:
-    """Raise ``Refusal`` for more answers than places, and for options of a stream without one."""
+    """Raise ``InvalidRequest`` for more answers than places, and for options of a stream without one."""
     if body.stream_options is not None and not body.stream:
-        raise bad_parameter("stream_options", "only together with stream: true")
+        raise InvalidRequest("only together with stream: true", field="stream_options")
     if (body.n or 1) * prompts > config.llm_max_batch:
-        raise bad_parameter("n", f"at most {config.llm_max_batch} answers in one request")
+        raise InvalidRequest(f"at most {config.llm_max_batch} answers in one request", field="n")
 
 
 def one_each(request: GenerationRequest, count: int, request_id: str) -> list[GenerationRequest]:

@@ -7,12 +7,12 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from routers.calls import Call, json_response
 from routers.error_docs import of_a_model
-from routers.openai.errors import bad_parameter
 from routers.openai.fields import ModelName, texts_not_tokens
 from routers.openai.models import check_model
 from routers.wire.embedding import check_dimensions, embed_texts, wire_vectors
 from schemas.common import Text, WireModel
 from schemas.embedding import VectorFields
+from services.errors import InvalidTexts
 from services.results import EmbeddingResult
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
@@ -73,7 +73,7 @@ async def embeddings(body: EmbeddingsRequest, call: Call) -> Response:
     check_model(call.service, "embedder", body.model)
     headers = call.headers(body)
     if len(body.input) > call.config.embed_max_texts:
-        raise bad_parameter("input", f"at most {call.config.embed_max_texts} texts in one request")
+        raise InvalidTexts(f"at most {call.config.embed_max_texts} in one request", field="input")
     result = await embed_texts(call, body.input, input_type=body.input_type)
     return json_response(_body(body, result), headers)
 

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from routers.dependencies import Service
 from routers.error_docs import openai_responses
-from routers.openai.errors import model_not_found
 from schemas.common import WireModel
+from services.errors import ModelNotFound
 from services.llm_service import LLMService
 from workers.worker import Role
 
@@ -19,10 +19,10 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 
 def check_model(service: LLMService, role: Role, name: str) -> None:
-    """Raise ``Refusal`` for a name that is not that of the role's model."""
+    """Raise ``ModelNotFound`` for a name that is not that of the role's model."""
     model = service.name(role)
     if model is not None and not _answers_to(service, role, name):
-        raise model_not_found(name, (model, ANY))
+        raise _not_found(name, model, ANY)
 
 
 def _answers_to(service: LLMService, role: Role, name: str) -> bool:
@@ -66,7 +66,11 @@ async def model(model: Annotated[str, Path(examples=["default"])], request: Requ
     for role, name in names.items():
         if _answers_to(service, role, model):
             return _model_card(request, name)
-    raise model_not_found(model, list(names.values()))
+    raise _not_found(model, *names.values())
+
+
+def _not_found(name: str, *known: str) -> ModelNotFound:
+    return ModelNotFound(f"{name!r} does not exist here; there is {', '.join(map(repr, known))}", field="model")
 
 
 def _model_card(request: Request, name: str) -> Model:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from engines.events import Finished, FirstToken, RequestEvent, TextDelta, TokenLogprob, ToolCallDelta
 from engines.requests import GenerationRequest, ToolCall
-from services.answering.reasoning import ThoughtSplitter
+from services.answering.reasoning import Part, ThoughtSplitter
 from services.answering.tool_calls import ToolCallReader
 from services.results import ReasoningDelta
 
@@ -61,32 +61,27 @@ class AnswerText:
 
     def _push(self, delta: TextDelta) -> Iterator[Piece]:
         self._logprobs += delta.logprobs
-        if self._raw:
-            yield from self._collect([delta])
-            return
-        if delta.thought:
-            self._thought.append(delta.text)
-            yield ReasoningDelta(delta.text)
-            return
-        for kind, text in self._splitter.push(delta.text):
-            yield from self._split(kind, text)
+        if self._raw or delta.thought:
+            yield from self._split([("thought" if delta.thought else "answer", delta.text)])
+        else:
+            yield from self._split(self._splitter.push(delta.text))
 
     def _finish(self) -> Iterator[Piece]:
-        for kind, text in self._splitter.finish():
-            yield from self._split(kind, text)
+        yield from self._split(self._splitter.finish())
         if self._reader is not None:
             yield from self._collect(self._reader.finish())
         if self._logprobs:
             yield from self._collect([TextDelta(self._request_id, "")])
 
-    def _split(self, kind: str, text: str) -> Iterator[Piece]:
-        if kind == "thought":
-            self._thought.append(text)
-            yield ReasoningDelta(text)
-        elif self._reader is None:
-            yield from self._collect([TextDelta(self._request_id, text)])
-        else:
-            yield from self._collect(self._reader.push(text))
+    def _split(self, parts: Iterable[Part]) -> Iterator[Piece]:
+        for kind, text in parts:
+            if kind == "thought":
+                self._thought.append(text)
+                yield ReasoningDelta(text)
+            elif self._reader is None:
+                yield from self._collect([TextDelta(self._request_id, text)])
+            else:
+                yield from self._collect(self._reader.push(text))
 
     def _collect(self, pieces: Iterable[TextDelta | ToolCallDelta]) -> Iterator[Piece]:
         for piece in pieces:
