@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, ConfigDict, Field, RootModel
+from pydantic import BeforeValidator, Field, RootModel
 
 from engines.errors import GenerationFailed
 from routers.calls import Call, ModelCall, json_response
@@ -13,7 +13,7 @@ from routers.error_docs import of_a_model
 from routers.openai.embeddings import ReadUsage
 from routers.openai.fields import ModelName, OnlyNeutral
 from routers.openai.models import check_model
-from schemas.common import WHOLE, RequestModel, Text, WireModel
+from schemas.common import WHOLE, RequestModel, Text, WireModel, example
 from services.errors import InvalidRequest, InvalidTexts
 from services.results import RankingResult
 
@@ -44,13 +44,7 @@ AnyDocuments = Annotated[Documents, BeforeValidator(_texts, json_schema_input_ty
 class RerankRequest(RequestModel):
     """Documents to rank, as Cohere, Jina and vLLM have it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"model": "default", "query": "Where is Lima?", "documents": ["Lima is in Peru.", "Bread is baked."]}
-            ]
-        }
-    )
+    model_config = example(model="default", query="Where is Lima?", documents=["Lima is in Peru.", "Bread is baked."])
 
     model: ModelName = Field(default="default", description="As in /v1/models, or default")
     query: Query
@@ -91,9 +85,7 @@ class RerankResponse(WireModel):
 class TeiRerankRequest(RequestModel):
     """Texts to rank, as Hugging Face's text-embeddings-inference has it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"query": "Where is Lima?", "texts": ["Lima is in Peru.", "Bread is baked."]}]}
-    )
+    model_config = example(query="Where is Lima?", texts=["Lima is in Peru.", "Bread is baked."])
 
     query: Query
     texts: Documents

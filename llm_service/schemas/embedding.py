@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from schemas.common import WHOLE, RequestModel, Text, WireModel
+from schemas.common import WHOLE, RequestModel, Text, WireModel, example
 
 OutputDtype = Literal["float32", "int8", "uint8", "binary"]
 EncodingFormat = Literal["float", "base64"]
@@ -42,7 +42,7 @@ class VectorFields(RequestModel):
 class EmbedRequest(VectorFields):
     """Texts to turn into vectors."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["Hola mundo", "Buenos días"]}]})
+    model_config = example(texts=["Hola mundo", "Buenos días"])
 
     # An empty list is valid here and rejected by the router, since its status is 400 instead of 422.
     texts: list[Text] = Field(

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.common import WHOLE, RequestModel, Text, WireModel
+from schemas.common import WHOLE, RequestModel, Text, WireModel, example
 from schemas.tools import (
     MAX_TOOLS,
     EarlierCall,
@@ -147,16 +147,8 @@ class GenerationFields(AnswerFields):
 class GenerateRequest(GenerationFields):
     """A conversation to continue."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "messages": [{"role": "user", "content": "What is the capital of Peru?"}],
-                    "max_new_tokens": 64,
-                    "temperature": 0,
-                }
-            ]
-        }
+    model_config = example(
+        messages=[{"role": "user", "content": "What is the capital of Peru?"}], max_new_tokens=64, temperature=0
     )
 
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from engines.events import TextDelta, TokenLogprob, ToolCallDelta
@@ -15,7 +15,7 @@ from routers.openai.fields import OnlyNeutral
 from routers.openai.models import check_model
 from routers.wire.generation_answer import logprobs_body, tool_call_piece, tool_calls_body
 from routers.wire.generation_request import chat_messages, to_generation_request
-from schemas.common import RequestModel, Text, WireModel
+from schemas.common import RequestModel, Text, WireModel, example
 from schemas.generation import MAX_MESSAGES, TokenLimit, Turn, Usage
 from schemas.tools import Logprobs, ToolCall, ToolCallPiece
 from services.errors import InvalidRequest
@@ -73,17 +73,11 @@ class ChatMessage(Turn):
 class ChatCompletionRequest(CompletionFields):
     """A conversation to continue."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "model": "default",
-                    "messages": [{"role": "user", "content": "What is the capital of Peru?"}],
-                    "temperature": 0,
-                    "max_tokens": 64,
-                }
-            ]
-        }
+    model_config = example(
+        model="default",
+        messages=[{"role": "user", "content": "What is the capital of Peru?"}],
+        temperature=0,
+        max_tokens=64,
     )
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from engines.events import TextDelta
 from engines.requests import ChatMessage
@@ -14,7 +14,7 @@ from routers.openai.completion import Choice, Completion, CompletionFields, chec
 from routers.openai.fields import OnlyNeutral, texts_not_tokens
 from routers.openai.models import check_model
 from routers.wire.generation_request import to_generation_request
-from schemas.common import Text, WireModel
+from schemas.common import Text, WireModel, example
 from schemas.generation import Usage
 from services.llm_service import LLMService
 from services.results import GenerationItem, GenerationResult
@@ -34,9 +34,7 @@ Prompts = Annotated[list[Prompt], Field(min_length=1, max_length=MAX_PROMPTS)]
 class CompletionRequest(CompletionFields):
     """Prompts to continue."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "default", "prompt": "The capital of Peru is", "max_tokens": 8}]}
-    )
+    model_config = example(model="default", prompt="The capital of Peru is", max_tokens=8)
 
     prompt: Annotated[Prompts, BeforeValidator(texts_not_tokens, json_schema_input_type=Prompt | Prompts)] = Field(
         description="A text or a list of texts; control tokens in it are read as such"

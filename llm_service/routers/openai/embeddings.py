@@ -3,14 +3,14 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from routers.calls import Call, json_response
 from routers.error_docs import of_a_model
 from routers.openai.fields import ModelName, texts_not_tokens
 from routers.openai.models import check_model
 from routers.wire.embedding import check_dimensions, embed_texts, wire_vectors
-from schemas.common import Text, WireModel
+from schemas.common import Text, WireModel, example
 from schemas.embedding import VectorFields
 from services.errors import InvalidTexts
 from services.results import EmbeddingResult
@@ -24,9 +24,7 @@ InputTexts = Annotated[list[InputText], Field(min_length=1)]
 class EmbeddingsRequest(VectorFields):
     """Texts to turn into vectors."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "default", "input": ["Hola mundo", "Buenos días"]}]}
-    )
+    model_config = example(model="default", input=["Hola mundo", "Buenos días"])
 
     model: ModelName = Field(description="As in /v1/models, or default")
     input: Annotated[InputTexts, BeforeValidator(texts_not_tokens, json_schema_input_type=InputText | InputTexts)] = (

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 import engines.requests as engine
 from engines.requests import unique_id
@@ -13,7 +13,7 @@ from routers.openai.chat import ChatMessage
 from routers.openai.fields import ModelName, OnlyNeutral
 from routers.openai.models import check_model
 from routers.wire.generation_request import chat_messages, to_generation_request
-from schemas.common import WHOLE, RequestModel, Text, WireModel
+from schemas.common import WHOLE, RequestModel, Text, WireModel, example
 from schemas.generation import MAX_MESSAGES, GenerationFields
 from services.errors import InvalidRequest
 
@@ -27,7 +27,7 @@ router = APIRouter(tags=["OpenAI"])
 class TokenizeRequest(GenerationFields):
     """A text, or a conversation as the model reads it: with its tools, its template and the beginning of an answer."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "Hola mundo"}]})
+    model_config = example(prompt="Hola mundo")
 
     model: ModelName = Field(default="default", description="As in /v1/models, or default")
     prompt: Annotated[Text, Field(max_length=MAX_CHARACTERS)] | None = Field(
@@ -52,7 +52,7 @@ class TokenizeResponse(WireModel):
 class DetokenizeRequest(RequestModel):
     """Token ids of the language model."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"tokens": [72, 111, 108, 97]}]})
+    model_config = example(tokens=[72, 111, 108, 97])
 
     model: ModelName = Field(default="default", description="As in /v1/models, or default")
     tokens: list[Annotated[int, Field(ge=0, lt=2**31), WHOLE]] = Field(max_length=MAX_TOKENS)

@@ -23,6 +23,7 @@ from services.results import GenerationItem, GenerationResult, ReasoningDelta, S
 
 Kind = Literal["reasoning", "message", "call"]
 Event = tuple[str, dict[str, Any]]
+_TEXTS = {"reasoning": "response.reasoning_text", "message": "response.output_text"}
 _PREFIXES: dict[Kind, str] = {"reasoning": "rs", "message": "msg", "call": "fc"}
 
 
@@ -155,11 +156,8 @@ class ResponseAnswer:
         logprobs = (logprobs_body(tokens) or {"content": []})["content"]
         item.pieces.append(text)
         item.logprobs += logprobs
-        delta = {**self._place(item), "content_index": 0, "delta": text}
-        if kind == "reasoning":
-            yield "response.reasoning_text.delta", delta
-        else:
-            yield "response.output_text.delta", {**delta, "logprobs": logprobs}
+        more = {"logprobs": logprobs} if kind == "message" else {}
+        yield f"{_TEXTS[kind]}.delta", {**self._place(item), "content_index": 0, "delta": text, **more}
 
     def _call(self, delta: ToolCallDelta) -> Iterator[Event]:
         item = self._item
@@ -214,10 +212,8 @@ class ResponseAnswer:
             yield "response.function_call_arguments.done", {**place, "name": item.call[1], "arguments": item.text}
         else:
             done = {**place, "content_index": 0}
-            if item.kind == "reasoning":
-                yield "response.reasoning_text.done", {**done, "text": item.text}
-            else:
-                yield "response.output_text.done", {**done, "text": item.text, "logprobs": item.logprobs}
+            more = {"logprobs": item.logprobs} if item.kind == "message" else {}
+            yield f"{_TEXTS[item.kind]}.done", {**done, "text": item.text, **more}
             yield "response.content_part.done", {**done, "part": item.part}
         body = item.body(status)
         yield "response.output_item.done", {"output_index": len(self._done), "item": body}

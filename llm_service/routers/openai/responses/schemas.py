@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from routers.openai.fields import ModelName, OnlyNeutral
-from schemas.common import RequestModel, Text, WireModel
+from schemas.common import RequestModel, Text, WireModel, example
 from schemas.generation import MAX_MESSAGES, AnswerFields, Effort, TokenLimit
 from schemas.tools import (
     MAX_TOOLS,
@@ -163,9 +163,7 @@ class ResponseStreamOptions(RequestModel):
 class ResponsesRequest(AnswerFields):
     """A conversation to continue."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "default", "input": "What is the capital of Peru?"}]}
-    )
+    model_config = example(model="default", input="What is the capital of Peru?")
 
     model: ModelName = Field(description="As in /v1/models, or default")
     input: Input = Field(description="A question, or the turns, calls and results of a conversation")
