@@ -20,7 +20,7 @@ from routers.dependencies import Config, Service
 from routers.event_stream import AnswerFormat, events_of, kept_alive
 from schemas.common import unknown_fields
 from service_kit import sse
-from services.errors import UnknownField
+from services.errors import InvalidTexts, UnknownField
 from services.llm_service import LLMService
 from services.results import GenerationResult, Started
 
@@ -124,6 +124,12 @@ async def _model_call(
 
 
 Call = Annotated[ModelCall, Depends(_model_call)]
+
+
+def check_count(call: ModelCall, texts: Sequence[str], field: str) -> None:
+    """Raise ``InvalidTexts`` for more texts than one request may have."""
+    if len(texts) > call.config.embed_max_texts:
+        raise InvalidTexts(f"at most {call.config.embed_max_texts} in one request", field=field)
 
 
 def json_response(body: Any, headers: dict[str, str]) -> Response:

@@ -13,7 +13,6 @@ from routers.wire.state import health_body, status_body
 from schemas.embedding import EmbedRequest, EmbedResponse
 from schemas.generation import GenerateRequest, GenerateResponse
 from schemas.state import HealthResponse, StatusResponse
-from services.errors import InvalidTexts
 
 STREAM_EXAMPLE = (
     'data: {"delta": "The capital"}\n\ndata: {"delta": " of Peru is Lima."}\n\n'
@@ -49,12 +48,8 @@ async def generate(body: GenerateRequest, call: Call) -> Response:
 )
 async def embed(body: EmbedRequest, call: Call) -> Response:
     """Return one vector per text, in order. Vectors of known texts come from a cache."""
-    if not body.texts:
-        raise InvalidTexts("must not be empty", field="texts")
-    if len(body.texts) > call.config.embed_max_texts:
-        raise InvalidTexts(f"at most {call.config.embed_max_texts} in one request", field="texts")
     headers = call.headers(body)
-    result = await embed_texts(call, body.texts, normalize=body.normalize, input_type=body.input_type)
+    result = await embed_texts(call, body.texts, "texts", normalize=body.normalize, input_type=body.input_type)
     return json_response(embedding_body(body, result), headers)
 
 

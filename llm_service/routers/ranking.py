@@ -8,13 +8,13 @@ from fastapi import APIRouter, Response
 from pydantic import BeforeValidator, Field, RootModel
 
 from engines.errors import GenerationFailed
-from routers.calls import Call, ModelCall, json_response
+from routers.calls import Call, ModelCall, check_count, json_response
 from routers.error_docs import of_a_model
 from routers.openai.embeddings import ReadUsage
 from routers.openai.fields import ModelName, OnlyNeutral
 from routers.openai.models import check_model
 from schemas.common import WHOLE, RequestModel, Text, WireModel, example
-from services.errors import InvalidRequest, InvalidTexts
+from services.errors import InvalidRequest
 from services.results import RankingResult
 
 router = APIRouter(tags=["Ranking"])
@@ -166,9 +166,7 @@ async def _ranked(
     call: ModelCall, query: str, documents: Sequence[str], field: str, *, raw: bool = False
 ) -> tuple[RankingResult, list[int]]:
     """Return the scores, and indices by falling score, equal ones in the order of the request."""
-    most = call.config.embed_max_texts
-    if len(documents) > most:
-        raise InvalidTexts(f"at most {most} in one request", field=field)
+    check_count(call, documents, field)
     work = call.service.rank(query, tuple(documents), raw=raw, request_id=call.request_id, timeout_s=call.timeout_s)
     result = await call.until_left(work)
     call.record.read(result)

@@ -1,5 +1,6 @@
 """Wire models of ``/api/llm/generate``."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
@@ -163,7 +164,8 @@ class Usage(WireModel):
     total_tokens: int
 
 
-class TimingsBody(WireModel):
+@dataclass(frozen=True, slots=True)
+class Timings:
     """Milliseconds since the request's arrival; tokens per second after admission."""
 
     queue_ms: float
@@ -184,7 +186,7 @@ class GenerateResponse(WireModel):
     logprobs: Logprobs | None = None
     finish_reason: Literal["stop", "length", "tool_calls"]
     usage: Usage
-    timings: TimingsBody
+    timings: Timings
     cached: bool = Field(description="Whether the answer came from the response cache")
     degraded: bool = Field(description="Whether a model other than the configured one answered")
     request_id: str

@@ -12,7 +12,6 @@ from routers.openai.models import check_model
 from routers.wire.embedding import check_dimensions, embed_texts, wire_vectors
 from schemas.common import Text, WireModel, example
 from schemas.embedding import VectorFields
-from services.errors import InvalidTexts
 from services.results import EmbeddingResult
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
@@ -70,9 +69,7 @@ async def embeddings(body: EmbeddingsRequest, call: Call) -> Response:
     """Return one vector of length 1 per text, in order; compatible with OpenAI's embeddings."""
     check_model(call.service, "embedder", body.model)
     headers = call.headers(body)
-    if len(body.input) > call.config.embed_max_texts:
-        raise InvalidTexts(f"at most {call.config.embed_max_texts} in one request", field="input")
-    result = await embed_texts(call, body.input, input_type=body.input_type)
+    result = await embed_texts(call, body.input, "input", input_type=body.input_type)
     return json_response(_body(body, result), headers)
 
 

@@ -11,7 +11,7 @@ from engines.errors import GenerationFailed
 from engines.events import FloatMatrix
 from engines.requests import InputType
 from observability.tracing_genai import embedded
-from routers.calls import ModelCall
+from routers.calls import ModelCall, check_count
 from schemas.embedding import EmbedRequest, EncodingFormat, OutputDtype
 from services.errors import InvalidRequest
 from services.quantization import Codes, Scales, quantize
@@ -22,9 +22,10 @@ UNNORMALISED = "-raw"
 
 
 async def embed_texts(
-    call: ModelCall, texts: Sequence[str], *, normalize: bool = True, input_type: InputType | None
+    call: ModelCall, texts: Sequence[str], field: str, *, normalize: bool = True, input_type: InputType | None
 ) -> EmbeddingResult:
-    """Return the vectors of texts, in order; raises a ``ServiceError`` and ``ClientDisconnected``."""
+    """Return the vectors of the texts in ``field``, in order; raises a ``ServiceError`` and ``ClientDisconnected``."""
+    check_count(call, texts, field)
     work = partial(
         call.service.embed,
         tuple(texts),

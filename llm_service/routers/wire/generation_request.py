@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from config.settings import Settings
 from engines.requests import (
@@ -20,6 +20,7 @@ from schemas.tools import AllowedTools, JsonSchemaFormat, NamedTool
 from services.decoding import choose_decoding
 from services.errors import InvalidRequest
 
+FormatKind = Literal["json", "regex", "choice", "grammar"]
 EFFORT_TOKENS = {"minimal": 128, "low": 512, "medium": 2048, "high": 8192}
 """Tokens of a thought by ``reasoning_effort``; the largest effort has no budget."""
 
@@ -157,17 +158,14 @@ def _structured(body: GenerationFields) -> OutputFormat:
     if body.response_format is not None and body.response_format.type != "text":
         raise InvalidRequest("contradicts response_format; send one of them", field=field)
     schema = wanted.json_ if isinstance(wanted.json_, str | None) else _json(wanted.json_)
-    formats = [
-        OutputFormat(kind, source, f"{field}.{name}")
-        for name, kind, source in (
-            ("json", "json", schema),
-            ("json_object", "json", ANY_OBJECT if wanted.json_object else None),
-            ("regex", "regex", wanted.regex),
-            ("choice", "choice", None if wanted.choice is None else _json(wanted.choice)),
-            ("grammar", "grammar", wanted.grammar),
-        )
-        if source is not None
-    ]
+    sources: tuple[tuple[str, FormatKind, str | None], ...] = (
+        ("json", "json", schema),
+        ("json_object", "json", ANY_OBJECT if wanted.json_object else None),
+        ("regex", "regex", wanted.regex),
+        ("choice", "choice", None if wanted.choice is None else _json(wanted.choice)),
+        ("grammar", "grammar", wanted.grammar),
+    )
+    formats = [OutputFormat(kind, source, f"{field}.{name}") for name, kind, source in sources if source is not None]
     if len(formats) != 1:
         raise InvalidRequest("exactly one of json, json_object, regex, choice, grammar", field=field)
     return formats[0]
