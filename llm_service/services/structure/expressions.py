@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 BLOCK = 64
 """Repetitions written out in one rule; more are nested, since llama.cpp makes a rule of each optional one."""
@@ -156,7 +157,10 @@ class Grammar:
         before = -1
         while before < len(ending):
             before = len(ending)
-            ending |= {name for name, rule in self.rules.items() if name not in ending and _ends(rule, ending)}
+            # One by one: most rules refer to earlier ones, so that one round reaches almost all.
+            for name, rule in self.rules.items():
+                if name not in ending and _ends(rule, ending):
+                    ending.add(name)
         return _ends(root, ending) and ending.issuperset(self._reached(root))
 
     def ebnf(self, root: Expression) -> str:
@@ -276,7 +280,8 @@ def _quote(text: str) -> str:
     return " ".join(pieces)
 
 
-def _class(ranges: Sequence[tuple[int, int]]) -> str:
+@lru_cache(maxsize=1024)
+def _class(ranges: tuple[tuple[int, int], ...]) -> str:
     """Return a class of characters. Those that need an escape come last, one by one, since XGrammar reads more digits
     than the two of an escape; a hyphen is one where it is the very last.
     """
