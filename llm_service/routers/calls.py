@@ -127,7 +127,9 @@ Call = Annotated[ModelCall, Depends(_model_call)]
 
 
 def check_count(call: ModelCall, texts: Sequence[str], field: str) -> None:
-    """Raise ``InvalidTexts`` for more texts than one request may have."""
+    """Raise ``InvalidTexts`` for no texts, or more than one request may have."""
+    if not texts:
+        raise InvalidTexts("must not be empty", field=field)
     if len(texts) > call.config.embed_max_texts:
         raise InvalidTexts(f"at most {call.config.embed_max_texts} in one request", field=field)
 

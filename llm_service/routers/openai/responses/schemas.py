@@ -104,16 +104,16 @@ InputItems = Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSA
 Input = Annotated[InputItems, BeforeValidator(_as_items, json_schema_input_type=Text | InputItems)]
 
 
-class ResponseTool(FunctionDefinition):
+class _OfFunction(RequestModel):
+    type: Literal["function"]
+
+
+class ResponseTool(FunctionDefinition, _OfFunction):
     """A function that the model may call; tools that run on OpenAI's side are refused."""
 
-    type: Literal["function"]
 
-
-class ResponseNamedTool(FunctionName):
+class ResponseNamedTool(FunctionName, _OfFunction):
     """The one tool that must be called."""
-
-    type: Literal["function"]
 
 
 class ResponseAllowedTools(RequestModel):
