@@ -12,7 +12,6 @@ from config.settings import Settings
 from observability.recent import Recent
 from observability.request_record import RequestRecord
 from observability.state import StateCollector
-from services.events import AnswerRejected, CacheAsked, DocumentsRanked, Event, Generated, TextsEmbedded, Waited
 from services.llm_service import LLMService
 
 TOKEN_SECONDS = SECONDS[: SECONDS.index(2.5) + 1]
@@ -36,23 +35,13 @@ class Metrics:
             buckets=TOKEN_SECONDS,
             registry=registry,
         )
-        self._queue = _seconds("llm_queue_seconds", "Queue time of generation requests", registry)
-        self._prompt_tokens = Counter("llm_prompt_tokens", "Tokens of finished requests' prompts", registry=registry)
-        self._generated_tokens = Counter("llm_generated_tokens", "Tokens of finished answers", registry=registry)
+        queue = _seconds("llm_queue_seconds", "Queue time of generation requests", registry)
         self._refused = Counter("llm_requests_refused", "Refused requests", ["reason"], registry=registry)
-        self._hits = Counter("llm_cache_hits", "Answers or vectors found", ["cache"], registry=registry)
-        self._misses = Counter("llm_cache_misses", "Answers or vectors not found", ["cache"], registry=registry)
-        self._texts = Counter("llm_embedded_texts", "Texts whose vectors were computed", registry=registry)
-        self._ranked = Counter("llm_ranked_documents", "Documents whose scores were computed", registry=registry)
-        self._rejected = Counter("llm_answers_rejected", "Answers that ended and failed validation", registry=registry)
         # Start at 0 instead of absent, so that the first increase is visible.
         for reason in REFUSALS:
             self._refused.labels(reason)
-        for cache in ("response", "embedding"):
-            self._hits.labels(cache)
-            self._misses.labels(cache)
         registry.register(StateCollector(service, config))
-        service.events.subscribe(self._on_event)
+        service.counts.on_wait = queue.observe
 
     def count(self, record: records.RequestRecord) -> None:
         """Count a finished request."""
@@ -73,23 +62,6 @@ class Metrics:
         """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
-    def _on_event(self, event: Event) -> None:
-        match event:
-            case Waited(seconds):
-                self._queue.observe(seconds)
-            case Generated(prompt_tokens, completion_tokens):
-                self._prompt_tokens.inc(prompt_tokens)
-                self._generated_tokens.inc(completion_tokens)
-            case CacheAsked(cache, hits, misses):
-                self._hits.labels(cache).inc(hits)
-                self._misses.labels(cache).inc(misses)
-            case TextsEmbedded(count):
-                self._texts.inc(count)
-            case DocumentsRanked(count):
-                self._ranked.inc(count)
-            case AnswerRejected():
-                self._rejected.inc()
 
-
-def _seconds(name: str, what: str, registry: CollectorRegistry, labels: list[str] | None = None) -> Histogram:
-    return Histogram(name, what, labels or [], buckets=SECONDS, registry=registry)
+def _seconds(name: str, what: str, registry: CollectorRegistry) -> Histogram:
+    return Histogram(name, what, buckets=SECONDS, registry=registry)

@@ -13,10 +13,11 @@ from services.llm_service import LLMService
 
 REQUEST_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TEXT_COUNTS = (*REQUEST_COUNTS, 512, 1024)
+Family = type[CounterMetricFamily | GaugeMetricFamily]
 
 
 class StateCollector(Collector):
-    """The queue, the caches and the workers of a service."""
+    """The queue, the caches, the workers and the counts of a service."""
 
     def __init__(self, service: LLMService, config: Settings) -> None:
         self._service = service
@@ -24,27 +25,36 @@ class StateCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the current metrics."""
-        service, workers = self._service, self._service.workers
-        yield GaugeMetricFamily("llm_requests_running", "Generation requests with a place", service.places.running)
-        yield GaugeMetricFamily("llm_requests_waiting", "Generation requests that wait for one", service.places.waiting)
-        yield _by_label(GaugeMetricFamily, "llm_cache_bytes", "Memory that a cache's entries take", "cache",
-                        service.cache_bytes)  # fmt: skip
-        yield _by_label(CounterMetricFamily, "llm_worker_restarts", "Times a worker was replaced", "worker",
-                        {role: worker.restarts for role, worker in workers.items()})  # fmt: skip
-        yield _by_label(GaugeMetricFamily, "llm_worker_ready", "Whether a worker's model is loaded", "worker",
-                        {role: worker.state == "ready" for role, worker in workers.items()})  # fmt: skip
-        yield _histogram(
-            "llm_batch_size",
-            "Requests that one step computed together",
-            workers["generator"].batch_sizes,
-            REQUEST_COUNTS,
+        service, counts, workers = self._service, self._service.counts, self._service.workers
+        restarts = {role: worker.restarts for role, worker in workers.items()}
+        ready = {role: int(worker.state == "ready") for role, worker in workers.items()}
+        gauge, counter = GaugeMetricFamily, CounterMetricFamily
+        single: tuple[tuple[Family, str, str, int], ...] = (
+            (gauge, "llm_requests_running", "Generation requests with a place", service.places.running),
+            (gauge, "llm_requests_waiting", "Generation requests that wait for one", service.places.waiting),
+            (counter, "llm_prompt_tokens", "Tokens of finished requests' prompts", counts.prompt_tokens),
+            (counter, "llm_generated_tokens", "Tokens of finished answers", counts.generated_tokens),
+            (counter, "llm_embedded_texts", "Texts whose vectors were computed", counts.embedded_texts),
+            (counter, "llm_ranked_documents", "Documents whose scores were computed", counts.ranked_documents),
+            (counter, "llm_answers_rejected", "Answers that ended and failed validation", counts.rejected_answers),
         )
-        yield _histogram(
-            "llm_embedding_batch_texts",
-            "Texts that one step embedded together",
-            workers["embedder"].batch_sizes,
-            TEXT_COUNTS,
+        labelled: tuple[tuple[Family, str, str, str, Mapping[Any, int]], ...] = (
+            (counter, "llm_cache_hits", "Answers or vectors found", "cache", counts.hits),
+            (counter, "llm_cache_misses", "Answers or vectors not found", "cache", counts.misses),
+            (gauge, "llm_cache_bytes", "Memory that a cache's entries take", "cache", service.cache_bytes),
+            (counter, "llm_worker_restarts", "Times a worker was replaced", "worker", restarts),
+            (gauge, "llm_worker_ready", "Whether a worker's model is loaded", "worker", ready),
         )
+        for kind, name, what, value in single:
+            yield kind(name, what, value)
+        for kind, name, what, label, values in labelled:
+            family = kind(name, what, labels=[label])
+            for key, value in values.items():
+                family.add_metric([key], value)
+            yield family
+        batches, texts = workers["generator"].batch_sizes, workers["embedder"].batch_sizes
+        yield _histogram("llm_batch_size", "Requests that one step computed together", batches, REQUEST_COUNTS)
+        yield _histogram("llm_embedding_batch_texts", "Texts that one step embedded together", texts, TEXT_COUNTS)
         usage = GaugeMetricFamily("llm_kv_cache_usage_ratio", "Share of the KV cache that requests hold, 0 to 1")
         if (share := workers["generator"].kv_cache_usage) is not None:
             usage.add_metric([], share)
@@ -54,15 +64,6 @@ class StateCollector(Collector):
         backend = info.backend if info else self._config.llm_backend
         build.add_metric([self._config.app_version, service.model_name, backend], 1)
         yield build
-
-
-def _by_label(
-    kind: type[CounterMetricFamily | GaugeMetricFamily], name: str, what: str, label: str, values: Mapping[Any, int]
-) -> Metric:
-    family = kind(name, what, labels=[label])
-    for key, value in values.items():
-        family.add_metric([key], int(value))
-    return family
 
 
 def _histogram(name: str, what: str, counts: Mapping[int, int], bounds: tuple[int, ...]) -> Metric:

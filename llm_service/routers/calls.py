@@ -1,6 +1,6 @@
 """Base of every route that asks a model: limits, headers, and the response, whole or streamed."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -15,12 +15,12 @@ from service_kit.disconnect import until_disconnect
 from config.settings import Settings
 from engines.requests import GenerationRequest
 from observability.request_record import RequestRecord, followed
-from routers.choices import ChoiceItem, side_by_side, whole_answers
+from routers.choices import collected, side_by_side
 from routers.dependencies import Config, Service
-from routers.event_stream import kept_alive
+from routers.event_stream import AnswerFormat, events_of, kept_alive
 from schemas.common import unknown_fields
 from service_kit import sse
-from services.errors import UnknownField
+from services.errors import InvalidTexts, UnknownField
 from services.llm_service import LLMService
 from services.results import GenerationResult, Started
 
@@ -60,12 +60,6 @@ class ModelCall:
         """The request's id."""
         return str(self.request.state.request_id)
 
-    @property
-    def system_fingerprint(self) -> str | None:
-        """Differs between language models whose answers may differ."""
-        info = self.service.info("generator")
-        return info.fingerprint if info else None
-
     def headers(self, body: BaseModel) -> dict[str, str]:
         """Return the header that names unknown fields; with ``LLM_STRICT_FIELDS`` raise ``UnknownField`` for the first.
 
@@ -86,25 +80,24 @@ class ModelCall:
         self,
         asked: Sequence[GenerationRequest],
         headers: dict[str, str],
-        *,
-        body: Callable[[list[GenerationResult]], dict[str, Any]],
-        events: Callable[[AsyncGenerator[ChoiceItem, None]], AsyncGenerator[bytes, None]],
+        form: AnswerFormat,
     ) -> Response:
-        """Generate the answers to ``asked``; ``body`` makes the response of whole ones, ``events`` that of streamed
-        ones. Raises a ``ServiceError`` until the engine has accepted the requests, and ``ClientDisconnected``.
+        """Generate the answers to ``asked``. Raises a ``ServiceError`` until the engine has accepted the requests, and
+        ``ClientDisconnected``.
         """
         ask = partial(self.service.stream, timeout_s=self.timeout_s, use_cache=self.use_cache, fresh=self.fresh)
         items = side_by_side([followed(ask, each, self.record, self.service, self.config) for each in asked])
         if asked[0].stream:
             # Headers are sent after the engine has accepted the request, so that a refusal has its own status.
-            _, started = await self.until_left(anext(items))
-            answer: Response = StreamingResponse(
-                kept_alive(events(items)), headers=sse.HEADERS | headers, media_type=sse.MEDIA_TYPE
-            )
+            first = await self.until_left(anext(items))
+            events = kept_alive(events_of(first, items, form))
+            answer: Response = StreamingResponse(events, headers=sse.HEADERS | headers, media_type=sse.MEDIA_TYPE)
         else:
-            started, results = await self.until_left(whole_answers(items))
-            answer = json_response(body(results), headers)
+            first, *others = await self.until_left(collected(items))
+            results = {index: item for index, item in others if isinstance(item, GenerationResult)}
+            answer = json_response(form.body([results[index] for index in sorted(results)]), headers)
         # Several choices have separate cache entries, so a single header cannot describe them.
+        _, started = first
         if len(asked) == 1 and isinstance(started, Started) and started.cache is not None:
             answer.headers["X-Cache"] = started.cache
         return answer
@@ -131,6 +124,14 @@ async def _model_call(
 
 
 Call = Annotated[ModelCall, Depends(_model_call)]
+
+
+def check_count(call: ModelCall, texts: Sequence[str], field: str) -> None:
+    """Raise ``InvalidTexts`` for no texts, or more than one request may have."""
+    if not texts:
+        raise InvalidTexts("must not be empty", field=field)
+    if len(texts) > call.config.embed_max_texts:
+        raise InvalidTexts(f"at most {call.config.embed_max_texts} in one request", field=field)
 
 
 def json_response(body: Any, headers: dict[str, str]) -> Response:

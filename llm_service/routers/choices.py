@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 
-from services.results import GenerationItem, GenerationResult, Started
+from services.results import GenerationItem
 
 ChoiceItem = tuple[int, GenerationItem]
 """Index of the answer, and the item."""
@@ -49,13 +49,6 @@ async def _follow(
             arrivals.put_nowait((index, item))
 
 
-async def whole_answers(items: AsyncGenerator[ChoiceItem, None]) -> tuple[Started, list[GenerationResult]]:
-    """Consume all choices; return the first ``Started`` item and the results by index."""
-    started = Started()
-    results: dict[int, GenerationResult] = {}
-    async for index, item in items:
-        if isinstance(item, Started) and index == 0:
-            started = item
-        elif isinstance(item, GenerationResult):
-            results[index] = item
-    return started, [result for _, result in sorted(results.items(), key=lambda entry: entry[0])]
+async def collected(items: AsyncGenerator[ChoiceItem, None]) -> list[ChoiceItem]:
+    """Consume all answers; return their items."""
+    return [each async for each in items]

@@ -24,7 +24,7 @@ _EXAMPLES = {
         "the conversation has 9012 tokens; this model reads 8191",
         details={"prompt_tokens": 9012, "context_length": 8192},
     ),
-    404: Problem(404, "model_not_found", "the model 'gpt-4' does not exist here; there is 'default'", param="model"),
+    404: Problem(404, "model_not_found", "model: 'gpt-4' does not exist here; there is 'default'", param="model"),
     422: Problem(422, "invalid_request", "temperature: Input should be less than or equal to 2"),
     500: Problem(500, "generation_failed", "the model computed numbers that are not finite"),
     501: Problem(501, "not_configured", "no reranker is configured: set RERANK_MODEL to a cross-encoder"),

@@ -2,13 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from service_kit.disconnect import CLIENT_CLOSED, ClientDisconnected
-from service_kit.errors import HTTP_TYPES, Problem, Refusal
+from service_kit.errors import HTTP_TYPES, Problem
 from service_kit.middleware.bodies import unreadable_body
 from service_kit.observability.records import record_of
 from starlette.exceptions import HTTPException
@@ -17,7 +16,7 @@ from starlette.types import Scope
 from engines import errors
 from routers.openai.errors import openai_body, openai_headers, path_not_found, speaks_openai, validation_problem
 from service_kit import errors as kit
-from services.errors import DeadlineExceeded, InvalidRequest, InvalidTexts, UnknownField
+from services.errors import DeadlineExceeded, InvalidRequest, InvalidTexts, ModelNotFound, UnknownField
 
 STATUS: dict[type[errors.ServiceError], int] = {
     errors.ModelLoading: 503,
@@ -31,14 +30,10 @@ STATUS: dict[type[errors.ServiceError], int] = {
     errors.Unsupported: 400,
     errors.NotConfigured: 501,
     InvalidRequest: 422,
+    ModelNotFound: 404,
     UnknownField: 422,
     InvalidTexts: 400,
 }
-
-
-def service_error_body(error: errors.ServiceError, request_id: str) -> dict[str, Any]:
-    """Return the body of a ``ServiceError`` in the format of ``/api/*``."""
-    return kit.error_body(problem_of(error), request_id)
 
 
 def problem_of(error: errors.ServiceError) -> Problem:
@@ -71,10 +66,6 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(errors.ServiceError)
     async def service_error(request: Request, error: errors.ServiceError) -> Response:
         return error_response(request.scope, problem_of(error))
-
-    @app.exception_handler(Refusal)
-    async def refusal(request: Request, error: Refusal) -> Response:
-        return error_response(request.scope, error.problem)
 
     @app.exception_handler(ClientDisconnected)
     async def left(_request: Request, _error: ClientDisconnected) -> Response:

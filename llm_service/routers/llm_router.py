@@ -1,7 +1,5 @@
 """``/api/llm/*``: generation, embeddings, health."""
 
-from functools import partial
-
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -9,13 +7,12 @@ from routers.calls import Call, json_response
 from routers.dependencies import Config, Service
 from routers.error_docs import of_a_model, responses
 from routers.wire.embedding import embed_texts, embedding_body
-from routers.wire.generation_answer import server_sent_events, to_body
-from routers.wire.generation_request import to_generation_request
+from routers.wire.generation_answer import GeneratedAnswer
+from routers.wire.generation_request import chat_messages, to_generation_request
 from routers.wire.state import health_body, status_body
 from schemas.embedding import EmbedRequest, EmbedResponse
 from schemas.generation import GenerateRequest, GenerateResponse
 from schemas.state import HealthResponse, StatusResponse
-from services.errors import InvalidTexts
 
 STREAM_EXAMPLE = (
     'data: {"delta": "The capital"}\n\ndata: {"delta": " of Peru is Lima."}\n\n'
@@ -38,13 +35,9 @@ async def generate(body: GenerateRequest, call: Call) -> Response:
     then the complete response object, then ``[DONE]``. A failed stream ends with an ``error`` event.
     """
     headers = call.headers(body)
-    asked = to_generation_request(body, body.messages, call.config, call.request_id, body.max_new_tokens)
-    return await call.respond(
-        [asked],
-        headers,
-        body=lambda results: to_body(results[0], call.request_id),
-        events=partial(server_sent_events, request_id=call.request_id),
-    )
+    messages = chat_messages(body.messages)
+    asked = to_generation_request(body, messages, call.config, call.request_id, body.max_new_tokens)
+    return await call.respond([asked], headers, GeneratedAnswer(call.request_id))
 
 
 @router.post(
@@ -55,12 +48,8 @@ async def generate(body: GenerateRequest, call: Call) -> Response:
 )
 async def embed(body: EmbedRequest, call: Call) -> Response:
     """Return one vector per text, in order. Vectors of known texts come from a cache."""
-    if not body.texts:
-        raise InvalidTexts("must not be empty", field="texts")
-    if len(body.texts) > call.config.embed_max_texts:
-        raise InvalidTexts(f"at most {call.config.embed_max_texts} in one request", field="texts")
     headers = call.headers(body)
-    result = await embed_texts(call, body.texts, normalize=body.normalize, input_type=body.input_type)
+    result = await embed_texts(call, body.texts, "texts", normalize=body.normalize, input_type=body.input_type)
     return json_response(embedding_body(body, result), headers)
 
 

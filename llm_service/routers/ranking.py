@@ -5,16 +5,16 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, ConfigDict, Field, RootModel
+from pydantic import BeforeValidator, Field, RootModel
 
 from engines.errors import GenerationFailed
-from routers.calls import Call, ModelCall, json_response
+from routers.calls import Call, ModelCall, check_count, json_response
 from routers.error_docs import of_a_model
 from routers.openai.embeddings import ReadUsage
 from routers.openai.fields import ModelName, OnlyNeutral
-from routers.openai.models import rerank_model
-from schemas.common import WHOLE, RequestModel, Text, WireModel
-from services.errors import InvalidRequest, InvalidTexts
+from routers.openai.models import check_model
+from schemas.common import WHOLE, RequestModel, Text, WireModel, example
+from services.errors import InvalidRequest
 from services.results import RankingResult
 
 router = APIRouter(tags=["Ranking"])
@@ -44,13 +44,7 @@ AnyDocuments = Annotated[Documents, BeforeValidator(_texts, json_schema_input_ty
 class RerankRequest(RequestModel):
     """Documents to rank, as Cohere, Jina and vLLM have it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"model": "default", "query": "Where is Lima?", "documents": ["Lima is in Peru.", "Bread is baked."]}
-            ]
-        }
-    )
+    model_config = example(model="default", query="Where is Lima?", documents=["Lima is in Peru.", "Bread is baked."])
 
     model: ModelName = Field(default="default", description="As in /v1/models, or default")
     query: Query
@@ -91,9 +85,7 @@ class RerankResponse(WireModel):
 class TeiRerankRequest(RequestModel):
     """Texts to rank, as Hugging Face's text-embeddings-inference has it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"query": "Where is Lima?", "texts": ["Lima is in Peru.", "Bread is baked."]}]}
-    )
+    model_config = example(query="Where is Lima?", texts=["Lima is in Peru.", "Bread is baked."])
 
     query: Query
     texts: Documents
@@ -123,9 +115,7 @@ class TeiRanks(RootModel[list[TeiRank]]):
 )
 async def rerank(body: RerankRequest, call: Call) -> Response:
     """Score each document by how well it answers the query; compatible with Cohere's and Jina's rerank."""
-    model = rerank_model(call.service, call.config)
-    if model is not None:
-        model.check(body.model)
+    check_model(call.service, "reranker", body.model)
     headers = call.headers(body)
     result, order = await _ranked(call, body.query, body.documents, "documents")
     tokens = sum(result.tokens)
@@ -176,9 +166,7 @@ async def _ranked(
     call: ModelCall, query: str, documents: Sequence[str], field: str, *, raw: bool = False
 ) -> tuple[RankingResult, list[int]]:
     """Return the scores, and indices by falling score, equal ones in the order of the request."""
-    most = call.config.embed_max_texts
-    if len(documents) > most:
-        raise InvalidTexts(f"at most {most} in one request", field=field)
+    check_count(call, documents, field)
     work = call.service.rank(query, tuple(documents), raw=raw, request_id=call.request_id, timeout_s=call.timeout_s)
     result = await call.until_left(work)
     call.record.read(result)

@@ -37,6 +37,11 @@ WHOLE = BeforeValidator(_without_fraction)
 """For integers: 5.0 is an integer in JSON. Must follow the bounds, or the API description would omit them."""
 
 
+def example(**fields: Any) -> ConfigDict:
+    """Return the configuration of a model with an example for the API's description."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
 class WireModel(BaseModel):
     """Base of request and response bodies: rejects unknown fields, NaN and infinities, and converts no
     types (the text "384" is not a number).

@@ -2,29 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from schemas.common import WHOLE, RequestModel, Text, WireModel
+from schemas.common import WHOLE, RequestModel, Text, WireModel, example
 
 OutputDtype = Literal["float32", "int8", "uint8", "binary"]
 EncodingFormat = Literal["float", "base64"]
 InputType = Literal["query", "document"]
-INPUT_TYPE = (
-    "What the texts are in a search: models with a prompt for it put it before each text. Queries and documents have "
-    "the same fingerprint, which differs from that of texts without a type where the model has such prompts"
-)
-Dimensions = Annotated[int, Field(ge=1), WHOLE]
 
 
-class EmbedRequest(RequestModel):
-    """Texts to turn into vectors."""
+class VectorFields(RequestModel):
+    """What vectors are wanted, on both routes."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["Hola mundo", "Buenos días"]}]})
-
-    # An empty list is valid here and rejected by the router, since its status is 400 instead of 422.
-    texts: list[Text] = Field(
-        description="Texts, in the order in which their vectors are wanted", json_schema_extra={"minItems": 1}
-    )
     output_dtype: OutputDtype = Field(
         default="float32",
         description=(
@@ -36,14 +25,32 @@ class EmbedRequest(RequestModel):
         default="float",
         description="float: lists of numbers; base64: each vector as the bytes of its type, float32 little-endian",
     )
+    input_type: InputType | None = Field(
+        default=None,
+        description=(
+            "What the texts are in a search: models with a prompt for it put it before each text. Queries and "
+            "documents have the same fingerprint, which differs from that of texts without a type where the model has "
+            "such prompts"
+        ),
+    )
+    dimensions: Annotated[int, Field(ge=1), WHOLE] | None = Field(
+        default=None,
+        description="Refused unless it is the model's own dimension: its vectors cannot be shortened",
+    )
+
+
+class EmbedRequest(VectorFields):
+    """Texts to turn into vectors."""
+
+    model_config = example(texts=["Hola mundo", "Buenos días"])
+
+    # An empty list is valid here and rejected by the router, since its status is 400 instead of 422.
+    texts: list[Text] = Field(
+        description="Texts, in the order in which their vectors are wanted", json_schema_extra={"minItems": 1}
+    )
     normalize: bool = Field(
         default=True,
         description="Scale every vector to length 1. Without it, the fingerprint is another one",
-    )
-    input_type: InputType | None = Field(default=None, description=INPUT_TYPE)
-    dimensions: Dimensions | None = Field(
-        default=None,
-        description="Refused unless it is the model's own dimension: its vectors cannot be shortened",
     )
 
 

@@ -1,11 +1,12 @@
 """Wire models of ``/api/llm/generate``."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.common import WHOLE, RequestModel, Text, WireModel
+from schemas.common import WHOLE, RequestModel, Text, WireModel, example
 from schemas.tools import (
     MAX_TOOLS,
     EarlierCall,
@@ -99,13 +100,23 @@ class WithoutEffect(RequestModel):
     prompt_cache_retention: Text | None = None
 
 
-class GenerationFields(WithoutEffect):
-    """Fields that mean the same to every route. Omitted ones default to the service's settings."""
+class AnswerFields(WithoutEffect):
+    """Fields that mean the same to every route, ``/v1/responses`` included. Omitted ones default to the settings."""
 
     temperature: float | None = Field(
         default=None, ge=0.0, le=2.0, description="0 is greedy: always the likeliest token"
     )
     top_p: float | None = Field(default=None, ge=0.0, le=1.0, description="Nucleus sampling")
+    stream: bool | None = Field(default=None, description="Answer as server-sent events")
+    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = Field(
+        default=None, description="Likeliest tokens in the place of each; only with logprobs"
+    )
+    parallel_tool_calls: bool | None = Field(default=None, description="Whether one answer may make several calls")
+
+
+class GenerationFields(AnswerFields):
+    """Fields of the routes that take a conversation or a prompt."""
+
     top_k: Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None = Field(
         default=None, description="Candidates for each token; 0 or -1 for all"
     )
@@ -117,16 +128,11 @@ class GenerationFields(WithoutEffect):
     seed: Seed | None = Field(
         default=None, description="Repeatable sampling, best effort in a batch; the response cache repeats the answer"
     )
-    stream: bool | None = Field(default=None, description="Answer as server-sent events")
     logprobs: bool | None = Field(default=None, description="Report the log probability of each token of the answer")
-    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = Field(
-        default=None, description="Likeliest tokens in the place of each; only with logprobs"
-    )
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = Field(default=None, description="As vLLM has it")
     tools: Tools | None = Field(default=None, description="Functions that the model may call")
     tool_choice: ToolChoice | None = None
-    parallel_tool_calls: bool | None = Field(default=None, description="Whether one answer may make several calls")
     enable_thinking: bool | None = Field(default=None, description="Let a model that can think first")
     chat_template_kwargs: TemplateArguments | None = Field(default=None, description="enable_thinking, as vLLM has it")
     reasoning_effort: Effort | None = Field(
@@ -142,16 +148,8 @@ class GenerationFields(WithoutEffect):
 class GenerateRequest(GenerationFields):
     """A conversation to continue."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "messages": [{"role": "user", "content": "What is the capital of Peru?"}],
-                    "max_new_tokens": 64,
-                    "temperature": 0,
-                }
-            ]
-        }
+    model_config = example(
+        messages=[{"role": "user", "content": "What is the capital of Peru?"}], max_new_tokens=64, temperature=0
     )
 
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
@@ -166,7 +164,8 @@ class Usage(WireModel):
     total_tokens: int
 
 
-class TimingsBody(WireModel):
+@dataclass(frozen=True, slots=True)
+class Timings:
     """Milliseconds since the request's arrival; tokens per second after admission."""
 
     queue_ms: float
@@ -187,7 +186,7 @@ class GenerateResponse(WireModel):
     logprobs: Logprobs | None = None
     finish_reason: Literal["stop", "length", "tool_calls"]
     usage: Usage
-    timings: TimingsBody
+    timings: Timings
     cached: bool = Field(description="Whether the answer came from the response cache")
     degraded: bool = Field(description="Whether a model other than the configured one answered")
     request_id: str

@@ -10,9 +10,6 @@ THINKING_TEMPERATURE, THINKING_TOP_P = 0.6, 0.95
 """Recommended for thinking by Qwen3's model card, which warns of endless repetition under greedy decoding."""
 
 
-_GREEDY_THOUGHT = "greedy decoding cannot be combined with thinking: omit it or raise it"
-
-
 class Decoding(NamedTuple):
     """Parameters for the engine."""
 
@@ -35,28 +32,26 @@ def choose_decoding(
     ``InvalidRequest``, naming the field, if the request asks for both; if only the settings enable thinking, it is
     disabled.
     """
-    if enable_thinking:
-        _check_thinking(temperature, top_p, constrained=constrained)
-    greedy = is_greedy(1.0 if temperature is None else temperature, 1.0 if top_p is None else top_p)
-    thinking = config.llm_enable_thinking and not greedy and not constrained
-    if enable_thinking is not None:
-        thinking = enable_thinking
-    default_temperature, default_top_p = config.llm_temperature, config.llm_top_p
-    if thinking and temperature is None and default_temperature == 0:
-        default_temperature, default_top_p = THINKING_TEMPERATURE, THINKING_TOP_P
-    return Decoding(
-        default_temperature if temperature is None else temperature,
-        default_top_p if top_p is None else top_p,
-        thinking,
-    )
-
-
-def _check_thinking(temperature: float | None, top_p: float | None, *, constrained: bool) -> None:
-    if temperature is not None and is_greedy(temperature, 1.0):
-        raise InvalidRequest(_GREEDY_THOUGHT, field="temperature")
-    if top_p is not None and is_greedy(1.0, top_p):
-        raise InvalidRequest(_GREEDY_THOUGHT, field="top_p")
-    if constrained:
+    greedy = [
+        field
+        for field, chosen in (
+            ("temperature", temperature is not None and is_greedy(temperature, 1.0)),
+            ("top_p", top_p is not None and is_greedy(1.0, top_p)),
+        )
+        if chosen
+    ]
+    if enable_thinking and greedy:
+        raise InvalidRequest("greedy decoding cannot be combined with thinking: omit it or raise it", field=greedy[0])
+    if enable_thinking and constrained:
         raise InvalidRequest(
             "cannot be combined with response_format, a required tool or a continued answer", field="enable_thinking"
         )
+    thinking = config.llm_enable_thinking and not greedy and not constrained
+    if enable_thinking is not None:
+        thinking = enable_thinking
+    defaults = config.llm_temperature, config.llm_top_p
+    if thinking and temperature is None and config.llm_temperature == 0:
+        defaults = THINKING_TEMPERATURE, THINKING_TOP_P
+    return Decoding(
+        defaults[0] if temperature is None else temperature, defaults[1] if top_p is None else top_p, thinking
+    )

@@ -16,6 +16,12 @@ class InvalidRequest(ServiceError):
     type = "invalid_request"
 
 
+class ModelNotFound(ServiceError):
+    """The request names a model that is not served."""
+
+    type = "model_not_found"
+
+
 class UnknownField(ServiceError):
     """A field that this service does not know, with ``LLM_STRICT_FIELDS``."""
 

@@ -24,9 +24,9 @@ from engines.requests import (
 from services.admission import Admission
 from services.answering.answers import Answers
 from services.answering.response_cache import ResponseCache
+from services.counts import CacheName, Counts
 from services.deadline import Deadline
 from services.errors import InvalidTexts
-from services.events import CacheName, DocumentsRanked, Events
 from services.exchanges import Exchanges
 from services.results import EmbeddingResult, GenerationItem, Health, RankingResult
 from services.vectors.embedding import Embedding
@@ -44,22 +44,25 @@ class LLMService:
 
     Attributes:
         workers: the models' workers by role; ``reranker`` only where one is configured.
+        requested: the models that the settings name, by role.
         places: of generation requests.
-        events: for metrics.
+        counts: for metrics.
 
     """
 
     def __init__(self, config: Settings, generator: Worker, embedder: Worker, reranker: Worker | None = None) -> None:
         self._config = config
         self.workers: dict[Role, Worker] = {"generator": generator, "embedder": embedder}
+        self.requested: dict[Role, str] = {"generator": config.llm_model, "embedder": config.embedding_model}
         if reranker is not None:
             self.workers["reranker"] = reranker
+            self.requested["reranker"] = config.rerank_model or ""
         self.places = Admission(config.llm_max_batch, config.llm_max_queue)
-        self.events = Events()
+        self.counts = Counts()
         answers = ResponseCache(int(config.llm_cache_mb * MIB), config.llm_cache_ttl_s) if config.llm_cache_mb else None
-        self._answers = Answers(generator, self.places, answers, self.events, upstream=config.llm_backend == "openai")
+        self._answers = Answers(generator, self.places, answers, self.counts, upstream=config.llm_backend == "openai")
         vectors = EmbeddingCache(int(config.embed_cache_mb * MIB)) if config.embed_cache_mb else None
-        self._embedding = Embedding(embedder, self._encoder_places(), vectors, self.events)
+        self._embedding = Embedding(embedder, self._encoder_places(), vectors, self.counts)
         self._texts = Exchanges(generator, self._encoder_places())
         self._ranking = None if reranker is None else Exchanges(reranker, self._encoder_places())
         self._caches: dict[CacheName, ResponseCache | EmbeddingCache | None]
@@ -73,11 +76,15 @@ class LLMService:
         worker = self.workers.get(role)
         return worker.info if worker else None
 
+    def name(self, role: Role) -> str | None:
+        """Return the loaded model of a role, or the one that is being loaded; ``None`` where there is none."""
+        info = self.info(role)
+        return info.model if info else self.requested.get(role)
+
     @property
     def model_name(self) -> str:
         """The loaded language model, or the one that is being loaded."""
-        info = self.info("generator")
-        return info.model if info else self._config.llm_model
+        return self.name("generator") or ""
 
     def health(self) -> Health:
         """Return the current health; never waits, never loads."""
@@ -94,7 +101,7 @@ class LLMService:
     @property
     def cache_bytes(self) -> dict[CacheName, int]:
         """Memory used by each cache."""
-        return {name: cache.used_bytes if cache else 0 for name, cache in self._caches.items()}
+        return {name: 0 if cache is None else int(cache.currsize) for name, cache in self._caches.items()}
 
     async def start(self) -> None:
         """Start loading the models; returns at once."""
@@ -161,7 +168,7 @@ class LLMService:
         event = await self._ranking.ask(request, self._deadline(timeout_s))
         if not isinstance(event, Ranked) or self._ranking.info is None:
             raise GenerationFailed("the engine gave no scores")
-        self.events.publish(DocumentsRanked(len(documents)))
+        self.counts.ranked_documents += len(documents)
         return RankingResult(self._ranking.info.model, event.tokens, event.truncated, event.scores)
 
     async def tokenize(self, request: TokenizeRequest, timeout_s: float | None = None) -> tuple[int, ...]:

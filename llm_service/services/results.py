@@ -6,17 +6,8 @@ from typing import Literal
 
 from engines.events import FinishReason, FirstToken, FloatMatrix, FloatVector, TextDelta, TokenLogprob, ToolCallDelta
 from engines.requests import ToolCall
+from schemas.generation import Timings
 from workers.worker import WorkerState
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Times of a request in milliseconds, and its tokens per second after admission."""
-
-    queue_ms: float
-    ttft_ms: float
-    total_ms: float
-    tokens_per_second: float
 
 
 @dataclass(frozen=True, slots=True)

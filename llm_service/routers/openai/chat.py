@@ -1,25 +1,24 @@
 """``/v1/chat/completions``."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from engines.events import TextDelta, TokenLogprob, ToolCallDelta
 from routers.calls import Call
 from routers.error_docs import of_a_model
 from routers.openai.completion import Choice, Completion, CompletionFields, check_choices, one_each
-from routers.openai.errors import bad_parameter
 from routers.openai.fields import OnlyNeutral
-from routers.openai.models import chat_model
+from routers.openai.models import check_model
 from routers.wire.generation_answer import logprobs_body, tool_call_piece, tool_calls_body
-from routers.wire.generation_request import to_generation_request
-from schemas.common import RequestModel, Text, WireModel
+from routers.wire.generation_request import chat_messages, to_generation_request
+from schemas.common import RequestModel, Text, WireModel, example
 from schemas.generation import MAX_MESSAGES, TokenLimit, Turn, Usage
 from schemas.tools import Logprobs, ToolCall, ToolCallPiece
+from services.errors import InvalidRequest
 from services.results import GenerationItem, GenerationResult, ReasoningDelta
 
 TOOLS = "Send tools and tool_choice instead"
@@ -74,17 +73,11 @@ class ChatMessage(Turn):
 class ChatCompletionRequest(CompletionFields):
     """A conversation to continue."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "model": "default",
-                    "messages": [{"role": "user", "content": "What is the capital of Peru?"}],
-                    "temperature": 0,
-                    "max_tokens": 64,
-                }
-            ]
-        }
+    model_config = example(
+        model="default",
+        messages=[{"role": "user", "content": "What is the capital of Peru?"}],
+        temperature=0,
+        max_tokens=64,
     )
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
@@ -175,51 +168,51 @@ async def chat_completions(body: ChatCompletionRequest, call: Call) -> Response:
     With ``stream: true`` the answer is sent as chunks, then ``[DONE]``; a failed stream ends with an
     event that contains an ``error``, without ``[DONE]``.
     """
-    model = chat_model(call.service, call.config)
-    model.check(body.model)
+    check_model(call.service, "generator", body.model)
     headers = call.headers(body)
     check_choices(body, call.config)
-    asked = to_generation_request(body, body.messages, call.config, call.request_id, _max_tokens(body))
-    completion = Completion(body, "chat.completion", "chatcmpl", model.id, call.system_fingerprint)
-    return await call.respond(
-        one_each(asked, body.n or 1, call.request_id),
-        headers,
-        body=partial(completion.whole, choice=_whole),
-        events=partial(completion.events, kind="chat.completion.chunk", first=_first, piece=_piece),
-    )
+    messages = chat_messages(body.messages)
+    asked = to_generation_request(body, messages, call.config, call.request_id, _max_tokens(body))
+    return await call.respond(one_each(asked, body.n or 1, call.request_id), headers, ChatAnswer(body, call.service))
 
 
 def _max_tokens(body: ChatCompletionRequest) -> int | None:
     older, newer = body.max_tokens, body.max_completion_tokens
     if older is not None and newer is not None and older != newer:
-        raise bad_parameter("max_tokens", f"contradicts max_completion_tokens, {newer}; send one of them")
+        raise InvalidRequest(f"contradicts max_completion_tokens, {newer}; send one of them", field="max_tokens")
     return older if newer is None else newer
 
 
-def _whole(index: int, result: GenerationResult) -> Choice:
-    message: dict[str, Any] = {"role": "assistant", "content": result.answer}
-    if result.reasoning is not None:
-        message["reasoning_content"] = result.reasoning
-    if result.tool_calls:
-        message |= {"content": result.answer or None, "tool_calls": tool_calls_body(result.tool_calls)}
-    logprobs = logprobs_body(result.logprobs)
-    return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": result.finish_reason}
+class ChatAnswer(Completion):
+    """Messages of the assistant."""
 
+    kind, piece_kind, prefix = "chat.completion", "chat.completion.chunk", "chatcmpl"
 
-def _first(index: int) -> Choice:
-    return _chunk(index, {"role": "assistant", "content": ""})
+    def whole(self, index: int, result: GenerationResult) -> Choice:
+        """Return a message."""
+        message: dict[str, Any] = {"role": "assistant", "content": result.answer}
+        if result.reasoning is not None:
+            message["reasoning_content"] = result.reasoning
+        if result.tool_calls:
+            message |= {"content": result.answer or None, "tool_calls": tool_calls_body(result.tool_calls)}
+        logprobs = logprobs_body(result.logprobs)
+        return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": result.finish_reason}
 
+    def first(self, index: int) -> Choice:
+        """Return the role."""
+        return _chunk(index, {"role": "assistant", "content": ""})
 
-def _piece(index: int, item: GenerationItem) -> Choice | None:
-    if isinstance(item, TextDelta):
-        return _chunk(index, {"content": item.text}, logprobs=item.logprobs)
-    if isinstance(item, ReasoningDelta):
-        return _chunk(index, {"reasoning_content": item.text})
-    if isinstance(item, GenerationResult):
-        return _chunk(index, {}, item.finish_reason)
-    if isinstance(item, ToolCallDelta):
-        return _chunk(index, {"tool_calls": [tool_call_piece(item)]})
-    return None
+    def piece(self, index: int, item: GenerationItem) -> Choice | None:
+        """Return a part of a message, or the finish reason."""
+        if isinstance(item, TextDelta):
+            return _chunk(index, {"content": item.text}, logprobs=item.logprobs)
+        if isinstance(item, ReasoningDelta):
+            return _chunk(index, {"reasoning_content": item.text})
+        if isinstance(item, GenerationResult):
+            return _chunk(index, {}, item.finish_reason)
+        if isinstance(item, ToolCallDelta):
+            return _chunk(index, {"tool_calls": [tool_call_piece(item)]})
+        return None
 
 
 def _chunk(

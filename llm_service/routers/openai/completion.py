@@ -1,25 +1,27 @@
 """Base of ``/v1/chat/completions`` and ``/v1/completions``: several choices, whole or streamed."""
 
-import contextlib
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar
 
-import orjson
 from pydantic import Field
 
 from config.settings import Settings
 from engines.errors import ServiceError
 from engines.requests import GenerationRequest, unique_id
-from routers.choices import ChoiceItem
 from routers.errors import problem_of
-from routers.openai.errors import bad_parameter, openai_body
+from routers.event_stream import json_event
+from routers.openai.errors import openai_body
 from routers.openai.fields import ModelName, OnlyNeutral
+from routers.wire.generation_answer import usage_body
 from schemas.common import WHOLE, RequestModel
 from schemas.generation import GenerationFields, TokenLimit
 from service_kit import sse
+from services.errors import InvalidRequest
+from services.llm_service import LLMService
 from services.results import GenerationItem, GenerationResult, Started
 
 MAX_SEED = 2**63
@@ -46,11 +48,11 @@ class CompletionFields(GenerationFields):
 
 
 def check_choices(body: CompletionFields, config: Settings, prompts: int = 1) -> None:
-    """Raise ``Refusal`` for more answers than places, and for options of a stream without one."""
+    """Raise ``InvalidRequest`` for more answers than places, and for options of a stream without one."""
     if body.stream_options is not None and not body.stream:
-        raise bad_parameter("stream_options", "only together with stream: true")
+        raise InvalidRequest("only together with stream: true", field="stream_options")
     if (body.n or 1) * prompts > config.llm_max_batch:
-        raise bad_parameter("n", f"at most {config.llm_max_batch} answers in one request")
+        raise InvalidRequest(f"at most {config.llm_max_batch} answers in one request", field="n")
 
 
 def one_each(request: GenerationRequest, count: int, request_id: str) -> list[GenerationRequest]:
@@ -60,78 +62,81 @@ def one_each(request: GenerationRequest, count: int, request_id: str) -> list[Ge
     return [replace(request, id=unique_id(request_id), sampling=replace(request.sampling, seed=each)) for each in seeds]
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """Fields that all parts of one answer share. ``kind`` is its type, ``prefix`` that of its id."""
+class Completion(ABC):
+    """The answer to either, with the choices of a subclass.
 
-    body: CompletionFields
-    kind: str
-    prefix: str
-    model: str
-    system_fingerprint: str | None
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    created: int = field(default_factory=lambda: int(time.time()))
+    Attributes:
+        kind: type of a whole answer.
+        piece_kind: type of an event.
+        prefix: of its id.
 
-    def part(self, kind: str, choices: list[Choice], **more: Any) -> dict[str, Any]:
-        """Return the whole answer, or an event of a stream."""
-        return {
-            "id": f"{self.prefix}-{self.key}",
-            "object": kind,
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": self.system_fingerprint,
-            "choices": choices,
-            **more,
+    """
+
+    kind: ClassVar[str]
+    piece_kind: ClassVar[str]
+    prefix: ClassVar[str]
+
+    def __init__(self, body: CompletionFields, service: LLMService) -> None:
+        info = service.info("generator")
+        self._each = body.n or 1
+        self._shared = {
+            "id": f"{self.prefix}-{uuid.uuid4().hex}",
+            "object": self.kind,
+            "created": int(time.time()),
+            "model": service.model_name,
+            "system_fingerprint": info.fingerprint if info else None,
         }
+        self._include_usage = bool(body.stream_options and body.stream_options.include_usage)
+        self._results: dict[int, GenerationResult] = {}
+        self._begun: set[int] = set()
 
-    def whole(
-        self, results: list[GenerationResult], choice: Callable[[int, GenerationResult], Choice]
-    ) -> dict[str, Any]:
-        """Return the body of whole answers."""
-        choices = [choice(index, result) for index, result in enumerate(results)]
-        return self.part(self.kind, choices, usage=self._usage(dict(enumerate(results))))
+    @abstractmethod
+    def whole(self, index: int, result: GenerationResult) -> Choice:
+        """Return a whole choice."""
 
-    async def events(
-        self,
-        items: AsyncGenerator[ChoiceItem, None],
-        *,
-        kind: str,
-        first: Callable[[int], Choice | None],
-        piece: Callable[[int, GenerationItem], Choice | None],
-    ) -> AsyncGenerator[bytes, None]:
-        """Yield a streamed answer, ending with ``[DONE]`` or with an error event: of each choice ``first``, and a
-        ``piece`` for each item that has one.
-        """
-        include_usage = bool(self.body.stream_options and self.body.stream_options.include_usage)
+    @abstractmethod
+    def first(self, index: int) -> Choice | None:
+        """Return the first piece of a streamed choice."""
+
+    @abstractmethod
+    def piece(self, index: int, item: GenerationItem) -> Choice | None:
+        """Return the piece of a streamed choice for an item that has one."""
+
+    def body(self, results: Sequence[GenerationResult]) -> dict[str, Any]:
+        """Return whole answers."""
+        choices = [self.whole(index, result) for index, result in enumerate(results)]
+        return {**self._shared, "choices": choices, "usage": self._usage(dict(enumerate(results)))}
+
+    def events(self, index: int, item: GenerationItem) -> Iterator[bytes]:
+        """Yield the pieces of a choice."""
+        if isinstance(item, Started):
+            return
+        pieces = [self.piece(index, item)]
+        if index not in self._begun:
+            self._begun.add(index)
+            pieces.insert(0, self.first(index))
         # If usage is requested, all of OpenAI's chunks have the field, null in all but the last.
-        tail: dict[str, Any] = {"usage": None} if include_usage else {}
-        begun: set[int] = set()
-        results: dict[int, GenerationResult] = {}
-        async with contextlib.aclosing(items):
-            try:
-                async for index, item in items:
-                    if isinstance(item, Started):
-                        continue
-                    choices = [piece(index, item)] if index in begun else [first(index), piece(index, item)]
-                    begun.add(index)
-                    for choice in choices:
-                        if choice is not None:
-                            yield _event(self.part(kind, [choice], **tail))
-                    if isinstance(item, GenerationResult):
-                        results[index] = item
-                if include_usage:
-                    yield _event(self.part(kind, [], usage=self._usage(results)))
-                yield sse.DONE
-            except ServiceError as error:
-                yield _event(openai_body(problem_of(error)))
+        tail: dict[str, Any] = {"usage": None} if self._include_usage else {}
+        for piece in pieces:
+            if piece is not None:
+                yield self._event([piece], **tail)
+        if isinstance(item, GenerationResult):
+            self._results[index] = item
+
+    def end(self) -> Iterator[bytes]:
+        """Yield the token counts, if wanted, and ``[DONE]``."""
+        if self._include_usage:
+            yield self._event([], usage=self._usage(self._results))
+        yield sse.DONE
+
+    def fail(self, error: ServiceError) -> Iterator[bytes]:
+        """Yield the error."""
+        yield json_event(openai_body(problem_of(error)))
+
+    def _event(self, choices: list[Choice], **more: Any) -> bytes:
+        return json_event({**self._shared, "object": self.piece_kind, "choices": choices, **more})
 
     def _usage(self, results: Mapping[int, GenerationResult]) -> dict[str, int]:
         """Count the tokens of every prompt, once, and of every answer."""
-        each = self.body.n or 1
-        prompt = sum(result.prompt_tokens for index, result in results.items() if index % each == 0)
-        completion = sum(result.completion_tokens for result in results.values())
-        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-
-
-def _event(data: dict[str, Any]) -> bytes:
-    return sse.event(orjson.dumps(data))
+        prompt = sum(result.prompt_tokens for index, result in results.items() if index % self._each == 0)
+        return usage_body(prompt, sum(result.completion_tokens for result in results.values()))

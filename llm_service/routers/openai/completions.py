@@ -1,21 +1,22 @@
 """``/v1/completions``: a prompt is continued, without the model's chat template."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from engines.events import TextDelta
+from engines.requests import ChatMessage
 from routers.calls import Call
 from routers.error_docs import of_a_model
 from routers.openai.completion import Choice, Completion, CompletionFields, check_choices, one_each
 from routers.openai.fields import OnlyNeutral, texts_not_tokens
-from routers.openai.models import chat_model
+from routers.openai.models import check_model
 from routers.wire.generation_request import to_generation_request
-from schemas.common import Text, WireModel
-from schemas.generation import Message, Usage
+from schemas.common import Text, WireModel, example
+from schemas.generation import Usage
+from services.llm_service import LLMService
 from services.results import GenerationItem, GenerationResult
 
 MAX_PROMPTS = 64
@@ -33,9 +34,7 @@ Prompts = Annotated[list[Prompt], Field(min_length=1, max_length=MAX_PROMPTS)]
 class CompletionRequest(CompletionFields):
     """Prompts to continue."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "default", "prompt": "The capital of Peru is", "max_tokens": 8}]}
-    )
+    model_config = example(model="default", prompt="The capital of Peru is", max_tokens=8)
 
     prompt: Annotated[Prompts, BeforeValidator(texts_not_tokens, json_schema_input_type=Prompt | Prompts)] = Field(
         description="A text or a list of texts; control tokens in it are read as such"
@@ -87,49 +86,43 @@ class CompletionBody(WireModel):
 )
 async def completions(body: CompletionRequest, call: Call) -> Response:
     """Continue each prompt as it is, without the model's chat template; compatible with OpenAI's completions."""
-    model = chat_model(call.service, call.config)
-    model.check(body.model)
+    check_model(call.service, "generator", body.model)
     headers = call.headers(body)
     check_choices(body, call.config, len(body.prompt))
-    each = body.n or 1
-
-    def before(index: int) -> str:
-        return body.prompt[index // each] if body.echo else ""
-
-    def whole(index: int, result: GenerationResult) -> Choice:
-        return _choice(index, before(index) + result.answer, result.finish_reason)
-
-    def first(index: int) -> Choice | None:
-        return _choice(index, before(index)) if body.echo else None
-
-    asked = [
-        replace(one, raw=True, enable_thinking=False)
-        for prompt in body.prompt
-        for one in one_each(
-            to_generation_request(
-                body,
-                [Message.model_construct(role="user", content=prompt)],
-                call.config,
-                call.request_id,
-                body.max_tokens,
-            ),
-            each,
-            call.request_id,
-        )
-    ]
-    completion = Completion(body, "text_completion", "cmpl", model.id, call.system_fingerprint)
-    return await call.respond(
-        asked,
-        headers,
-        body=partial(completion.whole, choice=whole),
-        events=partial(completion.events, kind="text_completion", first=first, piece=_piece),
-    )
+    asked = []
+    for prompt in body.prompt:
+        message = ChatMessage("user", prompt)
+        request = to_generation_request(body, [message], call.config, call.request_id, body.max_tokens)
+        request = replace(request, raw=True, enable_thinking=False)
+        asked += one_each(request, body.n or 1, call.request_id)
+    return await call.respond(asked, headers, TextAnswer(body, call.service))
 
 
-def _piece(index: int, item: GenerationItem) -> Choice | None:
-    if isinstance(item, TextDelta):
-        return _choice(index, item.text)
-    return _choice(index, "", item.finish_reason) if isinstance(item, GenerationResult) else None
+class TextAnswer(Completion):
+    """Continued texts."""
+
+    kind = piece_kind = "text_completion"
+    prefix = "cmpl"
+
+    def __init__(self, body: CompletionRequest, service: LLMService) -> None:
+        super().__init__(body, service)
+        # Prompts to repeat, by the index of their choice.
+        self._echo = [prompt for prompt in body.prompt for _ in range(body.n or 1)] if body.echo else None
+
+    def whole(self, index: int, result: GenerationResult) -> Choice:
+        """Return a text, after its prompt where it is repeated."""
+        before = self._echo[index] if self._echo else ""
+        return _choice(index, before + result.answer, result.finish_reason)
+
+    def first(self, index: int) -> Choice | None:
+        """Return the prompt where it is repeated."""
+        return _choice(index, self._echo[index]) if self._echo else None
+
+    def piece(self, index: int, item: GenerationItem) -> Choice | None:
+        """Return a part of a text, or the finish reason."""
+        if isinstance(item, TextDelta):
+            return _choice(index, item.text)
+        return _choice(index, "", item.finish_reason) if isinstance(item, GenerationResult) else None
 
 
 def _choice(index: int, text: str, reason: str | None = None) -> Choice:

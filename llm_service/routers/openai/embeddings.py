@@ -3,16 +3,15 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from routers.calls import Call, json_response
 from routers.error_docs import of_a_model
-from routers.openai.errors import bad_parameter
 from routers.openai.fields import ModelName, texts_not_tokens
-from routers.openai.models import embedding_model
+from routers.openai.models import check_model
 from routers.wire.embedding import check_dimensions, embed_texts, wire_vectors
-from schemas.common import RequestModel, Text, WireModel
-from schemas.embedding import INPUT_TYPE, Dimensions, EncodingFormat, InputType, OutputDtype
+from schemas.common import Text, WireModel, example
+from schemas.embedding import VectorFields
 from services.results import EmbeddingResult
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
@@ -21,21 +20,15 @@ InputText = Annotated[Text, Field(min_length=1)]
 InputTexts = Annotated[list[InputText], Field(min_length=1)]
 
 
-class EmbeddingsRequest(RequestModel):
+class EmbeddingsRequest(VectorFields):
     """Texts to turn into vectors."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "default", "input": ["Hola mundo", "Buenos días"]}]}
-    )
+    model_config = example(model="default", input=["Hola mundo", "Buenos días"])
 
     model: ModelName = Field(description="As in /v1/models, or default")
     input: Annotated[InputTexts, BeforeValidator(texts_not_tokens, json_schema_input_type=InputText | InputTexts)] = (
         Field(description="A text or a list of texts; token ids are refused")
     )
-    encoding_format: EncodingFormat = Field(default="float", description="base64: each vector as bytes of its type")
-    dimensions: Dimensions | None = Field(default=None, description="Refused unless it is the model's own")
-    output_dtype: OutputDtype = Field(default="float32", description="As in /api/llm/embed")
-    input_type: InputType | None = Field(default=None, description=INPUT_TYPE)
     user: Text | None = None
 
 
@@ -74,11 +67,9 @@ class EmbeddingList(WireModel):
 )
 async def embeddings(body: EmbeddingsRequest, call: Call) -> Response:
     """Return one vector of length 1 per text, in order; compatible with OpenAI's embeddings."""
-    embedding_model(call.service, call.config).check(body.model)
+    check_model(call.service, "embedder", body.model)
     headers = call.headers(body)
-    if len(body.input) > call.config.embed_max_texts:
-        raise bad_parameter("input", f"at most {call.config.embed_max_texts} texts in one request")
-    result = await embed_texts(call, body.input, input_type=body.input_type)
+    result = await embed_texts(call, body.input, "input", input_type=body.input_type)
     return json_response(_body(body, result), headers)
 
 

@@ -7,7 +7,7 @@ programs read ``code`` and ``param``.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from service_kit.errors import Problem, Refusal
+from service_kit.errors import Problem
 
 from schemas.common import WireModel
 
@@ -82,19 +82,8 @@ def parameter_name(location: Sequence[int | str]) -> str | None:
     return name.removeprefix(".") or None
 
 
-def bad_parameter(param: str, message: str, code: str = "invalid_value") -> Refusal:
-    """Return the exception that refuses one field of a request."""
-    return Refusal(Problem(400, code, f"{param}: {message}", param=param))
-
-
 def path_not_found(path: str) -> Problem:
     """Describe the absence of a path: OpenAI has many more."""
     shown = "".join(character if character.isprintable() else "?" for character in path[:100])
     here = ", ".join(f"{PREFIX}/{name}" for name in ENDPOINTS)
     return Problem(404, "not_found", f"not found: {shown}; available: {here}")
-
-
-def model_not_found(name: str, known: Sequence[str]) -> Refusal:
-    """Return the exception for a model that this endpoint does not serve."""
-    message = f"the model {name!r} does not exist here; there is {', '.join(map(repr, known))}"
-    return Refusal(Problem(404, "model_not_found", message, param="model"))

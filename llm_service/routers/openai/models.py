@@ -1,17 +1,16 @@
 """``/v1/models``, and the names of models on ``/v1``."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
-from config.settings import Settings
-from routers.dependencies import Config, Service
+from routers.dependencies import Service
 from routers.error_docs import openai_responses
-from routers.openai.errors import model_not_found
 from schemas.common import WireModel
+from services.errors import ModelNotFound
 from services.llm_service import LLMService
+from workers.worker import Role
 
 ANY = "default"
 """Alias of the loaded model, for clients that must send a name."""
@@ -19,40 +18,15 @@ ANY = "default"
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A model, and the configured one's name, which it answers to as well."""
-
-    id: str
-    configured: str
-
-    def answers_to(self, name: str) -> bool:
-        """Whether a request that names a model so means this one."""
-        return name in (self.id, self.configured, ANY)
-
-    def check(self, name: str) -> None:
-        """Raise ``Refusal`` for the name of another model."""
-        if not self.answers_to(name):
-            raise model_not_found(name, (self.id, ANY))
+def check_model(service: LLMService, role: Role, name: str) -> None:
+    """Raise ``ModelNotFound`` for a name that is not that of the role's model."""
+    model = service.name(role)
+    if model is not None and not _answers_to(service, role, name):
+        raise _not_found(name, model, ANY)
 
 
-def chat_model(service: LLMService, config: Settings) -> ServedModel:
-    """Return the chat model, loaded or loading."""
-    return ServedModel(service.model_name, config.llm_model)
-
-
-def embedding_model(service: LLMService, config: Settings) -> ServedModel:
-    """Return the embedding model, loaded or loading."""
-    info = service.info("embedder")
-    return ServedModel(info.model if info else config.embedding_model, config.embedding_model)
-
-
-def rerank_model(service: LLMService, config: Settings) -> ServedModel | None:
-    """Return the model that ranks, loaded or loading; ``None`` where none is configured."""
-    if config.rerank_model is None:
-        return None
-    info = service.info("reranker")
-    return ServedModel(info.model if info else config.rerank_model, config.rerank_model)
+def _answers_to(service: LLMService, role: Role, name: str) -> bool:
+    return name in (service.name(role), service.requested[role], ANY)
 
 
 class Model(WireModel):
@@ -74,10 +48,10 @@ class ModelList(WireModel):
 @router.get(
     "/models", responses=openai_responses(401, 405), summary="What is served", response_description="The models"
 )
-async def models(request: Request, service: Service, config: Config) -> ModelList:
+async def models(request: Request, service: Service) -> ModelList:
     """List the chat model, the embedding model and the one that ranks."""
-    served = {model.id: model for model in _served(service, config)}
-    return ModelList(object="list", data=[_model_card(request, model) for model in served.values()])
+    names = dict.fromkeys(map(service.name, service.workers))
+    return ModelList(object="list", data=[_model_card(request, name) for name in names if name])
 
 
 @router.get(
@@ -86,23 +60,20 @@ async def models(request: Request, service: Service, config: Config) -> ModelLis
     summary="One model by its name",
     response_description="The model",
 )
-async def model(
-    model: Annotated[str, Path(examples=["default"])], request: Request, service: Service, config: Config
-) -> Model:
+async def model(model: Annotated[str, Path(examples=["default"])], request: Request, service: Service) -> Model:
     """Describe the model with this name, which may contain slashes."""
-    served = _served(service, config)
-    for candidate in served:
-        if candidate.answers_to(model):
-            return _model_card(request, candidate)
-    raise model_not_found(model, [candidate.id for candidate in served])
+    names = {role: service.name(role) or "" for role in service.workers}
+    for role, name in names.items():
+        if _answers_to(service, role, model):
+            return _model_card(request, name)
+    raise _not_found(model, *names.values())
 
 
-def _served(service: LLMService, config: Settings) -> list[ServedModel]:
-    every = (chat_model(service, config), embedding_model(service, config), rerank_model(service, config))
-    return [model for model in every if model is not None]
+def _not_found(name: str, *known: str) -> ModelNotFound:
+    return ModelNotFound(f"{name!r} does not exist here; there is {', '.join(map(repr, known))}", field="model")
 
 
-def _model_card(request: Request, model: ServedModel) -> Model:
-    owner, _, name = model.id.partition("/")
-    owned_by = owner if owner and name and "/" not in name else "local"
-    return Model(id=model.id, object="model", created=request.app.state.started_at, owned_by=owned_by)
+def _model_card(request: Request, name: str) -> Model:
+    owner, _, rest = name.partition("/")
+    owned_by = owner if owner and rest and "/" not in rest else "local"
+    return Model(id=name, object="model", created=request.app.state.started_at, owned_by=owned_by)

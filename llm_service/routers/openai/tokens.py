@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 import engines.requests as engine
 from engines.requests import unique_id
@@ -11,9 +11,9 @@ from routers.calls import Call, ModelCall
 from routers.error_docs import of_a_model
 from routers.openai.chat import ChatMessage
 from routers.openai.fields import ModelName, OnlyNeutral
-from routers.openai.models import chat_model
-from routers.wire.generation_request import to_generation_request
-from schemas.common import WHOLE, RequestModel, Text, WireModel
+from routers.openai.models import check_model
+from routers.wire.generation_request import chat_messages, to_generation_request
+from schemas.common import WHOLE, RequestModel, Text, WireModel, example
 from schemas.generation import MAX_MESSAGES, GenerationFields
 from services.errors import InvalidRequest
 
@@ -27,7 +27,7 @@ router = APIRouter(tags=["OpenAI"])
 class TokenizeRequest(GenerationFields):
     """A text, or a conversation as the model reads it: with its tools, its template and the beginning of an answer."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "Hola mundo"}]})
+    model_config = example(prompt="Hola mundo")
 
     model: ModelName = Field(default="default", description="As in /v1/models, or default")
     prompt: Annotated[Text, Field(max_length=MAX_CHARACTERS)] | None = Field(
@@ -52,7 +52,7 @@ class TokenizeResponse(WireModel):
 class DetokenizeRequest(RequestModel):
     """Token ids of the language model."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"tokens": [72, 111, 108, 97]}]})
+    model_config = example(tokens=[72, 111, 108, 97])
 
     model: ModelName = Field(default="default", description="As in /v1/models, or default")
     tokens: list[Annotated[int, Field(ge=0, lt=2**31), WHOLE]] = Field(max_length=MAX_TOKENS)
@@ -71,7 +71,7 @@ async def tokenize(body: TokenizeRequest, call: Call, response: Response) -> Tok
     """Return the language model's token ids, as vLLM does. Those of a conversation are what a request with the same
     fields would count as ``prompt_tokens``.
     """
-    chat_model(call.service, call.config).check(body.model)
+    check_model(call.service, "generator", body.model)
     response.headers.update(call.headers(body))
     tokens = await call.until_left(call.service.tokenize(_tokenize_request(body, call), call.timeout_s))
     info = call.service.info("generator")
@@ -81,7 +81,7 @@ async def tokenize(body: TokenizeRequest, call: Call, response: Response) -> Tok
 @router.post("/detokenize", responses=of_a_model("The text", 404), summary="Turn token ids into a text")
 async def detokenize(body: DetokenizeRequest, call: Call, response: Response) -> DetokenizeResponse:
     """Return the text of the language model's token ids, as vLLM does."""
-    chat_model(call.service, call.config).check(body.model)
+    check_model(call.service, "generator", body.model)
     response.headers.update(call.headers(body))
     asked = engine.DetokenizeRequest(unique_id(call.request_id), tuple(body.tokens))
     return DetokenizeResponse(prompt=await call.until_left(call.service.detokenize(asked, call.timeout_s)))
@@ -98,5 +98,5 @@ def _tokenize_request(body: TokenizeRequest, call: ModelCall) -> engine.Tokenize
         raise InvalidRequest("only together with prompt: a template writes its own", field="add_special_tokens")
     if sum(len(turn.text or "") for turn in body.messages) > MAX_CHARACTERS:
         raise InvalidRequest(f"at most {MAX_CHARACTERS} characters", field="messages")
-    conversation = to_generation_request(body, body.messages, call.config, call.request_id, None)
+    conversation = to_generation_request(body, chat_messages(body.messages), call.config, call.request_id, None)
     return engine.TokenizeRequest(conversation.id, special=True, conversation=conversation)

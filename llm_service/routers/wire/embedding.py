@@ -6,14 +6,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from fastapi.exceptions import RequestValidationError
 
 from engines.errors import GenerationFailed
 from engines.events import FloatMatrix
 from engines.requests import InputType
 from observability.tracing_genai import embedded
-from routers.calls import ModelCall
+from routers.calls import ModelCall, check_count
 from schemas.embedding import EmbedRequest, EncodingFormat, OutputDtype
+from services.errors import InvalidRequest
 from services.quantization import Codes, Scales, quantize
 from services.results import EmbeddingResult
 
@@ -22,9 +22,10 @@ UNNORMALISED = "-raw"
 
 
 async def embed_texts(
-    call: ModelCall, texts: Sequence[str], *, normalize: bool = True, input_type: InputType | None
+    call: ModelCall, texts: Sequence[str], field: str, *, normalize: bool = True, input_type: InputType | None
 ) -> EmbeddingResult:
-    """Return the vectors of texts, in order; raises a ``ServiceError`` and ``ClientDisconnected``."""
+    """Return the vectors of the texts in ``field``, in order; raises a ``ServiceError`` and ``ClientDisconnected``."""
+    check_count(call, texts, field)
     work = partial(
         call.service.embed,
         tuple(texts),
@@ -56,14 +57,14 @@ def wire_vectors(
 
 
 def check_dimensions(requested: int | None, result: EmbeddingResult) -> None:
-    """Raise ``RequestValidationError`` if the requested dimension differs from the model's."""
+    """Raise ``InvalidRequest`` if the requested dimension differs from the model's."""
     dimension = result.vectors.shape[1]
-    if requested is None or requested == dimension:
-        return
-    reason = f"this model's vectors cannot be shortened: {result.model} is not a Matryoshka model"
-    message = f"{reason}. Leave the field out, or set it to {dimension}"
-    error = {"type": "dimensions", "loc": ("body", "dimensions"), "msg": message, "input": requested}
-    raise RequestValidationError([error])
+    if requested is not None and requested != dimension:
+        raise InvalidRequest(
+            f"this model's vectors cannot be shortened: {result.model} is not a Matryoshka model. Leave the field out, "
+            f"or set it to {dimension}",
+            field="dimensions",
+        )
 
 
 def embedding_body(body: EmbedRequest, result: EmbeddingResult) -> dict[str, Any]:

@@ -1,41 +1,69 @@
-"""Bodies and events of generated text."""
+"""Answers of ``/api/llm/generate``, and the parts that OpenAI's dialects share with them."""
 
-import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import orjson
+from service_kit.errors import error_body
 
 from engines.errors import ServiceError
 from engines.events import TextDelta, TokenLogprob, ToolCallDelta
 from engines.requests import ToolCall
-from routers.choices import ChoiceItem
-from routers.errors import service_error_body
+from routers.errors import problem_of
+from routers.event_stream import json_event
 from service_kit import sse
-from services.results import GenerationResult, ReasoningDelta
+from services.results import GenerationItem, GenerationResult, ReasoningDelta
 
 
-def to_body(result: GenerationResult, request_id: str) -> dict[str, Any]:
-    """Return the response body of a complete answer, for ``orjson``."""
-    return {
-        "answer": result.answer,
-        "reasoning_content": result.reasoning,
-        "tool_calls": tool_calls_body(result.tool_calls) or None,
-        "logprobs": logprobs_body(result.logprobs),
-        "model": result.model,
-        "tokens_generated": result.completion_tokens,
-        "device": result.device,
-        "finish_reason": result.finish_reason,
-        "usage": {
-            "prompt_tokens": result.prompt_tokens,
-            "completion_tokens": result.completion_tokens,
-            "total_tokens": result.prompt_tokens + result.completion_tokens,
-        },
-        "timings": result.timings,
-        "cached": result.cached,
-        "degraded": result.degraded,
-        "request_id": request_id,
-    }
+@dataclass(frozen=True, slots=True)
+class GeneratedAnswer:
+    """The answer to ``/api/llm/generate``."""
+
+    request_id: str
+
+    def body(self, results: Sequence[GenerationResult]) -> dict[str, Any]:
+        """Return the answer, for ``orjson``."""
+        (result,) = results
+        return {
+            "answer": result.answer,
+            "reasoning_content": result.reasoning,
+            "tool_calls": tool_calls_body(result.tool_calls) or None,
+            "logprobs": logprobs_body(result.logprobs),
+            "model": result.model,
+            "tokens_generated": result.completion_tokens,
+            "device": result.device,
+            "finish_reason": result.finish_reason,
+            "usage": usage_body(result.prompt_tokens, result.completion_tokens),
+            "timings": result.timings,
+            "cached": result.cached,
+            "degraded": result.degraded,
+            "request_id": self.request_id,
+        }
+
+    def events(self, _index: int, item: GenerationItem) -> Iterator[bytes]:
+        """Yield a piece of the answer, or the whole of it."""
+        if isinstance(item, TextDelta):
+            yield json_event({"delta": item.text})
+        elif isinstance(item, ReasoningDelta):
+            yield json_event({"reasoning_delta": item.text})
+        elif isinstance(item, ToolCallDelta):
+            yield json_event({"tool_call_delta": tool_call_piece(item)})
+        elif isinstance(item, GenerationResult):
+            yield json_event(self.body([item]))
+
+    def end(self) -> Iterator[bytes]:
+        """Yield ``[DONE]``."""
+        yield sse.DONE
+
+    def fail(self, error: ServiceError) -> Iterator[bytes]:
+        """Yield an ``error`` event."""
+        yield json_event(error_body(problem_of(error), self.request_id), "error")
+
+
+def usage_body(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
+    """Return token counts, as OpenAI has them."""
+    total = prompt_tokens + completion_tokens
+    return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total}
 
 
 def tool_calls_body(calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
@@ -68,25 +96,3 @@ def logprobs_body(logprobs: Sequence[TokenLogprob]) -> dict[str, Any] | None:
 
 def _token(token: str, logprob: float) -> dict[str, Any]:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
-
-
-async def server_sent_events(items: AsyncGenerator[ChoiceItem, None], request_id: str) -> AsyncGenerator[bytes, None]:
-    """Yield the items after ``Started`` as server-sent events, ending with ``[DONE]`` or an ``error`` event."""
-    async with contextlib.aclosing(items):
-        try:
-            async for _, item in items:
-                if isinstance(item, TextDelta):
-                    yield _event({"delta": item.text})
-                elif isinstance(item, ReasoningDelta):
-                    yield _event({"reasoning_delta": item.text})
-                elif isinstance(item, ToolCallDelta):
-                    yield _event({"tool_call_delta": tool_call_piece(item)})
-                elif isinstance(item, GenerationResult):
-                    yield _event(to_body(item, request_id))
-            yield sse.DONE
-        except ServiceError as error:
-            yield sse.event(orjson.dumps(service_error_body(error, request_id)), "error")
-
-
-def _event(data: dict[str, Any]) -> bytes:
-    return sse.event(orjson.dumps(data))

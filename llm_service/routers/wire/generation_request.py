@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from config.settings import Settings
 from engines.requests import (
@@ -20,6 +20,7 @@ from schemas.tools import AllowedTools, JsonSchemaFormat, NamedTool
 from services.decoding import choose_decoding
 from services.errors import InvalidRequest
 
+FormatKind = Literal["json", "regex", "choice", "grammar"]
 EFFORT_TOKENS = {"minimal": 128, "low": 512, "medium": 2048, "high": 8192}
 """Tokens of a thought by ``reasoning_effort``; the largest effort has no budget."""
 
@@ -28,7 +29,7 @@ ANY_OBJECT = '{"type": "object"}'
 
 def to_generation_request(
     body: GenerationFields,
-    turns: Sequence[Turn],
+    messages: Sequence[ChatMessage],
     config: Settings,
     request_id: str,
     max_new_tokens: int | None,
@@ -43,11 +44,11 @@ def to_generation_request(
         enable_thinking=thinking,
         constrained=output is not None
         or (tools is not None and tools.choice == "required")
-        or turns[-1].role == "assistant",
+        or messages[-1].role == "assistant",
     )
     return GenerationRequest(
         id=unique_id(request_id),
-        messages=tuple(_message(at, turn) for at, turn in enumerate(turns)),
+        messages=tuple(messages),
         sampling=SamplingParams(
             max_new_tokens=max_new_tokens or config.llm_max_new_tokens,
             temperature=decoding.temperature,
@@ -70,6 +71,11 @@ def to_generation_request(
     )
 
 
+def chat_messages(turns: Sequence[Turn]) -> list[ChatMessage]:
+    """Translate a conversation. Raises ``InvalidRequest``."""
+    return [_message(at, turn) for at, turn in enumerate(turns)]
+
+
 def _message(at: int, turn: Turn) -> ChatMessage:
     if turn.tool_calls and turn.role != "assistant":
         raise InvalidRequest("only in a message of the role assistant", field=f"messages[{at}].tool_calls")
@@ -77,8 +83,12 @@ def _message(at: int, turn: Turn) -> ChatMessage:
         ToolCall(call.id or f"call_{at}_{number}", call.function.name, call.function.arguments)
         for number, call in enumerate(turn.tool_calls or ())
     )
-    role = "system" if turn.role == "developer" else str(turn.role)
-    return ChatMessage(role, turn.text or "", calls, turn.tool_call_id, turn.name)
+    return ChatMessage(role_of(turn.role), turn.text or "", calls, turn.tool_call_id, turn.name)
+
+
+def role_of(name: str) -> str:
+    """Return the engine's name of a role."""
+    return "system" if name == "developer" else name
 
 
 def _tools(body: GenerationFields) -> Tools | None:
@@ -147,18 +157,15 @@ def _structured(body: GenerationFields) -> OutputFormat:
     assert wanted is not None
     if body.response_format is not None and body.response_format.type != "text":
         raise InvalidRequest("contradicts response_format; send one of them", field=field)
-    formats: list[OutputFormat] = []
-    if wanted.json_ is not None:
-        schema = wanted.json_ if isinstance(wanted.json_, str) else _json(wanted.json_)
-        formats.append(OutputFormat("json", schema, f"{field}.json"))
-    if wanted.json_object:
-        formats.append(OutputFormat("json", ANY_OBJECT))
-    if wanted.regex is not None:
-        formats.append(OutputFormat("regex", wanted.regex, f"{field}.regex"))
-    if wanted.choice is not None:
-        formats.append(OutputFormat("choice", _json(wanted.choice), f"{field}.choice"))
-    if wanted.grammar is not None:
-        formats.append(OutputFormat("grammar", wanted.grammar, f"{field}.grammar"))
+    schema = wanted.json_ if isinstance(wanted.json_, str | None) else _json(wanted.json_)
+    sources: tuple[tuple[str, FormatKind, str | None], ...] = (
+        ("json", "json", schema),
+        ("json_object", "json", ANY_OBJECT if wanted.json_object else None),
+        ("regex", "regex", wanted.regex),
+        ("choice", "choice", None if wanted.choice is None else _json(wanted.choice)),
+        ("grammar", "grammar", wanted.grammar),
+    )
+    formats = [OutputFormat(kind, source, f"{field}.{name}") for name, kind, source in sources if source is not None]
     if len(formats) != 1:
         raise InvalidRequest("exactly one of json, json_object, regex, choice, grammar", field=field)
     return formats[0]

@@ -15,20 +15,20 @@ from workers.worker import Worker
 
 def health_body(request: Request, service: LLMService, config: Settings) -> dict[str, Any]:
     """Return the body of ``/api/llm/health``; never waits."""
-    info, embedder, reranker = (service.info(role) for role in ("generator", "embedder", "reranker"))
+    info, embedder = service.info("generator"), service.info("embedder")
     health, places, workers = service.health(), service.places, service.workers
     states = {role: worker.state for role, worker in workers.items()}
     return {
         "status": health.status,
         "model": service.model_name,
         "device": info.device if info else config.llm_device_map,
-        "embedding_model": embedder.model if embedder else config.embedding_model,
+        "embedding_model": service.name("embedder"),
         "backend": info.backend if info else None,
         "artifact": info.artifact if info else None,
         "requested_model": config.llm_model,
         "degraded": bool(info and info.degraded),
         "fingerprint": embedder.fingerprint if embedder else None,
-        "rerank_model": reranker.model if reranker else config.rerank_model,
+        "rerank_model": service.name("reranker"),
         "queue": {"running": places.running, "waiting": places.waiting, "capacity": places.capacity},
         "workers": {"reranker": None, **states},
         "restarts": sum(worker.restarts for worker in workers.values()),
@@ -43,12 +43,11 @@ async def status_body(request: Request, service: LLMService, config: Settings) -
     metrics: Metrics = request.app.state.metrics
     workers = service.workers
     held = await asyncio.to_thread(resident_bytes, {role: worker.pid for role, worker in workers.items()})
-    asked = {"generator": config.llm_model, "embedder": config.embedding_model, "reranker": config.rerank_model}
     faults = [(worker.last_fault, role) for role, worker in workers.items() if worker.last_fault]
     fault, role = max(faults, key=lambda each: each[0].at, default=(None, ""))
     return health_body(request, service, config) | {
         "models": [
-            {"role": role, "requested_model": asked[role], "memory_bytes": held[role], **_model(worker)}
+            {"role": role, "requested_model": service.requested[role], "memory_bytes": held[role], **_model(worker)}
             for role, worker in workers.items()
         ],
         "memory_bytes": own_resident_bytes(),
@@ -58,15 +57,11 @@ async def status_body(request: Request, service: LLMService, config: Settings) -
 
 
 def _model(worker: Worker) -> dict[str, Any]:
-    info = worker.info
+    known = ("model", "backend", "artifact", "device", "context_length")
     return {
         "state": worker.state,
-        "model": info.model if info else None,
-        "degraded": bool(info and info.degraded),
-        "backend": info.backend if info else None,
-        "artifact": info.artifact if info else None,
-        "device": info.device if info else None,
-        "context_length": info.context_length if info else None,
+        "degraded": bool(worker.info and worker.info.degraded),
+        **{name: getattr(worker.info, name, None) for name in known},
         "kv_cache_usage": worker.kv_cache_usage,
         "restarts": worker.restarts,
     }

@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from engines.events import Finished, RequestEvent, TextDelta, TokenLogprob, ToolCallDelta
+from engines.events import Finished, FirstToken, RequestEvent, TextDelta, TokenLogprob, ToolCallDelta
 from engines.requests import GenerationRequest, ToolCall
-from services.answering.reasoning import ThoughtSplitter
+from services.answering.reasoning import Part, ThoughtSplitter
 from services.answering.tool_calls import ToolCallReader
 from services.results import ReasoningDelta
 
@@ -13,12 +13,12 @@ Piece = TextDelta | ReasoningDelta | ToolCallDelta
 
 
 class AnswerText:
-    """Splits the pieces of one answer and collects them. ``inside_thought``: the prompt opened the thought."""
+    """Splits the pieces of one answer and collects them."""
 
-    def __init__(self, request: GenerationRequest, *, inside_thought: bool = False) -> None:
+    def __init__(self, request: GenerationRequest) -> None:
         self._request_id, self._streamed = request.id, request.stream
-        # A format constrains the text from its first token, so there can be no thought.
-        self._splitter = ThoughtSplitter(inside_thought=inside_thought and request.output is None)
+        self._formatted = request.output is not None
+        self._splitter = ThoughtSplitter()
         offers = request.tools is not None and bool(request.tools.callable)
         self._reader = ToolCallReader(request.id) if offers else None
         # White space around an answer is dropped, unless it continues a text or its format requires it.
@@ -46,7 +46,10 @@ class AnswerText:
 
     def read(self, event: RequestEvent) -> Iterator[Piece]:
         """Take an event; yield what is certain now, for a request that is streamed."""
-        if isinstance(event, TextDelta):
+        if isinstance(event, FirstToken):
+            # A format constrains the text from its first token, so there can be no thought.
+            self._splitter = ThoughtSplitter(inside_thought=event.inside_thought and not self._formatted)
+        elif isinstance(event, TextDelta):
             yield from self._push(event)
         elif isinstance(event, ToolCallDelta):
             yield event
@@ -58,32 +61,27 @@ class AnswerText:
 
     def _push(self, delta: TextDelta) -> Iterator[Piece]:
         self._logprobs += delta.logprobs
-        if self._raw:
-            yield from self._collect([delta])
-            return
-        if delta.thought:
-            self._thought.append(delta.text)
-            yield ReasoningDelta(delta.text)
-            return
-        for kind, text in self._splitter.push(delta.text):
-            yield from self._split(kind, text)
+        if self._raw or delta.thought:
+            yield from self._split([("thought" if delta.thought else "answer", delta.text)])
+        else:
+            yield from self._split(self._splitter.push(delta.text))
 
     def _finish(self) -> Iterator[Piece]:
-        for kind, text in self._splitter.finish():
-            yield from self._split(kind, text)
+        yield from self._split(self._splitter.finish())
         if self._reader is not None:
             yield from self._collect(self._reader.finish())
         if self._logprobs:
             yield from self._collect([TextDelta(self._request_id, "")])
 
-    def _split(self, kind: str, text: str) -> Iterator[Piece]:
-        if kind == "thought":
-            self._thought.append(text)
-            yield ReasoningDelta(text)
-        elif self._reader is None:
-            yield from self._collect([TextDelta(self._request_id, text)])
-        else:
-            yield from self._collect(self._reader.push(text))
+    def _split(self, parts: Iterable[Part]) -> Iterator[Piece]:
+        for kind, text in parts:
+            if kind == "thought":
+                self._thought.append(text)
+                yield ReasoningDelta(text)
+            elif self._reader is None:
+                yield from self._collect([TextDelta(self._request_id, text)])
+            else:
+                yield from self._collect(self._reader.push(text))
 
     def _collect(self, pieces: Iterable[TextDelta | ToolCallDelta]) -> Iterator[Piece]:
         for piece in pieces:

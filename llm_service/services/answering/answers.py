@@ -15,9 +15,9 @@ from services.admission import Admission
 from services.answering.answer_text import AnswerText
 from services.answering.response_cache import ResponseCache, is_deterministic, response_key
 from services.answering.single_flight import SingleFlight
+from services.counts import Counts
 from services.deadline import Deadline
 from services.errors import DeadlineExceeded
-from services.events import AnswerRejected, CacheAsked, Events, Generated, Waited
 from services.results import Clock, GenerationItem, GenerationResult, ReasoningDelta, Started
 from services.structure.requests import constrained, find_fault, is_json
 from workers.worker import Worker
@@ -33,7 +33,7 @@ class Answers:
         worker: Worker,
         admission: Admission,
         cache: ResponseCache | None,
-        events: Events,
+        counts: Counts,
         *,
         upstream: bool = False,
     ) -> None:
@@ -41,7 +41,7 @@ class Answers:
         self._worker = worker
         self._admission = admission
         self._cache = cache
-        self._events = events
+        self._counts = counts
         self._flights: SingleFlight[GenerationItem] = SingleFlight()
 
     def stream(
@@ -59,9 +59,10 @@ class Answers:
         if fresh:
             return self._compute(request, deadline, key, generator)
         kept = self._cache.get(key)
-        self._events.publish(CacheAsked("response", hits=int(kept is not None), misses=int(kept is None)))
         if kept is not None:
+            self._counts.hits["response"] += 1
             return _replay(kept, request)
+        self._counts.misses["response"] += 1
         return self._share(request, deadline, key, generator)
 
     async def _share(
@@ -106,12 +107,12 @@ class Answers:
                         yield Started(None if key is None else "miss")
                     if isinstance(event, FirstToken):
                         clock.first_token = time.monotonic()
-                        text = AnswerText(request, inside_thought=event.inside_thought)
                         yield event
                     for piece in text.read(event):
                         yield piece
                     if isinstance(event, Finished):
-                        self._events.publish(Generated(event.prompt_tokens, event.completion_tokens))
+                        self._counts.prompt_tokens += event.prompt_tokens
+                        self._counts.generated_tokens += event.completion_tokens
                         result = self._result(request, event, text, clock)
                         if key is not None and self._cache is not None and self._worker.info == generator:
                             self._cache.put(key, result)
@@ -128,10 +129,10 @@ class Answers:
         try:
             await deadline.wait(stack.enter_async_context(self._admission.place()))
         except DeadlineExceeded:
-            self._events.publish(Waited(time.monotonic() - clock.arrived))
+            self._counts.on_wait(time.monotonic() - clock.arrived)
             raise
         clock.admitted = time.monotonic()
-        self._events.publish(Waited(clock.admitted - clock.arrived))
+        self._counts.on_wait(clock.admitted - clock.arrived)
 
     def _result(self, request: GenerationRequest, event: Finished, text: AnswerText, clock: Clock) -> GenerationResult:
         """Return the whole answer; raises ``GenerationFailed`` for one that ended and fails validation."""
@@ -143,7 +144,7 @@ class Answers:
         ending: FinishReason | Literal["tool_calls"] = event.finish_reason
         if ending == "stop" and (fault := find_fault(request, text.answer, calls)) is not None:
             if not request.sampling.stop:
-                self._events.publish(AnswerRejected())
+                self._counts.rejected_answers += 1
                 raise GenerationFailed(f"the model's answer failed validation: {fault}")
             ending = "length"  # cut by a stop string
         elif ending == "stop" and calls:

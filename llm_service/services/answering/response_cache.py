@@ -1,5 +1,6 @@
 """Cache of deterministic answers."""
 
+import contextlib
 import dataclasses
 import hashlib
 import sys
@@ -33,25 +34,16 @@ def response_key(request: GenerationRequest, generator: EngineInfo) -> bytes:
     return hashlib.sha256(repr((generator, asked)).encode()).digest()
 
 
-class ResponseCache:
+class ResponseCache(TTLCache[bytes, GenerationResult]):
     """LRU cache of answers, limited to ``max_bytes`` and to an age of ``ttl_s`` seconds."""
 
     def __init__(self, max_bytes: int, ttl_s: float) -> None:
-        self._answers: TTLCache[bytes, GenerationResult] = TTLCache(max_bytes, ttl_s, getsizeof=size_of)
-
-    @property
-    def used_bytes(self) -> int:
-        """Memory used by the cached answers."""
-        return int(self._answers.currsize)
-
-    def get(self, key: bytes) -> GenerationResult | None:
-        """Return the answer cached under ``key``, or ``None``."""
-        return self._answers.get(key)
+        super().__init__(max_bytes, ttl_s, getsizeof=size_of)
 
     def put(self, key: bytes, answer: GenerationResult) -> None:
         """Cache an answer, unless it alone exceeds the limit."""
-        if size_of(answer) <= self._answers.maxsize:
-            self._answers[key] = answer
+        with contextlib.suppress(ValueError):
+            self[key] = answer
 
 
 def size_of(answer: GenerationResult) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
+from functools import partial
 from typing import Generic, TypeVar
 
 from services.deadline import Deadline
@@ -14,11 +15,13 @@ class Flight(Generic[T]):
     """Work running in a task of its own, with all items produced so far.
 
     Items are kept until the flight ends, for callers that join late. Memory is bounded by the length of
-    the work: an answer has at most as many pieces as tokens.
+    the work: an answer has at most as many pieces as tokens. ``on_over`` is called when it has ended, failed or been
+    cancelled.
     """
 
-    def __init__(self, source: AsyncGenerator[T, None]) -> None:
+    def __init__(self, source: AsyncGenerator[T, None], on_over: Callable[["Flight[T]"], None]) -> None:
         self.callers = 0
+        self._on_over = on_over
         self._items: list[T] = []
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._run(source))
@@ -36,10 +39,6 @@ class Flight(Generic[T]):
                 return
             await deadline.wait(self._news.wait())
 
-    def when_over(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the work has ended, failed or been cancelled."""
-        self._task.add_done_callback(lambda _: callback())
-
     def cancel(self) -> None:
         """Stop the work."""
         self._task.cancel()
@@ -54,6 +53,7 @@ class Flight(Generic[T]):
         if not task.cancelled():
             task.exception()  # retrieve it, or asyncio logs it when all callers have left
         self._announce()
+        self._on_over(self)
 
     def _announce(self) -> None:
         self._news.set()
@@ -75,8 +75,7 @@ class SingleFlight(Generic[T]):
         flight = self._flights.get(key)
         first = flight is None
         if flight is None:
-            flight = self._flights[key] = Flight(start())
-            self._forget_when_over(key, flight)
+            flight = self._flights[key] = Flight(start(), partial(self._forget, key))
         flight.callers += 1
         try:
             yield flight, first
@@ -86,9 +85,6 @@ class SingleFlight(Generic[T]):
                 # Remove it at once: new callers must not join a flight that is being cancelled.
                 self._forget(key, flight)
                 flight.cancel()
-
-    def _forget_when_over(self, key: Hashable, flight: Flight[T]) -> None:
-        flight.when_over(lambda: self._forget(key, flight))
 
     def _forget(self, key: Hashable, flight: Flight[T]) -> None:
         if self._flights.get(key) is flight:

@@ -13,8 +13,7 @@ from services.answering.reasoning import held_back
 
 _HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)')
 _END = re.compile(rf"\s*\}}\s*{re.escape(CALL_ENDS.strip())}\s*")
-_OUTSIDE_STRINGS = re.compile(r'["{}]')
-_INSIDE_STRINGS = re.compile(r'["\\]')
+_TOKEN = re.compile(r'\\.|["{}]', re.DOTALL)
 _LONGEST_HEAD = 1024
 
 
@@ -104,26 +103,17 @@ class ToolCallReader:
 
     def _end_of_object(self) -> int:
         """Return how much of the text belongs to the current object; updates the position in it."""
-        at, text = 0, self._pending
-        while at < len(text):
-            found = (_INSIDE_STRINGS if self._in_string else _OUTSIDE_STRINGS).search(text, at)
-            if found is None:
-                return len(text)
-            at = found.end()
-            match found[0]:
-                case '"':
-                    self._in_string = not self._in_string
-                case "\\":
-                    if at == len(text):
-                        return at - 1  # the escaped character comes later
-                    at += 1
-                case "{":
-                    self._depth += 1
-                case "}":
-                    self._depth -= 1
-                    if self._depth == 0:
-                        return at
-        return len(text)
+        read = 0
+        for token in _TOKEN.finditer(self._pending):
+            read = token.end()
+            if token[0] == '"':
+                self._in_string = not self._in_string
+            elif token[0] in "{}" and not self._in_string:
+                self._depth += 1 if token[0] == "{" else -1
+                if self._depth == 0:
+                    return read
+        # A last backslash waits for the character that it escapes.
+        return len(self._pending) - (self._pending.endswith("\\") and read < len(self._pending))
 
 
 def _held_back(text: str) -> int:

@@ -9,7 +9,8 @@ import regex
 from jsonschema import Draft202012Validator, SchemaError, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend, validator_for
-from referencing.exceptions import Unresolvable
+from referencing import Registry, Resource
+from referencing.exceptions import PointerToNowhere, Unresolvable
 
 LONGEST_SCHEMA = 128 * 1024
 MATCH_TIMEOUT_S = 0.05
@@ -40,11 +41,11 @@ class CheckedSchema:
             raise UnsupportedSchema(f"longer than {LONGEST_SCHEMA} characters")
         try:
             self.schema: Any = json.loads(text)
-            json.dumps(self.schema, ensure_ascii=False).encode()
+            json.dumps(self.schema, ensure_ascii=False, allow_nan=False).encode()
         except UnicodeEncodeError as error:
             raise BadSchema("it contains an unpaired surrogate") from error
         except ValueError as error:
-            raise BadSchema("not JSON") from error
+            raise BadSchema("not JSON, or with numbers that are not finite") from error
         except RecursionError as error:
             raise UnsupportedSchema("it is nested too deeply") from error
         if not isinstance(self.schema, dict | bool):
@@ -62,15 +63,10 @@ class CheckedSchema:
         """Return the schema that a ``$ref`` leads to; raises ``BadSchema``."""
         if reference not in ("#", "") and not reference.startswith("#/"):
             raise UnsupportedSchema("only references inside the schema (#/…) are followed", pointer(path, "$ref"))
-        target: Any = self.schema
-        for part in reference.removeprefix("#").split("/")[1:]:
-            key = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(target, list) and key.isdecimal() and int(key) < len(target):
-                target = target[int(key)]
-            elif isinstance(target, dict) and key in target:
-                target = target[key]
-            else:
-                raise BadSchema(f"{reference[:100]!r} leads nowhere", pointer(path, "$ref"))
+        try:
+            target = Resource.opaque(self.schema).pointer(reference.removeprefix("#"), Registry().resolver()).contents
+        except (PointerToNowhere, TypeError, ValueError) as error:
+            raise BadSchema(f"{reference[:100]!r} leads nowhere", pointer(path, "$ref")) from error
         if not isinstance(target, dict | bool):
             raise BadSchema(f"{reference[:100]!r} does not lead to a schema", pointer(path, "$ref"))
         return target

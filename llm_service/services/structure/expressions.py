@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 BLOCK = 64
 """Repetitions written out in one rule; more are nested, since llama.cpp makes a rule of each optional one."""
@@ -9,6 +10,7 @@ MOST_NODES = 60_000
 LAST_CHARACTER = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)
 HYPHEN = 0x2D
+_SPECIAL = (*range(0x20), *sorted(map(ord, '[]^-"\\')), 0x7F)
 _CLASS_ESCAPES = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x5C: "\\\\"}
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
@@ -116,6 +118,11 @@ def chars(ranges: Sequence[tuple[int, int]], *, inverted: bool = False) -> Chars
     return Chars(tuple(others))
 
 
+def without(ranges: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> Chars:
+    """Return the set of the characters in ``ranges`` and not in ``others``."""
+    return chars([*others, *chars(ranges, inverted=True).ranges], inverted=True)
+
+
 class Grammar:
     """Rules by name. Use ``rule`` for a repeated part, ``reserve`` and ``define`` for a recursive one."""
 
@@ -150,7 +157,10 @@ class Grammar:
         before = -1
         while before < len(ending):
             before = len(ending)
-            ending |= {name for name, rule in self.rules.items() if name not in ending and _ends(rule, ending)}
+            # One by one: most rules refer to earlier ones, so that one round reaches almost all.
+            for name, rule in self.rules.items():
+                if name not in ending and _ends(rule, ending):
+                    ending.add(name)
         return _ends(root, ending) and ending.issuperset(self._reached(root))
 
     def ebnf(self, root: Expression) -> str:
@@ -270,27 +280,14 @@ def _quote(text: str) -> str:
     return " ".join(pieces)
 
 
-def _class(ranges: Sequence[tuple[int, int]]) -> str:
+@lru_cache(maxsize=1024)
+def _class(ranges: tuple[tuple[int, int], ...]) -> str:
     """Return a class of characters. Those that need an escape come last, one by one, since XGrammar reads more digits
     than the two of an escape; a hyphen is one where it is the very last.
     """
-    plain, special = [], set[int]()
-    for first, last in ranges:
-        low, high = first, last
-        # Halves of surrogate pairs are no characters.
-        low = SURROGATES[1] + 1 if SURROGATES[0] <= low <= SURROGATES[1] else low
-        high = SURROGATES[0] - 1 if SURROGATES[0] <= high <= SURROGATES[1] else high
-        while low <= high and _is_special(low):
-            special.add(low)
-            low += 1
-        while low <= high and _is_special(high):
-            special.add(high)
-            high -= 1
-        if low <= high:
-            plain.append(chr(low) if low == high else f"{chr(low)}-{chr(high)}")
-    escaped = [_CLASS_ESCAPES.get(code, f"\\x{code:02X}") for code in sorted(special - {HYPHEN})]
+    special = [code for code in _SPECIAL if any(low <= code <= high for low, high in ranges)]
+    # Halves of surrogate pairs are no characters.
+    rest = without(ranges, [SURROGATES, *((code, code) for code in _SPECIAL)]).ranges
+    plain = [chr(low) if low == high else f"{chr(low)}-{chr(high)}" for low, high in rest]
+    escaped = [_CLASS_ESCAPES.get(code, f"\\x{code:02X}") for code in special if code != HYPHEN]
     return f"[{''.join(plain)}{''.join(escaped)}{'-' if HYPHEN in special else ''}]"
-
-
-def _is_special(code: int) -> bool:
-    return code < 0x20 or code == 0x7F or chr(code) in '[]^-"\\'

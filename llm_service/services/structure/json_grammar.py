@@ -6,7 +6,7 @@ properties has no others, white space is at most one space, letters are written 
 
 import json
 import math
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from services.structure import numbers, regular
@@ -186,7 +186,7 @@ class JsonGrammar:
 
     def _multiples(self, low: numbers.Bound | None, high: numbers.Bound | None, plain: Plain, path: str) -> Expression:
         """Return the multiples of ``multipleOf``, when they are few."""
-        place, step = pointer(path, "multipleOf"), Decimal(str(plain["multipleOf"]))
+        place, step = pointer(path, "multipleOf"), Fraction(str(plain["multipleOf"]))
         if low is None or high is None or (high.value - low.value) / step > MOST_MULTIPLES:
             raise UnsupportedSchema("multipleOf without close bounds on both sides cannot be enforced", place)
         exact = [step * n for n in range(int(low.value // step) - 1, int(high.value // step) + 2)]
@@ -308,6 +308,6 @@ class JsonGrammar:
 def _bound(plain: Plain, inclusive: str, exclusive: str, *, sign: int) -> numbers.Bound | None:
     """Return the tighter of two bounds; ``sign`` is 1 for lower ones."""
     bounds = [
-        numbers.Bound(Decimal(str(plain[word])), word == exclusive) for word in (inclusive, exclusive) if word in plain
+        numbers.Bound(Fraction(str(plain[word])), word == exclusive) for word in (inclusive, exclusive) if word in plain
     ]
     return max(bounds, key=lambda bound: (sign * bound.value, bound.open), default=None)

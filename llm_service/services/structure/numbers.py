@@ -1,145 +1,105 @@
-"""Numbers between bounds, as expressions over digits."""
+"""Numbers between bounds, as expressions over digits.
 
-from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+A number is counted in units of its last decimal place: bounds become integers, and an open bound the next one.
+"""
 
-from services.structure.expressions import EMPTY, NEVER, Chars, Expression, Literal, alt, optional, repeat, seq
+import math
+from fractions import Fraction
+from itertools import count
+from typing import NamedTuple
+
+from services.structure.expressions import EMPTY, Chars, Expression, Literal, alt, optional, repeat, seq
 
 SAFE_DIGITS = 15
 """Digits that a double holds exactly; longer numbers are written only where a bound asks for them."""
-DIGIT = Chars(((0x30, 0x39),))
+DIGIT, NOT_ZERO = Chars(((0x30, 0x39),)), Chars(((0x31, 0x39),))
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """One end of a range; ``open`` where the value itself is outside."""
 
-    value: Decimal
+    value: Fraction
     open: bool = False
 
 
 def integers(low: Bound | None, high: Bound | None) -> Expression:
-    """Return the integers between two bounds."""
-    first = None if low is None else _whole(low.value, ROUND_CEILING) + (low.open and low.value == int(low.value))
-    last = None if high is None else _whole(high.value, ROUND_FLOOR) - (high.open and high.value == int(high.value))
-    return _integers(first, last)
+    """Return the integers between two bounds; an open side ends where doubles are exact."""
+    return _between(low, high, 0)
 
 
 def decimals(low: Bound | None, high: Bound | None) -> Expression:
     """Return the numbers between two bounds, with fractions; without bounds also with exponents."""
-    if low is None and high is None:
-        exponent = seq(Chars(((0x45, 0x45), (0x65, 0x65))), optional(alt("+", "-")), repeat(DIGIT, 1, 2))
-        whole = seq(optional(Literal("-")), _naturals(0, None))
-        return seq(whole, optional(seq(".", repeat(DIGIT, 1, SAFE_DIGITS))), optional(exponent))
-    zero = Bound(Decimal(0))
-    options: list[Expression] = []
-    if low is None or low.value < 0:
-        mirrored = None if high is None or high.value >= 0 else Bound(-high.value, high.open)
-        downwards = None if low is None else Bound(-low.value, low.open)
-        options.append(seq("-", _positive(mirrored or Bound(Decimal(0), open=True), downwards)))
-    if high is None or high.value >= 0:
-        options.append(_positive(low if low is not None and low.value >= 0 else zero, high))
-    return alt(*options)
+    values = [bound.value for bound in (low, high) if bound is not None]
+    if values:
+        whole_digits = max(len(str(int(abs(value)))) for value in values)
+        # One place more than a bound has, so that there are numbers beyond an open one.
+        places = max(SAFE_DIGITS - whole_digits, *(_places(value) + 1 for value in values if value.denominator > 1), 0)
+        return _between(low, high, places)
+    exponent = seq(Chars(((0x45, 0x45), (0x65, 0x65))), optional(alt("+", "-")), repeat(DIGIT, 1, 2))
+    return seq(optional(Literal("-")), _naturals(0, None, 0), _any_fraction(SAFE_DIGITS), optional(exponent))
 
 
-def _whole(value: Decimal, rounding: str) -> int:
-    return int(value.to_integral_value(rounding=rounding))
+def _places(value: Fraction) -> int:
+    return next(places for places in count() if (value * 10**places).denominator == 1)
 
 
-def _integers(low: int | None, high: int | None) -> Expression:
-    """Return the integers from ``low`` to ``high``, both included; an open side ends where doubles are exact."""
-    options: list[Expression] = []
-    if low is None or low < 0:
-        downwards = None if low is None else -low
-        upwards = 1 if high is None or high >= 0 else -high
-        options.append(seq("-", _naturals(upwards, downwards)))
-    if high is None or high >= 0:
-        options.append(_naturals(max(low or 0, 0), high))
-    return alt(*options)
-
-
-def _naturals(low: int, high: int | None) -> Expression:
-    if high is None and low <= 1:
-        positive = seq(Chars(((0x31, 0x39),)), repeat(DIGIT, 0, SAFE_DIGITS - 1))
-        return positive if low else alt("0", positive)
-    if high is None:
-        digits = len(str(low))
-        high = 10 ** (SAFE_DIGITS if digits <= SAFE_DIGITS else digits + 1) - 1
-    options: list[Expression] = []
-    for length in range(len(str(low)), len(str(high)) + 1):
-        least = max(low, 10 ** (length - 1) if length > 1 else 0)
-        most = min(high, 10**length - 1)
-        if least <= most:
-            options.append(_digits(str(least), str(most), length, fewest=length))
-    return alt(*options)
-
-
-def _positive(low: Bound, high: Bound | None) -> Expression:
-    """Return the numbers from ``low``, which is not negative, to ``high``."""
-    if high is not None and (high.value < low.value or (high.value == low.value and (high.open or low.open))):
-        return NEVER
-    first, last = int(low.value), None if high is None else int(high.value)
-    digits = max(0, SAFE_DIGITS - len(str(last or first)))
-    below, above = _fraction_digits(low.value), "" if high is None else _fraction_digits(high.value)
-    digits = max(digits, *(len(each) + 1 for each in (below, above) if each), 0)
-    if last == first:
-        assert high is not None
-        return seq(str(first), _fraction(below, above, digits, above_low=low.open, below_high=high.open))
-    options: list[Expression] = [seq(str(first), _fraction(below, None, digits, above_low=low.open))]
-    if last is None or last - first > 1:
-        options.append(seq(_naturals(first + 1, None if last is None else last - 1), _fraction("", None, digits)))
+def _between(low: Bound | None, high: Bound | None, places: int) -> Expression:
+    """Return the numbers with at most ``places`` decimal places between two bounds."""
+    first = last = None
+    if low is not None:
+        units = low.value * 10**places
+        first = math.floor(units) + 1 if low.open else math.ceil(units)
     if high is not None:
-        options.append(seq(str(last), _fraction("", above, digits, below_high=high.open)))
-    return alt(*options)
-
-
-def _fraction_digits(value: Decimal) -> str:
-    return f"{value % 1:f}".partition(".")[2].rstrip("0")
-
-
-def _fraction(
-    low: str, high: str | None, digits: int, *, above_low: bool = False, below_high: bool = False
-) -> Expression:
-    """Return nothing, or a point and up to ``digits`` digits, so that the value lies between two fractions."""
-    return alt(
-        EMPTY if _may_stop(low, high, above_low=above_low, below_high=below_high) else NEVER,
-        seq(".", _digits(low, high, digits, above_low=above_low, below_high=below_high)),
-    )
-
-
-def _may_stop(low: str, high: str | None, *, above_low: bool, below_high: bool) -> bool:
-    return not low and not above_low and (high is None or bool(high) or not below_high)
-
-
-def _digits(
-    low: str, high: str | None, count: int, *, fewest: int = 1, above_low: bool = False, below_high: bool = False
-) -> Expression:
-    """Return ``fewest`` to ``count`` digits whose value as a fraction lies between two others."""
-    if count == 0:
-        return NEVER
-    low = low.rstrip("0")
-    if high == "9" * count and not below_high:
-        high = None
-    if not low and not above_low and high is None:
-        return repeat(DIGIT, max(1, fewest), count)
-    by_rest: dict[tuple[str, str | None, bool, bool], list[int]] = {}
-    first, last = int(low[:1] or "0"), 9 if high is None else int(high[:1] or "0")
-    for digit in range(first, last + 1):
-        at_low, at_high = digit == first, high is not None and digit == last
-        key = (
-            low[1:] if at_low else "",
-            (high or "")[1:] if at_high else None,
-            above_low and at_low,
-            below_high and at_high,
-        )
-        by_rest.setdefault(key, []).append(digit)
+        units = high.value * 10**places
+        last = math.ceil(units) - 1 if high.open else math.floor(units)
     options: list[Expression] = []
-    for (rest_low, rest_high, above, below), found in by_rest.items():
-        chosen = Chars(((0x30 + found[0], 0x30 + found[-1]),))
-        if fewest <= 1 and _may_stop(rest_low, rest_high, above_low=above, below_high=below):
-            options.append(chosen)
-        # Zeros behind the largest fraction add nothing.
-        if rest_high != "":
-            rest = _digits(rest_low, rest_high, count - 1, fewest=fewest - 1, above_low=above, below_high=below)
-            options.append(seq(chosen, rest))
+    if first is None or first < 0:
+        least = 1 if last is None else max(1, -last)
+        options.append(seq("-", _naturals(least, None if first is None else -first, places)))
+    if last is None or last >= 0:
+        options.append(_naturals(max(first or 0, 0), last, places))
     return alt(*options)
+
+
+def _naturals(low: int, high: int | None, places: int) -> Expression:
+    """Return the numbers from ``low`` to ``high`` units, both included."""
+    unit = 10**places
+    length = len(str(low // unit))
+    if high is None:
+        longer = seq(NOT_ZERO, repeat(DIGIT, length, SAFE_DIGITS - 1), _any_fraction(places))
+        same = _naturals(low, unit * 10**length - 1, places)
+        return alt(same, longer) if length < SAFE_DIGITS else same
+    options: list[Expression] = []
+    for digits in range(length, len(str(high // unit)) + 1):
+        least = max(low, unit * 10 ** (digits - 1) if digits > 1 else 0)
+        most = min(high, unit * 10**digits - 1)
+        if least <= most:
+            width = digits + places
+            options.append(_digits(f"{least:0{width}}", f"{most:0{width}}", places))
+    return alt(*options)
+
+
+def _digits(low: str, high: str, places: int) -> Expression:
+    """Return the digits between two texts of the same length; the last ``places`` are a fraction, which may be left out
+    from where ``low`` has only zeros.
+    """
+    left = len(low)
+    may_end = left <= places and not low.strip("0")
+    if may_end and not high.strip("0"):
+        return EMPTY
+    if not low.strip("0") and not high.strip("9"):
+        if left < places:
+            return repeat(DIGIT, 0, left)
+        return seq(repeat(DIGIT, left - places, left - places), _any_fraction(places))
+    by_rest: dict[tuple[str, str], list[int]] = {}
+    first, last = int(low[0]), int(high[0])
+    for digit in range(first, last + 1):
+        rest = (low[1:] if digit == first else "0" * (left - 1), high[1:] if digit == last else "9" * (left - 1))
+        by_rest.setdefault(rest, []).append(0x30 + digit)
+    point = Literal(".") if left == places else EMPTY
+    options = [seq(point, Chars(((codes[0], codes[-1]),)), _digits(*rest, places)) for rest, codes in by_rest.items()]
+    return alt(*([EMPTY] if may_end else []), *options)
+
+
+def _any_fraction(places: int) -> Expression:
+    return optional(seq(".", repeat(DIGIT, 1, places))) if places else EMPTY

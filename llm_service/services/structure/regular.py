@@ -26,21 +26,20 @@ from services.structure.expressions import (
     chars,
     repeat,
     seq,
+    without,
 )
 
 Ranges = list[tuple[int, int]]
 MOST_REPETITIONS = 4096
 _PARSER: Any = re._parser  # noqa: SLF001 - the public module gives no tree
+# Characters that belong to a class in both dialects.
 _CLASSES: dict[str, Ranges] = {
     "DIGIT": [(0x30, 0x39)],
     "WORD": [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)],
     "SPACE": [(0x09, 0x0D), (0x20, 0x20)],
-}
-# Characters that are no digit, no word character, no space in either dialect.
-_OPPOSITES: dict[str, Ranges] = {
-    "DIGIT": [(0x00, 0x2F), (0x3A, 0x65F)],
-    "WORD": [(0x00, 0x2F), (0x3A, 0x40), (0x5B, 0x5E), (0x60, 0x60), (0x7B, 0x7F)],
-    "SPACE": [*chars([
+    "NOT_DIGIT": [(0x00, 0x2F), (0x3A, 0x65F)],
+    "NOT_WORD": [(0x00, 0x2F), (0x3A, 0x40), (0x5B, 0x5E), (0x60, 0x60), (0x7B, 0x7F)],
+    "NOT_SPACE": [*chars([
         (0x09, 0x0D), (0x1C, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A), (0x2028, 0x2029),
         (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF),
     ], inverted=True).ranges],
@@ -73,7 +72,7 @@ def in_json(expression: Expression) -> Expression:
         case Chars(ranges):
             # Only control characters with a short escape; a class with others always has more characters.
             escapes = [text for code, text in _JSON_ESCAPES.items() if any(low <= code <= high for low, high in ranges)]
-            plain = chars([(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), *chars(ranges, inverted=True).ranges], inverted=True)
+            plain = without(ranges, [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)])
             return plain if not escapes else alt(*([plain] if plain.ranges else []), *escapes)
         case Seq(parts):
             return Seq(tuple(in_json(part) for part in parts))
@@ -204,26 +203,21 @@ def _repeated(least: int, most: Any, tree: Any) -> Expression:
 
 
 def _class(members: Any) -> Expression:
+    """Return the characters of a set; of an inverted one, those that are outside in both dialects."""
     inverted = members[0][0].name == "NEGATE"
-    inside, outside = Ranges(), Ranges()
+    found = Ranges()
     for operation, argument in members[inverted:]:
         match operation.name:
             case "CATEGORY":
                 name = argument.name.removeprefix("CATEGORY_")
-                kind = name.removeprefix("NOT_")
-                found, others = _CLASSES[kind], _OPPOSITES[kind]
-                if name != kind:
-                    found, others = others, found
-                inside += found
-                outside += chars(others, inverted=True).ranges
+                opposite = name.removeprefix("NOT_") if name.startswith("NOT_") else f"NOT_{name}"
+                found += chars(_CLASSES[opposite], inverted=True).ranges if inverted else _CLASSES[name]
             case "RANGE":
-                inside.append(argument)
-                outside.append(argument)
+                found.append(argument)
             case _:
-                inside.append((argument, argument))
-                outside.append((argument, argument))
-    found_all = chars(outside, inverted=True) if inverted else chars(inside)
-    return found_all if found_all.ranges else NEVER
+                found.append((argument, argument))
+    allowed = chars(found, inverted=inverted)
+    return allowed if allowed.ranges else NEVER
 
 
 def _character(code: int) -> int:

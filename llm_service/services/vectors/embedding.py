@@ -8,8 +8,8 @@ from engines.errors import GenerationFailed
 from engines.events import Embedded
 from engines.requests import EmbeddingRequest
 from services.admission import Admission
+from services.counts import Counts
 from services.deadline import Deadline
-from services.events import CacheAsked, Events, TextsEmbedded
 from services.exchanges import Exchanges
 from services.results import EmbeddingResult
 from services.vectors.embedding_cache import EmbeddingCache, KeptVector, text_keys
@@ -19,8 +19,8 @@ from workers.worker import Worker
 class Embedding:
     """Runs embedding requests, sending only texts that are not in ``cache``, if any, to the embedder."""
 
-    def __init__(self, worker: Worker, admission: Admission, cache: EmbeddingCache | None, events: Events) -> None:
-        self._events = events
+    def __init__(self, worker: Worker, admission: Admission, cache: EmbeddingCache | None, counts: Counts) -> None:
+        self._counts = counts
         self._exchanges = Exchanges(worker, admission)
         self._cache = cache
 
@@ -37,7 +37,8 @@ class Embedding:
         keys = text_keys(request, fingerprint)
         known = {key: kept for key in keys if (kept := cache.get(key)) is not None}
         missing = {key: text for key, text in zip(keys, request.texts, strict=True) if key not in known}
-        self._events.publish(CacheAsked("embedding", hits=len(known), misses=len(missing)))
+        self._counts.hits["embedding"] += len(known)
+        self._counts.misses["embedding"] += len(missing)
         if missing:
             event = await self._compute(dataclasses.replace(request, texts=tuple(missing.values())), deadline)
             if self._fingerprint(request) != fingerprint:
@@ -58,7 +59,7 @@ class Embedding:
         event = await self._exchanges.ask(request, deadline)
         if not isinstance(event, Embedded):
             raise GenerationFailed("the engine gave no vectors")
-        self._events.publish(TextsEmbedded(len(request.texts)))
+        self._counts.embedded_texts += len(request.texts)
         return event
 
     def _result(self, request: EmbeddingRequest, event: Embedded) -> EmbeddingResult:

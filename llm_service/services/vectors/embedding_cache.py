@@ -1,5 +1,6 @@
 """Cache of embedding vectors."""
 
+import contextlib
 import hashlib
 from typing import NamedTuple
 
@@ -21,25 +22,16 @@ class KeptVector(NamedTuple):
     truncated: bool
 
 
-class EmbeddingCache:
+class EmbeddingCache(LRUCache[bytes, KeptVector]):
     """LRU cache of vectors, limited to ``max_bytes``."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._vectors: LRUCache[bytes, KeptVector] = LRUCache(max_bytes, getsizeof=size_of)
-
-    @property
-    def used_bytes(self) -> int:
-        """Memory used by the cached vectors."""
-        return int(self._vectors.currsize)
-
-    def get(self, key: bytes) -> KeptVector | None:
-        """Return the vector cached under ``key``, or ``None``."""
-        return self._vectors.get(key)
+        super().__init__(max_bytes, getsizeof=size_of)
 
     def put(self, key: bytes, kept: KeptVector) -> None:
         """Cache a vector, unless it alone exceeds the limit."""
-        if size_of(kept) <= self._vectors.maxsize:
-            self._vectors[key] = kept
+        with contextlib.suppress(ValueError):
+            self[key] = kept
 
 
 def text_keys(request: EmbeddingRequest, fingerprint: str) -> list[bytes]:

@@ -11,8 +11,8 @@ from engines.requests import ChatMessage, GenerationRequest, SamplingParams
 from services.admission import Admission
 from services.answering.answers import Answers
 from services.answering.response_cache import ResponseCache
+from services.counts import Counts
 from services.deadline import Deadline
-from services.events import Events
 from services.results import GenerationItem, GenerationResult, Started
 from tests.services.worker_double import WorkerDouble
 
@@ -29,8 +29,7 @@ class Caller:
 
     def __init__(self) -> None:
         self.worker = WorkerDouble(FakeGenerator())
-        events = Events()
-        self.answers = Answers(self.worker, Admission(2, 2), ResponseCache(100_000, ttl_s=60), events)
+        self.answers = Answers(self.worker, Admission(2, 2), ResponseCache(100_000, ttl_s=60), Counts())
 
     def stream(self, asked: GenerationRequest, **how: Any) -> AsyncGenerator[GenerationItem, None]:
         return self.answers.stream(asked, Deadline(None), **({"use_cache": True, "fresh": False} | how))

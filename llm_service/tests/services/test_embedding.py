@@ -11,8 +11,8 @@ from engines.events import Embedded, RequestEvent
 from engines.fake_encoders import DIMENSION, FakeEmbedder
 from engines.requests import EmbeddingRequest, InputType, unique_id
 from services.admission import Admission
+from services.counts import Counts
 from services.deadline import Deadline
-from services.events import Events
 from services.results import EmbeddingResult
 from services.vectors.embedding import Embedding
 from services.vectors.embedding_cache import EmbeddingCache, KeptVector, size_of, text_keys
@@ -28,7 +28,7 @@ class Caller:
     def __init__(self, max_bytes: int = MIB, admission: Admission | None = None) -> None:
         self.worker = WorkerDouble(FakeEmbedder())
         cache = EmbeddingCache(max_bytes) if max_bytes else None
-        self.embedding = Embedding(self.worker, admission or Admission(8, 8), cache, Events())
+        self.embedding = Embedding(self.worker, admission or Admission(8, 8), cache, Counts())
 
     async def embed(
         self, *texts: str, normalize: bool = True, input_type: InputType | None = None, use_cache: bool = True

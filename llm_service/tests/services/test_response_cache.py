@@ -7,8 +7,9 @@ import pytest
 
 from engines.base import EngineInfo
 from engines.requests import ChatMessage, GenerationRequest, OutputFormat, SamplingParams, Tool, Tools
+from schemas.generation import Timings
 from services.answering.response_cache import ResponseCache, is_deterministic, response_key, size_of
-from services.results import GenerationResult, Timings
+from services.results import GenerationResult
 
 GENERATOR = EngineInfo("fake", "fake", "fake", "none", "cpu", 2048, fingerprint="f1")
 SAMPLING = SamplingParams(max_new_tokens=16, temperature=0.0, top_p=0.9)

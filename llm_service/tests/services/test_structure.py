@@ -77,6 +77,18 @@ def test_recursion_that_can_end_ends() -> None:
     assert '{"next":null}' in {text.replace(" ", "") for text in check(node, 60)}
 
 
+@pytest.mark.parametrize("text", ["{", '{"minimum": NaN}', '{"type": "number", "maximum": 1e400}'])
+def test_a_schema_that_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(BadSchema, match="not JSON"):
+        CheckedSchema(text)
+
+
+@pytest.mark.parametrize("place", ["nothing", "title/letter", "anyOf/first", "anyOf/7", "anyOf/0/const/0"])
+def test_a_reference_to_nothing_is_refused(place: str) -> None:
+    with pytest.raises(BadSchema, match="leads nowhere"):
+        texts({"title": "a", "anyOf": [{"const": 1}, {"$ref": f"#/{place}"}]})
+
+
 @pytest.mark.parametrize(
     ("low", "high"), [(0, 1), (0.2, 0.8), (-0.5, 0.5), (-3, 4), (10, 12.25), (-2.5, None), (None, 3), (10**20, None)]
 )

@@ -72,7 +72,6 @@ class RequestContext:
         scope.setdefault("state", {}).update(request_id=record.request_id, record=record)
         exchange = _Exchange(receive, send, record.request_id)
         with self._span(record, headers) as span, about_request(record.request_id, tracing.log_fields(span)):
-            _describe(span, record, scope)
             try:
                 await self._app(scope, exchange.receive, exchange.send)
             except Exception as error:
@@ -87,7 +86,7 @@ class RequestContext:
                 record.status, record.seconds = exchange.outcome, time.monotonic() - record.arrived
                 self._on_end(record)
                 _log(record, scope["path"])
-                _end(span, record)
+                _end(span, record, scope.get("scheme", "http"))
 
     def _span(self, record: RequestRecord, headers: Headers) -> AbstractContextManager[Span]:
         if record.route in self._untraced or not record.route.startswith(self._traced):
@@ -136,19 +135,6 @@ def _span_method(record: RequestRecord) -> str:
     return record.method if record.method in METHODS else "_OTHER"
 
 
-def _describe(span: Span, record: RequestRecord, scope: Scope) -> None:
-    if span.is_recording():
-        attributes = {
-            "http.request.method": _span_method(record),
-            "http.route": record.route,
-            # Queries and path parameters hold questions and ids.
-            "url.path": None if "{" in record.route else record.route,
-            "url.scheme": scope.get("scheme", "http"),
-            "app.request_id": record.request_id,
-        }
-        tracing.annotate(span, attributes)
-
-
 def _log(record: RequestRecord, path: str) -> None:
     level = logging.DEBUG if record.route in QUIET else logging.INFO
     if not access_log.isEnabledFor(level):
@@ -167,15 +153,22 @@ def _log(record: RequestRecord, path: str) -> None:
     access_log.log(level, "request", extra={name: value for name, value in fields.items() if value is not None})
 
 
-def _end(span: Span, record: RequestRecord) -> None:
-    if span.is_recording():
-        facts = {f"app.{name}": value for name, value in record.facts().items()}
-        tracing.annotate(span, {"http.response.status_code": record.status, "app.key": record.key, **facts})
-        failed = record.status >= _SERVER_ERROR_STATUS or (
-            record.status < _REQUEST_ERROR_STATUS and record.error is not None
-        )
-        if failed:
-            tracing.fail(span, record.error or str(record.status))
-        else:
-            tracing.annotate(span, {"error.type": record.error})
+def _end(span: Span, record: RequestRecord, scheme: str) -> None:
+    if not span.is_recording():
+        return
+    attributes = {
+        "http.request.method": _span_method(record),
+        "http.route": record.route,
+        # Queries and path parameters hold questions and ids.
+        "url.path": None if "{" in record.route else record.route,
+        "url.scheme": scheme,
+        "http.response.status_code": record.status,
+        "error.type": record.error,
+        "app.request_id": record.request_id,
+        "app.key": record.key,
+        **{f"app.{name}": value for name, value in record.facts().items()},
+    }
+    tracing.annotate(span, attributes)
+    if record.status >= _SERVER_ERROR_STATUS or (record.status < _REQUEST_ERROR_STATUS and record.error is not None):
+        tracing.fail(span, record.error or str(record.status))
     tracing.end(span)

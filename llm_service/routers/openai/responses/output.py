@@ -4,117 +4,32 @@ Each item of the output is added, filled by deltas and done; the events between 
 their own copy from.
 """
 
-import contextlib
 import time
 import uuid
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-import orjson
 
 from engines.errors import ServiceError
 from engines.events import TextDelta, TokenLogprob, ToolCallDelta
 from engines.requests import GenerationRequest
-from routers.choices import ChoiceItem
 from routers.errors import problem_of
+from routers.event_stream import json_event
 from routers.openai.errors import openai_body
 from routers.openai.responses.schemas import ResponsesRequest
 from routers.openai.responses.translation import renamed
 from routers.wire.generation_answer import logprobs_body
-from service_kit import sse
-from services.results import GenerationItem, GenerationResult, ReasoningDelta
+from services.results import GenerationItem, GenerationResult, ReasoningDelta, Started
 
 Kind = Literal["reasoning", "message", "call"]
 Event = tuple[str, dict[str, Any]]
+_TEXTS = {"reasoning": "response.reasoning_text", "message": "response.output_text"}
 _PREFIXES: dict[Kind, str] = {"reasoning": "rs", "message": "msg", "call": "fc"}
 
 
-def new_id(prefix: str) -> str:
+def _new_id(prefix: str) -> str:
     """Return an id for a response or an item of one."""
     return f"{prefix}_{uuid.uuid4().hex}"
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """Fields shared by all states of one response."""
-
-    body: ResponsesRequest
-    asked: GenerationRequest
-    model: str
-    id: str = field(default_factory=lambda: new_id("resp"))
-    created: int = field(default_factory=lambda: int(time.time()))
-
-    def whole(self, results: list[GenerationResult]) -> dict[str, Any]:
-        """Return a response that has ended."""
-        *_, (_, ended) = Output(self).take(results[0])
-        response: dict[str, Any] = ended["response"]
-        return response
-
-    async def events(self, items: AsyncGenerator[ChoiceItem, None]) -> AsyncGenerator[bytes, None]:
-        """Yield a streamed response; the last event says how it ended."""
-        output, number = Output(self), 0
-
-        def numbered(events: Iterator[Event]) -> Iterator[bytes]:
-            nonlocal number
-            for name, data in events:
-                yield sse.event(orjson.dumps({"type": name, "sequence_number": number, **data}), name)
-                number += 1
-
-        async with contextlib.aclosing(items):
-            for event in numbered(output.begin()):
-                yield event
-            try:
-                async for _, item in items:
-                    for event in numbered(output.take(item)):
-                        yield event
-            except ServiceError as error:
-                for event in numbered(output.fail(renamed(error))):
-                    yield event
-
-    def ended(self, result: GenerationResult, output: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return a response that has ended with ``output``."""
-        cut = result.finish_reason == "length"
-        usage = {
-            "input_tokens": result.prompt_tokens,
-            "input_tokens_details": {"cached_tokens": 0},
-            "output_tokens": result.completion_tokens,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": result.prompt_tokens + result.completion_tokens,
-        }
-        details = {"reason": "max_output_tokens"} if cut else None
-        return self.state("incomplete" if cut else "completed", output, usage=usage, incomplete_details=details)
-
-    def state(self, status: str, output: Sequence[dict[str, Any]] = (), **more: Any) -> dict[str, Any]:
-        """Return the response in a state."""
-        body, sampling = self.body, self.asked.sampling
-        said = body.model_dump(include={"tools", "tool_choice", "text"}, by_alias=True, exclude_none=True)
-        return {
-            "id": self.id,
-            "object": "response",
-            "created_at": self.created,
-            "status": status,
-            "model": self.model,
-            "output": list(output),
-            "error": None,
-            "incomplete_details": None,
-            "instructions": body.instructions,
-            "max_output_tokens": body.max_output_tokens,
-            "metadata": body.metadata or {},
-            "parallel_tool_calls": body.parallel_tool_calls is not False,
-            "previous_response_id": None,
-            "reasoning": {"effort": body.reasoning and body.reasoning.effort, "summary": None},
-            "store": False,
-            "temperature": sampling.temperature,
-            "text": said.get("text") or {"format": {"type": "text"}},
-            "tool_choice": said.get("tool_choice", "auto"),
-            "tools": said.get("tools", []),
-            "top_p": sampling.top_p,
-            "truncation": "disabled",
-            "usage": None,
-            "user": body.user,
-            **more,
-        }
 
 
 @dataclass(slots=True)
@@ -129,7 +44,7 @@ class _Item:
     id: str = ""
 
     def __post_init__(self) -> None:
-        self.id = new_id(_PREFIXES[self.kind])
+        self.id = _new_id(_PREFIXES[self.kind])
 
     @property
     def text(self) -> str:
@@ -156,23 +71,74 @@ class _Item:
         return {**kind, "id": self.id, "status": status}
 
 
-class Output:
-    """The items of a response, as the events that fill them."""
+class ResponseAnswer:
+    """A response: its items, as the events that fill them."""
 
-    def __init__(self, response: Response) -> None:
-        self._response = response
+    def __init__(self, body: ResponsesRequest, asked: GenerationRequest, model: str) -> None:
+        said = body.model_dump(include={"tools", "tool_choice", "text"}, by_alias=True, exclude_none=True)
+        self._shared = {
+            "id": _new_id("resp"),
+            "object": "response",
+            "created_at": int(time.time()),
+            "model": model,
+            "error": None,
+            "incomplete_details": None,
+            "instructions": body.instructions,
+            "max_output_tokens": body.max_output_tokens,
+            "metadata": body.metadata or {},
+            "parallel_tool_calls": body.parallel_tool_calls is not False,
+            "previous_response_id": None,
+            "reasoning": {"effort": body.reasoning and body.reasoning.effort, "summary": None},
+            "store": False,
+            "temperature": asked.sampling.temperature,
+            "text": said.get("text") or {"format": {"type": "text"}},
+            "tool_choice": said.get("tool_choice", "auto"),
+            "tools": said.get("tools", []),
+            "top_p": asked.sampling.top_p,
+            "truncation": "disabled",
+            "usage": None,
+            "user": body.user,
+        }
         self._done: list[dict[str, Any]] = []
         self._item: _Item | None = None
         self._begun: list[Kind] = []
+        self._number = 0
 
-    def begin(self) -> Iterator[Event]:
-        """Yield the events before the first item."""
-        for name in ("response.created", "response.in_progress"):
-            yield name, {"response": self._response.state("in_progress")}
+    def body(self, results: Sequence[GenerationResult]) -> dict[str, Any]:
+        """Return a response that has ended."""
+        *_, (_, ended) = self._take(results[0])
+        response: dict[str, Any] = ended["response"]
+        return response
 
-    def take(self, item: GenerationItem) -> Iterator[Event]:
+    def events(self, _index: int, item: GenerationItem) -> Iterator[bytes]:
         """Yield the events of an item of the answer; of a whole one, those that its pieces have not yielded."""
-        if isinstance(item, ReasoningDelta):
+        return self._numbered(self._take(item))
+
+    def end(self) -> Iterator[bytes]:
+        """Yield nothing: the last event of the answer says how it ended."""
+        return iter(())
+
+    def fail(self, error: ServiceError) -> Iterator[bytes]:
+        """Yield the events of a response that broke."""
+        body = openai_body(problem_of(renamed(error)))["error"]
+        failed = {"code": "server_error", "message": body["message"]}
+        ended = "response.failed", {"response": self._state("failed", error=failed)}
+        return self._numbered([ended, ("error", {name: body[name] for name in ("code", "message", "param")})])
+
+    def _numbered(self, events: Iterable[Event]) -> Iterator[bytes]:
+        for name, data in events:
+            yield json_event({"type": name, "sequence_number": self._number, **data}, name)
+            self._number += 1
+
+    def _state(self, status: str, **more: Any) -> dict[str, Any]:
+        """Return the response in a state."""
+        return {**self._shared, "status": status, "output": list(self._done), **more}
+
+    def _take(self, item: GenerationItem) -> Iterator[Event]:
+        if isinstance(item, Started):
+            for name in ("response.created", "response.in_progress"):
+                yield name, {"response": self._state("in_progress")}
+        elif isinstance(item, ReasoningDelta):
             yield from self._text("reasoning", item.text)
         elif isinstance(item, TextDelta):
             yield from self._text("message", item.text, item.logprobs)
@@ -180,13 +146,6 @@ class Output:
             yield from self._call(item)
         elif isinstance(item, GenerationResult):
             yield from self._end(item)
-
-    def fail(self, error: ServiceError) -> Iterator[Event]:
-        """Yield the events of a response that broke."""
-        body = openai_body(problem_of(error))["error"]
-        failed = {"code": "server_error", "message": body["message"]}
-        yield "response.failed", {"response": self._response.state("failed", self._done, error=failed)}
-        yield "error", {name: body[name] for name in ("code", "message", "param")}
 
     def _text(self, kind: Kind, text: str, tokens: Sequence[TokenLogprob] = ()) -> Iterator[Event]:
         item = self._item
@@ -197,16 +156,13 @@ class Output:
         logprobs = (logprobs_body(tokens) or {"content": []})["content"]
         item.pieces.append(text)
         item.logprobs += logprobs
-        delta = {**self._place(item), "content_index": 0, "delta": text}
-        if kind == "reasoning":
-            yield "response.reasoning_text.delta", delta
-        else:
-            yield "response.output_text.delta", {**delta, "logprobs": logprobs}
+        more = {"logprobs": logprobs} if kind == "message" else {}
+        yield f"{_TEXTS[kind]}.delta", {**self._place(item), "content_index": 0, "delta": text, **more}
 
     def _call(self, delta: ToolCallDelta) -> Iterator[Event]:
         item = self._item
         if item is None or item.kind != "call" or item.number != delta.index:
-            item = _Item("call", (delta.id or new_id("call"), delta.name or ""), delta.index)
+            item = _Item("call", (delta.id or _new_id("call"), delta.name or ""), delta.index)
             yield from self._open(item)
         if delta.arguments:
             item.pieces.append(delta.arguments)
@@ -224,8 +180,20 @@ class Output:
             # A response without any output has an empty message.
             yield from self._text("message", "")
         yield from self._close("incomplete" if result.finish_reason == "length" else "completed")
-        ended = self._response.ended(result, self._done)
+        ended = self._ended(result)
         yield f"response.{ended['status']}", {"response": ended}
+
+    def _ended(self, result: GenerationResult) -> dict[str, Any]:
+        cut = result.finish_reason == "length"
+        usage = {
+            "input_tokens": result.prompt_tokens,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": result.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": result.prompt_tokens + result.completion_tokens,
+        }
+        details = {"reason": "max_output_tokens"} if cut else None
+        return self._state("incomplete" if cut else "completed", usage=usage, incomplete_details=details)
 
     def _open(self, item: _Item) -> Iterator[Event]:
         yield from self._close("completed")
@@ -244,10 +212,8 @@ class Output:
             yield "response.function_call_arguments.done", {**place, "name": item.call[1], "arguments": item.text}
         else:
             done = {**place, "content_index": 0}
-            if item.kind == "reasoning":
-                yield "response.reasoning_text.done", {**done, "text": item.text}
-            else:
-                yield "response.output_text.done", {**done, "text": item.text, "logprobs": item.logprobs}
+            more = {"logprobs": item.logprobs} if item.kind == "message" else {}
+            yield f"{_TEXTS[item.kind]}.done", {**done, "text": item.text, **more}
             yield "response.content_part.done", {**done, "part": item.part}
         body = item.body(status)
         yield "response.output_item.done", {"output_index": len(self._done), "item": body}

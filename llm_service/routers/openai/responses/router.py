@@ -1,13 +1,12 @@
 """``/v1/responses``."""
 
-from fastapi import APIRouter
-from fastapi import Response as HttpResponse
+from fastapi import APIRouter, Response
 
 from engines.errors import ServiceError
 from routers.calls import Call
 from routers.error_docs import of_a_model
-from routers.openai.models import chat_model
-from routers.openai.responses.output import Response
+from routers.openai.models import check_model
+from routers.openai.responses.output import ResponseAnswer
 from routers.openai.responses.schemas import ResponseBody, ResponsesRequest
 from routers.openai.responses.translation import renamed, to_generation
 
@@ -29,14 +28,12 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"])
     ),
     summary="Answer a conversation, as items",
 )
-async def responses(body: ResponsesRequest, call: Call) -> HttpResponse:
+async def responses(body: ResponsesRequest, call: Call) -> Response:
     """Continue the conversation in ``input``; compatible with OpenAI's responses, but nothing is stored."""
-    model = chat_model(call.service, call.config)
-    model.check(body.model)
+    check_model(call.service, "generator", body.model)
     headers = call.headers(body)
     try:
         asked = to_generation(body, call.config, call.request_id)
-        response = Response(body, asked, model.id)
-        return await call.respond([asked], headers, body=response.whole, events=response.events)
+        return await call.respond([asked], headers, ResponseAnswer(body, asked, call.service.model_name))
     except ServiceError as error:
         raise renamed(error) from None

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from routers.openai.fields import ModelName, OnlyNeutral
-from schemas.common import WHOLE, RequestModel, Text, WireModel
-from schemas.generation import MAX_MESSAGES, Effort, TokenLimit, WithoutEffect
+from schemas.common import RequestModel, Text, WireModel, example
+from schemas.generation import MAX_MESSAGES, AnswerFields, Effort, TokenLimit
 from schemas.tools import (
     MAX_TOOLS,
     FunctionDefinition,
@@ -160,28 +160,21 @@ class ResponseStreamOptions(RequestModel):
     include_obfuscation: Annotated[Any, OnlyNeutral(False)] = None  # noqa: FBT003 - a value, not a switch
 
 
-class ResponsesRequest(WithoutEffect):
+class ResponsesRequest(AnswerFields):
     """A conversation to continue."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "default", "input": "What is the capital of Peru?"}]}
-    )
+    model_config = example(model="default", input="What is the capital of Peru?")
 
     model: ModelName = Field(description="As in /v1/models, or default")
     input: Input = Field(description="A question, or the turns, calls and results of a conversation")
     instructions: Text | None = Field(default=None, description="A system message before the input")
     max_output_tokens: TokenLimit | None = Field(default=None, description="Tokens to generate at most")
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0, description="0 is greedy")
-    top_p: float | None = Field(default=None, ge=0.0, le=1.0, description="Nucleus sampling")
-    stream: bool | None = Field(default=None, description="Answer as server-sent events")
     stream_options: ResponseStreamOptions | None = None
     tools: Annotated[list[ResponseTool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ResponseToolChoice | None = None
-    parallel_tool_calls: bool | None = Field(default=None, description="Whether one answer may make several calls")
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
     include: list[Text] | None = Field(default=None, description=f"{LOGPROBS}; others have no effect")
-    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
 
     background: Annotated[Any, OnlyNeutral(False)] = None  # noqa: FBT003 - a value, not a switch
     conversation: Annotated[Any, OnlyNeutral(instead=STATELESS)] = None

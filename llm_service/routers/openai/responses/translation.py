@@ -1,11 +1,12 @@
 """A request to ``/v1/responses`` as the service's own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from config.settings import Settings
 from engines.errors import ServiceError
-from engines.requests import GenerationRequest
+from engines.requests import ChatMessage, GenerationRequest, ToolCall
 from routers.openai.responses.schemas import (
     LOGPROBS,
     InputCall,
@@ -17,9 +18,8 @@ from routers.openai.responses.schemas import (
     ResponsesRequest,
     SchemaFormat,
 )
-from routers.wire.generation_request import to_generation_request
-from schemas.generation import GenerationFields, Message
-from schemas.tools import CalledFunction, EarlierCall
+from routers.wire.generation_request import role_of, to_generation_request
+from schemas.generation import AnswerFields, GenerationFields
 from services.errors import InvalidRequest
 
 _FIELDS = {"messages": "input", "response_format": "text.format", "reasoning_effort": "reasoning.effort"}
@@ -28,23 +28,18 @@ _FIELDS = {"messages": "input", "response_format": "text.format", "reasoning_eff
 
 def to_generation(body: ResponsesRequest, config: Settings, request_id: str) -> GenerationRequest:
     """Translate a request; raises ``InvalidRequest``."""
-    fields = {
-        "temperature": body.temperature,
-        "top_p": body.top_p,
-        "stream": body.stream,
+    fields = body.model_dump(include=set(AnswerFields.model_fields)) | {
         "tools": [_tool(tool.model_dump(exclude={"type"}, exclude_none=True)) for tool in body.tools or ()],
         "tool_choice": _choice(body),
-        "parallel_tool_calls": body.parallel_tool_calls,
         "response_format": _format(body),
         "reasoning_effort": body.reasoning and body.reasoning.effort,
         "logprobs": LOGPROBS in (body.include or ()) or None,
-        "top_logprobs": body.top_logprobs,
     }
-    said = _turns(body)
-    if not said:
+    messages = _messages(body)
+    if not messages:
         raise InvalidRequest("must contain at least one message", field="input")
     asked = GenerationFields.model_validate(fields)
-    return to_generation_request(asked, said, config, request_id, body.max_output_tokens)
+    return to_generation_request(asked, messages, config, request_id, body.max_output_tokens)
 
 
 def renamed(error: ServiceError) -> ServiceError:
@@ -56,25 +51,19 @@ def renamed(error: ServiceError) -> ServiceError:
     return error
 
 
-def _turns(body: ResponsesRequest) -> list[Message]:
+def _messages(body: ResponsesRequest) -> list[ChatMessage]:
     """Return the conversation: calls belong to the assistant's turn before them, thoughts are left out."""
-    said = [_turn("system", body.instructions)] if body.instructions else []
+    said = [ChatMessage("system", body.instructions)] if body.instructions else []
     for item in body.input:
         if isinstance(item, InputMessage):
-            said.append(_turn(item.role, _text(item.content)))
+            said.append(ChatMessage(role_of(item.role), _text(item.content)))
         elif isinstance(item, InputCall):
-            if not said or said[-1].role != "assistant":
-                said.append(_turn("assistant", None))
-            call = EarlierCall(id=item.call_id, function=CalledFunction(name=item.name, arguments=item.arguments))
-            said[-1].tool_calls = [*(said[-1].tool_calls or ()), call]
+            turn = said.pop() if said and said[-1].role == "assistant" else ChatMessage("assistant", "")
+            call = ToolCall(item.call_id, item.name, item.arguments)
+            said.append(replace(turn, tool_calls=(*turn.tool_calls, call)))
         elif isinstance(item, InputCallOutput):
-            said.append(_turn("tool", _text(item.output), tool_call_id=item.call_id))
+            said.append(ChatMessage("tool", _text(item.output), tool_call_id=item.call_id))
     return said
-
-
-def _turn(role: str, content: str | None, **more: Any) -> Message:
-    # Not validated again: a message may be empty here.
-    return Message.model_construct(role=role, content=content, **more)
 
 
 def _text(parts: Sequence[InputText]) -> str:

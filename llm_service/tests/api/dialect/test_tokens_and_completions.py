@@ -28,7 +28,7 @@ def test_a_conversation_is_counted(service: ServiceProcess) -> None:
         ("/tokenize", {}, 422, "prompt"),
         ("/tokenize", {"prompt": "x", "messages": [{"role": "user", "content": "x"}]}, 422, "prompt"),
         ("/tokenize", {"prompt": "x" * 300_000}, 422, "prompt"),
-        ("/tokenize", {"prompt": "x", "model": "gpt-4"}, 404, "the model"),
+        ("/tokenize", {"prompt": "x", "model": "gpt-4"}, 404, "model: 'gpt-4'"),
         ("/tokenize", {"messages": [{"role": "user", "content": "x"}], "add_special_tokens": True}, 422, "add_special"),
         ("/detokenize", {"tokens": [-1]}, 422, "tokens.0"),
         ("/detokenize", {"tokens": [256]}, 400, "tokens"),
