@@ -9,21 +9,21 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
-from engines.base import EngineInfo
+from engines.base import EngineInfo, Heartbeat, ModelLoadError
 from engines.errors import EngineRestarted, Unsupported
 from engines.events import RequestEvent
 from engines.llamacpp.endpoint import Endpoint
 from engines.requests import Request, http_request_of
 from workers.frames import FrameTooLarge
-from workers.messages import Heartbeat, LoadFailed, Ready, Shutdown
+from workers.messages import Ready, Shutdown
 from workers.process import WorkerProcess
 from workers.streams import Streams
 from workers.supervision import start_task
-from workers.worker import Fault, Role, Worker, WorkerState, not_ready
+from workers.worker import Fault, Role, Worker, WorkerState
 
 if TYPE_CHECKING:
     from engines.llamacpp.client import LlamaCppClient
@@ -58,9 +58,7 @@ class WorkerClient(Worker):
         self._last_sign_of_life = 0.0
         self._exited = asyncio.Event()
         self._state_changed = asyncio.Event()
-        self._fatal = self._stopping = False
         self._supervisor: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def pid(self) -> int | None:
@@ -69,12 +67,10 @@ class WorkerClient(Worker):
 
     async def start(self) -> None:
         """Start the worker and return at once; ``state`` becomes ready when its model is loaded."""
-        self._loop = asyncio.get_running_loop()
         self._supervisor = start_task(self._supervise(), f"{self.role}-supervisor", self._supervisor_ended)
 
     async def stop(self) -> None:
         """End the worker: ask, wait a little, then kill."""
-        self._stopping = True
         self._enter("stopped")
         if self._process is not None and self._process.child.poll() is None:
             self._process.send(Shutdown())
@@ -97,22 +93,17 @@ class WorkerClient(Worker):
             self._state_changed.clear()
             await self._state_changed.wait()
         if self.state != "ready" or self._process is None:
-            raise not_ready(self.state)
-        if self._server is not None:
-            async with contextlib.aclosing(self._ask(self._server, request)) as events:
-                yield events
+            raise self.refusal
+        if self._server is None:
+            try:
+                with self._streams.open(request, self._process.send) as events:
+                    yield events
+            except FrameTooLarge as error:
+                raise Unsupported("the request is too large for the engine") from error
             return
         try:
-            with self._streams.open(request, self._process.send) as events:
+            async with contextlib.aclosing(self._server.ask(request)) as events:
                 yield events
-        except FrameTooLarge as error:
-            raise Unsupported("the request is too large for the engine") from error
-
-    async def _ask(self, server: "LlamaCppClient", request: Request) -> AsyncGenerator[RequestEvent, None]:
-        try:
-            async with contextlib.aclosing(server.ask(request)) as events:
-                async for event in events:
-                    yield event
         except EngineRestarted:
             # The next request waits for the replacement, so the end of this process has to be noticed first.
             with contextlib.suppress(TimeoutError):
@@ -122,6 +113,11 @@ class WorkerClient(Worker):
 
     def _enter(self, state: WorkerState) -> None:
         self.state = state
+        self._state_changed.set()
+
+    def fail(self, reason: str) -> None:
+        """Give up; requests that wait for a replacement are refused."""
+        super().fail(reason)
         self._state_changed.set()
 
     async def _supervise(self) -> None:
@@ -141,11 +137,7 @@ class WorkerClient(Worker):
             if self._server is not None:
                 await self._server.close()
                 self._server = None
-            if self._stopping:
-                return
-            if self._fatal:
-                self._enter("failed")
-                self._on_fatal(self.last_error or "the model cannot be loaded")
+            if self.state in ("stopped", "failed"):
                 return
             self.restarts += 1
             if time.monotonic() - started > SETTLED_AFTER_S:
@@ -158,16 +150,12 @@ class WorkerClient(Worker):
             backoff = min(backoff * 2, LONGEST_BACKOFF_S)
 
     def _supervisor_ended(self, error: BaseException | None) -> None:
-        if error is None or self._stopping:
-            return
-        self.last_error = "the worker's supervisor failed; see the log"
-        self._enter("failed")
-        self._streams.fail_all("the engine cannot be restarted")
-        self._on_fatal(self.last_error)
+        if error is not None and self.state != "stopped":
+            self._streams.fail_all("the engine cannot be restarted")
+            self.fail("the worker's supervisor failed; see the log")
 
     async def _run_process(self) -> None:
-        assert self._loop is not None
-        loop, exited, stalled = self._loop, asyncio.Event(), False
+        loop, exited, stalled = asyncio.get_running_loop(), asyncio.Event(), False
         self._exited = exited
         self._last_sign_of_life = time.monotonic()
 
@@ -193,7 +181,7 @@ class WorkerClient(Worker):
                         self._enter("restarting")  # before the kill: no new request goes to this process
                     process.child.kill()
                     await exited.wait()
-            if not self._stopping:
+            if self.state != "stopped":
                 status = process.child.returncode
                 logger.warning("%s worker exited with status %s", self.role, status)
                 why = "did not respond and was ended" if stalled else f"ended with status {status}"
@@ -227,7 +215,7 @@ class WorkerClient(Worker):
             case Ready():
                 self.info, self.last_error = frame.info, None
                 self._server = self._connect(frame.endpoint, frame.info) if frame.endpoint else None
-                if not self._stopping:
+                if self.state != "stopped":
                     self._enter("ready")
                 logger.info(
                     "%s ready: %s on %s after %.1f s",
@@ -236,9 +224,11 @@ class WorkerClient(Worker):
                     frame.info.backend,
                     frame.load_seconds,
                 )
-            case LoadFailed():
-                self.last_error, self._fatal = frame.message, frame.fatal
-                logger.error("%s: %s", self.role, frame.message)
+            case ModelLoadError():
+                logger.error("%s: %s", self.role, frame)
+                self.last_error = str(frame)
+                if frame.fatal and self.state != "stopped":
+                    self.fail(self.last_error)
             case _:
                 raise TypeError(f"unexpected frame of type {type(frame).__name__}")
 

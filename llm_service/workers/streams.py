@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from engines.errors import EngineRestarted
 from engines.events import Failed, LastEvent, RequestEvent
 from engines.requests import Request
-from workers.messages import Cancel, Submit
+from workers.messages import Cancel
 
-Send = Callable[[Submit | Cancel], None]
+Send = Callable[[Request | Cancel], None]
 """Queues a message to the worker; returns at once."""
 
 
@@ -27,7 +27,7 @@ class Streams:
     def open(self, request: Request, send: Send) -> Iterator[AsyncIterator[RequestEvent]]:
         """Submit a request and give its events; leaving before the last one cancels it. Raises what ``send`` raises."""
         events: asyncio.Queue[RequestEvent] = asyncio.Queue()
-        send(Submit(request))
+        send(request)
         self._queues[request.id] = events
         try:
             yield _until_end(events)
