@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from engines.encoders.engine import Embedder, Reranker
-from engines.encoders.queue import BatchItem, Encoding
+from engines.encoders.queue import Encoding
 from engines.events import FloatMatrix
 from engines.fake import FINGERPRINT, INFO, instructions_in, obey
 from engines.requests import RankingRequest
@@ -29,10 +29,10 @@ class FakeEmbedder(Embedder):
         """Return a token for each word."""
         return [[0] * len(text.split()) for text in texts]
 
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Draw the vectors."""
         _obey(batches)
-        return [np.stack([_vector("".join(item.encoding.content)) for item in batch]) for batch in batches]
+        return [np.stack([_vector("".join(item.content)) for item in batch]) for batch in batches]
 
 
 class FakeReranker(Reranker):
@@ -49,14 +49,14 @@ class FakeReranker(Reranker):
             for document, count in zip(request.documents, counts, strict=True)
         ]
 
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compare the words."""
         _obey(batches)
-        return [np.array([[_share(*item.encoding.content)] for item in batch], dtype=np.float32) for batch in batches]
+        return [np.array([[_share(*item.content)] for item in batch], dtype=np.float32) for batch in batches]
 
 
-def _obey(batches: Sequence[Sequence[BatchItem]]) -> None:
-    instructions = instructions_in(" ".join(item.encoding.content[1] for batch in batches for item in batch))
+def _obey(batches: Sequence[Sequence[Encoding]]) -> None:
+    instructions = instructions_in(" ".join(item.content[1] for batch in batches for item in batch))
     obey(instructions)
     if "fail" in instructions:
         raise ValueError("the fake engine fails on request")

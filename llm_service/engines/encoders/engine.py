@@ -7,7 +7,7 @@ from typing import Generic
 import numpy as np
 
 from engines.base import EngineInfo
-from engines.encoders.queue import BatchItem, Encoding, EncodingQueue, Job, R
+from engines.encoders.queue import Encoding, EncodingQueue, Job, R
 from engines.encoders.ranking_recipe import Activation
 from engines.errors import GenerationFailed
 from engines.events import Embedded, Failed, FloatMatrix, LastEvent, Ranked, RequestEvent
@@ -32,7 +32,7 @@ class Encoder(ABC, Generic[R]):
         """Tokenize the texts of a request."""
 
     @abstractmethod
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compute a batch a stream: for each the rows, shape (texts, width)."""
 
     @abstractmethod
@@ -64,9 +64,9 @@ class Encoder(ABC, Generic[R]):
         batches = self._queue.next_batches(self._streams)
         self.batch_size = sum(map(len, batches))
         try:
-            computed = self.compute(batches)
+            computed = self.compute([[job.encodings[index] for job, index in batch] for batch in batches])
         except (RuntimeError, ValueError, LookupError, MemoryError) as error:
-            ids = {item.request_id for batch in batches for item in batch}
+            ids = {job.request.id for batch in batches for job, _ in batch}
             for request_id in ids:
                 self._queue.cancel(request_id)
             failure = GenerationFailed(f"the model failed on these texts ({type(error).__name__})")

@@ -16,10 +16,11 @@ from engines.encoders import ranking_recipe
 from engines.encoders.embedding_recipe import embedding_fingerprints, read_recipe
 from engines.encoders.engine import Embedder, Reranker
 from engines.encoders.export import ensure_exported
-from engines.encoders.queue import BatchItem, Encoding
+from engines.encoders.queue import Encoding
 from engines.events import FloatMatrix
 from engines.requests import RankingRequest
 from models.artifacts import ModelArtifact
+from models.fingerprint import model_fingerprint
 
 MOST_STREAMS = 4
 """Batches computed side by side, each on its share of the cores: two of one core each embed 1.2
@@ -54,7 +55,7 @@ class OpenVinoEmbedder(Embedder):
         """Return the token ids of each text, special tokens included."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
 
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compute up to one batch a stream, side by side."""
         return [_mean_pool(hidden, mask) for hidden, mask in self._inference.run(batches)]
 
@@ -64,7 +65,7 @@ class OpenVinoReranker(Reranker):
 
     def __init__(self, artifact: ModelArtifact, settings: Settings) -> None:
         recipe = ranking_recipe.read_recipe(artifact.path)
-        fingerprint = ranking_recipe.reranker_fingerprint(artifact.path)
+        fingerprint = model_fingerprint(artifact.path)
         exported = ensure_exported("ranking", artifact.path, settings.model_cache_dir, fingerprint)
         self._inference = EncoderInference(
             exported, pad_token=recipe.pad_token, longest=recipe.max_tokens, bfloat16=False
@@ -83,7 +84,7 @@ class OpenVinoReranker(Reranker):
             for pair, read in zip(pairs, self._tokenizer.encode_batch(pairs), strict=True)
         ]
 
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compute up to one batch a stream, side by side."""
         return [np.array(logits, dtype=np.float32) for logits, _ in self._inference.run(batches)]
 
@@ -109,7 +110,7 @@ class EncoderInference:
         self._has_types = any("token_type_ids" in port.get_names() for port in compiled.inputs)
         self._requests = [compiled.create_infer_request() for _ in range(self.streams)]
 
-    def run(self, batches: Sequence[Sequence[BatchItem]]) -> list[tuple[npt.NDArray[Any], IdMatrix]]:
+    def run(self, batches: Sequence[Sequence[Encoding]]) -> list[tuple[npt.NDArray[Any], IdMatrix]]:
         """Compute up to one batch a stream, side by side.
 
         Returns for each the model's first output and the attention mask, of shapes (texts, …) and (texts, tokens).
@@ -126,18 +127,18 @@ class EncoderInference:
             outputs.append((infer.get_output_tensor(0).data[: len(batch)], mask[: len(batch)]))
         return outputs
 
-    def _pad(self, batch: Sequence[BatchItem]) -> tuple[IdMatrix, IdMatrix, IdMatrix]:
+    def _pad(self, batch: Sequence[Encoding]) -> tuple[IdMatrix, IdMatrix, IdMatrix]:
         """Return token ids, types and attention mask of a rounded shape; rows beyond the batch hold one token."""
-        tokens = min(_round_up(max(item.length for item in batch)), self._longest)
+        tokens = min(_round_up(max(len(item.ids) for item in batch)), self._longest)
         shape = (_round_up(len(batch)), tokens)
         ids = np.full(shape, self._pad_token, dtype=np.int64)
         types = np.zeros(shape, dtype=np.int64)
         mask = np.zeros(shape, dtype=np.int64)
         mask[len(batch) :, 0] = 1
         for row, item in enumerate(batch):
-            ids[row, : item.length] = item.encoding.ids
-            mask[row, : item.length] = 1
-            types[row, : len(item.encoding.types)] = item.encoding.types
+            ids[row, : len(item.ids)] = item.ids
+            mask[row, : len(item.ids)] = 1
+            types[row, : len(item.types)] = item.types
         return ids, types, mask
 
 
