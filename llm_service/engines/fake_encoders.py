@@ -10,7 +10,6 @@ from engines.encoders.engine import Embedder, Reranker
 from engines.encoders.queue import Encoding
 from engines.events import FloatMatrix
 from engines.fake import FINGERPRINT, INFO, instructions_in, obey
-from engines.requests import RankingRequest
 
 LONGEST_TEXT = 256
 """Words that are read of a text."""
@@ -25,9 +24,9 @@ class FakeEmbedder(Embedder):
         info = replace(INFO, context_length=LONGEST_TEXT, search_fingerprint=SEARCH_FINGERPRINT, dimension=DIMENSION)
         super().__init__(info, {None: "", "query": "query: ", "document": "document: "})
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
         """Return a token for each word."""
-        return [[0] * len(text.split()) for text in texts]
+        return [Encoding.counted(pair, range(len("".join(pair).split())), LONGEST_TEXT) for pair in pairs]
 
     def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Draw the vectors."""
@@ -41,13 +40,9 @@ class FakeReranker(Reranker):
     def __init__(self) -> None:
         super().__init__(replace(INFO, context_length=LONGEST_TEXT), "identity")
 
-    def encode(self, request: RankingRequest) -> list[Encoding]:
-        """Count the words of each document."""
-        counts = [len(document.split()) for document in request.documents]
-        return [
-            Encoding((request.query, document), range(min(count, LONGEST_TEXT)), truncated=count > LONGEST_TEXT)
-            for document, count in zip(request.documents, counts, strict=True)
-        ]
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
+        """Return a token for each word of a document."""
+        return [Encoding.counted(pair, range(len(pair[1].split())), LONGEST_TEXT) for pair in pairs]
 
     def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compare the words."""

@@ -28,8 +28,12 @@ class Encoder(ABC, Generic[R]):
         self._queue: EncodingQueue[R] = EncodingQueue(width, TOKEN_BUDGET)
 
     @abstractmethod
-    def encode(self, request: R) -> list[Encoding]:
-        """Tokenize the texts of a request."""
+    def pairs(self, request: R) -> list[tuple[str, str]]:
+        """Return what is read for each text: its prompt and itself, or a query and a document."""
+
+    @abstractmethod
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
+        """Tokenize pairs, up to the model's limit."""
 
     @abstractmethod
     def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
@@ -53,7 +57,7 @@ class Encoder(ABC, Generic[R]):
     def submit(self, request: Request) -> None:
         """Tokenize the texts and queue them."""
         asked: R = request  # type: ignore[assignment]  # a worker gets the requests of its role
-        self._queue.add(asked, self.encode(asked))
+        self._queue.add(asked, self.tokenize(self.pairs(asked)))
 
     def cancel(self, request_id: str) -> None:
         """Forget a request; a running batch is finished for the others in it."""
@@ -98,21 +102,10 @@ class Embedder(Encoder[EmbeddingRequest]):
         super().__init__(info, width=info.dimension or 0, streams=streams)
         self._prompts = prompts
 
-    @abstractmethod
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text, special tokens and those beyond the limit included."""
-
-    def encode(self, request: EmbeddingRequest) -> list[Encoding]:
-        """Tokenize the texts, each after its prompt."""
-        limit = self.info.context_length
+    def pairs(self, request: EmbeddingRequest) -> list[tuple[str, str]]:
+        """Return each text with its prompt."""
         prompt = self._prompts[request.input_type]
-        every = self.tokenize([prompt + text for text in request.texts])
-        # Truncation keeps the closing special token, as sentence-transformers does.
-        read = [ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]] for ids in every]
-        return [
-            Encoding((prompt, text), kept, truncated=len(ids) > limit)
-            for text, kept, ids in zip(request.texts, read, every, strict=True)
-        ]
+        return [(prompt, text) for text in request.texts]
 
     def finish(self, job: Job[EmbeddingRequest]) -> Embedded:
         """Return the vectors, scaled to length 1 where the request wants it."""
@@ -132,6 +125,10 @@ class Reranker(Encoder[RankingRequest]):
     def __init__(self, info: EngineInfo, activation: Activation, *, streams: int = 1) -> None:
         super().__init__(info, width=1, streams=streams)
         self._activation = activation
+
+    def pairs(self, request: RankingRequest) -> list[tuple[str, str]]:
+        """Return each document with the query."""
+        return [(request.query, document) for document in request.documents]
 
     def finish(self, job: Job[RankingRequest]) -> Ranked:
         """Return the scores as ``CrossEncoder.predict`` gives them, or the logits."""

@@ -18,7 +18,6 @@ from engines.encoders.engine import Embedder, Reranker
 from engines.encoders.export import ensure_exported
 from engines.encoders.queue import Encoding
 from engines.events import FloatMatrix
-from engines.requests import RankingRequest
 from models.artifacts import ModelArtifact
 from models.fingerprint import model_fingerprint
 
@@ -38,9 +37,7 @@ class OpenVinoEmbedder(Embedder):
         encoder = recipe.modules[0][1]
         exported = ensure_exported("embedding", encoder, settings.model_cache_dir, fingerprints.plain)
         self._inference = EncoderInference(exported, pad_token=0, longest=recipe.max_tokens, bfloat16=True)
-        self._tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = _tokenizer(encoder, recipe.max_tokens)
         info = artifact.loaded(
             "openvino",
             device="cpu",
@@ -51,9 +48,10 @@ class OpenVinoEmbedder(Embedder):
         )
         super().__init__(info, recipe.prompts, streams=self._inference.streams)
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text, special tokens included."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
+        """Tokenize each text after its prompt."""
+        every = self._tokenizer.encode_batch([prompt + text for prompt, text in pairs])
+        return [_encoding(pair, read) for pair, read in zip(pairs, every, strict=True)]
 
     def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compute up to one batch a stream, side by side."""
@@ -70,19 +68,13 @@ class OpenVinoReranker(Reranker):
         self._inference = EncoderInference(
             exported, pad_token=recipe.pad_token, longest=recipe.max_tokens, bfloat16=False
         )
-        self._tokenizer = Tokenizer.from_file(str(artifact.path / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(recipe.max_tokens, strategy="longest_first")
+        self._tokenizer = _tokenizer(artifact.path, recipe.max_tokens)
         info = artifact.loaded("openvino", device="cpu", context_length=recipe.max_tokens, fingerprint=fingerprint)
         super().__init__(info, recipe.activation, streams=self._inference.streams)
 
-    def encode(self, request: RankingRequest) -> list[Encoding]:
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
         """Tokenize each document together with the query."""
-        pairs = [(request.query, document) for document in request.documents]
-        return [
-            Encoding(pair, read.ids, read.type_ids, truncated=bool(read.overflowing))
-            for pair, read in zip(pairs, self._tokenizer.encode_batch(pairs), strict=True)
-        ]
+        return [_encoding(pair, read) for pair, read in zip(pairs, self._tokenizer.encode_batch(pairs), strict=True)]
 
     def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compute up to one batch a stream, side by side."""
@@ -140,6 +132,18 @@ class EncoderInference:
             mask[row, : len(item.ids)] = 1
             types[row, : len(item.types)] = item.types
         return ids, types, mask
+
+
+def _tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
+    """Load a tokenizer that cuts texts as its library does: the longer of a pair, special tokens are kept."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens, strategy="longest_first")
+    return tokenizer
+
+
+def _encoding(content: tuple[str, str], read: Any) -> Encoding:
+    return Encoding(content, read.ids, read.type_ids, truncated=bool(read.overflowing))
 
 
 def _mean_pool(hidden: npt.NDArray[np.float32], mask: IdMatrix) -> FloatMatrix:

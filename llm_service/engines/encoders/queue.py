@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,11 @@ class Encoding:
     ids: Sequence[int]
     types: Sequence[int] = ()
     truncated: bool = False
+
+    @classmethod
+    def counted(cls, content: tuple[str, str], ids: Sequence[int], limit: int) -> Self:
+        """Return the encoding for an engine that reads the texts itself: its tokens order and count."""
+        return cls(content, ids[:limit], truncated=len(ids) > limit)
 
 
 @dataclass(slots=True, eq=False)

@@ -16,7 +16,6 @@ from engines.encoders.embedding_recipe import embedding_fingerprints, read_recip
 from engines.encoders.engine import Embedder, Reranker
 from engines.encoders.queue import Encoding
 from engines.events import FloatMatrix
-from engines.requests import RankingRequest
 from engines.transformers.loading_errors import LOADING_ERRORS, loading_advice
 from models.artifacts import ModelArtifact
 from models.fingerprint import model_fingerprint
@@ -46,10 +45,10 @@ class SentenceTransformersEmbedder(Embedder):
         )
         super().__init__(info, recipe.prompts)
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return token ids; they order and count, and the library reads the texts itself."""
-        ids: list[list[int]] = self._model.tokenizer(list(texts), verbose=False)["input_ids"]
-        return ids
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
+        """Tokenize each text after its prompt."""
+        every = self._model.tokenizer([prompt + text for prompt, text in pairs], verbose=False)["input_ids"]
+        return [Encoding.counted(*read, self.info.context_length) for read in zip(pairs, every, strict=True)]
 
     def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Embed one batch after another."""
@@ -81,12 +80,10 @@ class SentenceTransformersReranker(Reranker):
         )
         super().__init__(info, recipe.activation)
 
-    def encode(self, request: RankingRequest) -> list[Encoding]:
-        """Tokenize the pairs; token ids order and count, and the library reads the texts itself."""
-        pairs = [(request.query, document) for document in request.documents]
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
+        """Tokenize each document together with the query."""
         every = self._model.tokenizer([list(pair) for pair in pairs], verbose=False)["input_ids"]
-        limit = self.info.context_length
-        return [Encoding(pair, ids[:limit], truncated=len(ids) > limit) for pair, ids in zip(pairs, every, strict=True)]
+        return [Encoding.counted(*read, self.info.context_length) for read in zip(pairs, every, strict=True)]
 
     def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Score one batch after another."""

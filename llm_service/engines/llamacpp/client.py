@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from typing import Any
 
 from engines.base import EngineInfo
@@ -72,16 +72,15 @@ class LlamaCppClient:
         """Return a message's content without control tokens and halves of surrogate pairs, which JSON cannot carry."""
         return self._neutralise(content.encode("utf-8", "replace").decode())
 
-    async def ask(self, request: Request) -> AsyncGenerator[RequestEvent, None]:
-        """Yield the events of a request up to the last; raises ``ServiceError``."""
+    @contextlib.asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[AsyncIterator[RequestEvent]]:
+        """Ask the server and give the events up to the last; leaving early closes the connection.
+
+        Raises a ``ServiceError``, as the events do.
+        """
         try:
-            if isinstance(request, TextRequest):
-                yield await self._convert(request)
-                return
-            assert isinstance(request, GenerationRequest)
             async with contextlib.aclosing(self._ask(request)) as events:
-                async for event in events:
-                    yield event
+                yield events
         except ServiceError as error:
             error.message = error.message.replace("the upstream", "the engine")
             error.args = (error.message,)
@@ -105,7 +104,11 @@ class LlamaCppClient:
         body = {"content": text, "add_special": special, "parse_special": True}
         return (await ask_tokenizer(self._client, "tokenize", body)).tokens
 
-    async def _ask(self, request: GenerationRequest) -> AsyncGenerator[RequestEvent, None]:
+    async def _ask(self, request: Request) -> AsyncGenerator[RequestEvent, None]:
+        if isinstance(request, TextRequest):
+            yield await self._convert(request)
+            return
+        assert isinstance(request, GenerationRequest)
         body = self._body(request)
         prompt_tokens = await self._fit(request, body)
         yield Accepted(request.id)
