@@ -139,10 +139,12 @@ def _serve(engine: Engine, commands: Commands, events: FrameWriter) -> int:
 
 def _log_ends(fresh: Sequence[RequestEvent]) -> None:
     for event in fresh:
+        if not isinstance(event, LastEvent):
+            continue
         about = {"request_id": http_request_of(event.request_id)}
         if isinstance(event, Failed):
             logger.warning("request failed", extra=about | {"failure": event.error.type, "reason": event.error.message})
-        elif isinstance(event, LastEvent):
+        else:
             logger.debug("request answered", extra=about)
 
 
