@@ -207,8 +207,8 @@ class WorkerClient(Worker):
                     frame.load_seconds,
                 )
             case ModelLoadError():
-                logger.error("%s: %s", self.role, frame)
                 self.last_error = str(frame)
+                logger.error("%s: %s", self.role, self.last_error)
                 if frame.fatal and self.state != "stopped":
                     self.fail(self.last_error)
             case _:
