@@ -1,7 +1,7 @@
 """The protocol of engines: requests in, events out. No model library, no HTTP."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from engines.events import Detokenized, RequestEvent, Tokenized
@@ -35,6 +35,16 @@ class EngineInfo:
     fingerprint: str | None = None
     dimension: int | None = None
     search_fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Sign of life of a worker. ``kv_cache_usage`` as ``Engine`` has it; ``batch_sizes``: steps since the last one,
+    counted by how many requests (or texts) each computed together.
+    """
+
+    kv_cache_usage: float | None = None
+    batch_sizes: Mapping[int, int] = field(default_factory=dict)
 
 
 class EngineBroken(Exception):

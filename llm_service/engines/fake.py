@@ -25,12 +25,13 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engines.answer import Answer
 from engines.base import EngineBroken, EngineInfo
 from engines.errors import GenerationFailed, Unsupported, context_exceeded, unknown_token
-from engines.events import Detokenized, Failed, Finished, FinishReason, FirstToken, RequestEvent, TextDelta, Tokenized
+from engines.events import Detokenized, Failed, Finished, FirstToken, RequestEvent, Tokenized
 from engines.requests import DetokenizeRequest, GenerationRequest, Request, TokenizeRequest
 from engines.text_assembly import TextAssembler
 
@@ -58,15 +59,11 @@ def obey(instructions: dict[str, int]) -> None:
     time.sleep(instructions.get("slow", 0) / 1000)
 
 
-@dataclass(slots=True)
-class _Answer:
-    request: GenerationRequest
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Answer(Answer):
     instructions: dict[str, int]
     words: list[str]
     """All that is to be said; a token is an index."""
-    text: TextAssembler
-    prompt_tokens: int
-    max_new_tokens: int
 
 
 class FakeGenerator:
@@ -104,6 +101,7 @@ class FakeGenerator:
             text=TextAssembler(lambda ids: "".join(words[token] for token in ids), request.sampling.stop),
             prompt_tokens=prompt_tokens,
             max_new_tokens=min(request.sampling.max_new_tokens, room),
+            inside_thought="in-thought" in instructions,
         )
 
     def tokenize(self, request: TokenizeRequest) -> Tokenized:
@@ -147,31 +145,17 @@ class FakeGenerator:
         """Drop everything."""
         self._answers.clear()
 
-    def _advance(self, answer: _Answer) -> Iterator[RequestEvent]:
-        request, text = answer.request, answer.text
-        at = text.token_count
-        delta = ""
-        if at < len(answer.words):
-            if at == 0:
-                yield FirstToken(request.id, inside_thought="in-thought" in answer.instructions)
-            if "fail" in answer.instructions:
-                del self._answers[request.id]
-                yield Failed(request.id, GenerationFailed("the fake engine fails on request"))
-                return
-            delta = text.push([at])
-        reason: FinishReason | None = None
-        if at >= len(answer.words) or text.stopped:
-            reason = "stop"
-        elif text.token_count >= answer.max_new_tokens:
-            reason = "length"
-        if reason is not None:
-            delta += text.finish()
-        if delta and request.stream:
-            yield TextDelta(request.id, delta)
-        if reason is not None:
-            del self._answers[request.id]
-            reason = "stop" if text.stopped else reason
-            yield Finished(request.id, text.text, reason, answer.prompt_tokens, text.token_count)
+    def _advance(self, answer: _Answer) -> list[RequestEvent]:
+        request_id, at = answer.request.id, answer.text.token_count
+        if answer.words and "fail" in answer.instructions:
+            failed = Failed(request_id, GenerationFailed("the fake engine fails on request"))
+            events: list[RequestEvent] = [FirstToken(request_id, answer.inside_thought), failed]
+        else:
+            spoken = at >= len(answer.words)
+            events = answer.add([] if spoken else [at], ended=spoken)
+        if events and isinstance(events[-1], Finished | Failed):
+            del self._answers[request_id]
+        return events
 
 
 def _answer_words(request: GenerationRequest, message: str, instructions: dict[str, int]) -> list[str]:

@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from engines.encoders.engine import Embedder, Reranker
-from engines.encoders.queue import BatchItem, Encoding
+from engines.encoders.queue import Encoding
 from engines.events import FloatMatrix
 from engines.fake import FINGERPRINT, INFO, instructions_in, obey
-from engines.requests import RankingRequest
 
 LONGEST_TEXT = 256
 """Words that are read of a text."""
@@ -25,14 +24,14 @@ class FakeEmbedder(Embedder):
         info = replace(INFO, context_length=LONGEST_TEXT, search_fingerprint=SEARCH_FINGERPRINT, dimension=DIMENSION)
         super().__init__(info, {None: "", "query": "query: ", "document": "document: "})
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
         """Return a token for each word."""
-        return [[0] * len(text.split()) for text in texts]
+        return [Encoding.counted(pair, range(len("".join(pair).split())), LONGEST_TEXT) for pair in pairs]
 
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Draw the vectors."""
         _obey(batches)
-        return [np.stack([_vector("".join(item.encoding.content)) for item in batch]) for batch in batches]
+        return [np.stack([_vector("".join(item.content)) for item in batch]) for batch in batches]
 
 
 class FakeReranker(Reranker):
@@ -41,22 +40,18 @@ class FakeReranker(Reranker):
     def __init__(self) -> None:
         super().__init__(replace(INFO, context_length=LONGEST_TEXT), "identity")
 
-    def encode(self, request: RankingRequest) -> list[Encoding]:
-        """Count the words of each document."""
-        counts = [len(document.split()) for document in request.documents]
-        return [
-            Encoding((request.query, document), range(min(count, LONGEST_TEXT)), truncated=count > LONGEST_TEXT)
-            for document, count in zip(request.documents, counts, strict=True)
-        ]
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
+        """Return a token for each word of a document."""
+        return [Encoding.counted(pair, range(len(pair[1].split())), LONGEST_TEXT) for pair in pairs]
 
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compare the words."""
         _obey(batches)
-        return [np.array([[_share(*item.encoding.content)] for item in batch], dtype=np.float32) for batch in batches]
+        return [np.array([[_share(*item.content)] for item in batch], dtype=np.float32) for batch in batches]
 
 
-def _obey(batches: Sequence[Sequence[BatchItem]]) -> None:
-    instructions = instructions_in(" ".join(item.encoding.content[1] for batch in batches for item in batch))
+def _obey(batches: Sequence[Sequence[Encoding]]) -> None:
+    instructions = instructions_in(" ".join(item.content[1] for batch in batches for item in batch))
     obey(instructions)
     if "fail" in instructions:
         raise ValueError("the fake engine fails on request")

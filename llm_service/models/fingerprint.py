@@ -1,4 +1,4 @@
-"""Fingerprint of a generator: equal fingerprints mean interchangeable answers."""
+"""Fingerprint of a generator or reranker: equal fingerprints mean interchangeable answers."""
 
 import hashlib
 from pathlib import Path

@@ -51,8 +51,8 @@ class ModelHub:
     nothing; ``bar`` shows progress (``download.download``).
     """
 
-    def __init__(self, pins: ModelPins | None = None, *, offline: bool = False, bar: Any = LogBar) -> None:
-        self.pins = pins or ModelPins(None)
+    def __init__(self, pins: ModelPins, *, offline: bool = False, bar: Any = LogBar) -> None:
+        self.pins = pins
         self._offline = offline
         self._bar = bar
         self._reachable: bool | None = False if offline else None

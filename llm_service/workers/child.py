@@ -19,14 +19,14 @@ from service_kit.observability.logs import about_request, configure_logging
 from service_kit.openmp import bound_spinning
 
 from config.settings import Settings
-from engines.base import Engine, ModelLoadError, Texts
+from engines.base import Engine, Heartbeat, ModelLoadError, Texts
 from engines.errors import GenerationFailed, ServiceError
 from engines.events import Accepted, Failed, LastEvent, RequestEvent
 from engines.llamacpp.endpoint import EndpointServer
-from engines.requests import GenerationRequest, TextRequest, TokenizeRequest, http_request_of
+from engines.requests import DetokenizeRequest, GenerationRequest, Request, TokenizeRequest, http_request_of
 from workers.frames import FrameTooLarge, FrameWriter, PeerGone, read_frames
 from workers.loading import LOADERS
-from workers.messages import Cancel, Command, Heartbeat, LoadFailed, Ready, Shutdown, Submit
+from workers.messages import Cancel, Command, Ready, Shutdown
 from workers.supervision import start_thread
 
 HEARTBEAT_EVERY_S = 1.0
@@ -61,11 +61,12 @@ def main(role: str) -> int:
         engine = LOADERS[role](settings)
         engine.warm_up()
     except ModelLoadError as error:
-        events.send(LoadFailed(str(error), fatal=error.fatal))
+        events.send(error)
         return BROKEN_EXIT_CODE
     except Exception as error:
         logger.exception("loading the model failed")
-        events.send(LoadFailed(f"loading the model failed ({type(error).__name__}); see the log", fatal=False))
+        reason = f"loading the model failed ({type(error).__name__}); see the log"
+        events.send(ModelLoadError(reason, fatal=False))
         return BROKEN_EXIT_CODE
     endpoint = engine.endpoint if isinstance(engine, EndpointServer) else None
     events.send(Ready(engine.info, time.monotonic() - started, endpoint))
@@ -126,24 +127,25 @@ def _serve(engine: Engine, commands: Commands, events: FrameWriter) -> int:
             if isinstance(command, Cancel):
                 engine.cancel(command.request_id)
             else:
-                _send(events, [_submit(engine, command)])
+                _send(events, _submit(engine, command))
         if engine.running == 0:
             continue
         fresh = engine.step()
         if engine.batch_size:
             batch_sizes[engine.batch_size] += 1
-        if fresh:
-            _send(events, fresh)
-            _log_ends(fresh)
+        _send(events, fresh)
+        _log_ends(fresh)
 
 
 def _log_ends(fresh: Sequence[RequestEvent]) -> None:
     for event in fresh:
+        if not isinstance(event, LastEvent):
+            continue
+        about = {"request_id": http_request_of(event.request_id)}
         if isinstance(event, Failed):
-            about = {"request_id": http_request_of(event.request_id), "failure": event.error.type}
-            logger.warning("request failed", extra=about | {"reason": event.error.message})
-        elif isinstance(event, LastEvent):
-            logger.debug("request answered", extra={"request_id": http_request_of(event.request_id)})
+            logger.warning("request failed", extra=about | {"failure": event.error.type, "reason": event.error.message})
+        else:
+            logger.debug("request answered", extra=about)
 
 
 def _watch(server: EndpointServer, commands: Commands, events: FrameWriter) -> int:
@@ -154,27 +156,24 @@ def _watch(server: EndpointServer, commands: Commands, events: FrameWriter) -> i
                 server.close()
                 return 0
         except queue.Empty:
-            progress = server.progress()
-            if progress is not None:
-                events.send(Heartbeat(progress.kv_cache_usage, progress.batch_sizes))
+            heartbeat = server.heartbeat()
+            if heartbeat is not None:
+                events.send(heartbeat)
 
 
-def _send(events: FrameWriter, fresh: Sequence[RequestEvent | None]) -> None:
+def _send(events: FrameWriter, fresh: Sequence[RequestEvent]) -> None:
     """Send events in one frame; an event that alone is too large for one fails its request."""
-    batch = [event for event in fresh if event is not None]
+    if not fresh:
+        return
     try:
-        events.send(batch)
+        events.send(list(fresh))
     except FrameTooLarge:
-        for event in batch:
+        for event in fresh:
             try:
                 events.send([event])
             except FrameTooLarge:
                 logger.exception("an answer is too large for a frame")
                 events.send([Failed(event.request_id, GenerationFailed("the answer is too large; ask for less"))])
-
-
-def _convert(texts: Texts, request: TextRequest) -> RequestEvent:
-    return texts.tokenize(request) if isinstance(request, TokenizeRequest) else texts.detokenize(request)
 
 
 def _take(commands: Commands, wait_s: float) -> list[Command]:
@@ -187,22 +186,24 @@ def _take(commands: Commands, wait_s: float) -> list[Command]:
         return taken
 
 
-def _submit(engine: Engine, command: Submit) -> RequestEvent | None:
-    """Submit a request to the engine; an exception fails that request alone."""
-    request_id = command.request.id
-    with about_request(http_request_of(request_id)):
+def _submit(engine: Engine, request: Request) -> list[RequestEvent]:
+    """Hand a request to the engine and return its first event; an exception fails that request alone."""
+    with about_request(http_request_of(request.id)):
         try:
-            if isinstance(command.request, TextRequest):
-                return _convert(cast(Texts, engine), command.request)
-            engine.submit(command.request)
+            match request:
+                case TokenizeRequest():
+                    return [cast(Texts, engine).tokenize(request)]
+                case DetokenizeRequest():
+                    return [cast(Texts, engine).detokenize(request)]
+            engine.submit(request)
         except ServiceError as error:
             # A mistake of the client, which gets the message.
             logger.debug("request rejected", extra={"failure": error.type})
-            return Failed(request_id, error)
+            return [Failed(request.id, error)]
         except Exception:
             logger.exception("a request could not be submitted")
-            return Failed(request_id, GenerationFailed("the engine could not take the request"))
-    return Accepted(request_id) if isinstance(command.request, GenerationRequest) else None
+            return [Failed(request.id, GenerationFailed("the engine could not take the request"))]
+    return [Accepted(request.id)] if isinstance(request, GenerationRequest) else []
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ and end with the parent: when it dies, the child reads end-of-file.
 
 import pickle
 import struct
-import threading
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -32,11 +31,10 @@ def encode(message: object) -> bytes:
 
 
 class FrameWriter:
-    """Writes frames to a pipe; safe to share between threads."""
+    """Writes frames to a pipe, from one thread."""
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
-        self._lock = threading.Lock()
 
     def send(self, message: object) -> None:
         """Write one message; raises ``FrameTooLarge`` and ``PeerGone``."""
@@ -45,9 +43,8 @@ class FrameWriter:
     def write(self, frame: bytes) -> None:
         """Write an encoded message; raises ``PeerGone``."""
         try:
-            with self._lock:
-                self._pipe.write(frame)
-                self._pipe.flush()
+            self._pipe.write(frame)
+            self._pipe.flush()
         except OSError as error:
             raise PeerGone from error
 

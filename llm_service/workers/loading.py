@@ -3,8 +3,7 @@
 import importlib
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from config.settings import EncoderBackend, Settings
 from engines.base import Engine, ModelLoadError
@@ -13,22 +12,28 @@ from engines.llamacpp.endpoint import EndpointServer
 if TYPE_CHECKING:
     from models.hub import ModelHub
 
+AnyEngine = Engine | EndpointServer
 ENGINES = {
-    "llamacpp": ("engines.llamacpp.server", "LlamaCppServer"),
-    "openvino": ("engines.openvino.generator", "OpenVinoGenerator"),
-    "transformers": ("engines.transformers.generator", "TransformersGenerator"),
+    ("generator", "fake"): ("engines.fake", "FakeGenerator"),
+    ("generator", "llamacpp"): ("engines.llamacpp.server", "LlamaCppServer"),
+    ("generator", "openvino"): ("engines.openvino.generator", "OpenVinoGenerator"),
+    ("generator", "transformers"): ("engines.transformers.generator", "TransformersGenerator"),
+    ("embedding", "fake"): ("engines.fake_encoders", "FakeEmbedder"),
+    ("embedding", "openvino"): ("engines.encoders.openvino", "OpenVinoEmbedder"),
+    ("embedding", "sentence_transformers"): ("engines.encoders.sentence_transformers", "SentenceTransformersEmbedder"),
+    ("rerank", "fake"): ("engines.fake_encoders", "FakeReranker"),
+    ("rerank", "openvino"): ("engines.encoders.openvino", "OpenVinoReranker"),
+    ("rerank", "sentence_transformers"): ("engines.encoders.sentence_transformers", "SentenceTransformersReranker"),
 }
-"""Module and class of each backend's engine; only the selected one is imported."""
+"""Module and class by task and backend; only the selected one is imported."""
 
 logger = logging.getLogger("worker")
 
 
-def load_generator(settings: Settings) -> Engine | EndpointServer:
+def load_generator(settings: Settings) -> AnyEngine:
     """Load the language model; raises ``ModelLoadError``."""
     if settings.llm_backend == "fake":
-        from engines.fake import FakeGenerator
-
-        return FakeGenerator()
+        return _make("generator", "fake")
     from models.openvino_copy import as_openvino
     from models.remote.sources import this_machine
     from models.resolve import resolve_generator
@@ -43,59 +48,20 @@ def load_generator(settings: Settings) -> Engine | EndpointServer:
     if artifact.repack:
         artifact = as_openvino(artifact, settings.model_cache_dir)
     logger.info("loading %s (%s) with %s", artifact.model, artifact.format, artifact.backend)
-    module, name = ENGINES[artifact.backend]
-    try:
-        engine_class = getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise ModelLoadError(
-            f"{artifact.model} needs the {artifact.backend} engine, whose package {error.name} is not installed: run "
-            f"python dev.py setup, or choose a model in another format (docs/models.md)"
-        ) from error
-    engine: Engine | EndpointServer = engine_class(artifact, settings)
-    return engine
+    return _make("generator", artifact.backend, artifact, settings)
 
 
-def load_embedder(settings: Settings) -> Engine:
+def load_embedder(settings: Settings) -> AnyEngine:
     """Load the embedding model; raises ``ModelLoadError``."""
-    if settings.embedding_backend == "fake":
-        from engines.fake_encoders import FakeEmbedder
-
-        return FakeEmbedder()
-    from engines.encoders.embedding_recipe import openvino_can_embed
-    from models.resolve import resolve_encoder
-
-    artifact = resolve_encoder(settings.embedding_model, "embedding", _hub(settings))
-    logger.info("loading %s", artifact.model)
-    if _on_openvino(openvino_can_embed, artifact.path, "EMBEDDING_BACKEND", settings.embedding_backend):
-        from engines.encoders.openvino import OpenVinoEmbedder
-
-        return OpenVinoEmbedder(artifact, settings)
-    from engines.encoders.sentence_transformers import SentenceTransformersEmbedder
-
-    return SentenceTransformersEmbedder(artifact, settings)
+    return _load_encoder("embedding", settings.embedding_model, settings.embedding_backend, settings)
 
 
-def load_reranker(settings: Settings) -> Engine:
+def load_reranker(settings: Settings) -> AnyEngine:
     """Load the cross-encoder; raises ``ModelLoadError``."""
-    if settings.rerank_backend == "fake":
-        from engines.fake_encoders import FakeReranker
-
-        return FakeReranker()
-    from engines.encoders.ranking_recipe import openvino_can_rank
-    from models.resolve import resolve_encoder
-
-    artifact = resolve_encoder(settings.rerank_model or "", "rerank", _hub(settings))
-    logger.info("loading %s", artifact.model)
-    if _on_openvino(openvino_can_rank, artifact.path, "RERANK_BACKEND", settings.rerank_backend):
-        from engines.encoders.openvino import OpenVinoReranker
-
-        return OpenVinoReranker(artifact, settings)
-    from engines.encoders.sentence_transformers import SentenceTransformersReranker
-
-    return SentenceTransformersReranker(artifact, settings)
+    return _load_encoder("rerank", settings.rerank_model or "", settings.rerank_backend, settings)
 
 
-LOADERS: Mapping[str, Callable[[Settings], Engine | EndpointServer]] = {
+LOADERS: Mapping[str, Callable[[Settings], AnyEngine]] = {
     "generator": load_generator,
     "embedder": load_embedder,
     "reranker": load_reranker,
@@ -103,13 +69,35 @@ LOADERS: Mapping[str, Callable[[Settings], Engine | EndpointServer]] = {
 """By the worker's role."""
 
 
-def _on_openvino(suits: Callable[[Path], bool], folder: Path, setting: str, backend: EncoderBackend) -> bool:
-    if backend == "sentence_transformers":
-        return False
-    suitable = suits(folder)
-    if backend == "openvino" and not suitable:
-        raise ModelLoadError(f"OpenVINO cannot compute this model: set {setting}=sentence_transformers")
-    return suitable
+def _load_encoder(task: str, name: str, backend: EncoderBackend, settings: Settings) -> AnyEngine:
+    if backend == "fake":
+        return _make(task, "fake")
+    from engines.encoders import embedding_recipe, ranking_recipe
+    from models.resolve import resolve_encoder
+
+    artifact = resolve_encoder(name, task, _hub(settings))
+    logger.info("loading %s", artifact.model)
+    if backend != "sentence_transformers":
+        recipes = embedding_recipe if task == "embedding" else ranking_recipe
+        suits_openvino = recipes.read_recipe(artifact.path).suits_openvino
+        if backend == "openvino" and not suits_openvino:
+            setting = f"{task.upper()}_BACKEND"
+            raise ModelLoadError(f"OpenVINO cannot compute this model: set {setting}=sentence_transformers")
+        backend = "openvino" if suits_openvino else "sentence_transformers"
+    return _make(task, backend, artifact, settings)
+
+
+def _make(task: str, backend: str, *arguments: Any) -> AnyEngine:
+    module, name = ENGINES[task, backend]
+    try:
+        engine_class = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ModelLoadError(
+            f"this model needs the {backend} engine, whose package {error.name} is not installed: run "
+            f"python dev.py setup, or choose a model in another format (docs/models.md)"
+        ) from error
+    engine: AnyEngine = engine_class(*arguments)
+    return engine
 
 
 def _hub(settings: Settings) -> "ModelHub":

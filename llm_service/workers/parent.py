@@ -9,21 +9,20 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
-from engines.base import EngineInfo
+from engines.base import EngineInfo, Heartbeat, ModelLoadError
 from engines.errors import EngineRestarted, Unsupported
 from engines.events import RequestEvent
 from engines.llamacpp.endpoint import Endpoint
 from engines.requests import Request, http_request_of
 from workers.frames import FrameTooLarge
-from workers.messages import Heartbeat, LoadFailed, Ready, Shutdown
+from workers.messages import Ready, Shutdown
 from workers.process import WorkerProcess
-from workers.streams import Streams
 from workers.supervision import start_task
-from workers.worker import Fault, Role, Worker, WorkerState, not_ready
+from workers.worker import Fault, Role, Worker, WorkerState
 
 if TYPE_CHECKING:
     from engines.llamacpp.client import LlamaCppClient
@@ -54,13 +53,9 @@ class WorkerClient(Worker):
         self._program = program or (sys.executable, "-m", "workers.child", role)
         self._process: WorkerProcess | None = None
         self._server: LlamaCppClient | None = None
-        self._streams = Streams()
         self._last_sign_of_life = 0.0
-        self._exited = asyncio.Event()
         self._state_changed = asyncio.Event()
-        self._fatal = self._stopping = False
         self._supervisor: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def pid(self) -> int | None:
@@ -69,22 +64,19 @@ class WorkerClient(Worker):
 
     async def start(self) -> None:
         """Start the worker and return at once; ``state`` becomes ready when its model is loaded."""
-        self._loop = asyncio.get_running_loop()
         self._supervisor = start_task(self._supervise(), f"{self.role}-supervisor", self._supervisor_ended)
 
     async def stop(self) -> None:
         """End the worker: ask, wait a little, then kill."""
-        self._stopping = True
         self._enter("stopped")
         if self._process is not None and self._process.child.poll() is None:
             self._process.send(Shutdown())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._exited.wait(), SHUTDOWN_GRACE_S)
+                await asyncio.wait_for(self._process.exited.wait(), SHUTDOWN_GRACE_S)
             self._process.child.kill()
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
-        self._streams.fail_all("the service is stopping")
 
     @contextlib.asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[AsyncIterator[RequestEvent]]:
@@ -96,32 +88,33 @@ class WorkerClient(Worker):
         while self.state == "restarting":
             self._state_changed.clear()
             await self._state_changed.wait()
-        if self.state != "ready" or self._process is None:
-            raise not_ready(self.state)
-        if self._server is not None:
-            async with contextlib.aclosing(self._ask(self._server, request)) as events:
-                yield events
+        process = self._process
+        if self.state != "ready" or process is None:
+            raise self.refusal
+        if self._server is None:
+            try:
+                with process.open(request) as events:
+                    yield events
+            except FrameTooLarge as error:
+                raise Unsupported("the request is too large for the engine") from error
             return
         try:
-            with self._streams.open(request, self._process.send) as events:
+            async with self._server.open(request) as events:
                 yield events
-        except FrameTooLarge as error:
-            raise Unsupported("the request is too large for the engine") from error
-
-    async def _ask(self, server: "LlamaCppClient", request: Request) -> AsyncGenerator[RequestEvent, None]:
-        try:
-            async with contextlib.aclosing(server.ask(request)) as events:
-                async for event in events:
-                    yield event
         except EngineRestarted:
             # The next request waits for the replacement, so the end of this process has to be noticed first.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._exited.wait(), END_NOTICED_WITHIN_S)
+                await asyncio.wait_for(process.exited.wait(), END_NOTICED_WITHIN_S)
                 await asyncio.sleep(0)  # the supervisor, which waits for the same event, acts first
             raise
 
     def _enter(self, state: WorkerState) -> None:
         self.state = state
+        self._state_changed.set()
+
+    def fail(self, reason: str) -> None:
+        """Give up; requests that wait for a replacement are refused."""
+        super().fail(reason)
         self._state_changed.set()
 
     async def _supervise(self) -> None:
@@ -136,98 +129,75 @@ class WorkerClient(Worker):
                 # Before anything else is awaited: no request may go to a process that has ended.
                 self._enter("restarting")
             self.kv_cache_usage = None
-            concerned = [http_request_of(request_id) for request_id in self._streams]
-            self._streams.fail_all("the engine stopped while it had this request; try again")
             if self._server is not None:
                 await self._server.close()
                 self._server = None
-            if self._stopping:
-                return
-            if self._fatal:
-                self._enter("failed")
-                self._on_fatal(self.last_error or "the model cannot be loaded")
+            if self.state in ("stopped", "failed"):
                 return
             self.restarts += 1
             if time.monotonic() - started > SETTLED_AFTER_S:
                 backoff = FIRST_BACKOFF_S
             self._enter("restarting")
-            logger.warning(
-                "%s worker ended; starting another one in %.1f s", self.role, backoff, extra={"request_ids": concerned}
-            )
+            logger.warning("%s worker ended; starting another one in %.1f s", self.role, backoff)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF_S)
 
     def _supervisor_ended(self, error: BaseException | None) -> None:
-        if error is None or self._stopping:
-            return
-        self.last_error = "the worker's supervisor failed; see the log"
-        self._enter("failed")
-        self._streams.fail_all("the engine cannot be restarted")
-        self._on_fatal(self.last_error)
+        if error is not None and self.state != "stopped":
+            self.fail("the worker's supervisor failed; see the log")
 
     async def _run_process(self) -> None:
-        assert self._loop is not None
-        loop, exited, stalled = self._loop, asyncio.Event(), False
-        self._exited = exited
-        self._last_sign_of_life = time.monotonic()
-
-        def from_thread(callback: Callable[..., None], *arguments: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(callback, *arguments)
-
-        process = WorkerProcess(
-            self._program,
-            self._settings,
-            on_frame=lambda frame: from_thread(self._receive, frame),
-            on_exit=lambda: from_thread(exited.set),
+        self._last_sign_of_life, stalled = time.monotonic(), False
+        process = self._process = WorkerProcess(
+            self._program, self._settings, lambda frame: self._receive(frame, process)
         )
-        self._process = process
         try:
-            while not exited.is_set():
+            while not process.exited.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(exited.wait(), WATCH_EVERY_S)
-                if self._stalled() and not exited.is_set():
+                    await asyncio.wait_for(process.exited.wait(), WATCH_EVERY_S)
+                if self._stalled() and not process.exited.is_set():
                     stalled = True
                     logger.error("%s worker does not respond; killing it", self.role)
                     if self.state == "ready":
                         self._enter("restarting")  # before the kill: no new request goes to this process
                     process.child.kill()
-                    await exited.wait()
-            if not self._stopping:
+                    await process.exited.wait()
+            if self.state != "stopped":
                 status = process.child.returncode
-                logger.warning("%s worker exited with status %s", self.role, status)
+                concerned = [http_request_of(request_id) for request_id in process.running]
+                logger.warning("%s worker exited with status %s", self.role, status, extra={"request_ids": concerned})
                 why = "did not respond and was ended" if stalled else f"ended with status {status}"
                 self.last_fault = Fault(self.last_error or why)
         finally:
             if process.child.poll() is None:
                 process.child.kill()
+            process.fail_all("the engine stopped while it had this request; try again")
 
     def _stalled(self) -> bool:
         settings = self._settings
         limit = settings.llm_stall_timeout_s if self.state == "ready" else settings.llm_load_timeout_s
         return time.monotonic() - self._last_sign_of_life > limit
 
-    def _receive(self, frame: object) -> None:
+    def _receive(self, frame: object, process: WorkerProcess) -> None:
         self._last_sign_of_life = time.monotonic()
         try:
-            self._on_frame(frame)
+            self._on_frame(frame, process)
         except Exception:
             logger.exception("%s worker sent an invalid message; killing it", self.role)
-            assert self._process is not None
-            self._process.child.kill()
+            process.child.kill()
 
-    def _on_frame(self, frame: object) -> None:
+    def _on_frame(self, frame: object, process: WorkerProcess) -> None:
         match frame:
             case list():
                 for event in frame:
-                    self._streams.deliver(event)
+                    process.deliver(event)
             case Heartbeat():
                 self.kv_cache_usage = frame.kv_cache_usage
                 self.batch_sizes.update(frame.batch_sizes)
             case Ready():
                 self.info, self.last_error = frame.info, None
                 self._server = self._connect(frame.endpoint, frame.info) if frame.endpoint else None
-                if not self._stopping:
+                if self.state != "stopped":
                     self._enter("ready")
                 logger.info(
                     "%s ready: %s on %s after %.1f s",
@@ -236,9 +206,11 @@ class WorkerClient(Worker):
                     frame.info.backend,
                     frame.load_seconds,
                 )
-            case LoadFailed():
-                self.last_error, self._fatal = frame.message, frame.fatal
-                logger.error("%s: %s", self.role, frame.message)
+            case ModelLoadError():
+                self.last_error = str(frame)
+                logger.error("%s: %s", self.role, self.last_error)
+                if frame.fatal and self.state != "stopped":
+                    self.fail(self.last_error)
             case _:
                 raise TypeError(f"unexpected frame of type {type(frame).__name__}")
 

@@ -15,12 +15,12 @@ from config.settings import Settings
 from engines.errors import EngineRestarted, GenerationFailed, ModelUnavailable, Overloaded, ServiceError, Unsupported
 from engines.events import RequestEvent
 from engines.requests import DetokenizeRequest, GenerationRequest, Request, TokenizeRequest
-from engines.upstream.client import CompletionClient, Server
+from engines.upstream.client import CompletionClient
 from engines.upstream.faults import KeyRefused, no_api
 from engines.upstream.texts import detokenize, tokenize
 from engines.upstream.wire import ListedModel, ModelList, completion_body, engine_info, upstream_fields
 from workers.supervision import start_task
-from workers.worker import Fault, Worker, not_ready
+from workers.worker import Fault, Worker
 
 PROBE_EVERY_S, FIRST_PROBE_AGAIN_S, LAST_PROBE_AGAIN_S = 15.0, 0.25, 4.0
 PROBE_TIMEOUT_S = 5.0
@@ -39,13 +39,11 @@ class UpstreamClient(Worker):
         key = settings.llm_upstream_api_key
         assert settings.llm_upstream_url is not None
         self._client = CompletionClient(
-            Server(
-                settings.llm_upstream_url,
-                key.get_secret_value() if key else None,
-                max_connections=settings.llm_max_batch,
-                connect_timeout_s=settings.llm_upstream_connect_timeout_s,
-                stall_timeout_s=settings.llm_stall_timeout_s,
-            )
+            settings.llm_upstream_url,
+            key.get_secret_value() if key else None,
+            max_connections=settings.llm_max_batch,
+            connect_timeout_s=settings.llm_upstream_connect_timeout_s,
+            stall_timeout_s=settings.llm_stall_timeout_s,
         )
         self._settings = settings
         self._watcher: asyncio.Task[None] | None = None
@@ -71,7 +69,7 @@ class UpstreamClient(Worker):
         Raises a ``ServiceError``, as the events do; at once while the upstream is away.
         """
         if self.state != "ready":
-            raise not_ready(self.state, self.last_error)
+            raise self.refusal
         async with contextlib.aclosing(self._ask(request)) as events:
             yield events
 
@@ -114,7 +112,7 @@ class UpstreamClient(Worker):
 
     def _watcher_ended(self, error: BaseException | None) -> None:
         if error is not None:
-            self._fail("the upstream is no longer watched; see the log")
+            self.fail("the upstream is no longer watched; see the log")
 
     def _pause_s(self) -> float:
         if self._failed_probes == 0:
@@ -158,8 +156,4 @@ class UpstreamClient(Worker):
             self.state = "restarting"
             self.restarts += 1
         elif self.state == "loading" and isinstance(error, KeyRefused):
-            self._fail(error.message)
-
-    def _fail(self, reason: str) -> None:
-        self.state, self.last_error = "failed", reason
-        self._on_fatal(reason)
+            self.fail(error.message)

@@ -73,11 +73,16 @@ class Worker(ABC):
         Both the context manager and the events raise ``ServiceError``.
         """
 
+    @property
+    def refusal(self) -> ServiceError:
+        """The error of a request to a worker that is not ready."""
+        if self.state == "stopped":
+            return Draining("the service is stopping")
+        if self.state == "failed":
+            return ModelUnavailable("the model could not be loaded; see the service's log")
+        return ModelLoading(self.last_error or "the model is being loaded", retry_after_s=LOADING_RETRY_AFTER_S)
 
-def not_ready(state: WorkerState, reason: str | None = None) -> ServiceError:
-    """Return the error of a request to a worker without a model; ``reason`` is text for the client."""
-    if state == "stopped":
-        return Draining("the service is stopping")
-    if state == "failed":
-        return ModelUnavailable("the model could not be loaded; see the service's log")
-    return ModelLoading(reason or "the model is being loaded", retry_after_s=LOADING_RETRY_AFTER_S)
+    def fail(self, reason: str) -> None:
+        """Give up: the model can never be loaded."""
+        self.state, self.last_error = "failed", reason
+        self._on_fatal(reason)

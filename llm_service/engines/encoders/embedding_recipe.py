@@ -11,9 +11,9 @@ from engines.base import ModelLoadError
 from engines.requests import InputType
 from models.artifacts import read_json
 from models.files import file_sha256
+from models.fingerprint import HEX_DIGITS
 
 SCHEME = "minilm-v1"
-HEX_DIGITS = 16
 KNOWN_MODULES = frozenset({"Transformer", "Pooling", "Dense", "LayerNorm", "Dropout", "Normalize"})
 POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len", "weightedmean", "last")
 PROMPT_NAMES: Mapping[InputType, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ from typing import Generic
 import numpy as np
 
 from engines.base import EngineInfo
-from engines.encoders.queue import BatchItem, Encoding, EncodingQueue, Job, R
+from engines.encoders.queue import Encoding, EncodingQueue, Job, R
 from engines.encoders.ranking_recipe import Activation
 from engines.errors import GenerationFailed
 from engines.events import Embedded, Failed, FloatMatrix, LastEvent, Ranked, RequestEvent
@@ -28,11 +28,15 @@ class Encoder(ABC, Generic[R]):
         self._queue: EncodingQueue[R] = EncodingQueue(width, TOKEN_BUDGET)
 
     @abstractmethod
-    def encode(self, request: R) -> list[Encoding]:
-        """Tokenize the texts of a request."""
+    def pairs(self, request: R) -> list[tuple[str, str]]:
+        """Return what is read for each text: its prompt and itself, or a query and a document."""
 
     @abstractmethod
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
+        """Tokenize pairs, up to the model's limit."""
+
+    @abstractmethod
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compute a batch a stream: for each the rows, shape (texts, width)."""
 
     @abstractmethod
@@ -53,7 +57,7 @@ class Encoder(ABC, Generic[R]):
     def submit(self, request: Request) -> None:
         """Tokenize the texts and queue them."""
         asked: R = request  # type: ignore[assignment]  # a worker gets the requests of its role
-        self._queue.add(asked, self.encode(asked))
+        self._queue.add(asked, self.tokenize(self.pairs(asked)))
 
     def cancel(self, request_id: str) -> None:
         """Forget a request; a running batch is finished for the others in it."""
@@ -64,9 +68,9 @@ class Encoder(ABC, Generic[R]):
         batches = self._queue.next_batches(self._streams)
         self.batch_size = sum(map(len, batches))
         try:
-            computed = self.compute(batches)
+            computed = self.compute([[job.encodings[index] for job, index in batch] for batch in batches])
         except (RuntimeError, ValueError, LookupError, MemoryError) as error:
-            ids = {item.request_id for batch in batches for item in batch}
+            ids = {job.request.id for batch in batches for job, _ in batch}
             for request_id in ids:
                 self._queue.cancel(request_id)
             failure = GenerationFailed(f"the model failed on these texts ({type(error).__name__})")
@@ -98,21 +102,10 @@ class Embedder(Encoder[EmbeddingRequest]):
         super().__init__(info, width=info.dimension or 0, streams=streams)
         self._prompts = prompts
 
-    @abstractmethod
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text, special tokens and those beyond the limit included."""
-
-    def encode(self, request: EmbeddingRequest) -> list[Encoding]:
-        """Tokenize the texts, each after its prompt."""
-        limit = self.info.context_length
+    def pairs(self, request: EmbeddingRequest) -> list[tuple[str, str]]:
+        """Return each text with its prompt."""
         prompt = self._prompts[request.input_type]
-        every = self.tokenize([prompt + text for text in request.texts])
-        # Truncation keeps the closing special token, as sentence-transformers does.
-        read = [ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]] for ids in every]
-        return [
-            Encoding((prompt, text), kept, truncated=len(ids) > limit)
-            for text, kept, ids in zip(request.texts, read, every, strict=True)
-        ]
+        return [(prompt, text) for text in request.texts]
 
     def finish(self, job: Job[EmbeddingRequest]) -> Embedded:
         """Return the vectors, scaled to length 1 where the request wants it."""
@@ -132,6 +125,10 @@ class Reranker(Encoder[RankingRequest]):
     def __init__(self, info: EngineInfo, activation: Activation, *, streams: int = 1) -> None:
         super().__init__(info, width=1, streams=streams)
         self._activation = activation
+
+    def pairs(self, request: RankingRequest) -> list[tuple[str, str]]:
+        """Return each document with the query."""
+        return [(request.query, document) for document in request.documents]
 
     def finish(self, job: Job[RankingRequest]) -> Ranked:
         """Return the scores as ``CrossEncoder.predict`` gives them, or the logits."""

@@ -16,10 +16,10 @@ from engines.encoders import ranking_recipe
 from engines.encoders.embedding_recipe import embedding_fingerprints, read_recipe
 from engines.encoders.engine import Embedder, Reranker
 from engines.encoders.export import ensure_exported
-from engines.encoders.queue import BatchItem, Encoding
+from engines.encoders.queue import Encoding
 from engines.events import FloatMatrix
-from engines.requests import RankingRequest
 from models.artifacts import ModelArtifact
+from models.fingerprint import model_fingerprint
 
 MOST_STREAMS = 4
 """Batches computed side by side, each on its share of the cores: two of one core each embed 1.2
@@ -37,9 +37,7 @@ class OpenVinoEmbedder(Embedder):
         encoder = recipe.modules[0][1]
         exported = ensure_exported("embedding", encoder, settings.model_cache_dir, fingerprints.plain)
         self._inference = EncoderInference(exported, pad_token=0, longest=recipe.max_tokens, bfloat16=True)
-        self._tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = _tokenizer(encoder, recipe.max_tokens)
         info = artifact.loaded(
             "openvino",
             device="cpu",
@@ -50,11 +48,12 @@ class OpenVinoEmbedder(Embedder):
         )
         super().__init__(info, recipe.prompts, streams=self._inference.streams)
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text, special tokens included."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
+        """Tokenize each text after its prompt."""
+        every = self._tokenizer.encode_batch([prompt + text for prompt, text in pairs])
+        return [_encoding(pair, read) for pair, read in zip(pairs, every, strict=True)]
 
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compute up to one batch a stream, side by side."""
         return [_mean_pool(hidden, mask) for hidden, mask in self._inference.run(batches)]
 
@@ -64,26 +63,20 @@ class OpenVinoReranker(Reranker):
 
     def __init__(self, artifact: ModelArtifact, settings: Settings) -> None:
         recipe = ranking_recipe.read_recipe(artifact.path)
-        fingerprint = ranking_recipe.reranker_fingerprint(artifact.path)
+        fingerprint = model_fingerprint(artifact.path)
         exported = ensure_exported("ranking", artifact.path, settings.model_cache_dir, fingerprint)
         self._inference = EncoderInference(
             exported, pad_token=recipe.pad_token, longest=recipe.max_tokens, bfloat16=False
         )
-        self._tokenizer = Tokenizer.from_file(str(artifact.path / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(recipe.max_tokens, strategy="longest_first")
+        self._tokenizer = _tokenizer(artifact.path, recipe.max_tokens)
         info = artifact.loaded("openvino", device="cpu", context_length=recipe.max_tokens, fingerprint=fingerprint)
         super().__init__(info, recipe.activation, streams=self._inference.streams)
 
-    def encode(self, request: RankingRequest) -> list[Encoding]:
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
         """Tokenize each document together with the query."""
-        pairs = [(request.query, document) for document in request.documents]
-        return [
-            Encoding(pair, read.ids, read.type_ids, truncated=bool(read.overflowing))
-            for pair, read in zip(pairs, self._tokenizer.encode_batch(pairs), strict=True)
-        ]
+        return [_encoding(pair, read) for pair, read in zip(pairs, self._tokenizer.encode_batch(pairs), strict=True)]
 
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Compute up to one batch a stream, side by side."""
         return [np.array(logits, dtype=np.float32) for logits, _ in self._inference.run(batches)]
 
@@ -109,7 +102,7 @@ class EncoderInference:
         self._has_types = any("token_type_ids" in port.get_names() for port in compiled.inputs)
         self._requests = [compiled.create_infer_request() for _ in range(self.streams)]
 
-    def run(self, batches: Sequence[Sequence[BatchItem]]) -> list[tuple[npt.NDArray[Any], IdMatrix]]:
+    def run(self, batches: Sequence[Sequence[Encoding]]) -> list[tuple[npt.NDArray[Any], IdMatrix]]:
         """Compute up to one batch a stream, side by side.
 
         Returns for each the model's first output and the attention mask, of shapes (texts, …) and (texts, tokens).
@@ -126,19 +119,31 @@ class EncoderInference:
             outputs.append((infer.get_output_tensor(0).data[: len(batch)], mask[: len(batch)]))
         return outputs
 
-    def _pad(self, batch: Sequence[BatchItem]) -> tuple[IdMatrix, IdMatrix, IdMatrix]:
+    def _pad(self, batch: Sequence[Encoding]) -> tuple[IdMatrix, IdMatrix, IdMatrix]:
         """Return token ids, types and attention mask of a rounded shape; rows beyond the batch hold one token."""
-        tokens = min(_round_up(max(item.length for item in batch)), self._longest)
+        tokens = min(_round_up(max(len(item.ids) for item in batch)), self._longest)
         shape = (_round_up(len(batch)), tokens)
         ids = np.full(shape, self._pad_token, dtype=np.int64)
         types = np.zeros(shape, dtype=np.int64)
         mask = np.zeros(shape, dtype=np.int64)
         mask[len(batch) :, 0] = 1
         for row, item in enumerate(batch):
-            ids[row, : item.length] = item.encoding.ids
-            mask[row, : item.length] = 1
-            types[row, : len(item.encoding.types)] = item.encoding.types
+            ids[row, : len(item.ids)] = item.ids
+            mask[row, : len(item.ids)] = 1
+            types[row, : len(item.types)] = item.types
         return ids, types, mask
+
+
+def _tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
+    """Load a tokenizer that cuts texts as its library does: the longer of a pair, special tokens are kept."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens, strategy="longest_first")
+    return tokenizer
+
+
+def _encoding(content: tuple[str, str], read: Any) -> Encoding:
+    return Encoding(content, read.ids, read.type_ids, truncated=bool(read.overflowing))
 
 
 def _mean_pool(hidden: npt.NDArray[np.float32], mask: IdMatrix) -> FloatMatrix:

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -34,32 +34,36 @@ class Encoding:
     types: Sequence[int] = ()
     truncated: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class BatchItem:
-    """One text of one request."""
-
-    request_id: str
-    index: int
-    encoding: Encoding
-
-    @property
-    def length(self) -> int:
-        """Its tokens."""
-        return len(self.encoding.ids)
+    @classmethod
+    def counted(cls, content: tuple[str, str], ids: Sequence[int], limit: int) -> Self:
+        """Return the encoding for an engine that reads the texts itself: its tokens order and count."""
+        return cls(content, ids[:limit], truncated=len(ids) > limit)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job(Generic[R]):
     """A request, and ``rows``, float32 of shape (texts, width), which its batches fill in."""
 
     request: R
-    waiting: list[BatchItem]
-    """Shortest first: the longest is taken from the end."""
+    encodings: Sequence[Encoding]
     rows: FloatMatrix
-    tokens: tuple[int, ...]
-    truncated: tuple[bool, ...]
+    waiting: list[int]
+    """Texts that are in no batch yet, shortest first: the longest is taken from the end."""
     missing: int
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Tokens of each text."""
+        return tuple(len(encoding.ids) for encoding in self.encodings)
+
+    @property
+    def truncated(self) -> tuple[bool, ...]:
+        """Whether each text was cut."""
+        return tuple(encoding.truncated for encoding in self.encodings)
+
+
+Batch: TypeAlias = list[tuple[Job[R], int]]
+"""Texts that are computed together: each by its request and its place there."""
 
 
 class EncodingQueue(Generic[R]):
@@ -79,12 +83,9 @@ class EncodingQueue(Generic[R]):
 
     def add(self, request: R, encodings: Sequence[Encoding]) -> None:
         """Queue a request's texts."""
-        items = [BatchItem(request.id, at, encoding) for at, encoding in enumerate(encodings)]
-        rows = np.empty((len(items), self._width), dtype=np.float32)
-        tokens = tuple(item.length for item in items)
-        truncated = tuple(encoding.truncated for encoding in encodings)
-        items.sort(key=lambda item: item.length)
-        self._jobs.append(Job(request, items, rows, tokens, truncated, missing=len(items)))
+        rows = np.empty((len(encodings), self._width), dtype=np.float32)
+        waiting = sorted(range(len(encodings)), key=lambda index: len(encodings[index].ids))
+        self._jobs.append(Job(request, encodings, rows, waiting, missing=len(encodings)))
 
     def cancel(self, request_id: str) -> None:
         """Drop a request; unknown ids are ignored."""
@@ -94,33 +95,31 @@ class EncodingQueue(Generic[R]):
         """Drop all requests."""
         self._jobs.clear()
 
-    def next_batches(self, count: int) -> list[list[BatchItem]]:
+    def next_batches(self, count: int) -> list[Batch[R]]:
         """Take up to ``count`` batches of about the same size, to be computed side by side."""
-        waiting = sum(item.length for job in self._jobs for item in job.waiting)
+        waiting = sum(len(job.encodings[index].ids) for job in self._jobs for index in job.waiting)
         budget = min(self._token_budget, max(SMALLEST_BUDGET, math.ceil(waiting / count)))
         batches = (self._next_batch(budget) for _ in range(count))
         return [batch for batch in batches if batch]
 
-    def complete(self, batch: Sequence[BatchItem], rows: FloatMatrix) -> list[Job[R]]:
+    def complete(self, batch: Batch[R], rows: FloatMatrix) -> list[Job[R]]:
         """Hand in a batch's rows, shape (texts, width); return the requests that are done."""
-        jobs = {job.request.id: job for job in self._jobs}
-        for item, row in zip(batch, rows, strict=True):
-            if job := jobs.get(item.request_id):
-                job.rows[item.index] = row
-                job.missing -= 1
+        for (job, index), row in zip(batch, rows, strict=True):
+            job.rows[index] = row
+            job.missing -= 1
         done = [job for job in self._jobs if job.missing == 0]
         self._jobs = deque(job for job in self._jobs if job.missing)
         return done
 
-    def _next_batch(self, budget: int) -> list[BatchItem]:
+    def _next_batch(self, budget: int) -> Batch[R]:
         """Take the texts to compute now: padded to the longest, at most the budget (one text is always taken)."""
-        batch: list[BatchItem] = []
+        batch: Batch[R] = []
         longest = 0
         for job in self._jobs:
-            while job.waiting and job.waiting[-1].length <= (longest or math.inf):
-                longest = longest or job.waiting[-1].length
+            while job.waiting and (length := len(job.encodings[job.waiting[-1]].ids)) <= (longest or math.inf):
+                longest = longest or length
                 if batch and longest * (len(batch) + 1) > budget:
                     break
-                batch.append(job.waiting.pop())
+                batch.append((job, job.waiting.pop()))
         self._jobs.rotate(-1)
         return batch

@@ -1,13 +1,11 @@
 """Configuration of a cross-encoder's folder, and the engines that support it."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from engines.base import ModelLoadError
 from models.artifacts import read_json
-from models.files import file_sha256
 
 Activation = Literal["sigmoid", "identity"]
 ACTIVATIONS: dict[str, Activation] = {
@@ -17,7 +15,6 @@ ACTIVATIONS: dict[str, Activation] = {
 """How sentence-transformers writes down the function that turns a logit into a score."""
 OPENVINO_TYPES = frozenset({"bert", "modernbert", "roberta", "xlm-roberta"})
 """Encoders whose exports are tested against the library."""
-HEX_DIGITS = 16
 _PADDED_POSITIONS = frozenset({"roberta", "xlm-roberta"})
 """Their positions count from behind the padding token's id."""
 
@@ -64,19 +61,6 @@ def read_recipe(folder: Path) -> Recipe:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelLoadError(f"{folder.name} is not a complete cross-encoder: {error}") from error
-
-
-def openvino_can_rank(folder: Path) -> bool:
-    """Whether OpenVINO's reranker serves this folder. Raises ``ModelLoadError`` for one that cannot rank at all."""
-    return read_recipe(folder).suits_openvino
-
-
-def reranker_fingerprint(folder: Path) -> str:
-    """Return 16 hexadecimal digits that differ between models with other weights."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        digest.update(bytes.fromhex(file_sha256(path)))
-    return digest.hexdigest()[:HEX_DIGITS]
 
 
 def _max_tokens(folder: Path, config: dict[str, Any], tokenizer: dict[str, Any]) -> int:

@@ -14,11 +14,11 @@ from engines.base import ModelLoadError
 from engines.encoders import ranking_recipe
 from engines.encoders.embedding_recipe import embedding_fingerprints, read_recipe
 from engines.encoders.engine import Embedder, Reranker
-from engines.encoders.queue import BatchItem, Encoding
+from engines.encoders.queue import Encoding
 from engines.events import FloatMatrix
-from engines.requests import RankingRequest
 from engines.transformers.loading_errors import LOADING_ERRORS, loading_advice
 from models.artifacts import ModelArtifact
+from models.fingerprint import model_fingerprint
 
 library: Any = transformers
 """Not checked by types: its annotations are partial."""
@@ -45,23 +45,23 @@ class SentenceTransformersEmbedder(Embedder):
         )
         super().__init__(info, recipe.prompts)
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return token ids; they order and count, and the library reads the texts itself."""
-        ids: list[list[int]] = self._model.tokenizer(list(texts), verbose=False)["input_ids"]
-        return ids
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
+        """Tokenize each text after its prompt."""
+        every = self._model.tokenizer([prompt + text for prompt, text in pairs], verbose=False)["input_ids"]
+        return [Encoding.counted(*read, self.info.context_length) for read in zip(pairs, every, strict=True)]
 
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Embed one batch after another."""
         return [self._vectors(batch) for batch in batches]
 
-    def _vectors(self, batch: Sequence[BatchItem]) -> FloatMatrix:
+    def _vectors(self, batch: Sequence[Encoding]) -> FloatMatrix:
         vectors = np.empty((len(batch), self.info.dimension or 0), dtype=np.float32)
         # The library must know the prompt: some models leave its tokens out of the pooling.
         by_prompt: dict[str, list[int]] = {}
         for row, item in enumerate(batch):
-            by_prompt.setdefault(item.encoding.content[0], []).append(row)
+            by_prompt.setdefault(item.content[0], []).append(row)
         for prompt, rows in by_prompt.items():
-            texts = [batch[row].encoding.content[1] for row in rows]
+            texts = [batch[row].content[1] for row in rows]
             vectors[rows] = self._model.encode(texts, prompt=prompt, batch_size=len(rows), show_progress_bar=False)
         return vectors
 
@@ -76,23 +76,21 @@ class SentenceTransformersReranker(Reranker):
             "sentence_transformers",
             device=str(self._model.device),
             context_length=recipe.max_tokens,
-            fingerprint=ranking_recipe.reranker_fingerprint(artifact.path),
+            fingerprint=model_fingerprint(artifact.path),
         )
         super().__init__(info, recipe.activation)
 
-    def encode(self, request: RankingRequest) -> list[Encoding]:
-        """Tokenize the pairs; token ids order and count, and the library reads the texts itself."""
-        pairs = [(request.query, document) for document in request.documents]
+    def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
+        """Tokenize each document together with the query."""
         every = self._model.tokenizer([list(pair) for pair in pairs], verbose=False)["input_ids"]
-        limit = self.info.context_length
-        return [Encoding(pair, ids[:limit], truncated=len(ids) > limit) for pair, ids in zip(pairs, every, strict=True)]
+        return [Encoding.counted(*read, self.info.context_length) for read in zip(pairs, every, strict=True)]
 
-    def compute(self, batches: Sequence[Sequence[BatchItem]]) -> list[FloatMatrix]:
+    def compute(self, batches: Sequence[Sequence[Encoding]]) -> list[FloatMatrix]:
         """Score one batch after another."""
         return [self._logits(batch) for batch in batches]
 
-    def _logits(self, batch: Sequence[BatchItem]) -> FloatMatrix:
-        pairs = [item.encoding.content for item in batch]
+    def _logits(self, batch: Sequence[Encoding]) -> FloatMatrix:
+        pairs = [item.content for item in batch]
         logits = self._model.predict(
             pairs, batch_size=len(batch), activation_fn=torch.nn.Identity(), show_progress_bar=False
         )

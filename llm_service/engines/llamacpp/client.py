@@ -4,22 +4,22 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from typing import Any
 
 from engines.base import EngineInfo
 from engines.errors import ServiceError, context_exceeded, unknown_token
-from engines.events import Accepted, Finished, RequestEvent
+from engines.events import Accepted, Detokenized, Finished, RequestEvent, Tokenized
 from engines.llamacpp.endpoint import SAMPLERS, Endpoint
 from engines.llamacpp.prefixes import Prefixes
 from engines.llamacpp.slots import Slot, Slots
 from engines.prompts.control_tokens import neutraliser
 from engines.prompts.thinking import budget_of
 from engines.prompts.tools import in_words
-from engines.requests import DetokenizeRequest, GenerationRequest, Request, TextRequest, TokenizeRequest
+from engines.requests import DetokenizeRequest, GenerationRequest, Request, TextRequest
 from engines.upstream.answer import FREE_BYTES
-from engines.upstream.client import CompletionClient, Server
-from engines.upstream.texts import llamacpp_detokenize, llamacpp_tokenize
+from engines.upstream.client import CompletionClient
+from engines.upstream.texts import ask_tokenizer
 from engines.upstream.wire import completion_body
 
 CONNECT_TIMEOUT_S = 5.0
@@ -48,17 +48,15 @@ class LlamaCppClient:
         self._vocabulary = endpoint.vocabulary
         self._neutralise = neutraliser(endpoint.vocabulary.control)
         self._client = CompletionClient(
-            Server(
-                endpoint.url,
-                endpoint.api_key,
-                # Requests that only count tokens are not bounded by slots.
-                max_connections=4 * endpoint.slots,
-                connect_timeout_s=CONNECT_TIMEOUT_S,
-                stall_timeout_s=stall_timeout_s,
-                # llama.cpp closes the connection after each streamed answer and does not announce it.
-                keep_alive=False,
-                wire_bytes=FREE_BYTES + PROGRESS_BYTES * (endpoint.kv_tokens // endpoint.step_tokens + 1),
-            )
+            endpoint.url,
+            endpoint.api_key,
+            # Requests that only count tokens are not bounded by slots.
+            max_connections=4 * endpoint.slots,
+            connect_timeout_s=CONNECT_TIMEOUT_S,
+            stall_timeout_s=stall_timeout_s,
+            # llama.cpp closes the connection after each streamed answer and does not announce it.
+            keep_alive=False,
+            wire_bytes=FREE_BYTES + PROGRESS_BYTES * (endpoint.kv_tokens // endpoint.step_tokens + 1),
         )
         self._prefixes = Prefixes(endpoint, self._act)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,16 +72,15 @@ class LlamaCppClient:
         """Return a message's content without control tokens and halves of surrogate pairs, which JSON cannot carry."""
         return self._neutralise(content.encode("utf-8", "replace").decode())
 
-    async def ask(self, request: Request) -> AsyncGenerator[RequestEvent, None]:
-        """Yield the events of a request up to the last; raises ``ServiceError``."""
+    @contextlib.asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[AsyncIterator[RequestEvent]]:
+        """Ask the server and give the events up to the last; leaving early closes the connection.
+
+        Raises a ``ServiceError``, as the events do.
+        """
         try:
-            if isinstance(request, TextRequest):
-                yield await self._convert(request)
-                return
-            assert isinstance(request, GenerationRequest)
             async with contextlib.aclosing(self._ask(request)) as events:
-                async for event in events:
-                    yield event
+                yield events
         except ServiceError as error:
             error.message = error.message.replace("the upstream", "the engine")
             error.args = (error.message,)
@@ -95,13 +92,23 @@ class LlamaCppClient:
             for token in request.tokens:
                 if token >= self._vocabulary.size:
                     raise unknown_token(token)
-            return await llamacpp_detokenize(self._client, request)
-        body, talk = None, request.conversation
+            answer = await ask_tokenizer(self._client, "detokenize", {"tokens": list(request.tokens)})
+            return Detokenized(request.id, answer.content or "")
+        text, talk = request.text, request.conversation
         if talk is not None:
             body = completion_body(talk, self.info.model, template_arguments=True, as_text=self.as_text)
-        return await llamacpp_tokenize(self._client, request, body)
+            text = (await ask_tokenizer(self._client, "apply-template", body)).prompt or ""
+        return Tokenized(request.id, await self._token_ids(text, special=request.special))
 
-    async def _ask(self, request: GenerationRequest) -> AsyncGenerator[RequestEvent, None]:
+    async def _token_ids(self, text: str, *, special: bool) -> tuple[int, ...]:
+        body = {"content": text, "add_special": special, "parse_special": True}
+        return (await ask_tokenizer(self._client, "tokenize", body)).tokens
+
+    async def _ask(self, request: Request) -> AsyncGenerator[RequestEvent, None]:
+        if isinstance(request, TextRequest):
+            yield await self._convert(request)
+            return
+        assert isinstance(request, GenerationRequest)
         body = self._body(request)
         prompt_tokens = await self._fit(request, body)
         yield Accepted(request.id)
@@ -177,8 +184,7 @@ class LlamaCppClient:
 
     async def _count(self, request: GenerationRequest, body: dict[str, Any]) -> int:
         if request.raw:
-            prompt = TokenizeRequest(request.id, request.messages[0].content)
-            return len((await llamacpp_tokenize(self._client, prompt, None)).tokens)
+            return len(await self._token_ids(request.messages[0].content, special=True))
         url = f"{self._client.root}/chat/completions/input_tokens"
         return int(json.loads(await self._client.call(url, body))["input_tokens"])
 

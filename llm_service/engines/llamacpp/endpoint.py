@@ -1,10 +1,9 @@
 """Address and properties of a worker's llama.cpp server, sent to the parent. Plain data."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from engines.base import EngineInfo
+from engines.base import EngineInfo, Heartbeat
 from engines.llamacpp.vocabulary import Vocabulary
 
 SAMPLERS = "temperature;top_p"
@@ -36,14 +35,6 @@ class Endpoint:
     vocabulary: Vocabulary
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What the server did since the last report; the fields are ``workers.messages.Heartbeat``'s."""
-
-    kv_cache_usage: float
-    batch_sizes: Mapping[int, int]
-
-
 @runtime_checkable
 class EndpointServer(Protocol):
     """A loaded model that gets its requests over HTTP, unlike an ``Engine``, which is driven by commands."""
@@ -55,7 +46,7 @@ class EndpointServer(Protocol):
         """Run the model once."""
         ...
 
-    def progress(self) -> Progress | None:
+    def heartbeat(self) -> Heartbeat | None:
         """Return the progress since the last call; ``None`` when there is none although there are requests."""
         ...
 

@@ -19,8 +19,8 @@ import psutil
 import xllamacpp
 
 from config.settings import Settings
-from engines.base import ModelLoadError
-from engines.llamacpp.endpoint import SAMPLERS, Endpoint, Progress
+from engines.base import Heartbeat, ModelLoadError
+from engines.llamacpp.endpoint import SAMPLERS, Endpoint
 from engines.llamacpp.memory import COPIES_SHARE, KvPlan, plan_kv
 from engines.llamacpp.slots import LANES
 from engines.llamacpp.vocabulary import read_vocabulary
@@ -57,12 +57,15 @@ class LlamaCppServer:
         self._folder = _private_folder()
         parameters = _parameters(artifact, plan, slots, step_tokens, key, on_gpu=on_gpu)
         parameters.slot_save_path = f"{self._folder}{os.sep}"
-        _log_memory(artifact, plan)
         try:
             self._server = xllamacpp.Server(parameters)
         except Exception as error:  # of a kind that the library does not name
             self.close()
-            raise ModelLoadError(_advice(artifact)) from error
+            raise ModelLoadError(
+                f"llama.cpp could not load {artifact.path.name}; its reason is in the log. The file is damaged, has an "
+                f"unreadable chat template, is of an architecture that this version does not know, or larger than the "
+                f"memory: fetch it again or choose another"
+            ) from error
         address = self._server.listening_address
         self._host = urlsplit(address).netloc
         self._key = key
@@ -97,7 +100,7 @@ class LlamaCppServer:
         except OSError as error:
             raise ModelLoadError(f"{self._artifact.model} does not answer: {error}") from error
 
-    def progress(self) -> Progress | None:
+    def heartbeat(self) -> Heartbeat | None:
         """Ask the server for its counters; ``None`` when it does not answer, or has requests and makes no progress."""
         try:
             metrics = {name: float(value) for name, value in _METRIC.findall(self._call("GET", "/metrics"))}
@@ -111,7 +114,7 @@ class LlamaCppServer:
             return None
         held = sum(slot.get("n_prompt_tokens", 0) for slot in slots if slot["is_processing"])
         together = max(1, round(metrics["n_busy_slots_per_decode"]))
-        return Progress(min(1.0, held / self._kv_tokens), {together: steps} if steps > 0 else {})
+        return Heartbeat(min(1.0, held / self._kv_tokens), {together: steps} if steps > 0 else {})
 
     def close(self) -> None:
         """Delete the copies of conversations."""
@@ -144,19 +147,17 @@ def _uses_gpu(settings: Settings) -> bool:
     return found
 
 
-def _log_memory(artifact: ModelArtifact, plan: KvPlan) -> None:
+def _check_memory(artifact: ModelArtifact, plan: KvPlan, *, on_gpu: bool) -> None:
+    """Log the memory; refuse a model for which the system would kill this process."""
+    weights = artifact.path.stat().st_size
     logger.info(
         "memory: weights %.2f GB (mapped), KV cache %.2f GB for %d tokens, copies of conversations up to %.2f GB",
-        artifact.path.stat().st_size / 1e9,
+        weights / 1e9,
         plan.bytes / 1e9,
         plan.tokens,
         plan.bytes * COPIES_SHARE / 1e9,
     )
-
-
-def _check_memory(artifact: ModelArtifact, plan: KvPlan, *, on_gpu: bool) -> None:
-    """Refuse a model for which the system would kill this process."""
-    needed, available = plan.bytes + artifact.path.stat().st_size, available_memory_bytes()
+    needed, available = plan.bytes + weights, available_memory_bytes()
     if not on_gpu and needed > available:
         raise ModelLoadError(
             f"{artifact.model} needs {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are available: "
@@ -208,11 +209,3 @@ def _threads() -> int:
 def _fingerprint(artifact: ModelArtifact) -> str:
     parts = (model_fingerprint(artifact.path), "llamacpp", version("xllamacpp"), SAMPLERS, "kv-f16")
     return hashlib.sha256("/".join(parts).encode()).hexdigest()[:HEX_DIGITS]
-
-
-def _advice(artifact: ModelArtifact) -> str:
-    return (
-        f"llama.cpp could not load {artifact.path.name}; its reason is in the log. The file is damaged, has an "
-        f"unreadable chat template, is of an architecture that this version does not know, or larger than the memory: "
-        f"fetch it again or choose another"
-    )

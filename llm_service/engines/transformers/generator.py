@@ -10,7 +10,7 @@ from jinja2 import TemplateError
 
 from config.settings import Settings
 from engines.base import EngineBroken
-from engines.errors import Unsupported, context_exceeded, unknown_token
+from engines.errors import GenerationFailed, Unsupported, context_exceeded, unknown_token
 from engines.events import Detokenized, Failed, Finished, RequestEvent, Tokenized, TokenLogprob
 from engines.prompts.control_tokens import ControlTokens
 from engines.prompts.prompt_bound import PromptBound
@@ -91,22 +91,24 @@ class TransformersGenerator:
         assert isinstance(request, GenerationRequest)
         if request.sampling.logprobs:
             raise Unsupported("this engine reports log probabilities of chosen tokens only", field="top_logprobs")
-        context = self.info.context_length
         prompt_ids = self._tokenize(request)
-        if len(prompt_ids) >= context:
-            raise context_exceeded(len(prompt_ids), context)
+        room = self.info.context_length - len(prompt_ids)
+        if room < 1:
+            raise context_exceeded(len(prompt_ids), self.info.context_length)
         if max(prompt_ids) >= self.loaded.vocabulary:
             # On CUDA the model would fail for every request.
             raise Unsupported("the conversation holds a token unknown to the model", field="messages")
+        max_new_tokens = min(request.sampling.max_new_tokens, room)
         row = Row(
             request=request,
+            prompt_tokens=len(prompt_ids),
             prompt_ids=prompt_ids,
             unread=deque(prompt_ids),
-            max_new_tokens=min(request.sampling.max_new_tokens, context - len(prompt_ids)),
+            max_new_tokens=max_new_tokens,
             text=TextAssembler(self._decode, request.sampling.stop, incremental=request.stream),
             random=random_sequence(request.sampling.seed),
-            begins_inside_thought=begins_inside_thought(prompt_ids, self._decode),
-            thinking_budget=budget_of(request, min(request.sampling.max_new_tokens, context - len(prompt_ids))),
+            inside_thought=begins_inside_thought(prompt_ids, self._decode),
+            thinking_budget=budget_of(request, max_new_tokens),
             constraint=None if request.grammar is None else self._constraints.of(request.grammar),
         )
         self._waiting.append(row)
@@ -248,7 +250,7 @@ class TransformersGenerator:
         """Return the next of the tokens that close a thought, once its budget is spent."""
         if row.thinking_budget is not None and row.text.token_count >= row.thinking_budget:
             row.thinking_budget = None
-            if is_open(self._decode(row.text.token_ids), inside_thought=row.begins_inside_thought):
+            if is_open(self._decode(row.text.token_ids), inside_thought=row.inside_thought):
                 row.forced.extend(self.loaded.tokenizer.encode(CLOSING, add_special_tokens=False))
         return row.forced.popleft() if row.forced else None
 
@@ -257,9 +259,10 @@ class TransformersGenerator:
             # The GPU's context is lost: only a new process helps.
             raise EngineBroken(f"the accelerator failed ({type(error).__name__})") from error
         logger.error("a request failed", exc_info=error, extra={"request_id": http_request_of(row.request.id)})
+        reason = f"generation failed ({type(error).__name__})"
         if isinstance(error, UnusableLogits):
-            return row.fail("the model computed no usable probabilities for this request")
-        return row.fail(f"generation failed ({type(error).__name__})")
+            reason = "the model computed no usable probabilities for this request"
+        return Failed(row.request.id, GenerationFailed(reason))
 
     def _encode(self, text: str, *, special: bool) -> list[int]:
         ids: list[int] = self.loaded.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]

@@ -4,7 +4,6 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import torch
 import transformers
 
@@ -13,7 +12,7 @@ from engines.base import ModelLoadError
 from engines.transformers.kv_cache import can_be_batched
 from engines.transformers.loading_errors import LOADING_ERRORS, loading_advice
 from models.artifacts import ModelArtifact
-from models.hardware import memory_bytes
+from models.hardware import available_memory_bytes
 from models.shape import DEFAULT_CONTEXT
 
 library: Any = transformers
@@ -75,23 +74,22 @@ def load(artifact: ModelArtifact, settings: Settings) -> LoadedModel:
 
 def _choose_device(device_map: str, config: Any, dtype: str, name: str) -> torch.device:
     """Choose the first GPU or the CPU; a model is never spread over a disk, and not over several GPUs."""
-    if device_map == "cuda" and not torch.cuda.is_available():
+    gpu_wanted = device_map != "cpu" and torch.cuda.is_available()
+    if device_map == "cuda" and not gpu_wanted:
         raise ModelLoadError("LLM_DEVICE_MAP is cuda, but this installation of torch finds no GPU: use auto or cpu")
     with torch.device("meta"):
         parameters = library.AutoModelForCausalLM.from_config(config).num_parameters()
-    if device_map != "cpu" and torch.cuda.is_available():
-        gpu = torch.device("cuda:0")
-        needed = parameters * _choose_dtype(dtype, gpu).itemsize + HEADROOM_BYTES
-        free, _total = torch.cuda.mem_get_info(gpu)
+    allowed = [*(["cuda:0"] if gpu_wanted else []), *(["cpu"] if device_map != "cuda" else [])]
+    for device in map(torch.device, allowed):
+        needed = parameters * _choose_dtype(dtype, device).itemsize + HEADROOM_BYTES
+        free = _free_memory(device)
         if needed <= free:
-            return gpu
-        if device_map == "cuda":
-            raise ModelLoadError(_does_not_fit(name, "the GPU", needed, free))
-    cpu = torch.device("cpu")
-    needed = parameters * _choose_dtype(dtype, cpu).itemsize + HEADROOM_BYTES
-    if needed > _free_memory():
-        raise ModelLoadError(_does_not_fit(name, "memory", needed, _free_memory()))
-    return cpu
+            return device
+    raise ModelLoadError(
+        f"{name} needs {needed / 1e9:.1f} GB of {'memory' if device.type == 'cpu' else 'the GPU'} and "
+        f"{free / 1e9:.1f} GB are free: choose a smaller model (LLM_MODEL), free memory, or set LLM_DTYPE=bfloat16 or "
+        f"LLM_BACKEND=openvino"
+    )
 
 
 def _choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
@@ -116,7 +114,7 @@ def _load_weights(source: dict[str, Any], config: Any, device: torch.device, dty
 def _describe(model: Any, tokenizer: Any, kv_cache_gb: float) -> LoadedModel:
     config = model.config.get_text_config()
     own = model.generation_config
-    kv_bytes = _free_memory_of(model.device) * KV_MEMORY_SHARE
+    kv_bytes = _free_memory(model.device) * KV_MEMORY_SHARE
     if kv_cache_gb:
         kv_bytes = min(kv_bytes, kv_cache_gb * 1024**3)
     kv_tokens = max(1, int(kv_bytes) // _kv_bytes_per_token(config, model))
@@ -149,18 +147,5 @@ def _kv_bytes_per_token(config: Any, model: Any) -> int:
     return int(2 * config.num_hidden_layers * kv_heads * head_size * model.dtype.itemsize)
 
 
-def _free_memory_of(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return _free_memory()
-
-
-def _free_memory() -> int:
-    return min(int(psutil.virtual_memory().available), memory_bytes())
-
-
-def _does_not_fit(name: str, place: str, needed: int, free: int) -> str:
-    return (
-        f"{name} needs {needed / 1e9:.1f} GB of {place} and {free / 1e9:.1f} GB are free: "
-        f"choose a smaller model (LLM_MODEL), free memory, or set LLM_DTYPE=bfloat16 or LLM_BACKEND=openvino"
-    )
+def _free_memory(device: torch.device) -> int:
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else available_memory_bytes()

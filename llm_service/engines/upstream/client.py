@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +12,6 @@ from engines.events import RequestEvent
 from engines.requests import GenerationRequest
 from engines.upstream.answer import BYTES_PER_TOKEN, DONE, FREE_BYTES, AnswerReader, EventReader
 from engines.upstream.faults import from_answer, from_transport, malformed, no_api
-from engines.upstream.wire import api_root
 
 POOL_TIMEOUT_S = 5.0
 KEPT_IDLE_S = 4.0
@@ -22,31 +20,41 @@ LAST_BYTES_S = 0.25
 LONGEST_BODY = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Address and limits of a server. Times in seconds; ``stall_timeout_s`` bounds its silence.
+class CompletionClient:
+    """Client of one server. Use from one event loop; cancelling a call closes its connection.
 
-    ``keep_alive``: use connections again. ``wire_bytes``: what an answer may take beyond its tokens.
+    Times in seconds; ``stall_timeout_s`` bounds the server's silence. ``keep_alive``: use connections again.
+    ``wire_bytes``: what an answer may take beyond its tokens.
     """
 
-    url: str
-    api_key: str | None = field(default=None, repr=False)
-    max_connections: int = 16
-    connect_timeout_s: float = 5.0
-    stall_timeout_s: float = 60.0
-    keep_alive: bool = True
-    wire_bytes: int = FREE_BYTES
-
-
-class CompletionClient:
-    """Client of one server. Use from one event loop; cancelling a call closes its connection."""
-
-    def __init__(self, server: Server) -> None:
-        self.root = api_root(server.url)
-        origin = urlsplit(server.url)
-        self.origin = f"{origin.scheme}://{origin.netloc}"
-        self._server = server
-        self._client = _http_client(server)
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None,
+        *,
+        max_connections: int,
+        connect_timeout_s: float,
+        stall_timeout_s: float,
+        keep_alive: bool = True,
+        wire_bytes: int = FREE_BYTES,
+    ) -> None:
+        parts = urlsplit(url)
+        self.origin = f"{parts.scheme}://{parts.netloc}"
+        self.root = url.rstrip("/") if parts.path.strip("/") else f"{self.origin}/v1"
+        self._wire_bytes = wire_bytes
+        headers = {"Accept-Encoding": "identity", "User-Agent": "llm-service"}
+        self._client = httpx2.AsyncClient(
+            headers=headers | ({"Authorization": f"Bearer {api_key}"} if api_key else {}),
+            timeout=httpx2.Timeout(stall_timeout_s, connect=connect_timeout_s, pool=POOL_TIMEOUT_S),
+            # One more than the concurrent requests, for probes.
+            limits=httpx2.Limits(
+                max_connections=max_connections + 1,
+                max_keepalive_connections=max_connections if keep_alive else 0,
+                keepalive_expiry=KEPT_IDLE_S,
+            ),
+            # The environment's proxy is for other hosts; it must not get requests to this machine.
+            trust_env=parts.hostname not in ("localhost", "127.0.0.1", "::1"),
+        )
 
     async def close(self) -> None:
         """Close every connection."""
@@ -56,7 +64,7 @@ class CompletionClient:
         """POST ``body`` for a request and yield its events up to ``Finished``; raises ``ServiceError``."""
         url = f"{self.root}/{'completions' if request.raw else 'chat/completions'}"
         headers = dict(request.trace_headers)
-        reader = EventReader(self._server.wire_bytes + BYTES_PER_TOKEN * request.sampling.max_new_tokens)
+        reader = EventReader(self._wire_bytes + BYTES_PER_TOKEN * request.sampling.max_new_tokens)
         answer = AnswerReader(request)
         async with self._exchange("POST", url, body, headers) as response:
             await _check(response, "text/event-stream")
@@ -122,26 +130,3 @@ async def _read_last_bytes(pieces: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(LAST_BYTES_S):
             async for _ in pieces:
                 pass
-
-
-def _http_client(server: Server) -> httpx2.AsyncClient:
-    headers = {"Accept-Encoding": "identity", "User-Agent": "llm-service"}
-    if server.api_key:
-        headers["Authorization"] = f"Bearer {server.api_key}"
-    return httpx2.AsyncClient(
-        headers=headers,
-        timeout=httpx2.Timeout(
-            connect=server.connect_timeout_s,
-            read=server.stall_timeout_s,
-            write=server.stall_timeout_s,
-            pool=POOL_TIMEOUT_S,
-        ),
-        # One more than the concurrent requests, for probes.
-        limits=httpx2.Limits(
-            max_connections=server.max_connections + 1,
-            max_keepalive_connections=server.max_connections if server.keep_alive else 0,
-            keepalive_expiry=KEPT_IDLE_S,
-        ),
-        # The environment's proxy is for other hosts; it must not get requests to this machine.
-        trust_env=urlsplit(server.url).hostname not in ("localhost", "127.0.0.1", "::1"),
-    )

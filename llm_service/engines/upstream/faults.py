@@ -30,16 +30,13 @@ _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_erro
 _CONTEXT_WORDS = re.compile(r"(maximum|model's|available) context (length|size)", re.IGNORECASE)
 _ENGINE_GONE = re.compile(r"EngineCore encountered an issue|EngineDeadError")
 _COUNTS = {
-    "prompt_tokens": re.compile(
-        r"(?i)(\d+) (?:input tokens|in the messages)|(?:at least|resulted in|conversation has|input \() ?(\d+)",
-        re.IGNORECASE,
+    "prompt_tokens": (
+        "n_prompt_tokens",
+        r"(\d+) (?:input tokens|in the messages)|(?:at least|resulted in|conversation has|input \() ?(\d+)",
     ),
-    "context_length": re.compile(
-        r"context length(?: is| of)?(?: only)? \(?(\d+)|this model reads (\d+)", re.IGNORECASE
-    ),
+    "context_length": ("n_ctx", r"context length(?: is| of)?(?: only)? \(?(\d+)|this model reads (\d+)"),
 }
-_COUNT_FIELDS = {"prompt_tokens": "n_prompt_tokens", "context_length": "n_ctx"}
-"""Fields of llama.cpp's error."""
+"""Where to find a number: a field of llama.cpp's error, or words of other servers."""
 
 
 class KeyRefused(ModelUnavailable):
@@ -120,20 +117,17 @@ def _refusal(error: Mapping[str, Any]) -> ServiceError:
     words = _words(error) or "it gave no reason"
     if not (_named(error, _CONTEXT_CODES) or _CONTEXT_WORDS.search(words)):
         return Unsupported(f"the upstream refuses this request: {words[:LONGEST_QUOTE]}")
-    counts: dict[str, Any] = {name: count for name in _COUNTS if (count := _count(name, error, words)) is not None}
+    counts: dict[str, Any] = {}
+    for name, (field, pattern) in _COUNTS.items():
+        if isinstance(error.get(field), int):
+            counts[name] = error[field]
+        elif match := re.search(pattern, words, re.IGNORECASE):
+            counts[name] = int(match[1] or match[2])
     lower_bound = "; it stopped counting at this number of tokens" if "at least" in words else ""
     return ContextLengthExceeded(
         f"the conversation and the longest answer asked for are more than the upstream's model can read{lower_bound}",
         **counts,
     )
-
-
-def _count(name: str, error: Mapping[str, Any], words: str) -> int | None:
-    field = error.get(_COUNT_FIELDS[name])
-    if isinstance(field, int):
-        return field
-    match = _COUNTS[name].search(words)
-    return int(next(group for group in match.groups() if group)) if match else None
 
 
 def _words(error: Mapping[str, Any]) -> str:

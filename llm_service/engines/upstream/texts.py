@@ -12,7 +12,9 @@ from engines.upstream.faults import malformed
 from engines.upstream.wire import completion_body
 
 
-class _Answer(BaseModel):
+class TokenizerAnswer(BaseModel):
+    """What either kind of server answers: ids, or a text by one of two names."""
+
     model_config = ConfigDict(strict=True, extra="ignore")
 
     tokens: tuple[int, ...] = ()
@@ -27,35 +29,19 @@ async def tokenize(client: CompletionClient, request: TokenizeRequest, model: st
     else:
         whole = completion_body(request.conversation, model, template_arguments=True)
         body = {name: whole[name] for name in ("messages", "chat_template_kwargs")}
-    return Tokenized(request.id, (await _ask(client, "tokenize", {"model": model, **body})).tokens)
+    return Tokenized(request.id, (await ask_tokenizer(client, "tokenize", {"model": model, **body})).tokens)
 
 
 async def detokenize(client: CompletionClient, request: DetokenizeRequest, model: str) -> Detokenized:
     """Ask a server of vLLM's kind; raises ``ServiceError``."""
-    answer = await _ask(client, "detokenize", {"model": model, "tokens": list(request.tokens)})
+    answer = await ask_tokenizer(client, "detokenize", {"model": model, "tokens": list(request.tokens)})
     return Detokenized(request.id, answer.prompt or "")
 
 
-async def llamacpp_tokenize(
-    client: CompletionClient, request: TokenizeRequest, body: dict[str, Any] | None
-) -> Tokenized:
-    """Ask llama.cpp; ``body`` is that of the conversation's completion. Raises ``ServiceError``."""
-    text = request.text
-    if body is not None:
-        text = (await _ask(client, "apply-template", body)).prompt or ""
-    asked = {"content": text, "add_special": request.special, "parse_special": True}
-    return Tokenized(request.id, (await _ask(client, "tokenize", asked)).tokens)
-
-
-async def llamacpp_detokenize(client: CompletionClient, request: DetokenizeRequest) -> Detokenized:
-    """Ask llama.cpp; raises ``ServiceError``."""
-    answer = await _ask(client, "detokenize", {"tokens": list(request.tokens)})
-    return Detokenized(request.id, answer.content or "")
-
-
-async def _ask(client: CompletionClient, path: str, body: dict[str, Any]) -> _Answer:
+async def ask_tokenizer(client: CompletionClient, path: str, body: dict[str, Any]) -> TokenizerAnswer:
+    """POST to a route of the tokenizer; raises ``ServiceError``."""
     try:
-        return _Answer.model_validate_json(await client.call(f"{client.origin}/{path}", body))
+        return TokenizerAnswer.model_validate_json(await client.call(f"{client.origin}/{path}", body))
     except ModelUnavailable as error:
         raise Unsupported("the upstream has no tokenizer to ask") from error
     except ValidationError as error:

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,12 +19,6 @@ _CONTROL = re.compile(
 )
 MOST_TOOL_CALLS = 128
 ANY_OBJECT = {"type": "object"}
-
-
-def api_root(url: str) -> str:
-    """Return where the API begins: the address as it is, or with ``/v1`` when it names only a server."""
-    root = url.rstrip("/")
-    return root if urlsplit(root).path else f"{root}/v1"
 
 
 def completion_body(

@@ -38,13 +38,11 @@ class Pin:
 class ModelPins:
     """The pins of one machine. Keys are ``HubName.key``."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self._path = folder / FILE_NAME if folder is not None else None
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
 
     def all(self) -> dict[str, Pin]:
         """Read every pin; raises ``ModelLoadError`` when the file is damaged."""
-        if self._path is None:
-            return {}
         try:
             models = json.loads(self._path.read_text(encoding="utf-8"))["models"]
             return {key: Pin(**entry | {"files": tuple(entry["files"])}) for key, entry in models.items()}
@@ -64,7 +62,7 @@ class ModelPins:
         """Pin a model to a commit. A folder that cannot be written to is logged and no error."""
         pin = Pin(commit, requested, tuple(files), datetime.now(UTC).isoformat(timespec="seconds"), licence)
         known = self.get(key)
-        if self._path is None or (known is not None and replace(known, pinned_at=pin.pinned_at) == pin):
+        if known is not None and replace(known, pinned_at=pin.pinned_at) == pin:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """llama.cpp's server and the client of its parent, driven as an ``Engine``: the suites run against both ends."""
 
 import asyncio
-import contextlib
 import itertools
 import queue
 import threading
@@ -90,7 +89,7 @@ class EndpointEngine:
 
     async def _ask(self, request: Request, answered: "queue.SimpleQueue[ServiceError | None]") -> None:
         try:
-            async with contextlib.aclosing(self.client.ask(request)) as events:
+            async with self.client.open(request) as events:
                 async for event in events:
                     if isinstance(event, Accepted):
                         answered.put(None)

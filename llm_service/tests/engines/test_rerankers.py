@@ -10,7 +10,7 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from engines.base import Engine, ModelLoadError
-from engines.encoders.ranking_recipe import openvino_can_rank
+from engines.encoders.ranking_recipe import read_recipe
 from engines.events import FloatVector
 from engines.requests import RankingRequest
 from models.artifacts import ModelArtifact
@@ -36,7 +36,7 @@ def serve(folder: Path, cache: Path, engine: str = "auto") -> Engine:
     """Load the engine that the worker would, or the other one."""
     artifact = ModelArtifact(folder, "safetensors", "tiny", "tiny")
     settings = settings_with(llm_device_map="cpu", model_cache_dir=cache)
-    if engine == "openvino" or (engine == "auto" and openvino_can_rank(folder)):
+    if engine == "openvino" or (engine == "auto" and read_recipe(folder).suits_openvino):
         from engines.encoders.openvino import OpenVinoReranker
 
         return OpenVinoReranker(artifact, settings)

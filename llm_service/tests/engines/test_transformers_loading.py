@@ -43,7 +43,7 @@ def test_a_gpu_that_is_not_there_is_refused(load_tiny: LoadTiny, monkeypatch: py
 def test_a_model_larger_than_memory_is_refused_with_both_sizes(
     load_tiny: LoadTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transformers_loading, "_free_memory", lambda: 10_000_000)
+    monkeypatch.setattr(transformers_loading, "_free_memory", lambda _: 10_000_000)
     with pytest.raises(ModelLoadError, match=r"0\.5 GB of memory and 0\.0 GB are free: choose a smaller model"):
         load_tiny()
 

@@ -17,7 +17,10 @@ def sampler(temperature: float = 1.0, top_p: float = 1.0, *, seed: int | None = 
     """A row after the prompt of one token, 0."""
     request = GenerationRequest("one", (), SamplingParams(8, temperature, top_p, seed=seed))
     text = TextAssembler(lambda _ids: "")
-    return Row(request, [0], deque(), 8, text, random_sequence(seed), begins_inside_thought=False)
+    random = random_sequence(seed)
+    return Row(
+        request=request, prompt_tokens=1, max_new_tokens=8, text=text, prompt_ids=[0], unread=deque(), random=random
+    )
 
 
 def next_tokens(scores: torch.Tensor, rows: list[Row], *, top_k: int = 0, penalty: float = 1.0) -> NextTokens:

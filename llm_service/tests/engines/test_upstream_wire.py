@@ -1,7 +1,8 @@
 import pytest
 
 from engines.requests import ChatMessage, GenerationRequest, SamplingParams
-from engines.upstream.wire import api_root, completion_body
+from engines.upstream.client import CompletionClient
+from engines.upstream.wire import completion_body
 
 
 def sent(content: str) -> object:
@@ -39,4 +40,5 @@ def test_other_text_goes_as_it_is(content: str) -> None:
     ],
 )
 def test_an_address_that_names_only_a_server_gets_the_usual_path(url: str, root: str) -> None:
-    assert api_root(url) == root
+    client = CompletionClient(url, None, max_connections=1, connect_timeout_s=1, stall_timeout_s=1)
+    assert client.root == root

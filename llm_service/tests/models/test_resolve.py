@@ -242,7 +242,7 @@ def test_another_embedding_model_is_never_stood_in_for() -> None:
 
 
 def test_an_engine_whose_package_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(loading.ENGINES, "llamacpp", ("no_such_package", "Engine"))
+    monkeypatch.setitem(loading.ENGINES, ("generator", "llamacpp"), ("no_such_package", "Engine"))
     settings = Settings(_env_file=None, llm_model="embedded", llm_backend="llamacpp")  # type: ignore[call-arg]
     with pytest.raises(ModelLoadError, match=r"no_such_package is not installed: run python dev.py setup"):
         loading.load_generator(settings)

@@ -14,6 +14,7 @@ from models import download as model_download
 from models import hub as model_hub
 from models.names import HubName, Source
 from models.remote.listing import FetchPlan, RepositoryListing
+from models.remote.pins import ModelPins
 from tests.models_cli.conftest import LARGE, Machine, gguf_repository, openvino_repository, safetensors_repository
 from tests.models_cli.hub_server import Fault
 
@@ -256,14 +257,14 @@ def test_a_full_disk_is_noticed_before_the_download(monkeypatch: pytest.MonkeyPa
         model_download.check_disk(REPO, int(2.6 * 10**9))
 
 
-def test_a_disk_that_fills_up_meanwhile_is_said_to_have(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_meanwhile_is_said_to_have(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fail(*_: object) -> Path:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(model_hub, "download", fail)
     listing = RepositoryListing(REPO, "a" * 40, ())
     with pytest.raises(ModelLoadError, match="the disk became full while someone/model was fetched"):
-        model_hub.ModelHub().fetch(FetchPlan(Source(HubName(REPO), "safetensors"), listing, ()))
+        model_hub.ModelHub(ModelPins(tmp_path)).fetch(FetchPlan(Source(HubName(REPO), "safetensors"), listing, ()))
 
 
 # --- pins ---------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ from typing import Any
 
 from engines.base import EngineInfo
 from engines.events import Finished
+from engines.requests import GenerationRequest
 from workers.frames import FrameWriter, read_frames
-from workers.messages import Ready, Shutdown, Submit
+from workers.messages import Ready, Shutdown
 
 INFO = EngineInfo("fake", "fake", "fake", "none", "cpu", 2048)
 
@@ -45,11 +46,11 @@ def main(done: Path, how: str) -> None:
     for command in frames:
         if isinstance(command, Shutdown):
             return
-        if isinstance(command, Submit):
+        if isinstance(command, GenerationRequest):
             if not done.exists():
                 done.touch()
                 misbehave(how)
-            events.send([Finished(command.request.id, "answered", "stop", 1, 1)])
+            events.send([Finished(command.id, "answered", "stop", 1, 1)])
 
 
 if __name__ == "__main__":
