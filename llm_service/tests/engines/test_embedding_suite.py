@@ -65,6 +65,7 @@ def test_every_vector_agrees_with_sentence_transformers(varied_vectors: FloatMat
     assert cosines.min() >= 0.9999, varied_texts()[int(cosines.argmin())]
 
 
+@pytest.mark.model
 def test_bits_are_those_of_the_librarys_ubinary(reference: FloatMatrix) -> None:
     """Here, where the library is loaded, which takes seconds."""
     from sentence_transformers.util import quantize_embeddings
