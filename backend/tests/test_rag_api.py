@@ -95,14 +95,6 @@ def test_the_operators_persona_reaches_the_model(
     assert messages[0]["content"].startswith("Eres Nuhba, una maestra bora. ")
 
 
-def test_what_nobody_knows_is_not_made_up(backend: httpx.Client, service: FakeLLMService, local: LocalStub) -> None:
-    answer = ask(backend, "¿Cómo se dice xilófono en bora?")
-    assert answer["answer"].startswith("No lo sé")
-    assert (answer["answer_mode"], answer["sources"], answer["served_by"]) == ("extractive", [], "none")
-    assert "generate" not in service.paths()
-    assert local.asked == 0
-
-
 def test_a_stream_has_sources_then_the_checked_answer_then_the_whole(backend: httpx.Client) -> None:
     first, answer, whole, done = stream(backend)
     assert WORD in first["sources"][0]["content"]

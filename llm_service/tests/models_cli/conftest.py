@@ -97,7 +97,7 @@ class Machine:
         importlib.reload(constants)
 
     def listed(self, **settings: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.run("list", "--json", **settings))
+        content: dict[str, Any] = json.loads(self.run("list", "--json", expect=0, **settings))
         return content
 
 

@@ -48,13 +48,6 @@ def test_uint8_is_int8_with_128_for_zero() -> None:
     assert np.array_equal(restored(uint8, others, UINT8_ZERO_POINT), restored(int8, scales))
 
 
-def test_the_cosine_of_int8_codes_is_that_of_the_vectors() -> None:
-    vectors = vectors_of(60)
-    codes = quantize(vectors, "int8")[0].astype(np.float32)
-    exact, coded = unit(vectors) @ unit(vectors).T, unit(codes) @ unit(codes).T
-    assert np.abs(exact - coded).max() < 0.003
-
-
 def test_what_a_vector_becomes_does_not_depend_on_its_neighbours() -> None:
     vectors = vectors_of(5) * np.array([[1], [1000], [1e-3], [7], [1]], dtype=np.float32)
     alone = np.concatenate([quantize(row[np.newaxis], "int8")[0] for row in vectors])
