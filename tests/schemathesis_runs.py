@@ -41,15 +41,6 @@ class Explorer:
         varied = [way for way in ways if "requestBody" in way or "parameters" in way]
         assert found["test_cases"]["generated"] >= max(1, examples) * len(varied) > 0
 
-    def check_key(self, client: httpx.Client, key: str) -> set[str]:
-        """Every operation that is said to need the key does; returns the paths that need none."""
-        header = {"Authorization": f"Bearer {key}"}
-        paths = client.get("/openapi.json", headers=header).json()["paths"]
-        with_key = ["--header", f"Authorization: Bearer {key}"]
-        options = ["--checks", "ignored_auth", "--mode", "positive", "--max-examples", "1", "--phases", "fuzzing"]
-        self._explore(client, *with_key, *options)
-        return {path for path, ways in paths.items() for way in ways.values() if "security" not in way}
-
     def _explore(self, client: httpx.Client, *options: str) -> dict[str, Any]:
         """Return the report. Fails when an answer was not as described."""
         report = self.folder / "report.json"

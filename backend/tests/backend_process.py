@@ -4,8 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import IO
 
 import httpx
@@ -36,21 +35,6 @@ def launch(port: int, stderr: int | IO[str] = subprocess.PIPE, /, **variables: s
         text=True,
         encoding="utf-8",
     )
-
-
-@contextmanager
-def backend_process(**variables: str) -> Iterator[httpx.Client]:
-    """Start the backend, wait until it is ready, and yield a client of it."""
-    port = free_port()
-    # Not a pipe: nobody reads it meanwhile, and a full one would hold the backend up.
-    process = launch(port, subprocess.DEVNULL, **variables)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            wait_until(lambda: answers(client, "/readyz", 200), process)
-            yield client
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def answers(client: httpx.Client, path: str, status: int) -> bool:

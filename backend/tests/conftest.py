@@ -7,13 +7,14 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from postgres_server import database_folder, postgres
 from services.library.index import LibraryIndex
-from tests.backend_server import LocalStub
+from tests.backend_server import LocalStub, ready_backend
 from tests.fake_llm_service import FakeLLMService
 
 # For torch in the processes that tests start: threads that spin while they wait take the cores from other tests.
@@ -49,6 +50,28 @@ def local(running_local: LocalStub) -> LocalStub:
     """The local model of a backend, as new."""
     vars(running_local).update(vars(LocalStub()))
     return running_local
+
+
+@pytest.fixture(scope="module")
+def running_backend(
+    request: pytest.FixtureRequest, shared_database: str, running_service: FakeLLMService, running_local: LocalStub
+) -> Iterator[httpx.Client]:
+    """A backend for a module's tests, with the module's ``SETTINGS``."""
+    with ready_backend(
+        running_local,
+        database_url=shared_database,
+        llm_service_url=running_service.url,
+        llm_service_timeout=5,
+        llm_service_breaker_failures=1_000,
+        **request.module.SETTINGS,
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def backend(running_backend: httpx.Client, service: FakeLLMService, local: LocalStub) -> httpx.Client:
+    """The module's backend, its models as new; each test removes what it stores."""
+    return running_backend
 
 
 @pytest.fixture

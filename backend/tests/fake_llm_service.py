@@ -1,163 +1,239 @@
-"""A stand-in for the LLM service on a real port, with the real one's wire format and every fault it can have."""
+"""A stand-in for the LLM service on a real socket: its wire format, every fault it can have, and what reaches it."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
-import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
-
 DIMENSION = 384
 FINGERPRINT = "23202422d3773d12"
-SENT_BEFORE_FAULT = ["En bora, ", '"perro" ']
+SENT_BEFORE_FAULT = 2
+"""Words of a stream before it breaks off."""
+FOR_EVER_S = 600.0
 
 
-def error(status: int, kind: str, *, retryable: bool = False, retry_after: str | None = None) -> Response:
-    body = {"error": {"type": kind, "message": f"told: {kind}", "request_id": "fake", "retryable": retryable}}
-    return JSONResponse(body, status, {"Retry-After": retry_after} if retry_after else None)
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens at the other end of a socket in the same loop."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - nobody there can set an event
+            await asyncio.sleep(0)
 
 
-def fault_of(mode: str) -> Response | None:
-    """Return what the service answers instead of an answer, in the modes in which it does."""
-    faults: dict[str, Callable[[], Response]] = {
-        "html": lambda: HTMLResponse("<html>a proxy</html>"),
-        "garbage": lambda: Response(b"{{{", media_type="application/json"),
-        "fields": lambda: JSONResponse({"unexpected": True}),
-        "busy": lambda: error(503, "overloaded", retryable=True, retry_after="0"),
-        "busy_long": lambda: error(503, "overloaded", retryable=True, retry_after="3000"),
-        "429": lambda: error(429, "rate_limited", retryable=True),
-        "500": lambda: error(500, "generation_failed"),
-        "501": lambda: error(501, "not_configured"),
-        "400": lambda: error(400, "context_length_exceeded"),
-        "401": lambda: error(401, "unauthorized"),
-        "302": lambda: Response(status_code=302, headers={"Location": "/elsewhere"}),
-    }
-    return faults[mode]() if mode in faults else None
+def http(status: str, body: bytes, *headers: str) -> bytes:
+    """Return a whole answer."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def as_json(content: Any, status: str = "200 OK", *headers: str) -> bytes:
+    return http(status, json.dumps(content).encode(), "Content-Type: application/json", *headers)
+
+
+def error(status: str, kind: str, *headers: str, retryable: bool = False, message: str = "told") -> bytes:
+    return as_json({"error": {"type": kind, "message": message, "retryable": retryable}}, status, *headers)
+
+
+FAULTS = {
+    "html": http("200 OK", b"<html>a proxy</html>", "Content-Type: text/html"),
+    "garbage": http("200 OK", b"{{{", "Content-Type: application/json"),
+    "fields": as_json({"unexpected": True}),
+    "busy": error("503 Service Unavailable", "overloaded", "Retry-After: 0", retryable=True),
+    "busy_long": error("503 Service Unavailable", "overloaded", "Retry-After: 3000", retryable=True),
+    "429": error("429 Too Many Requests", "rate_limited", retryable=True),
+    "500": error("500 Internal Server Error", "generation_failed"),
+    "501": error("501 Not Implemented", "not_configured"),
+    "400": error("400 Bad Request", "context_length_exceeded"),
+    "401": error("401 Unauthorized", "unauthorized"),
+    "302": http("302 Found", b"", "Location: /elsewhere"),
+}
+"""What POSTs get back instead of an answer, by ``mode``."""
 
 
 @dataclass
 class FakeLLMService:
-    """``mode`` is what the next answers are like; ``calls`` is what was asked, ``left`` which callers went away.
+    """``mode`` is what the next answers are like: one of ``FAULTS``, or where the code below names it. ``reply`` is
+    sent whatever the mode. The longest text ranks first.
 
-    The longest text ranks first.
+    ``start`` serves in a thread, ``listen`` in the running loop.
     """
 
     answer: str = 'En bora, "perro" se dice "oohííbye".'
     mode: str = "ok"
     faults_left: int | None = None
+    reply: bytes | None = None
+    first_replies: list[bytes] = field(default_factory=list)
+    ready: bytes = http("200 OK", b"{}")
     delay_s: float = 0.0
+    embed_delay_s: float = 0.0
     fingerprint: str = FINGERPRINT
     degraded: bool = False
     port: int = 0
     calls: list[dict[str, Any]] = field(default_factory=list)
+    """POSTs: the last part of the path, body and headers."""
     left: list[str] = field(default_factory=list)
-    _server: uvicorn.Server | None = None
+    """Which callers went away."""
+    requests: list[str] = field(default_factory=list)
+    accepted: int = 0
+    open_connections: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
+    _server: asyncio.Server | None = None
+    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
     _thread: threading.Thread | None = None
+    _end_thread: Callable[[], object] = lambda: None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def posts(self) -> int:
+        return sum(line.startswith("POST") for line in self.requests)
+
     def paths(self) -> list[str]:
         return [call["path"] for call in self.calls]
 
-    def start(self) -> "FakeLLMService":
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    async def listen(self) -> "FakeLLMService":
+        listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
-        app = Starlette(
-            routes=[
-                Route("/api/llm/generate", self._generate, methods=["POST"]),
-                Route("/api/llm/embed", self._embed, methods=["POST"]),
-                Route("/api/llm/health", self._health),
-                Route("/v1/rerank", self._rerank, methods=["POST"]),
-            ]
-        )
-        config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, ws="none")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.005)
+        self._server = await asyncio.start_server(self._connected, sock=listener, backlog=1024)
         return self
+
+    async def die(self) -> None:
+        """End as a killed process does: nobody listens, every connection is gone."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._server = None
+
+    def start(self) -> "FakeLLMService":
+        listening = threading.Event()
+
+        async def serve() -> None:
+            loop, ending = asyncio.get_running_loop(), asyncio.Event()
+            self._end_thread = lambda: loop.call_soon_threadsafe(ending.set)
+            await self.listen()
+            listening.set()
+            await ending.wait()
+            await self.die()
+
+        self._thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+        self._thread.start()
+        assert listening.wait(30)
+        return self
+
+    def stop(self) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            self._end_thread()
+            self._thread.join()
 
     def reset(self) -> None:
         """Be as a new one; what still goes on is noted nowhere."""
-        self.__dict__.update(vars(FakeLLMService(port=self.port, _server=self._server, _thread=self._thread)))
+        kept = ("port", "_server", "_tasks", "_thread", "_end_thread")
+        vars(self).update({name: value for name, value in vars(FakeLLMService()).items() if name not in kept})
 
-    def stop(self) -> None:
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = self._server.force_exit = True
-            self._thread.join()
-
-    def _fault(self) -> Response | None:
-        if self.faults_left is not None:
-            if self.faults_left == 0:
-                return None
-            self.faults_left -= 1
-        return fault_of(self.mode)
-
-    async def _generate(self, request: Request) -> Response:
-        body = await request.json()
-        self.calls.append({"path": "generate", "body": body, "headers": dict(request.headers)})
-        if self.delay_s and not await self._wait(request):
-            return Response(status_code=499)
-        fault = self._fault()
-        if fault is not None:
-            return fault
-        if self.mode == "quoting":
-            return JSONResponse({"error": {"type": "generation_failed", "message": str(body["messages"])}}, 500)
-        if self.mode == "cut_body":
-            return StreamingResponse(self._cut_body(), headers={"content-length": "5000"})
-        if body.get("stream"):
-            return StreamingResponse(self._stream(request), media_type="text/event-stream")
-        return JSONResponse(self._completion())
-
-    async def _wait(self, request: Request) -> bool:
-        """Be slow; tell whether the caller is still there."""
-        until, left = time.monotonic() + self.delay_s, self.left
-        while time.monotonic() < until:
-            if await request.is_disconnected():
-                left.append("generate")
-                return False
-            await asyncio.sleep(0.01)
-        return True
-
-    async def _cut_body(self) -> AsyncIterator[bytes]:
-        yield b'{"answer": "En bo'
-        raise ConnectionAbortedError
-
-    async def _stream(self, request: Request) -> AsyncIterator[bytes]:
-        words, left = [word + " " for word in self.answer.split(" ")], self.left
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.accepted += 1
+        self.open_connections += 1
         try:
-            for number, word in enumerate(words):
-                if number == len(SENT_BEFORE_FAULT):
-                    if self.mode == "stream_cut":
-                        return
-                    if self.mode == "stream_error":
-                        yield self._event({"error": {"type": "engine_restarted", "message": "x", "retryable": True}})
-                        return
-                    if self.mode == "stream_stall":
-                        await asyncio.sleep(60)
-                yield self._event({"delta": word})
-            yield self._event(self._completion())
-            yield b"data: [DONE]\n\n"
+            with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+                while await self._exchange(reader, writer):
+                    pass
         except asyncio.CancelledError:
-            left.append("stream")
-            raise
+            writer.transport.abort()
+        finally:
+            self.open_connections -= 1
+            self._tasks.discard(task)
+            writer.close()
 
-    def _event(self, event: dict[str, Any]) -> bytes:
-        return f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; return whether another may follow on the connection."""
+        line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in lines)}
+        content = await reader.readexactly(int(headers.get("content-length", 0)))
+        method, path, _ = line.split(" ")
+        self.requests.append(f"{method} {path}")
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            if self.mode == "hang":
+                await reader.read(1)
+                return False
+            if method == "GET":
+                health = {"status": "healthy", "model": "fake-model", "degraded": self.degraded}
+                return await _send(writer, as_json(health) if path == "/api/llm/health" else self.ready)
+            call = {"path": path.rpartition("/")[2], "body": json.loads(content), "headers": headers}
+            self.calls.append(call)
+            return await self._answer(call["path"], call["body"], reader, writer)
+        finally:
+            self.at_once -= 1
+
+    async def _answer(
+        self, path: str, body: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        delay_s, left = self.embed_delay_s if path == "embed" else self.delay_s, self.left
+        if delay_s and await _has_left(reader, delay_s):
+            left.append(path)
+            return False
+        if self.mode == "hang_up":
+            return False
+        whole = self._whole(path, body)
+        if whole is not None:
+            return await _send(writer, whole)
+        if self.mode == "cut_body":
+            await _send(writer, b'HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{"answer": "En bo')
+        elif await self._stream(reader, writer):
+            left.append("stream")
+        return False
+
+    def _whole(self, path: str, body: dict[str, Any]) -> bytes | None:
+        """Return an answer that is sent as a whole; ``None``: it comes in pieces or breaks off."""
+        raw = self.first_replies.pop(0) if self.first_replies else self.reply or self._fault()
+        if raw is not None:
+            return raw
+        if path == "embed":
+            return as_json(self._vectors(body["texts"]))
+        if path == "rerank":
+            results = [{"index": at, "relevance_score": len(text)} for at, text in enumerate(body["documents"])]
+            return as_json({"results": sorted(results, key=lambda result: -result["relevance_score"])})
+        if self.mode == "quoting":
+            return error("500 Internal Server Error", "generation_failed", message=str(body["messages"]))
+        return None if self.mode == "cut_body" or body.get("stream") else as_json(self._completion())
+
+    def _fault(self) -> bytes | None:
+        if self.mode not in FAULTS or self.faults_left == 0:
+            return None
+        if self.faults_left is not None:
+            self.faults_left -= 1
+        return FAULTS[self.mode]
+
+    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Return whether the caller left."""
+        await _send(writer, b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        for number, word in enumerate(self.answer.split(" ")):
+            if number == SENT_BEFORE_FAULT:
+                if self.mode == "stream_cut":
+                    return False
+                if self.mode == "stream_error":
+                    await _send(writer, _event({"error": {"type": "engine_restarted", "message": "x"}}))
+                    return False
+                if self.mode == "stream_stall":
+                    return await _has_left(reader, FOR_EVER_S)
+            await _send(writer, _event({"delta": f"{word} "}))
+        await _send(writer, _event(self._completion()) + b"data: [DONE]\n\n")
+        return False
 
     def _completion(self) -> dict[str, Any]:
         return {
@@ -173,36 +249,28 @@ class FakeLLMService:
             "request_id": "fake",
         }
 
-    async def _embed(self, request: Request) -> Response:
-        body = await request.json()
-        self.calls.append({"path": "embed", "body": body, "headers": dict(request.headers)})
-        fault = self._fault()
-        if fault is not None:
-            return fault
+    def _vectors(self, texts: list[str]) -> dict[str, Any]:
         dimension = 3 if self.mode == "short_vectors" else DIMENSION
         # Different texts have nothing in common.
-        places = [zlib.crc32(text.encode()) % dimension for text in body["texts"]]
+        places = [zlib.crc32(text.encode()) % dimension for text in texts]
         vectors = [[float(at == place) for at in range(dimension)] for place in places]
-        return JSONResponse(
-            {
-                "embeddings": vectors,
-                "dim": dimension,
-                "count": len(vectors),
-                "model": "fake-embedder",
-                "fingerprint": self.fingerprint,
-            }
-        )
+        known = {"dim": dimension, "count": len(vectors), "model": "fake-embedder", "fingerprint": self.fingerprint}
+        return {"embeddings": vectors, **known}
 
-    async def _rerank(self, request: Request) -> Response:
-        body = await request.json()
-        self.calls.append({"path": "rerank", "body": body, "headers": dict(request.headers)})
-        if self.delay_s and not await self._wait(request):
-            return Response(status_code=499)
-        fault = self._fault()
-        if fault is not None:
-            return fault
-        results = [{"index": at, "relevance_score": len(text)} for at, text in enumerate(body["documents"])]
-        return JSONResponse({"results": sorted(results, key=lambda result: -result["relevance_score"])})
 
-    async def _health(self, request: Request) -> Response:
-        return JSONResponse({"status": "healthy", "model": "fake-model", "degraded": self.degraded})
+def _event(event: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+
+
+async def _send(writer: asyncio.StreamWriter, content: bytes) -> bool:
+    writer.write(content)
+    await writer.drain()
+    return True
+
+
+async def _has_left(reader: asyncio.StreamReader, within_s: float) -> bool:
+    """Wait; return whether the caller hung up meanwhile."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            return await reader.read(1) == b""
+    return False

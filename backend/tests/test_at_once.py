@@ -7,34 +7,14 @@ import httpx
 import pytest
 
 from tests.backend_process import wait_until
-from tests.backend_server import LocalStub, ready_backend
-from tests.backend_server import running_backend as starting_backend
+from tests.backend_server import LocalStub, ready_backend, running_backend
 from tests.fake_llm_service import FakeLLMService
 from tests.test_rag_api import DOG, WORD, ask, stream
 
 ANSWER = f'En bora, "perro" se dice "{WORD}".'
 RIVER = {"id": "t/rio", "kind": "text", "content": "El Ampiyacu es un río de aguas negras del Perú."}
+SETTINGS: dict[str, str] = {}
 ABOUT_THE_RIVER = "¿Dónde está el Ampiyacu?"
-
-
-@pytest.fixture(scope="module")
-def running_backend(
-    shared_database: str, running_service: FakeLLMService, running_local: LocalStub
-) -> Iterator[httpx.Client]:
-    with ready_backend(
-        running_local,
-        database_url=shared_database,
-        llm_service_url=running_service.url,
-        llm_service_timeout=5,
-        llm_service_breaker_failures=1_000,
-    ) as client:
-        yield client
-
-
-@pytest.fixture
-def backend(running_backend: httpx.Client, service: FakeLLMService, local: LocalStub) -> httpx.Client:
-    """A backend for all tests here, its models as new."""
-    return running_backend
 
 
 def add_text(backend: httpx.Client) -> None:
@@ -161,5 +141,5 @@ def test_a_backend_that_never_words_asks_no_model(database_url: str, service: Fa
 
 
 def test_a_question_that_comes_while_the_app_starts_is_answered(database_url: str) -> None:
-    with starting_backend(database_url=database_url) as client:
+    with running_backend(database_url=database_url) as client:
         assert ask(client)["answer"] == ANSWER

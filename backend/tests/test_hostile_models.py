@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.ports.documents import Document
-from adapters.ports.models import ChatMessage, Completion, SamplingOptions, TextDelta
+from adapters.ports.models import ChatMessage, Completion, SamplingOptions
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT
 from services.answers import RagAnswer
@@ -17,6 +17,7 @@ from services.library.index import LibraryIndex
 from services.library.ingestion import DocumentIngestor
 from services.mentor.lexicon.folding import normalise
 from services.rag_service import RAGService
+from tests.backend_server import LocalStub
 
 pytestmark = pytest.mark.anyio
 
@@ -47,25 +48,18 @@ MODELS: dict[str, Says] = {
 }
 
 
-class Scripted:
+class Scripted(LocalStub):
     """A model that says what it is told to, given the last message."""
 
     def __init__(self, says: Says) -> None:
+        super().__init__()
         self.says = says
-        self.asked = 0
 
     async def complete(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
     ) -> Completion:
         self.asked += 1
         return Completion(self.says(messages[-1]["content"]), "scripted", "llm_service", "length")
-
-    async def stream(
-        self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
-    ) -> AsyncIterator[TextDelta | Completion]:
-        completion = await self.complete(messages, options)
-        yield TextDelta(completion.answer)
-        yield completion
 
 
 @pytest.fixture(scope="module")

@@ -31,15 +31,6 @@ def test_loads_a_file_and_changes_nothing_the_second_time(database_url: str, dic
     assert count(database_url) == 50
 
 
-def test_a_short_load_says_nothing_of_its_progress_where_there_is_no_terminal(
-    database_url: str, dictionary: Path
-) -> None:
-    result = ingest(database_url, dictionary, "--no-embed")
-    assert result.stderr.splitlines() == [
-        "  record 50: neither a dictionary entry (lemma, gloss_bora or gloss_es) nor a phrase pair"
-    ]
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals on Windows")
 def test_a_terminal_shows_progress_with_rate_and_time_left(database_url: str, dictionary: Path) -> None:
     import termios

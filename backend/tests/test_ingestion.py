@@ -160,37 +160,6 @@ async def test_progress_is_told_for_both_stages(store: SupabaseAdapter) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_embedder_that_is_away_loses_no_document(store: SupabaseAdapter) -> None:
-    embedder = FakeEmbedder()
-    embedder.failing = True
-    report = await DocumentIngestor(store, embedder).ingest(DOCUMENTS)
-    assert (report.inserted, report.vectors.pending, report.vectors.error) == (10, 10, "nobody answers")
-    embedder.failing = False
-    assert (await DocumentIngestor(store, embedder).embed_pending()).embedded == 10
-
-
-@pytest.mark.anyio
-async def test_a_back_fill_that_broke_off_goes_on_where_it_was(store: SupabaseAdapter) -> None:
-    embedder = FakeEmbedder()
-    embedder.fail_after = 3
-    ingestor = DocumentIngestor(store, embedder, embed_batch=2)
-    broken = (await ingestor.ingest(DOCUMENTS)).vectors
-    assert (broken.embedded, broken.pending, broken.error) == (4, 6, "nobody answers")
-    embedder.fail_after = None
-    assert (await ingestor.embed_pending()).embedded == 6
-
-
-@pytest.mark.anyio
-async def test_a_text_that_the_embedder_refuses_does_not_hold_up_the_others(store: SupabaseAdapter) -> None:
-    embedder = FakeEmbedder()
-    embedder.refused = {DOCUMENTS[0].content, DOCUMENTS[5].content}
-    report = (await DocumentIngestor(store, embedder, embed_batch=3).ingest(DOCUMENTS)).vectors
-    assert (report.embedded, report.pending) == (8, 2)
-    assert report.error is not None
-    assert "refused 2" in report.error
-
-
-@pytest.mark.anyio
 async def test_the_documents_of_a_record_are_never_split_over_two_transactions(store: SupabaseAdapter) -> None:
     told: list[Progress] = []
     records = [DOCUMENTS[:3], DOCUMENTS[3:6], DOCUMENTS[6:10]]

@@ -12,7 +12,7 @@ import pytest
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.ports.models import ChatMessage, SamplingOptions
-from tests.raw_service import RawService, until
+from tests.fake_llm_service import FakeLLMService, until
 
 pytestmark = pytest.mark.anyio
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice perro?"}]
@@ -20,20 +20,20 @@ PLACES = 4
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[RawService]:
-    started = await RawService().start()
+async def service() -> AsyncIterator[FakeLLMService]:
+    started = await FakeLLMService().listen()
     yield started
-    await started.stop()
+    await started.die()
 
 
 @pytest.fixture
-async def adapter(service: RawService) -> AsyncIterator[LLMServiceAdapter]:
+async def adapter(service: FakeLLMService) -> AsyncIterator[LLMServiceAdapter]:
     made = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=30, max_connections=PLACES))
     yield made
     await made.close()
 
 
-def _has_been_asked(service: RawService, times: int) -> bool:
+def _has_been_asked(service: FakeLLMService, times: int) -> bool:
     return service.posts >= times
 
 
@@ -43,20 +43,20 @@ async def leave(*callers: "asyncio.Task[Any]") -> None:
     await asyncio.gather(*callers, return_exceptions=True)
 
 
-async def check_every_place_is_free(adapter: LLMServiceAdapter, service: RawService) -> None:
+async def check_every_place_is_free(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
     """As many calls as there are places are under way at the same time, and the next one is answered."""
     await until(lambda: service.at_once == 0)
     service.mode = "hang"
     callers = [asyncio.create_task(adapter.generate(MESSAGES)) for _ in range(PLACES)]
     await until(lambda: service.at_once == PLACES)
     await leave(*callers)
-    service.mode = "answer"
+    service.mode = "ok"
     await adapter.generate(MESSAGES)
     (endpoint,) = adapter.endpoints
     assert (endpoint.circuit.state, endpoint.circuit.failures, endpoint.under_way) == ("closed", 0, 0)
 
 
-async def test_a_hundred_cancelled_calls_change_nothing(adapter: LLMServiceAdapter, service: RawService) -> None:
+async def test_a_hundred_cancelled_calls_change_nothing(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
     service.mode = "hang"
     for _ in range(100 // PLACES):
         wanted = service.posts + PLACES
@@ -69,7 +69,7 @@ async def test_a_hundred_cancelled_calls_change_nothing(adapter: LLMServiceAdapt
 
 
 async def test_five_hundred_callers_that_leave_while_connecting_change_nothing(
-    adapter: LLMServiceAdapter, service: RawService
+    adapter: LLMServiceAdapter, service: FakeLLMService
 ) -> None:
     for number in range(500):
         caller = asyncio.create_task(adapter.generate(MESSAGES))
@@ -80,7 +80,7 @@ async def test_five_hundred_callers_that_leave_while_connecting_change_nothing(
 
 
 async def test_callers_that_leave_a_full_queue_take_no_place_with_them(
-    adapter: LLMServiceAdapter, service: RawService
+    adapter: LLMServiceAdapter, service: FakeLLMService
 ) -> None:
     # With httpx 0.28 and httpcore 1.0.9 this loses every place within a few rounds.
     chance = random.Random(7)
@@ -97,9 +97,9 @@ async def test_callers_that_leave_a_full_queue_take_no_place_with_them(
 
 
 async def test_streams_that_are_left_hang_up_and_change_nothing(
-    adapter: LLMServiceAdapter, service: RawService
+    adapter: LLMServiceAdapter, service: FakeLLMService
 ) -> None:
-    service.mode = "trickle"
+    service.mode = "stream_stall"
     for _ in range(25):
         async with aclosing(adapter.stream(MESSAGES, SamplingOptions())) as parts:
             await anext(parts)

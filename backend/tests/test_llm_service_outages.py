@@ -10,16 +10,15 @@ import pytest
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.ports.models import ChatMessage, LogicalError, RateLimited, SamplingOptions, TechnicalError, TextDelta
-from tests.raw_service import RawService, error_body, http, until
+from tests.fake_llm_service import FAULTS, FakeLLMService, error, until
 
 pytestmark = pytest.mark.anyio
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice perro?"}]
 OPTIONS = SamplingOptions()
-BROKEN = http("500 Internal Server Error", error_body("generation_failed", retryable=False))
-RESTARTED = http("503 Service Unavailable", error_body("engine_restarted", retryable=True), "Retry-After: 0")
-BUSY = http("503 Service Unavailable", error_body("overloaded", retryable=True), "Retry-After: 0")
-LOADING = http("503 Service Unavailable", error_body("model_loading", retryable=True), "Retry-After: 3")
-LIMITED = http("429 Too Many Requests", error_body("rate_limited", retryable=True), "Retry-After: 0")
+BROKEN, BUSY = FAULTS["500"], FAULTS["busy"]
+RESTARTED = error("503 Service Unavailable", "engine_restarted", "Retry-After: 0", retryable=True)
+LOADING = error("503 Service Unavailable", "model_loading", "Retry-After: 3", retryable=True)
+LIMITED = error("429 Too Many Requests", "rate_limited", "Retry-After: 0", retryable=True)
 
 Make = Callable[..., LLMServiceAdapter]
 
@@ -28,7 +27,7 @@ Make = Callable[..., LLMServiceAdapter]
 async def make() -> AsyncIterator[Make]:
     made: list[LLMServiceAdapter] = []
 
-    def new(*services: RawService, **options: Any) -> LLMServiceAdapter:
+    def new(*services: FakeLLMService, **options: Any) -> LLMServiceAdapter:
         adapter = LLMServiceAdapter(ServiceConfig(urls=tuple(each.url for each in services), **options))
         made.append(adapter)
         return adapter
@@ -39,17 +38,17 @@ async def make() -> AsyncIterator[Make]:
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[RawService]:
-    started = await RawService().start()
+async def service() -> AsyncIterator[FakeLLMService]:
+    started = await FakeLLMService().listen()
     yield started
-    await started.stop()
+    await started.die()
 
 
 @pytest.fixture
-async def other() -> AsyncIterator[RawService]:
-    started = await RawService().start()
+async def other() -> AsyncIterator[FakeLLMService]:
+    started = await FakeLLMService().listen()
     yield started
-    await started.stop()
+    await started.die()
 
 
 def states(adapter: LLMServiceAdapter) -> list[str]:
@@ -64,9 +63,19 @@ async def reason_of(call: Awaitable[Any]) -> str:
     return "answered"
 
 
-async def test_an_open_circuit_opens_no_socket(service: RawService, make: Make) -> None:
+async def half_open(service: FakeLLMService, make: Make, reset_s: float = 0.2, **options: Any) -> LLMServiceAdapter:
+    """Return an adapter after a fault that opened its circuit; the next call is the probe."""
+    adapter = make(service, failure_threshold=1, reset_s=reset_s, **options)
+    service.reply = BROKEN
+    await reason_of(adapter.generate(MESSAGES))
+    await asyncio.sleep(reset_s)
+    service.reply = None
+    return adapter
+
+
+async def test_an_open_circuit_opens_no_socket(service: FakeLLMService, make: Make) -> None:
     adapter = make(service, failure_threshold=3, reset_s=60)
-    service.answer = BROKEN
+    service.reply = BROKEN
     for _ in range(3):
         assert await reason_of(adapter.generate(MESSAGES)) == "http_5xx"
     accepted, asked = service.accepted, len(service.requests)
@@ -75,9 +84,9 @@ async def test_an_open_circuit_opens_no_socket(service: RawService, make: Make) 
     assert (service.accepted, len(service.requests)) == (accepted, asked)
 
 
-async def test_an_open_circuit_tells_when_to_ask_again(service: RawService, make: Make) -> None:
+async def test_an_open_circuit_tells_when_to_ask_again(service: FakeLLMService, make: Make) -> None:
     adapter = make(service, failure_threshold=1, reset_s=60)
-    service.answer = BROKEN
+    service.reply = BROKEN
     await reason_of(adapter.generate(MESSAGES))
     with pytest.raises(TechnicalError) as caught:
         await adapter.generate(MESSAGES)
@@ -85,12 +94,12 @@ async def test_an_open_circuit_tells_when_to_ask_again(service: RawService, make
     assert 50 < caught.value.retry_after_s <= 60
 
 
-async def test_a_service_that_is_back_is_used_again_after_one_probe(service: RawService, make: Make) -> None:
+async def test_a_service_that_is_back_is_used_again_after_one_probe(service: FakeLLMService, make: Make) -> None:
     adapter = make(service, failure_threshold=2, reset_s=0.3)
-    await service.stop()
+    await service.die()
     while states(adapter) != ["open"]:
         assert await reason_of(adapter.generate(MESSAGES)) == "connect"
-    await service.start()
+    await service.listen()
     service.requests.clear()
     await asyncio.sleep(0.3)
     assert await reason_of(adapter.generate(MESSAGES)) == "answered"
@@ -98,12 +107,9 @@ async def test_a_service_that_is_back_is_used_again_after_one_probe(service: Raw
     assert states(adapter) == ["closed"]
 
 
-async def test_fifty_callers_of_a_half_open_circuit_send_one_probe(service: RawService, make: Make) -> None:
-    adapter = make(service, failure_threshold=1, reset_s=0.2)
-    service.answer, healthy = BROKEN, service.answer
-    await reason_of(adapter.generate(MESSAGES))
-    await asyncio.sleep(0.2)
-    service.answer, service.delay_s = healthy, 0.05
+async def test_fifty_callers_of_a_half_open_circuit_send_one_probe(service: FakeLLMService, make: Make) -> None:
+    adapter = await half_open(service, make)
+    service.delay_s = 0.05
     service.requests.clear()
     reasons = await asyncio.gather(*(reason_of(adapter.generate(MESSAGES)) for _ in range(50)))
     assert sorted(reasons) == ["answered"] + ["circuit_open"] * 49
@@ -111,26 +117,20 @@ async def test_fifty_callers_of_a_half_open_circuit_send_one_probe(service: RawS
     assert service.most_at_once == 1
 
 
-async def test_a_cancelled_probe_makes_room_for_the_next(service: RawService, make: Make) -> None:
-    adapter = make(service, failure_threshold=1, reset_s=0.2)
-    service.answer, healthy = BROKEN, service.answer
-    await reason_of(adapter.generate(MESSAGES))
-    await asyncio.sleep(0.2)
+async def test_a_cancelled_probe_makes_room_for_the_next(service: FakeLLMService, make: Make) -> None:
+    adapter = await half_open(service, make)
     service.mode = "hang"
     probe = asyncio.create_task(adapter.generate(MESSAGES))
     await asyncio.sleep(0.05)
     assert await reason_of(adapter.generate(MESSAGES)) == "circuit_open"
     probe.cancel()
     await asyncio.gather(probe, return_exceptions=True)
-    service.mode, service.answer = "answer", healthy
+    service.mode = "ok"
     assert await reason_of(adapter.generate(MESSAGES)) == "answered"
 
 
-async def test_a_hanging_service_keeps_its_prober_for_a_moment_only(service: RawService, make: Make) -> None:
-    adapter = make(service, failure_threshold=1, reset_s=0.1, probe_timeout_s=0.1, timeout_s=600)
-    service.answer = BROKEN
-    await reason_of(adapter.generate(MESSAGES))
-    await asyncio.sleep(0.1)
+async def test_a_hanging_service_keeps_its_prober_for_a_moment_only(service: FakeLLMService, make: Make) -> None:
+    adapter = await half_open(service, make, probe_timeout_s=0.1, timeout_s=600)
     service.mode = "hang"
     # Without the probe's own limit this would take the call's ten minutes.
     async with asyncio.timeout(30):
@@ -138,11 +138,8 @@ async def test_a_hanging_service_keeps_its_prober_for_a_moment_only(service: Raw
     assert states(adapter) != ["closed"]
 
 
-async def test_a_service_that_still_loads_is_not_sent_the_question(service: RawService, make: Make) -> None:
-    adapter = make(service, failure_threshold=1, reset_s=2)
-    service.answer = BROKEN
-    await reason_of(adapter.generate(MESSAGES))
-    await asyncio.sleep(2)
+async def test_a_service_that_still_loads_is_not_sent_the_question(service: FakeLLMService, make: Make) -> None:
+    adapter = await half_open(service, make, reset_s=2)
     service.ready, posts = LOADING, service.posts
     assert await reason_of(adapter.generate(MESSAGES)) == "loading"
     assert service.posts == posts
@@ -151,20 +148,20 @@ async def test_a_service_that_still_loads_is_not_sent_the_question(service: RawS
 
 @pytest.mark.parametrize("answer", [BROKEN, RESTARTED, BUSY, LIMITED], ids=["500", "restarted", "busy", "429"])
 async def test_when_everything_fails_there_are_few_second_tries(
-    service: RawService, other: RawService, make: Make, answer: bytes
+    service: FakeLLMService, other: FakeLLMService, make: Make, answer: bytes
 ) -> None:
     adapter = make(service, other, reset_s=0.01)
-    service.answer = other.answer = answer
+    service.reply = other.reply = answer
     for _ in range(200):
         assert await reason_of(adapter.generate(MESSAGES)) != "answered"
     assert service.posts + other.posts <= 1.2 * 200
 
 
 async def test_one_bad_address_of_two_is_left_out_and_nobody_notices(
-    service: RawService, other: RawService, make: Make
+    service: FakeLLMService, other: FakeLLMService, make: Make
 ) -> None:
     adapter = make(service, other, reset_s=60)
-    service.answer = BROKEN
+    service.reply = BROKEN
     reasons = [await reason_of(adapter.generate(MESSAGES)) for _ in range(60)]
     assert reasons == ["answered"] * 60
     assert service.posts == 3
@@ -173,25 +170,23 @@ async def test_one_bad_address_of_two_is_left_out_and_nobody_notices(
 
 @pytest.mark.parametrize("mode", ["gone", "hang_up"])
 async def test_an_address_that_dies_under_load_costs_no_answer(
-    service: RawService, other: RawService, make: Make, mode: str
+    service: FakeLLMService, other: FakeLLMService, make: Make, mode: str
 ) -> None:
     adapter = make(service, other, reset_s=60)
     service.delay_s = other.delay_s = 0.05
     callers = [asyncio.create_task(reason_of(adapter.generate(MESSAGES))) for _ in range(16)]
     await until(lambda: service.at_once > 0)
     if mode == "gone":
-        await service.stop()
+        await service.die()
     else:
         service.mode = mode
     assert await asyncio.gather(*callers) == ["answered"] * 16
 
 
 async def test_questions_one_after_the_other_are_answered_in_turns_though_each_has_its_vector_made_first(
-    service: RawService, other: RawService, make: Make
+    service: FakeLLMService, other: FakeLLMService, make: Make
 ) -> None:
-    both = b'{"answer": "a", "model": "m", "tokens_generated": 1, "embeddings": [[1.0]], "fingerprint": "f"}'
-    service.answer = other.answer = http("200 OK", both, "Content-Type: application/json")
-    adapter = make(service, other, dimension=1)
+    adapter = make(service, other)
     for _ in range(4):
         await adapter.embed(["perro"])
         await adapter.generate(MESSAGES)
@@ -200,7 +195,7 @@ async def test_questions_one_after_the_other_are_answered_in_turns_though_each_h
 
 
 async def test_the_address_with_fewer_calls_under_way_is_asked(
-    service: RawService, other: RawService, make: Make
+    service: FakeLLMService, other: FakeLLMService, make: Make
 ) -> None:
     adapter = make(service, other)
     service.mode = "hang"
@@ -212,27 +207,27 @@ async def test_the_address_with_fewer_calls_under_way_is_asked(
 
 
 async def test_an_address_that_loads_is_not_asked_while_another_is_ready(
-    service: RawService, other: RawService, make: Make
+    service: FakeLLMService, other: FakeLLMService, make: Make
 ) -> None:
     adapter = make(service, other)
-    service.answer = LOADING
+    service.reply = LOADING
     assert [await reason_of(adapter.generate(MESSAGES)) for _ in range(10)] == ["answered"] * 10
     assert (service.posts, other.posts) == (1, 10)
     assert states(adapter) == ["closed", "closed"]
 
 
 @pytest.mark.parametrize("answer", [BUSY, LIMITED], ids=["busy", "429"])
-async def test_no_number_of_busy_answers_opens_the_circuit(service: RawService, make: Make, answer: bytes) -> None:
+async def test_no_number_of_busy_answers_opens_the_circuit(service: FakeLLMService, make: Make, answer: bytes) -> None:
     adapter = make(service)
-    service.answer = answer
+    service.reply = answer
     for _ in range(20):
         await reason_of(adapter.generate(MESSAGES))
     assert states(adapter) == ["closed"]
 
 
-async def test_no_number_of_refusals_opens_the_circuit(service: RawService, make: Make) -> None:
+async def test_no_number_of_refusals_opens_the_circuit(service: FakeLLMService, make: Make) -> None:
     adapter = make(service)
-    service.answer = http("400 Bad Request", error_body("context_length_exceeded", retryable=False))
+    service.reply = FAULTS["400"]
     for _ in range(20):
         with pytest.raises(LogicalError):
             await adapter.generate(MESSAGES)
@@ -240,17 +235,17 @@ async def test_no_number_of_refusals_opens_the_circuit(service: RawService, make
     assert service.posts == 20
 
 
-async def test_retry_after_is_waited_for_where_the_deadline_allows_it(service: RawService, make: Make) -> None:
-    limited = http("429 Too Many Requests", error_body("rate_limited", retryable=True), "Retry-After: 0.2")
-    service.answers_first.append(limited)
+async def test_retry_after_is_waited_for_where_the_deadline_allows_it(service: FakeLLMService, make: Make) -> None:
+    limited = error("429 Too Many Requests", "rate_limited", "Retry-After: 0.2", retryable=True)
+    service.first_replies.append(limited)
     began = asyncio.get_running_loop().time()
     assert await reason_of(make(service).generate(MESSAGES)) == "answered"
     assert asyncio.get_running_loop().time() - began >= 0.2
     assert service.posts == 2
 
 
-async def test_retry_after_past_the_deadline_is_not_waited_for(service: RawService, make: Make) -> None:
-    service.answer = http("429 Too Many Requests", error_body("rate_limited", retryable=True), "Retry-After: 4")
+async def test_retry_after_past_the_deadline_is_not_waited_for(service: FakeLLMService, make: Make) -> None:
+    service.reply = error("429 Too Many Requests", "rate_limited", "Retry-After: 4", retryable=True)
     adapter = make(service, timeout_s=3, max_retry_wait_s=600)
     with pytest.raises(RateLimited) as caught:
         await adapter.generate(MESSAGES)
@@ -258,14 +253,14 @@ async def test_retry_after_past_the_deadline_is_not_waited_for(service: RawServi
     assert service.posts == 1
 
 
-async def test_a_silent_service_is_left_after_the_read_limit(service: RawService, make: Make) -> None:
+async def test_a_silent_service_is_left_after_the_read_limit(service: FakeLLMService, make: Make) -> None:
     service.mode = "hang"
     adapter = make(service, timeout_s=600, read_timeout_s=0.1)
     async with asyncio.timeout(30):
         assert await reason_of(adapter.generate(MESSAGES)) == "timeout"
 
 
-async def test_a_full_pool_is_our_trouble_not_the_services(service: RawService, make: Make) -> None:
+async def test_a_full_pool_is_our_trouble_not_the_services(service: FakeLLMService, make: Make) -> None:
     adapter = make(service, max_connections=1, pool_timeout_s=0.05, timeout_s=600)
     service.mode = "hang"
     stuck = asyncio.create_task(adapter.generate(MESSAGES))
@@ -277,16 +272,16 @@ async def test_a_full_pool_is_our_trouble_not_the_services(service: RawService, 
 
 
 async def test_a_stream_is_sent_again_before_its_first_token_only(
-    service: RawService, other: RawService, make: Make
+    service: FakeLLMService, other: FakeLLMService, make: Make
 ) -> None:
     adapter = make(service, other)
-    service.mode, other.mode = "hang_up", "stream"
+    service.mode = "hang_up"
     async with aclosing(adapter.stream(MESSAGES, OPTIONS)) as parts:
-        assert await anext(parts) == TextDelta("oohi")
+        assert await anext(parts) == TextDelta("En ")
     assert (service.posts, other.posts) == (1, 1)
 
-    service.mode = other.mode = "cut"
+    service.mode = other.mode = "stream_cut"
     async with aclosing(adapter.stream(MESSAGES, OPTIONS)) as parts:
-        assert await anext(parts) == TextDelta("oohi")
+        assert [await anext(parts) for _ in range(2)] == [TextDelta("En "), TextDelta("bora, ")]
         assert await reason_of(anext(parts)) == "protocol"
     assert service.posts + other.posts == 3

@@ -17,7 +17,8 @@ import pytest
 
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from postgres_server import database_folder
-from tests.backend_process import answers, backend_process, wait_until
+from tests.backend_process import answers, wait_until
+from tests.logged_backend import logged_backend
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and SIGSTOP are POSIX's")
 SEARCH = "/api/rag/search?q=perro"
@@ -69,10 +70,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def backend(server: Server) -> Iterator[httpx.Client]:
-    with backend_process(
-        DATABASE_URL=server.url, DATABASE_POOL_SIZE=str(CONNECTIONS), DATABASE_TIMEOUT="1.5", LLM_SERVICE_TIMEOUT="5"
-    ) as client:
-        yield client
+    limits = {"DATABASE_POOL_SIZE": str(CONNECTIONS), "DATABASE_TIMEOUT": "1.5", "LLM_SERVICE_TIMEOUT": "5"}
+    with logged_backend(Path(os.devnull), DATABASE_URL=server.url, **limits) as running:
+        yield running.client
 
 
 @pytest.fixture

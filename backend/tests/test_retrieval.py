@@ -5,7 +5,6 @@ import pytest
 
 from adapters.ports.documents import Document
 from adapters.ports.search import FoundEntries, ParsedQuery
-from adapters.ports.store import StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.formats import read_records
 from services.library.index import LibraryIndex
@@ -107,13 +106,6 @@ async def test_a_question_without_words_finds_nothing_and_asks_nobody(filled: Su
     embedder = FakeEmbedder()
     assert (await Retriever(filled, embedder).retrieve(parse_query("¿…?"), 5)).hits == []
     assert embedder.calls == []
-
-
-async def test_a_database_that_is_away_is_told_to_the_caller() -> None:
-    store = SupabaseAdapter("postgresql://nobody@127.0.0.1:9/none", LibraryIndex(), timeout_s=0.3)
-    with pytest.raises(StoreUnavailable):
-        await Retriever(store, FakeEmbedder()).retrieve(parse_query("casa"), 5)
-    await store.close()
 
 
 async def test_leaving_while_the_vector_is_made_is_not_swallowed(filled: SupabaseAdapter) -> None:

@@ -8,8 +8,6 @@ from schemathesis_runs import Explorer, examples
 from tests.backend_server import ready_backend
 from tests.fake_llm_service import FakeLLMService
 
-KEY = "llave"
-
 
 @pytest.fixture
 def explorer(tmp_path: Path) -> Explorer:
@@ -23,10 +21,3 @@ def test_every_answer_is_as_described(
 ) -> None:
     with ready_backend(database_url=database_url, llm_service_url=service.url) as backend:
         explorer.check_answers(backend, mode, count)
-
-
-def test_every_operation_that_is_said_to_need_the_key_does(
-    database_url: str, service: FakeLLMService, explorer: Explorer
-) -> None:
-    with ready_backend(database_url=database_url, llm_service_url=service.url, backend_api_key=KEY) as guarded:
-        assert explorer.check_key(guarded, KEY) == {"/livez", "/readyz"}

@@ -122,15 +122,6 @@ async def test_the_direction_decides_between_equal_words_of_two_languages(store:
     assert (await search(store, "¿Cómo se dice ani en bora?"))[0].metadata["direction"] == "es_bora"
 
 
-async def test_a_similar_vector_never_passes_the_word_that_was_asked_for(store: SupabaseAdapter) -> None:
-    others = [Document(f"near{n}", "phrase", f"gato gato gato perrito {n}", {}) for n in range(30)]
-    await store.upsert([entry("gato", "mííyi"), *others])
-    await embed_all(store)
-    hits = await search(store, "gato", vector=True)
-    assert lemmas(hits)[0] == "gato"
-    assert "vector" in hits[1].matched_on
-
-
 async def test_a_document_without_a_common_word_is_found_by_its_vector(filled: SupabaseAdapter) -> None:
     embedder = FakeEmbedder("meaning", {"bosque": "selva", "bestias": "animales"})
     await embed_all(filled, embedder)
@@ -250,22 +241,6 @@ async def test_another_dimension_makes_all_vectors_pending_again(database_url: s
     await wider.set_vectors(["text"], [[0.5] * 512], "wide")
     assert (await wider.stats("wide")).pending_embeddings == len(ENTRIES) - 1
     await wider.close()
-
-
-async def test_the_extension_may_live_in_a_schema_off_the_search_path(database_url: str) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA extensions")
-    store = SupabaseAdapter(database_url, LibraryIndex())
-    await store.upsert(ENTRIES)
-    await embed_all(store)
-    assert "vector" in (await search(store, "perro", vector=True))[0].matched_on
-    await store.close()
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute(
-            "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
-            "WHERE e.extname = 'vector'"
-        ).fetchone()
-    assert row == ("extensions",)
 
 
 async def test_a_database_that_is_away_is_unavailable(database_url: str) -> None:

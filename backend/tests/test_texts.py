@@ -21,6 +21,7 @@ from tests.fake_llm_service import FakeLLMService
 from tests.searches import search
 from tests.test_rag_api import WORD, ask
 
+SETTINGS = {"rag_wording": "never"}
 MANUAL = {
     "m/1": "Bomba\nLa bomba se apaga con el botón rojo. El operador puede lanzar el ancla y el perro ladra.",
     "m/2": "Cuotas\nCada casa paga una cuota de 9 soles al mes. La yuca no paga cuota.",
@@ -36,15 +37,9 @@ def documents(contents: dict[str, str]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def backend(shared_database: str, running_service: FakeLLMService) -> Iterator[httpx.Client]:
-    settings: dict[str, Any] = {
-        "database_url": shared_database,
-        "llm_service_url": running_service.url,
-        "rag_wording": "never",
-    }
-    with ready_backend(**settings) as client:
-        assert client.post("/api/rag/documents", json={"documents": documents(MANUAL)}).status_code == 200
-        yield client
+def backend(running_backend: httpx.Client) -> httpx.Client:
+    assert running_backend.post("/api/rag/documents", json={"documents": documents(MANUAL)}).status_code == 200
+    return running_backend
 
 
 @pytest.fixture

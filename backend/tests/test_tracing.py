@@ -3,8 +3,6 @@
 Traces through both apps to a collector: ``tests/test_traces.py`` in the repository's root.
 """
 
-import json
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -25,14 +23,12 @@ from services.mentor.questions.parser import parse_query
 from services.retrieval import Retriever
 from tests.fake_llm_service import FakeLLMService
 from tests.fakes import FakeEmbedder
-from tests.logged_backend import logged_backend
 from tests.recorded_spans import events, failed, traced_request, traceparent
 
 pytestmark = pytest.mark.anyio
 QUESTION: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice perro?"}]
 GREEDY = SamplingOptions(max_new_tokens=9, temperature=0.0)
 STAND_IN = (sys.executable, "-m", "tests.stand_in_model")
-PARENT = {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"}
 
 
 @pytest.fixture
@@ -138,26 +134,3 @@ async def test_a_search_says_how_it_was_made_and_not_for_what(store: SupabaseAda
     assert [search.attributes["db.system.name"] for search in searches] == ["postgresql"] * (1 if failing else 2)
     for span in spans.all():
         assert "perro" not in f"{span.name}{span.attributes}{events(span)}"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process at once")
-def test_a_collector_that_hangs_keeps_nobody_waiting(tmp_path: Path, database_url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        variables = {
-            "TRACING": "otlp",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
-            "OTEL_EXPORTER_OTLP_TIMEOUT": "600",
-            "OTEL_BSP_SCHEDULE_DELAY": "10",
-            "OTEL_BSP_MAX_QUEUE_SIZE": "8",
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4",
-        }
-        log = tmp_path / "log"
-        # Its end is waited for as long as any backend's.
-        with logged_backend(log, DATABASE_URL=database_url, **variables) as backend:
-            answers = [backend.client.get("/api/rag/search?q=perro", headers=PARENT) for _ in range(10)]
-            assert {answer.status_code for answer in answers} == {200}
-            line = backend.access_line(answers[-1].headers["X-Request-ID"])
-    assert line["trace_id"] == "a" * 32
-    lines = [json.loads(each) for each in log.read_text(encoding="utf-8").splitlines()]
-    about = [each["event"] for each in lines if each["logger"] == "service_kit.observability.otlp"]
-    assert about == ["the last spans were dropped: the collector does not accept them"]

@@ -1,7 +1,7 @@
 """Files loaded through the API: what would change, what does, and what holds when it breaks off."""
 
 import json
-import subprocess
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +14,9 @@ from services.library import uploads
 from services.library.formats import read_content
 from services.library.ingestion import Progress
 from services.library.uploads import LibraryBusy, Uploads
-from tests.backend_process import answers, backend_process, free_port, launch, wait_until
 from tests.backend_server import ready_backend
 from tests.ingest_command import count, ingest
+from tests.logged_backend import logged_backend
 
 NOBODY = "http://127.0.0.1:9"
 TABLE = "lema,gloss_bora,pos\nzorfano,tsubune,adj.\n,vacío,\nlinterna,tsubuco,f.\n".encode()
@@ -167,25 +167,22 @@ def test_killed_halfway_whole_records_stay_and_the_same_file_goes_on(database_ur
         for n in range(1_500)
     ]
     content = json.dumps(entries).encode()
-    port = free_port()
     variables = {"DATABASE_URL": database_url, "LLM_SERVICE_URL": NOBODY, "SAMPLE_LEXICON": "none"}
-    process = launch(port, subprocess.DEVNULL, **variables)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+    with logged_backend(Path(os.devnull), **variables) as backend:
         try:
-            wait_until(lambda: answers(client, "/readyz", 200), process)
-            with client.stream("POST", "/api/rag/uploads", params={"name": "muchas.json"}, content=content) as load:
+            with backend.client.stream(
+                "POST", "/api/rag/uploads", params={"name": "muchas.json"}, content=content
+            ) as load:
                 lines = load.iter_lines()
                 while not (line := next(lines)).startswith("data: ") or json.loads(line[6:])["done"] == 0:
                     pass
-                process.kill()
+                backend.process.kill()
         except (httpx.RemoteProtocolError, httpx.ReadError):
             pass
-        finally:
-            process.kill()
-            process.wait(60)
+        backend.process.wait(60)
     part = count(database_url)
-    with backend_process(**variables) as client:
-        report = events(upload(client, content, "muchas.json"))[-2]
+    with logged_backend(Path(os.devnull), **variables) as backend:
+        report = events(upload(backend.client, content, "muchas.json"))[-2]
     assert (report["inserted"], report["unchanged"]) == (count(database_url) - part, part)
     assert min(report["inserted"], part) > 0
     # No record was in two pieces.

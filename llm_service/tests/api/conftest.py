@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openai import OpenAI
 
+from tests.api.openai_clients import sync_client
 from tests.api.service_process import ASK_KEY, KEY, ServiceProcess, eventually, idle, running_service
 
 
@@ -13,6 +15,13 @@ def service() -> Iterator[ServiceProcess]:
     """A service with the engines that need no weights."""
     with running_service() as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def client(service: ServiceProcess) -> Iterator[OpenAI]:
+    """OpenAI's client of that service."""
+    with sync_client(service) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")
@@ -63,8 +72,15 @@ def guarded(keys_file: Path) -> Iterator[ServiceProcess]:
 
 @pytest.fixture(scope="session")
 def ranking() -> Iterator[ServiceProcess]:
-    """A service that ranks, too."""
-    with running_service(RERANK_MODEL="someone/reranker", RERANK_BACKEND="fake") as process:
+    """A service that ranks, too, and keeps no answers."""
+    with running_service(RERANK_MODEL="someone/reranker", RERANK_BACKEND="fake", LLM_CACHE_MB="0") as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def mortal() -> Iterator[ServiceProcess]:
+    """A service whose workers tests halt and kill, and whose counts they read."""
+    with running_service() as process:
         yield process
 
 

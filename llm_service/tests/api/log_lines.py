@@ -34,9 +34,8 @@ def access_line(service: ServiceProcess, request_id: str) -> Line:
 
 def send_raw(service: ServiceProcess, request: bytes) -> bytes:
     """Send bytes as they are and return what comes back until the server closes."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
         connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
         answer = b""
         while piece := connection.recv(65536):
             answer += piece

@@ -99,6 +99,20 @@ def question(content: str, **fields: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}], **fields}
 
 
+def events_of(response: httpx.Response) -> list[Any]:
+    """Return the data of every server-sent event, in order, of an answer that is read or still comes."""
+    data = [line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: ")]
+    return [item if item == "[DONE]" else json.loads(item) for item in data]
+
+
+def check_broken_off(lines: Iterator[str]) -> None:
+    """The rest of a stream that lost its engine ends with an error event."""
+    rest = "\n".join(lines)
+    assert "event: error" in rest
+    assert "engine_restarted" in rest
+    assert "[DONE]" not in rest
+
+
 def idle(service: ServiceProcess) -> bool:
     """Whether no request is inside."""
     queue = service.health()["queue"]

@@ -1,6 +1,5 @@
 """Keys, hosts and origins, against the service as a process of its own."""
 
-import socket
 from pathlib import Path
 
 import httpx
@@ -10,7 +9,7 @@ from service_kit.middleware.access import ApiKeys
 from starlette.types import Message, Receive, Scope, Send
 
 from middleware.access import needed_scope
-from openapi_examples import example_requests
+from openapi_examples import example_requests, open_paths
 from tests.api.log_lines import access_line
 from tests.api.service_process import ASK_KEY, KEY, ServiceProcess, eventually, question
 
@@ -19,19 +18,10 @@ def bearer(key: str) -> list[tuple[bytes, bytes]]:
     return [(b"Authorization", f"Bearer {key}".encode())]
 
 
-def raw(service: ServiceProcess, head: str, body: str = "") -> str:
-    """Send a request as it is written here; return the status line."""
-    lines = [*head.splitlines(), f"Content-Length: {len(body.encode())}", "Connection: close", "", body]
-    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
-        connection.sendall("\r\n".join(lines).encode())
-        return connection.makefile("rb").readline().decode().strip()
-
-
-@pytest.mark.parametrize(
-    "header", [None, b"Bearer wrong", f"Basic {KEY}".encode(), KEY.encode(), b"Bearer", "Bearer ñ".encode()]
-)
-@pytest.mark.parametrize("path", ["/api/llm/health", "/docs", "/openapi.json", "/metrics", "/version", "/"])
+@pytest.mark.parametrize("header", [None, b"Bearer wrong", KEY.encode()])
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/"])
 def test_no_or_a_wrong_key_is_refused(guarded: ServiceProcess, header: bytes | None, path: str) -> None:
+    """The operations: below; other forms of the header: the kit's tests."""
     response = guarded.client.get(path, headers=[(b"Authorization", header)] if header else [])
     assert response.status_code == 401
     assert response.json()["error"]["type"] == "unauthorized"
@@ -41,24 +31,13 @@ def test_no_or_a_wrong_key_is_refused(guarded: ServiceProcess, header: bytes | N
 
 def test_every_operation_that_is_said_to_need_the_key_does(guarded: ServiceProcess) -> None:
     description = guarded.client.get("/openapi.json", headers=bearer(KEY)).json()
-    open_paths = {path for path, ways in description["paths"].items() for way in ways.values() if "security" not in way}
-    assert open_paths == {"/livez", "/readyz"}
+    assert open_paths(description) == {"/livez", "/readyz"}
     for each in example_requests(description):
         for headers, is_refused in (([], True), (bearer("wrong"), True), (bearer(KEY), False)):
             response = guarded.client.request(
                 each.method, each.path, params=each.query, json=each.body, headers=headers
             )
-            assert (response.status_code == 401) is (is_refused and each.path not in open_paths), each
-
-
-@pytest.mark.parametrize(
-    "authorization", [f"Bearer {KEY}", f"bearer {KEY}", f"BEARER   {KEY}", f"Bearer \t{KEY} ", f"bearer {ASK_KEY}"]
-)
-def test_the_right_key_is_served_whatever_the_schemes_case_and_blanks(
-    guarded: ServiceProcess, authorization: str
-) -> None:
-    line = raw(guarded, f"GET /v1/models HTTP/1.1\nHost: localhost\nAuthorization: {authorization}")
-    assert line == "HTTP/1.1 200 OK"
+            assert (response.status_code == 401) is (is_refused and each.path not in open_paths(description)), each
 
 
 def test_a_key_to_ask_asks_and_sees_no_metrics(guarded: ServiceProcess) -> None:
@@ -105,13 +84,20 @@ def test_probes_need_no_key(guarded: ServiceProcess, path: str) -> None:
 
 def test_a_page_of_another_name_reaches_nothing(service: ServiceProcess) -> None:
     """DNS rebinding: a page's own name points to this machine, and the browser sends it as ``Host``."""
-    for line in ("GET /version", "GET /api/llm/health", "POST /api/llm/generate", "POST /v1/embeddings", "GET /docs"):
-        assert raw(service, f"{line} HTTP/1.1\nHost: evil.example") == "HTTP/1.1 400 Bad Request"
+    for method, path in (
+        ("GET", "/version"),
+        ("GET", "/api/llm/health"),
+        ("POST", "/api/llm/generate"),
+        ("POST", "/v1/embeddings"),
+        ("GET", "/docs"),
+    ):
+        refused = service.client.request(method, path, headers={"Host": "evil.example"})
+        assert refused.status_code == 400
+        assert refused.headers["X-Request-ID"]
     for host in ("localhost", f"127.0.0.1:{service.port}", "[::1]"):
-        assert raw(service, f"GET /version HTTP/1.1\nHost: {host}") == "HTTP/1.1 200 OK"
+        assert service.client.get("/version", headers={"Host": host}).status_code == 200
     refused = service.client.get("/v1/models", headers={"Host": "evil.example"})
     assert refused.json()["error"]["code"] == "untrusted_host"
-    assert refused.headers["X-Request-ID"]
 
 
 def test_a_page_of_another_origin_writes_nothing(service: ServiceProcess) -> None:

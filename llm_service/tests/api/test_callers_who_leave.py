@@ -1,9 +1,17 @@
+"""Callers who hang up: whole answers and streams, of both dialects, running and waiting."""
+
+import asyncio
 import json
 import socket
 import time
+from typing import Any
 
-from tests.api.openai_clients import LONG
+import pytest
+
+from tests.api.openai_clients import LONG, MODEL, async_client, user
 from tests.api.service_process import ServiceProcess, eventually, idle, leave_when_it_runs, question
+
+CHAT: dict[str, Any] = {"model": MODEL, "messages": user(LONG), "stream": True, "n": 2, "max_tokens": 2000}
 
 
 def test_generation_stops_when_the_client_leaves(service: ServiceProcess) -> None:
@@ -18,6 +26,17 @@ def test_a_stream_stops_when_the_client_leaves(service: ServiceProcess) -> None:
     eventually(lambda: idle(service), "its place is free")
 
 
+@pytest.mark.anyio
+async def test_cancelling_a_coroutine_frees_its_place(service: ServiceProcess) -> None:
+    async with async_client(service) as client:
+        asked = asyncio.create_task(client.chat.completions.create(**CHAT | {"stream": False}))
+        await asyncio.to_thread(eventually, lambda: service.health()["queue"]["running"] == 2, "both run")
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+    await asyncio.to_thread(eventually, lambda: idle(service), "its places are free")
+
+
 def test_a_request_that_waits_leaves_the_queue_with_its_client(narrow: ServiceProcess) -> None:
     body = question(LONG, max_new_tokens=2000, stream=True)
     with narrow.client.stream("POST", "/api/llm/generate", json=body) as running:
@@ -30,15 +49,15 @@ def test_a_request_that_waits_leaves_the_queue_with_its_client(narrow: ServicePr
     assert narrow.health()["restarts"] == 0, narrow.log()
 
 
-def test_a_hundred_callers_who_leave_take_no_place_along(service: ServiceProcess) -> None:
-    body = json.dumps(question(LONG)).encode()
-    head = (
-        f"POST /api/llm/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    for _ in range(100):
+@pytest.mark.parametrize(("path", "body"), [("/api/llm/generate", question(LONG)), ("/v1/chat/completions", CHAT)])
+def test_callers_who_leave_at_any_moment_take_no_place_along(
+    service: ServiceProcess, path: str, body: dict[str, Any]
+) -> None:
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    for number in range(60):
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
-            connection.sendall(head.encode() + body)
-            time.sleep(0.005)
+            connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+            time.sleep(0.004 * (number % 20))
     eventually(lambda: idle(service), "all places are free")
     assert service.generate("hola").status_code == 200

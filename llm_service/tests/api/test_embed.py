@@ -1,7 +1,6 @@
 """Vectors over HTTP: every type and encoding, and that nothing but numbers leaves."""
 
 import base64
-import itertools
 import re
 from typing import Any
 
@@ -56,35 +55,24 @@ def test_a_text_longer_than_the_model_reads_is_flagged(service: ServiceProcess) 
     assert body["tokens"] == [256, 256, 1, 256]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "encoding", "normalize"), list(itertools.product(DTYPES, ["float", "base64"], [True, False]))
-)
-def test_every_combination_is_as_the_schema_says(
-    service: ServiceProcess, dtype: str, encoding: str, normalize: bool
-) -> None:
-    body = answer(service, TEXTS, output_dtype=dtype, encoding_format=encoding, normalize=normalize)
-    EmbedResponse.model_validate(body)
-    assert body["fingerprint"] == service.health()["fingerprint"] + ("" if normalize else "-raw")
-    assert (body["dtype"], body["dim"], body["count"]) == (dtype, 384, len(TEXTS))
-    assert ("scales" in body) == (dtype in ("int8", "uint8"))
-    kind = {"base64": str, "float": list}[encoding]
-    assert all(isinstance(vector, kind) for vector in body["embeddings"])
-
-
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_base64_holds_the_same_numbers(service: ServiceProcess, dtype: str, normalize: bool) -> None:
+def test_base64_holds_the_same_numbers_and_both_are_as_the_schema_says(
+    service: ServiceProcess, dtype: str, normalize: bool
+) -> None:
     plain = answer(service, TEXTS, output_dtype=dtype, normalize=normalize)
     packed = answer(service, TEXTS, output_dtype=dtype, normalize=normalize, encoding_format="base64")
+    for body, kind in ((plain, list), (packed, str)):
+        EmbedResponse.model_validate(body)
+        assert all(isinstance(vector, kind) for vector in body["embeddings"])
     decoded = [np.frombuffer(base64.b64decode(text, validate=True), NUMPY[dtype]) for text in packed["embeddings"]]
     assert np.array_equal(np.stack(decoded), np.array(plain["embeddings"], dtype=NUMPY[dtype]))
     assert {**packed, "embeddings": None} == {**plain, "embeddings": None}
-
-
-def test_vectors_of_another_length_have_another_fingerprint(service: ServiceProcess) -> None:
-    unit, raw = answer(service, ["hola"]), answer(service, ["hola"], normalize=False)
-    assert raw["fingerprint"] == unit["fingerprint"] + "-raw"
-    assert np.linalg.norm(raw["embeddings"][0]) > 1.5
+    assert plain["fingerprint"] == service.health()["fingerprint"] + ("" if normalize else "-raw")
+    assert (plain["dtype"], plain["dim"], plain["count"]) == (dtype, 384, len(TEXTS))
+    assert ("scales" in plain) == (dtype in ("int8", "uint8"))
+    if dtype == "float32" and not normalize:
+        assert np.linalg.norm(plain["embeddings"][0]) > 1.5
 
 
 def test_vectors_are_not_shortened(service: ServiceProcess) -> None:

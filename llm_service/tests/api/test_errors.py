@@ -63,13 +63,21 @@ def test_a_malformed_body_is_refused(service: ServiceProcess, content: bytes) ->
     check_error(response, 422, "invalid_request")
 
 
-def test_no_texts_is_a_bad_request(service: ServiceProcess) -> None:
-    error = check_error(service.client.post("/api/llm/embed", json={"texts": []}), 400, "invalid_request")
-    assert "texts" in error["message"]
-
-
-def test_more_texts_than_allowed_is_a_bad_request(service: ServiceProcess) -> None:
-    check_error(service.client.post("/api/llm/embed", json={"texts": ["a"] * 2049}), 400, "invalid_request")
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "kind"),
+    [
+        ("POST", "/api/llm/embed", {"texts": []}, 400, "invalid_request"),
+        ("POST", "/api/llm/embed", {"texts": ["a"] * 2049}, 400, "invalid_request"),
+        ("POST", "/api/llm/generate", question("a" * (8 * 1024 * 1024)), 413, "request_too_large"),
+        ("GET", "/api/llm/nothing", None, 404, "not_found"),
+        ("GET", "/api/llm/generate", None, 405, "method_not_allowed"),
+    ],
+    ids=["no texts", "too many texts", "too large a body", "unknown route", "wrong method"],
+)
+def test_what_cannot_be_asked_is_refused(
+    service: ServiceProcess, method: str, path: str, body: Any, status: int, kind: str
+) -> None:
+    check_error(service.client.request(method, path, json=body), status, kind)
 
 
 def test_a_prompt_longer_than_the_context_is_told_both_counts(service: ServiceProcess) -> None:
@@ -78,22 +86,9 @@ def test_a_prompt_longer_than_the_context_is_told_both_counts(service: ServicePr
     assert error["context_length"] == 2048
 
 
-def test_an_unknown_route_is_not_found(service: ServiceProcess) -> None:
-    check_error(service.client.get("/api/llm/nothing"), 404, "not_found")
-
-
-def test_a_wrong_method_is_refused(service: ServiceProcess) -> None:
-    check_error(service.client.get("/api/llm/generate"), 405, "method_not_allowed")
-
-
 def test_one_broken_request_does_not_harm_the_next(service: ServiceProcess) -> None:
     check_error(service.generate("[[fail]] hola"), 500, "generation_failed")
     assert service.generate("hola").status_code == 200
-
-
-def test_a_body_larger_than_the_cap_is_refused(service: ServiceProcess) -> None:
-    body = question("a" * (8 * 1024 * 1024))
-    check_error(service.client.post("/api/llm/generate", json=body), 413, "request_too_large")
 
 
 def test_a_deadline_ends_a_slow_request(service: ServiceProcess) -> None:

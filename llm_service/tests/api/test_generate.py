@@ -1,16 +1,8 @@
-import json
-from typing import Any
+import concurrent.futures
 
-import httpx
 import pytest
 
-from tests.api.service_process import ServiceProcess
-
-
-def events_of(response: httpx.Response) -> list[Any]:
-    """Return the data of every server-sent event, in order."""
-    data = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
-    return [item if item == "[DONE]" else json.loads(item) for item in data]
+from tests.api.service_process import ServiceProcess, events_of
 
 
 def test_an_answer_says_how_it_came_about(service: ServiceProcess) -> None:
@@ -70,8 +62,6 @@ def test_a_fault_after_streaming_began_is_an_error_event_and_no_done(service: Se
 
 
 def test_requests_side_by_side_keep_their_own_answers(service: ServiceProcess) -> None:
-    import concurrent.futures
-
     def ask(number: int) -> str:
         return str(service.generate(f"pregunta {number} [[words:20]] [[slow:2]]", temperature=0).json()["answer"])
 

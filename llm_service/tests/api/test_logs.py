@@ -1,10 +1,6 @@
 """What operators read: one line for each request, in whatever form, which nobody can forge."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 import threading
 
 import httpx
@@ -13,7 +9,6 @@ import pytest
 from free_ports import free_port
 from tests.api.log_lines import access_line, json_lines, send_raw
 from tests.api.service_process import (
-    APP_DIR,
     KEY,
     ServiceProcess,
     eventually,
@@ -184,29 +179,6 @@ def test_nothing_that_a_client_sends_makes_a_line_of_its_own(
     assert all(stamp.match(line) for line in written.splitlines())
     assert not set(written) - {"\n"} & set(map(chr, range(32)))
     assert not re.search(r"^.{0,60}forged=yes", written, re.MULTILINE)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is POSIX's")
-def test_on_a_terminal_lines_are_for_people() -> None:
-    import pty
-
-    primary, secondary = pty.openpty()
-    environment = {"PATH": os.environ["PATH"], "ENV_FILES": "none", "LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake"}
-    environment["LLM_SERVICE_PORT"] = str(free_port())
-    kept = {name: os.environ[name] for name in ("HOME", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
-    process = subprocess.Popen([sys.executable, "main.py"], cwd=APP_DIR, env=environment | kept, stderr=secondary)
-    os.close(secondary)
-    written = b""
-    try:
-        while b"generator ready" not in written:
-            written += os.read(primary, 65536)
-    finally:
-        process.terminate()
-        process.wait(60)
-        os.close(primary)
-    assert re.match(rb"\d{4}-\d\d-\d\dT\S+ INFO +http ", written), written
-    with pytest.raises(json.JSONDecodeError):
-        json.loads(written.splitlines()[0])
 
 
 def test_uvicorn_as_a_command_writes_the_same_form() -> None:

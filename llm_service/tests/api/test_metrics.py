@@ -2,14 +2,14 @@
 
 import concurrent.futures
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.log_lines import send_raw
-from tests.api.service_process import ServiceProcess, eventually, leave_when_it_runs, question, running_service
+from tests.api.service_process import ServiceProcess, eventually, question
 
 LABELS = {
     "llm_http_requests": {"route", "method", "status"},
@@ -39,10 +39,10 @@ LABELS = {
 }
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[ServiceProcess]:
-    with running_service() as process:
-        yield process
+@pytest.fixture
+def service(mortal: ServiceProcess) -> ServiceProcess:
+    mortal.wait_for("/readyz")
+    return mortal
 
 
 def value(service: ServiceProcess, name: str, **labels: str) -> float:
@@ -186,9 +186,3 @@ def test_restarts_are_told_and_nothing_counted_is_lost(service: ServiceProcess) 
     assert (restarts("generator"), restarts("embedder")) == (before[0] + 1, before[1])
     assert value(service, "llm_batch_size_count") >= steps
     assert value(service, "llm_generated_tokens_total") == tokens
-
-
-def test_who_left_is_counted_as_499(service: ServiceProcess) -> None:
-    before = requests(service, "/api/llm/generate", 499)
-    leave_when_it_runs(service, "/api/llm/generate", question("uno [[words:5000]] [[slow:50]]", max_new_tokens=2000))
-    eventually(lambda: requests(service, "/api/llm/generate", 499) == before + 1, "it is counted")

@@ -1,23 +1,16 @@
 """The models and whole answers of /v1, as OpenAI's client sees them."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.api.openai_clients import MODEL, ask, sync_client, texts, user
+from tests.api.openai_clients import MODEL, ask, texts, user
 from tests.api.service_process import ServiceProcess, eventually, idle
 
 WORDS = " ".join(f"palabra{number}" for number in range(12))
-
-
-@pytest.fixture(scope="module")
-def client(service: ServiceProcess) -> Iterator[OpenAI]:
-    with sync_client(service) as one:
-        yield one
 
 
 def test_the_models_are_listed(client: OpenAI) -> None:

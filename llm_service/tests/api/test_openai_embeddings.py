@@ -1,21 +1,14 @@
 """Vectors from /v1/embeddings, as OpenAI's client sees them and on the wire."""
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from tests.api.openai_clients import MODEL, sync_client
+from tests.api.openai_clients import MODEL
 from tests.api.service_process import ServiceProcess
-
-
-@pytest.fixture(scope="module")
-def client(service: ServiceProcess) -> Iterator[OpenAI]:
-    with sync_client(service) as one:
-        yield one
 
 
 def own_vectors(service: ServiceProcess, *texts: str) -> Any:

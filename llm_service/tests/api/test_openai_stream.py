@@ -1,9 +1,5 @@
 """Streams from /v1/chat/completions, as OpenAI's client sees them and on the wire."""
 
-import asyncio
-import json
-import socket
-import time
 from typing import Any
 
 import httpx
@@ -11,9 +7,8 @@ import pytest
 from openai import APIError
 from openai.types.chat import ChatCompletionChunk
 
-from tests.api.openai_clients import LONG, MODEL, ask, async_client, sync_client, user
-from tests.api.service_process import ServiceProcess, eventually, idle
-from tests.api.test_generate import events_of
+from tests.api.openai_clients import MODEL, sync_client, user
+from tests.api.service_process import ServiceProcess, events_of, eventually, idle
 
 
 def stream(service: ServiceProcess, content: str, **fields: Any) -> httpx.Response:
@@ -47,15 +42,6 @@ def test_usage_comes_last_and_only_when_asked_for(service: ServiceProcess) -> No
     assert all(event["usage"] is None for event in others)
     assert counted["choices"] == []
     assert counted["usage"] == {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6}
-
-
-def test_the_client_reads_a_stream(service: ServiceProcess) -> None:
-    with sync_client(service) as client:
-        chunks = list(
-            client.chat.completions.create(model=MODEL, messages=user("uno dos tres"), temperature=0, stream=True)
-        )
-    assert said(chunks) == "uno dos tres"
-    assert chunks[-1].choices[0].finish_reason == "stop"
 
 
 def test_choices_are_told_apart(service: ServiceProcess) -> None:
@@ -94,47 +80,6 @@ def test_the_client_raises_on_a_fault_after_the_first_token(service: ServiceProc
         with pytest.raises(APIError, match="fails on request") as caught:
             list(chunks)
     assert caught.value.code == "generation_failed"
-
-
-def test_callers_who_leave_at_any_moment_take_no_place_along(service: ServiceProcess) -> None:
-    body = json.dumps({"model": MODEL, "messages": user(LONG), "stream": True, "n": 2, "max_tokens": 2000}).encode()
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    for number in range(60):
-        with socket.create_connection(("127.0.0.1", service.port)) as connection:
-            connection.sendall(head.encode() + body)
-            time.sleep(0.004 * (number % 20))
-    eventually(lambda: idle(service), "all places are free")
-    with sync_client(service) as client:
-        assert ask(client, "hola", n=8).choices[7].message.content == "hola"
-
-
-@pytest.mark.anyio
-async def test_cancelling_a_coroutine_frees_its_place(service: ServiceProcess) -> None:
-    async with async_client(service) as client:
-        asked = asyncio.create_task(
-            client.chat.completions.create(model=MODEL, messages=user(LONG), n=2, max_tokens=2000)
-        )
-        await asyncio.to_thread(eventually, lambda: service.health()["queue"]["running"] == 2, "both run")
-        asked.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asked
-    await asyncio.to_thread(eventually, lambda: idle(service), "its places are free")
-
-
-@pytest.mark.anyio
-async def test_coroutines_read_streams_side_by_side(service: ServiceProcess) -> None:
-    async def read(client: Any, number: int) -> str:
-        chunks = await client.chat.completions.create(
-            model=MODEL, messages=user(f"pregunta {number} [[words:20]] [[slow:2]]"), temperature=0, stream=True
-        )
-        return said([chunk async for chunk in chunks])
-
-    async with async_client(service) as client:
-        answers = await asyncio.gather(*(read(client, number) for number in range(12)))
-    assert answers == [" ".join(["pregunta", str(number)] * 10) for number in range(12)]
 
 
 def test_a_thought_is_told_from_the_answer(service: ServiceProcess) -> None:

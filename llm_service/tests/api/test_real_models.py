@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from tests.api.dialect.raw_text import check_raw_text
 from tests.api.openai_clients import MODEL, sync_client, user
-from tests.api.service_process import APP_DIR, ServiceProcess, eventually, question
+from tests.api.service_process import APP_DIR, ServiceProcess, question
 
 pytestmark = pytest.mark.model
 
@@ -61,19 +61,6 @@ def test_the_plans_test_command_passes_and_fails(real: ServiceProcess) -> None:
     failed = subprocess.run(command, cwd=APP_DIR, check=False, capture_output=True, text=True, encoding="utf-8")
     assert failed.returncode == 1
     assert "is the service running?" in failed.stdout
-
-
-def test_killing_a_real_engine_under_load_fails_its_requests_and_no_later_one(real: ServiceProcess) -> None:
-    def ask(number: int) -> int:
-        body = question(f"Tell a long story about the number {number}.", max_new_tokens=400, temperature=0.9)
-        return real.client.post("/api/llm/generate", json=body, timeout=300).status_code
-
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(ask, number) for number in range(4)]
-        eventually(lambda: real.health()["queue"]["running"] == 4, "all run")
-        real.workers()["generator"].kill()
-        assert [future.result() for future in asked] == [503] * 4
-    assert "Paris" in real.client.post("/api/llm/generate", json=FRANCE).json()["answer"]
 
 
 # --- OpenAI's client ----------------------------------------------------------------------------

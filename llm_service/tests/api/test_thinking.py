@@ -5,39 +5,32 @@ The fake engine repeats the message, so a message with the tags in it makes it t
 
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.api.service_process import ServiceProcess
-from tests.api.test_generate import events_of
+from tests.api.service_process import ServiceProcess, events_of
 
 THOUGHT = "<think> es un perro </think> oohííbye es perro"
+NO_THOUGHT = "la etiqueta <think> abre y </think> cierra"
 
 
-def parts(response: httpx.Response) -> tuple[str | None, str]:
-    assert response.status_code == 200, response.text
-    body = response.json()
-    return body["reasoning_content"], body["answer"]
-
-
-def test_the_thought_is_not_part_of_the_answer(service: ServiceProcess) -> None:
-    # One word stays one word when sampling shuffles them.
-    response = service.generate("<think>un-perro</think>oohííbye", enable_thinking=True)
-    assert parts(response) == ("un-perro", "oohííbye")
-
-
-def test_a_thought_that_nobody_asked_for_is_kept_out_too(service: ServiceProcess) -> None:
-    assert parts(service.generate(THOUGHT, temperature=0)) == ("es un perro", "oohííbye es perro")
-
-
-def test_a_thought_that_the_prompt_opened_is_recognised(service: ServiceProcess) -> None:
-    response = service.generate("[[in-thought]] es un perro </think> oohííbye", temperature=0)
-    assert parts(response) == ("es un perro", "oohííbye")
-
-
-@pytest.mark.parametrize("text", ["hola", "la etiqueta <think> abre y </think> cierra"])
-def test_an_answer_without_a_thought_is_left_as_it_is(service: ServiceProcess, text: str) -> None:
-    assert parts(service.generate(text, temperature=0)) == (None, text)
+@pytest.mark.parametrize(
+    ("text", "fields", "thought", "answer"),
+    [
+        # One word stays one word when sampling shuffles them.
+        ("<think>un-perro</think>oohííbye", {"enable_thinking": True}, "un-perro", "oohííbye"),
+        # Nobody asked for it.
+        (THOUGHT, {"temperature": 0}, "es un perro", "oohííbye es perro"),
+        # The prompt opened it.
+        ("[[in-thought]] es un perro </think> oohííbye", {"temperature": 0}, "es un perro", "oohííbye"),
+        ("hola", {"temperature": 0}, None, "hola"),
+        (NO_THOUGHT, {"temperature": 0}, None, NO_THOUGHT),
+    ],
+)
+def test_the_thought_is_not_part_of_the_answer(
+    service: ServiceProcess, text: str, fields: dict[str, Any], thought: str | None, answer: str
+) -> None:
+    body = service.generate(text, **fields).json()
+    assert (body["reasoning_content"], body["answer"]) == (thought, answer)
 
 
 def test_a_stream_tells_the_thought_from_the_answer(service: ServiceProcess) -> None:

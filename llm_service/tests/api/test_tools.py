@@ -1,13 +1,12 @@
 """Tools and formats over HTTP, with an engine that says what it is sent."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from openai import OpenAI
 
-from tests.api.openai_clients import MODEL, sync_client
+from tests.api.openai_clients import MODEL
 from tests.api.service_process import ServiceProcess
 
 CHAT = "/v1/chat/completions"
@@ -15,12 +14,6 @@ PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "req
 WEATHER: dict[str, Any] = {"type": "function", "function": {"name": "weather", "parameters": PARAMETERS}}
 CALL = '<tool_call> {"name": "weather", "arguments": {"city": "Iquitos {\\"ñ\\"}"}} </tool_call>'
 NUMBER = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "integer"}}}
-
-
-@pytest.fixture(scope="module")
-def client(service: ServiceProcess) -> Iterator[OpenAI]:
-    with sync_client(service) as one:
-        yield one
 
 
 def body(content: str, **fields: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.dialect.raw_text import check_raw_text
 from tests.api.service_process import ServiceProcess, running_service
-from tests.engines.tiny_model import CONTEXT, save_tiny_model
+from tests.engines.tiny_model import save_tiny_model
 
 WORD = {"type": "object", "properties": {"word": {"enum": ["sí", "no"]}}, "required": ["word"]}
 SCHEMA = {"type": "json_schema", "json_schema": WORD}
@@ -35,11 +35,3 @@ def test_an_answer_follows_its_schema(service: ServiceProcess) -> None:
 
 def test_texts_without_a_template(service: ServiceProcess) -> None:
     check_raw_text(service)
-
-
-def test_a_conversation_longer_than_the_context_is_refused_with_both_counts(service: ServiceProcess) -> None:
-    response = service.generate("hola " * CONTEXT)
-    assert response.status_code == 400
-    error = response.json()["error"]
-    assert error["type"] == "context_length_exceeded"
-    assert str(CONTEXT - 1) in error["message"]

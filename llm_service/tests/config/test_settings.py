@@ -1,36 +1,22 @@
-"""Settings as the start of the service reads them, in a process of its own."""
+"""Settings as the start of the service reads them; that a bad one ends the process: test_start_and_stop."""
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+from service_kit.settings import load
 
-APP_DIR = Path(__file__).resolve().parents[2]
-PRINT = (
-    "import json; from config.settings import settings; "
-    "print(json.dumps({name: str(value) for name, value in settings}))"
-)
-KEPT = ("PATH", "HOME", "SYSTEMROOT")
-
-
-def read(**variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {"ENV_FILES": "none"} | variables
-    return subprocess.run(
-        [sys.executable, "-c", PRINT], cwd=APP_DIR, env=environment, capture_output=True, text=True, check=False
-    )
-
-
-def values(**variables: str) -> dict[str, str]:
-    answer = read(**variables)
-    assert answer.returncode == 0, answer.stderr
-    found: dict[str, str] = json.loads(answer.stdout)
-    return found
-
+from config.settings import Settings, env_files
 
 EMPTY = dict.fromkeys(("LLM_MODEL", "LLM_TEMPERATURE", "LLM_SERVICE_API_KEY", "HF_HOME", "CORS_ORIGINS"), "")
+
+
+def values(**variables: str) -> dict[str, Any]:
+    """Read the settings with no other variables than these."""
+    with patch.dict(os.environ, {"ENV_FILES": "none"} | variables, clear=True):
+        return dict(load(Settings, env_files()))
 
 
 def test_an_empty_variable_is_one_that_is_not_set(tmp_path: Path) -> None:
@@ -42,7 +28,7 @@ def test_an_empty_variable_is_one_that_is_not_set(tmp_path: Path) -> None:
 
 
 def test_an_upstreams_key_is_taken_and_not_shown() -> None:
-    assert values(LLM_UPSTREAM_API_KEY="sk-1")["llm_upstream_api_key"] == "**********"
+    assert str(values(LLM_UPSTREAM_API_KEY="sk-1")["llm_upstream_api_key"]) == "**********"
 
 
 @pytest.mark.parametrize(
@@ -60,13 +46,10 @@ def test_an_upstreams_key_is_taken_and_not_shown() -> None:
     ],
 )
 def test_what_cannot_work_stops_the_start_with_one_line(variables: dict[str, str], named: str) -> None:
-    answer = read(**variables)
-    assert answer.returncode == 1
-    (line,) = answer.stderr.strip().splitlines()
-    assert line.startswith("configuration error: ")
-    assert named in line
+    with pytest.raises(SystemExit, match=rf"^configuration error: [^\n]*{named}[^\n]*$"):
+        values(**variables)
 
 
 def test_memory_has_two_names_of_which_the_newer_counts() -> None:
-    assert values(LLM_KV_CACHE_GB="1.5")["llm_memory_gb"] == "1.5"
-    assert values(LLM_KV_CACHE_GB="1.5", LLM_MEMORY_GB="2")["llm_memory_gb"] == "2.0"
+    assert values(LLM_KV_CACHE_GB="1.5")["llm_memory_gb"] == 1.5
+    assert values(LLM_KV_CACHE_GB="1.5", LLM_MEMORY_GB="2")["llm_memory_gb"] == 2.0

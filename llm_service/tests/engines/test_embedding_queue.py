@@ -27,12 +27,6 @@ def drain(queue: EncodingQueue[EmbeddingRequest], streams: int) -> list[list[Bat
     return steps
 
 
-def test_every_text_is_embedded_once() -> None:
-    steps = drain(queue_of([5, 90, 12], [40] * 30, [3]), streams=2)
-    seen = [(job.request.id, index) for batches in steps for batch in batches for job, index in batch]
-    assert sorted(seen) == sorted([("0", 0), ("0", 1), ("0", 2), *(("1", n) for n in range(30)), ("2", 0)])
-
-
 def test_a_batch_keeps_to_the_budget_unless_one_text_is_larger() -> None:
     steps = drain(queue_of([300, 250, 20, 20, 20], [10] * 60), streams=2)
     assert all(len(batch) == 1 or padded(batch) <= 256 for batches in steps for batch in batches)
@@ -56,12 +50,3 @@ def test_a_long_request_lets_a_short_one_through() -> None:
     queue = queue_of([100] * 200, [5], budget=256)
     steps = drain(queue, streams=1)
     assert any(job.request.id == "1" for batches in steps[:2] for batch in batches for job, _ in batch)
-
-
-def test_a_cancelled_request_is_forgotten_also_in_the_batch_under_way() -> None:
-    queue = queue_of([10], [10])
-    (batch,) = queue.next_batches(1)
-    queue.cancel("0")
-    done = queue.complete(batch, np.ones((2, 2), dtype=np.float32))
-    assert [job.request.id for job in done] == ["1"]
-    assert len(queue) == 0

@@ -9,6 +9,7 @@ import pytest
 from engines.base import Engine
 from engines.events import FloatMatrix
 from engines.requests import EmbeddingRequest
+from services.quantization import quantize
 from tests.engines.driving import Outcome, run, step_until
 
 BATCH_TOLERANCE = 1e-3
@@ -62,6 +63,16 @@ def test_vectors_are_unit_float32_of_the_stated_dimension(embedder: Engine, vari
 def test_every_vector_agrees_with_sentence_transformers(varied_vectors: FloatMatrix, reference: FloatMatrix) -> None:
     cosines = np.sum(varied_vectors * reference, axis=1)
     assert cosines.min() >= 0.9999, varied_texts()[int(cosines.argmin())]
+
+
+@pytest.mark.model
+def test_bits_are_those_of_the_librarys_ubinary(reference: FloatMatrix) -> None:
+    """Here, where the library is loaded, which takes seconds."""
+    from sentence_transformers.util import quantize_embeddings
+
+    bits, scales = quantize(reference, "binary")
+    assert (bits.dtype.name, bits.shape, scales) == ("uint8", (len(reference), 48), None)
+    assert np.array_equal(bits, quantize_embeddings(reference, precision="ubinary"))
 
 
 def test_the_order_of_the_texts_is_kept(embedder: Engine, varied_vectors: FloatMatrix) -> None:

@@ -43,8 +43,16 @@ def test_nothing_is_rounded_that_the_model_does_not_round(openvino_model_folder:
     assert copy.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
 
 
-def test_a_stream_reports_its_first_word_at_once_and_the_rest_by_the_interval(openvino_model_folder: Path) -> None:
-    engine = load(openvino_model_folder, llm_stream_interval_ms=1000.0)
+@pytest.fixture(scope="module")
+def patient(openvino_model_folder: Path) -> Iterator[OpenVinoGenerator]:
+    """One that reads prompts whole and tells of its text once a second."""
+    engine = load(openvino_model_folder, llm_max_batched_tokens=2048, llm_stream_interval_ms=1000.0)
+    yield engine
+    engine.close()
+
+
+def test_a_stream_reports_its_first_word_at_once_and_the_rest_by_the_interval(patient: OpenVinoGenerator) -> None:
+    engine = patient
     engine.submit(chat("streamed", "Tell me about the sea.", max_new_tokens=8))
     events: list[RequestEvent] = []
     while engine.running:
@@ -96,13 +104,12 @@ def test_a_prompt_that_begins_has_a_step_without_a_part_but_never_two_in_a_row(e
 
 
 def test_a_prompt_read_in_parts_is_answered_as_one_read_at_once(
-    engine: OpenVinoGenerator, openvino_model_folder: Path
+    engine: OpenVinoGenerator, patient: OpenVinoGenerator
 ) -> None:
     question = f"{facts(600)} Write about the first river."
-    whole = load(openvino_model_folder, llm_max_batched_tokens=2048)
     assert (
         generate(engine, chat("parts", question, max_new_tokens=12)).text
-        == generate(whole, chat("whole", question, max_new_tokens=12)).text
+        == generate(patient, chat("whole", question, max_new_tokens=12)).text
     )
 
 
@@ -222,17 +229,6 @@ def test_the_step_is_measured_and_kept_for_the_next_start(openvino_model_folder:
     (kept,) = json.loads((tmp_path / "step-sizes.json").read_text(encoding="utf-8")).values()
     assert kept == engine.step_tokens
     assert load(openvino_model_folder, **options).step_tokens == kept
-    assert generate(engine, chat("after", "Say hello.", max_new_tokens=4)).completion_tokens
-
-
-def test_a_step_that_takes_too_long_is_made_shorter(
-    openvino_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engines.openvino.step_size.measure", lambda _read, _tokens: 1.0)
-    engine = load(openvino_model_folder, model_cache_dir=tmp_path, llm_max_batched_tokens=0)
-    before = engine.step_tokens
-    engine.warm_up()
-    assert engine.step_tokens == before // 5 // 32 * 32
     assert generate(engine, chat("after", "Say hello.", max_new_tokens=4)).completion_tokens
 
 

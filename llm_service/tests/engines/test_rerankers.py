@@ -81,15 +81,6 @@ def test_scores_are_the_librarys(tmp_path: Path, family: str, engine: str) -> No
     assert max(outcome["one"].ranked.tokens) == LIMIT
 
 
-@pytest.mark.parametrize("family", ["bert", "xlm-roberta", "modernbert"])
-def test_sentence_transformers_serves_them_too(tmp_path: Path, family: str) -> None:
-    folder = save_cross_encoder(tmp_path / "model", family)
-    served = serve(folder, tmp_path, "sentence_transformers")
-    outcome = run(served, RankingRequest("one", QUERY, DOCUMENTS))
-    np.testing.assert_allclose(outcome["one"].ranked.scores, library_scores(folder), atol=TOLERANCE, rtol=0)
-    assert max(outcome["one"].ranked.tokens) == LIMIT
-
-
 @pytest.mark.parametrize("where", ["config", "config_sentence_transformers", "old"])
 def test_the_models_own_activation_is_used(tmp_path: Path, where: str) -> None:
     folder = save_cross_encoder(tmp_path / "model", "bert")
@@ -110,10 +101,9 @@ def test_the_models_own_activation_is_used(tmp_path: Path, where: str) -> None:
     assert scores.scores.min() < 0 or scores.scores.max() > 1
 
 
-@pytest.mark.parametrize(("labels", "words"), [(3, "3 labels"), (2, "2 labels")])
-def test_a_classifier_is_refused_by_name(tmp_path: Path, labels: int, words: str) -> None:
-    folder = save_cross_encoder(tmp_path / "model", "bert", labels=labels)
-    with pytest.raises(ModelLoadError, match=words):
+def test_a_classifier_is_refused_by_name(tmp_path: Path) -> None:
+    folder = save_cross_encoder(tmp_path / "model", "bert", labels=2)
+    with pytest.raises(ModelLoadError, match="2 labels"):
         serve(folder, tmp_path)
 
 

@@ -114,9 +114,3 @@ def test_the_q4_k_m_of_a_repository_is_found_and_pinned(cache: Path, pins: Model
     assert pins.all()["someone/model:Model-Q4_K_M.gguf"].commit == OLD
     put(cache, NEW, "Model-Q4_K_M.gguf")
     assert ModelHub(pins).cached(Source(NAME, "gguf")) == folder / "Model-Q4_K_M.gguf"
-
-
-def test_a_repository_without_a_q4_k_m_has_none(cache: Path, pins: ModelPins) -> None:
-    put(cache, OLD, "Model-Q8_0.gguf", "Model-Q4_K_M-00001-of-00002.gguf")
-    assert ModelHub(pins).cached(Source(NAME, "gguf")) is None
-    assert pins.all() == {}

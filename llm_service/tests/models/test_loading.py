@@ -8,13 +8,11 @@ import pytest
 
 from tests.api.service_process import ServiceProcess, running_service
 from tests.engines.tiny_gguf import save_tiny_gguf
-from tests.engines.tiny_model import save_tiny_model
 from tests.models_cli.conftest import Machine
 from tests.models_cli.hub_server import HubServer
 
 pytestmark = pytest.mark.model
 REPO = "someone/tiny"
-TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
 
 
 @pytest.fixture
@@ -55,26 +53,20 @@ def test_an_engine_that_does_not_load_the_file_is_a_start_that_says_what_to_set(
 # --- the hub ------------------------------------------------------------------------------------
 
 
-def test_the_service_loads_a_model_from_the_hub_and_pins_it(machine: Machine, tmp_path: Path) -> None:
-    old = machine.hub.publish_folder(REPO, save_tiny_model(tmp_path / "old", template=TEMPLATE))
+def test_a_model_from_the_hub_is_pinned_and_served_without_it(machine: Machine, tmp_path: Path) -> None:
+    file = save_tiny_gguf(tmp_path / "tiny.gguf", "Q5_0")
+    old = machine.hub.publish(REPO, {"tiny-Q4_K_M.gguf": file.read_bytes()})
     with serving(machine) as service:
         health = service.health()
-        assert (health["model"], health["backend"], health["degraded"]) == (REPO, "transformers", False)
+        assert (health["model"], health["backend"], health["degraded"]) == (REPO, "llamacpp", False)
         assert answers(service)
-    assert machine.pins()[REPO]["commit"] == old
-    new = machine.hub.publish_folder(REPO, save_tiny_model(tmp_path / "new", template=TEMPLATE + " "))
+    assert machine.pins()[f"{REPO}:tiny-Q4_K_M.gguf"]["commit"] == old
+    new = machine.hub.publish(REPO, {"tiny-Q4_K_M.gguf": file.read_bytes() + b"\0"})
     machine.hub.requests.clear()
-    with serving(machine) as service:
-        assert answers(service)
-    assert machine.pins()[REPO]["commit"] == old
-    assert not machine.snapshot(REPO, new).exists()
-    assert not [entry for entry in machine.hub.requests if "resolve" in entry.path]
-
-
-def test_what_was_pulled_is_served_without_the_hub(machine: Machine, tmp_path: Path) -> None:
-    file = save_tiny_gguf(tmp_path / "tiny.gguf", "Q5_0")
-    machine.hub.publish(REPO, {"tiny.gguf": file.read_bytes()})
-    machine.run("pull", f"{REPO}:tiny.gguf")
-    with serving(machine, LLM_MODEL=f"{REPO}:tiny.gguf", HF_HUB_OFFLINE="1") as service:
+    # What a start loads while the hub has something newer; and a start without it.
+    assert f"/{old}/" in machine.listed(LLM_MODEL=REPO)["configured"]["LLM_MODEL"]["path"]
+    with serving(machine, HF_HUB_OFFLINE="1") as service:
         assert (service.health()["backend"], service.health()["degraded"]) == ("llamacpp", False)
         assert answers(service)
+    assert not machine.snapshot(REPO, new).exists()
+    assert not [entry for entry in machine.hub.requests if "resolve" in entry.path]

@@ -28,7 +28,9 @@ def test_an_empty_machine_has_the_installed_models(machine: Machine) -> None:
     ]
     assert listed["configured"]["EMBEDDING_MODEL"]["engine"] == "openvino"
     assert "model pull Qwen/Qwen3-1.7B" in listed["configured"]["LLM_MODEL"]["problem"]
-    assert "not on this machine" in machine.run("list")
+    process = machine.start("list")
+    assert "not on this machine" in process.communicate(timeout=120)[0]
+    assert process.returncode == 0
 
 
 def test_everything_that_was_fetched_is_listed(machine: Machine, gguf_file: Path) -> None:

@@ -6,7 +6,6 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from engines.errors import Overloaded
 from engines.events import Embedded, RequestEvent
 from engines.fake_encoders import DIMENSION, FakeEmbedder
 from engines.requests import EmbeddingRequest, InputType, unique_id
@@ -25,21 +24,18 @@ MIB = 1024 * 1024
 class Caller:
     """An ``Embedding`` over a worker's double."""
 
-    def __init__(self, max_bytes: int = MIB, admission: Admission | None = None) -> None:
+    def __init__(self, max_bytes: int = MIB) -> None:
         self.worker = WorkerDouble(FakeEmbedder())
-        cache = EmbeddingCache(max_bytes) if max_bytes else None
-        self.embedding = Embedding(self.worker, admission or Admission(8, 8), cache, Counts())
+        self.embedding = Embedding(self.worker, Admission(8, 8), EmbeddingCache(max_bytes), Counts())
 
-    async def embed(
-        self, *texts: str, normalize: bool = True, input_type: InputType | None = None, use_cache: bool = True
-    ) -> EmbeddingResult:
-        request = EmbeddingRequest(unique_id(None), texts, normalize, input_type)
+    async def embed(self, *texts: str, use_cache: bool = True) -> EmbeddingResult:
+        request = EmbeddingRequest(unique_id(None), texts)
         return await self.embedding.run(request, Deadline(None), use_cache=use_cache)
 
 
-def computed(*texts: str, normalize: bool = True) -> Embedded:
+def computed(*texts: str) -> Embedded:
     engine = FakeEmbedder()
-    engine.submit(EmbeddingRequest("id", texts, normalize))
+    engine.submit(EmbeddingRequest("id", texts))
     events: list[RequestEvent] = []
     while engine.running:
         events += engine.step()
@@ -48,9 +44,9 @@ def computed(*texts: str, normalize: bool = True) -> Embedded:
     return event
 
 
-def check(result: EmbeddingResult, *texts: str, normalize: bool = True) -> None:
+def check(result: EmbeddingResult, *texts: str) -> None:
     """The result is bit for bit what the engine computes for these texts in this order."""
-    expected = computed(*texts, normalize=normalize)
+    expected = computed(*texts)
     assert result.vectors.dtype == np.float32
     assert result.vectors.tobytes() == expected.vectors.tobytes()
     assert (result.tokens, result.truncated) == (expected.tokens, expected.truncated)
@@ -65,19 +61,6 @@ async def test_only_texts_that_are_not_known_are_computed_and_all_come_in_order(
     assert result.truncated == (False, False, False, False, True)
 
 
-async def test_a_request_that_is_wholly_known_needs_no_worker() -> None:
-    caller = Caller(admission=Admission(1, 0))
-    await caller.embed("a", "b")
-    caller.worker.gate.clear()
-    waiting = asyncio.create_task(caller.embed("c"))
-    await asyncio.sleep(0)
-    check(await caller.embed("b", "a", "b"), "b", "a", "b")
-    with pytest.raises(Overloaded):
-        await caller.embed("a", "d")
-    caller.worker.gate.set()
-    check(await waiting, "c")
-
-
 async def test_a_text_that_comes_twice_is_computed_once() -> None:
     caller = Caller()
     check(await caller.embed("a", "b", "a", "a"), "a", "b", "a", "a")
@@ -90,22 +73,6 @@ async def test_any_mixture_of_known_and_unknown_texts_is_merged_in_order() -> No
     for _ in range(60):
         texts = dice.choices(words, k=dice.randint(1, 20))
         check(await caller.embed(*texts), *texts)
-
-
-async def test_normalized_and_plain_vectors_are_kept_apart() -> None:
-    caller = Caller()
-    for normalize in (True, False, True, False):
-        check(await caller.embed("a", normalize=normalize), "a", normalize=normalize)
-    assert len(caller.worker.texts_sent) == 2
-
-
-async def test_another_model_gets_all_texts_anew() -> None:
-    caller = Caller()
-    await caller.embed("a")
-    caller.worker.replace_model("other")
-    result = await caller.embed("a", "b")
-    assert result.fingerprint == "other"
-    assert caller.worker.texts_sent == [("a",), ("a", "b")]
 
 
 async def test_vectors_of_two_models_are_never_mixed_when_the_worker_is_replaced_meanwhile() -> None:
@@ -176,13 +143,3 @@ def test_keys_tell_texts_models_and_normalisation_apart() -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert text_keys(EmbeddingRequest("other", ("a", "a")), "f") == [keys[1]] * 2
-
-
-async def test_a_text_of_each_input_type_has_a_vector_of_its_own() -> None:
-    caller = Caller()
-    plain, query = await caller.embed("a"), await caller.embed("a", input_type="query")
-    document = await caller.embed("a", input_type="document")
-    assert len({result.vectors.tobytes() for result in (plain, query, document)}) == 3
-    assert query.fingerprint == document.fingerprint != plain.fingerprint
-    assert (await caller.embed("a", input_type="query")).vectors.tobytes() == query.vectors.tobytes()
-    assert len(caller.worker.texts_sent) == 3

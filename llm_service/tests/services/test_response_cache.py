@@ -8,7 +8,7 @@ import pytest
 from engines.base import EngineInfo
 from engines.requests import ChatMessage, GenerationRequest, OutputFormat, SamplingParams, Tool, Tools
 from schemas.generation import Timings
-from services.answering.response_cache import ResponseCache, is_deterministic, response_key, size_of
+from services.answering.response_cache import ResponseCache, response_key, size_of
 from services.results import GenerationResult
 
 GENERATOR = EngineInfo("fake", "fake", "fake", "none", "cpu", 2048, fingerprint="f1")
@@ -89,18 +89,13 @@ def test_whatever_changes_the_answer_changes_the_key() -> None:
     assert len(set(keys)) == len(keys)
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"temperature": 0.0}, True),
-        ({"temperature": 0.7}, False),
-        ({"temperature": 0.7, "top_p": 0.0}, True),
-        ({"temperature": 0.7, "seed": 0}, True),
-    ],
-)
-def test_only_greedy_and_seeded_requests_are_deterministic(changes: dict[str, Any], expected: bool) -> None:
-    sampling = dataclasses.replace(SAMPLING, **changes)
-    assert is_deterministic(dataclasses.replace(REQUEST, sampling=sampling)) is expected
+def test_the_longest_unused_answer_makes_room() -> None:
+    cache = ResponseCache(2 * size_of(answer()), ttl_s=60)
+    for key in (b"1", b"2"):
+        cache.put(key, answer())
+    assert cache.get(b"1") == answer()
+    cache.put(b"3", answer())
+    assert [cache.get(key) for key in (b"1", b"2", b"3")] == [answer(), None, answer()]
 
 
 def test_an_answer_larger_than_the_cache_is_not_kept_and_drives_nothing_out() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.service_process import ServiceProcess, eventually
+from tests.api.service_process import ServiceProcess
 
 DOCUMENTS = ["el pan", "el río nace lejos", "un río", "nada"]
 QUERY = "río lejos"
@@ -81,15 +81,6 @@ def test_the_model_is_listed_and_its_worker_counted(ranking: ServiceProcess) -> 
     counts = ranking.client.get("/metrics").text
     assert 'llm_worker_ready{worker="reranker"} 1.0' in counts
     assert "llm_ranked_documents_total 0.0" not in counts
-
-
-def test_a_lost_worker_is_replaced(ranking: ServiceProcess) -> None:
-    restarts = ranking.health()["restarts"]
-    answer = ranking.client.post("/v1/rerank", json={"query": QUERY, "documents": ["[[crash]]"]})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_restarted")
-    eventually(lambda: ranking.health()["workers"]["reranker"] == "ready", "another worker")
-    assert ranking.health()["restarts"] == restarts + 1
-    assert rerank(ranking)["results"]
 
 
 @pytest.mark.parametrize("path", ["/v1/rerank", "/rerank"])

@@ -1,7 +1,6 @@
 """``/v1/responses`` with OpenAI's own client and the fake engine, which repeats the last user message."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -15,7 +14,6 @@ from openai.types.responses import (
     ResponseReasoningItem,
 )
 
-from tests.api.openai_clients import sync_client
 from tests.api.service_process import ServiceProcess
 
 MODEL = "default"
@@ -32,12 +30,6 @@ WEATHER: Any = {
         "additionalProperties": False,
     },
 }
-
-
-@pytest.fixture
-def client(service: ServiceProcess) -> Iterator[OpenAI]:
-    with sync_client(service) as made:
-        yield made
 
 
 def test_a_question_is_answered(client: OpenAI) -> None:
