@@ -200,9 +200,8 @@ def _bench(options: argparse.Namespace, setup: Setup) -> int:
         for name, path in benchmarks.benchmarks(setup.workspace).items():
             setup.console.line(f"{name:<20} {benchmarks.summary(path)}")
         return 0
-    chosen = benchmarks.choose(setup.workspace, options.names)
     ensure(setup, setup.workspace.apps, dev=True)
-    return benchmarks.run(setup.workspace, chosen, options.rest, setup.console, setup.stop)
+    return benchmarks.run(setup.workspace, options.names, options.rest, setup.console, setup.stop)
 
 
 def _doctor(_options: argparse.Namespace, setup: Setup) -> int:

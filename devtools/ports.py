@@ -19,6 +19,12 @@ def reachable_host(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
 
 
+def local_url(host: str, port: int) -> str:
+    """The URL at which this machine reaches a service that listens on `host`, without a trailing slash."""
+    reachable = reachable_host(host)
+    return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
+
+
 def is_free(host: str, port: int) -> bool:
     """Whether a service could listen on host and port.
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,29 +30,21 @@ FAKES = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake"}
 ALONE = {"LLM_MODEL": "nobody/has-this", "LLM_OFFLINE_MODEL": "none"}
 
 
-class AppProcess:
-    """One of the apps on a port of its own."""
+class Program:
+    """A program on a port of its own, and what it writes."""
 
-    def __init__(self, app: App, port: int, variables: Mapping[str, str]) -> None:
-        self.app, self.port = app, port
-        self.variables = {**variables, app.port_variable: str(port)}
+    def __init__(self, name: str, command: Sequence[str | Path], port: int, **how: Any) -> None:
+        self.name, self.port = name, port
         self.url = f"http://127.0.0.1:{port}"
         self.client = httpx.Client(base_url=self.url, timeout=120)
+        self._command, self._how = command, how
         # A file with a name: reading through the process's own handle would move where it writes.
         self._logs = tempfile.TemporaryDirectory(prefix="log-", ignore_cleanup_errors=True)
-        self.start()
 
     def start(self) -> None:
         with Path(self._logs.name, "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(self.app.python), "main.py"],
-                cwd=self.app.folder,
-                env={**environment_for_tests(), "HF_HUB_OFFLINE": "1", **self.variables},
-                stdout=log,
-                stderr=log,
-                # Then a test can press Ctrl-C without meaning itself.
-                start_new_session=True,
-            )
+            # In a session of its own: then a test can press Ctrl-C without meaning itself.
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True, **self._how)
 
     def log(self) -> str:
         return Path(self._logs.name, "log").read_text(encoding="utf-8", errors="replace")
@@ -60,22 +52,15 @@ class AppProcess:
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
-    def is_ready(self) -> bool:
+    def answers(self, path: str, status: int = 200) -> bool:
+        """Whether it answers a path with a status; fails when it has ended."""
         assert not self.has_ended(), self.log()
         with contextlib.suppress(httpx.TransportError):
-            return self.client.get("/readyz").status_code == 200
+            return self.client.get(path).status_code == status
         return False
-
-    def wait_until_ready(self) -> None:
-        wait_until(self.is_ready, f"{self.app.name} is ready", READY_S)
 
     def process(self) -> psutil.Process:
         return psutil.Process(self._process.pid)
-
-    def press_ctrl_c(self) -> int:
-        """Send what a console sends to all that runs in it; return the exit status."""
-        os.killpg(self._process.pid, signal.SIGINT)
-        return self._process.wait(120)
 
     def terminate(self) -> None:
         """Ask it to end, as a rolling restart does, and wait until it has."""
@@ -94,12 +79,32 @@ class AppProcess:
     def stop(self) -> None:
         self.client.close()
         if not self.has_ended():
-            self._process.terminate()
             try:
-                self._process.wait(20)
+                self.terminate()
             except subprocess.TimeoutExpired:
                 self.kill()
         self._logs.cleanup()
+
+
+class AppProcess(Program):
+    """One of the apps, started."""
+
+    def __init__(self, app: App, port: int, variables: Mapping[str, str]) -> None:
+        self.variables = {**variables, app.port_variable: str(port)}
+        environment = {**environment_for_tests(), "HF_HUB_OFFLINE": "1", **self.variables}
+        super().__init__(app.name, [app.python, "main.py"], port, cwd=app.folder, env=environment)
+        self.start()
+
+    def is_ready(self) -> bool:
+        return self.answers("/readyz")
+
+    def wait_until_ready(self) -> None:
+        wait_until(self.is_ready, f"{self.name} is ready", READY_S)
+
+    def press_ctrl_c(self) -> int:
+        """Send what a console sends to all that runs in it; return the exit status."""
+        os.killpg(self._process.pid, signal.SIGINT)
+        return self._process.wait(120)
 
 
 def start_llm(port: int | None = None, **variables: str) -> AppProcess:

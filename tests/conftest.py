@@ -8,14 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
+import psutil
 import pytest
 
 from devtools import cli
@@ -52,15 +51,9 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120) -
 
 def is_alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and only waits for its parent does not count."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    if Path("/proc/self").exists():
-        return False
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def wait_until_dead(*pids: int) -> None:
@@ -75,24 +68,6 @@ class Done:
     stdout: str
 
 
-@contextmanager
-def _output_to(sink: IO[bytes]) -> Iterator[None]:
-    """Sends what this process and its children write to a file."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
-    os.dup2(sink.fileno(), 1)
-    os.dup2(sink.fileno(), 2)
-    with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as writer:
-        try:
-            with redirect_stdout(writer), redirect_stderr(writer):
-                yield
-        finally:
-            for old, number in zip(kept, (1, 2), strict=True):
-                os.dup2(old, number)
-                os.close(old)
-
-
 @dataclass
 class Running:
     """A dev.py that runs in the background; its output is collected in a file."""
@@ -105,11 +80,11 @@ class Running:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def wait_for(self, text: str, seconds: float = 120) -> None:
-        deadline = time.monotonic() + seconds
-        while text not in self.output:
-            assert self.process.poll() is None, f"it ended without saying {text!r}:\n{self.output}"
-            assert time.monotonic() < deadline, f"it never said {text!r}:\n{self.output}"
-            time.sleep(0.05)
+        def is_said() -> bool:
+            assert text in self.output or self.process.poll() is None, f"it ended without {text!r}:\n{self.output}"
+            return text in self.output
+
+        wait_until(is_said, f"it says {text!r}", seconds)
 
     def interrupt(self) -> None:
         """Presses Ctrl-C."""
@@ -129,6 +104,8 @@ class Checkout:
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
     started: list[Running] = field(default_factory=list)
+    capture: pytest.CaptureFixture[str] | None = None
+    """What the running test uses to capture the output of `dev`."""
     set_up: Done | None = None
     """The command that made its environments."""
 
@@ -143,29 +120,19 @@ class Checkout:
 
     def dev(self, *arguments: str, **variables: str) -> Done:
         """Runs a command of dev.py in this process, in the checkout's folder; stdout and stderr in one."""
-        with tempfile.TemporaryFile() as sink, self._placed(variables), _output_to(sink):
+        assert self.capture is not None
+        self.capture.readouterr()
+        with self._placed(variables):
             try:
                 status = cli.run(arguments, Workspace(self.root), Stop())
             except SystemExit as ending:
                 status = int(ending.code or 0)
-            sys.stdout.flush()
-            sink.seek(0)
-            return Done(status, sink.read().decode("utf-8", "replace"))
+        return Done(status, "".join(self.capture.readouterr()))
 
     def really_dev(self, *arguments: str, **variables: str) -> Done:
         """Runs `python dev.py` to its end, as a user does."""
-        done = subprocess.run(
-            [sys.executable, "dev.py", *arguments],
-            cwd=self.root,
-            env=self._environment(variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout)
+        running = self.start(*arguments, **variables)
+        return Done(running.end(), running.output)
 
     @contextmanager
     def _placed(self, variables: dict[str, str]) -> Iterator[None]:
@@ -246,9 +213,10 @@ def make_checkout(root: Path) -> Checkout:
 
 
 @pytest.fixture
-def bare_checkout(tmp_path: Path) -> Iterator[Checkout]:
+def bare_checkout(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Checkout]:
     """A checkout in which nothing has been set up. The space in its name is on purpose."""
     checkout = make_checkout(tmp_path / "a checkout")
+    checkout.capture = capfd
     yield checkout
     checkout.end_everything()
 
@@ -269,8 +237,9 @@ def with_backend(bare_checkout: Checkout, _set_up_once: Checkout) -> Checkout:
 
 
 @pytest.fixture
-def checkout(_set_up_once: Checkout) -> Iterator[Checkout]:
+def checkout(_set_up_once: Checkout, capfd: pytest.CaptureFixture[str]) -> Iterator[Checkout]:
     """A checkout with both environments made, shared by the session; what a test adds is removed."""
+    _set_up_once.capture = capfd
     before = _files(_set_up_once.root)
     yield _set_up_once
     _set_up_once.end_everything()

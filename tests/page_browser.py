@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
-import page_standin
 from page_apps import Apps, running_apps
 from page_chromium import CHROMIUM, FLAGS
 from page_standin import Standin
 from page_tab import OpenTab, Tab
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, ViewportSize
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 # Chromium itself reports every answer above 399 and every refused connection.
 _REPORTED_BY_CHROMIUM = re.compile(r"Failed to load resource")
@@ -31,8 +26,8 @@ _BEGIN = "if (window.name !== 'begun') { try { sessionStorage.clear(); } catch {
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        sync_api.expect.set_options(timeout=60_000)
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=60_000)
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield running
         running.close()
@@ -48,9 +43,9 @@ def apps(browser: Browser) -> Iterator[Apps]:
 @pytest.fixture(scope="session")
 def standin(browser: Browser) -> Iterator[Standin]:
     """A scripted backend, for what a real one cannot be made to say."""
-    running = page_standin.start()
+    running = Standin()
     yield running
-    running.kill()
+    running.stop()
 
 
 @pytest.fixture(scope="session")

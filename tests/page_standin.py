@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
-import urllib.request
+import os
+import sys
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -21,10 +17,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-from conftest import wait_until
+from app_process import Program
+from conftest import ROOT, wait_until
 from free_ports import free_port
 
-WEB = Path(__file__).parents[1] / "backend" / "web"
+WEB = ROOT / "backend" / "web"
 CSP = "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 DOG = {"lemma": "perro", "gloss": "oohííbye", "pos": "m.", "direction": "es_bora"}
 PLAIN = {"id": "d1", "kind": "dictionary", "content": "perro: oohííbye", "score": 1.0}
@@ -99,7 +96,7 @@ async def script(asked: dict[str, Any], cancelled: list[str]) -> AsyncIterator[b
 
 
 def serve(port: int) -> None:
-    """Run the stand-in backend (in a process of its own, so that it can be killed)."""
+    """Run the stand-in backend."""
     cancelled: list[str] = []
 
     async def query(request: Request) -> Response:
@@ -134,53 +131,23 @@ def serve(port: int) -> None:
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
 
 
-@dataclass
-class Standin:
+class Standin(Program):
     """A scripted backend that runs."""
 
-    port: int
-    process: BaseProcess
+    def __init__(self) -> None:
+        port = free_port()
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        super().__init__("the scripted backend", [sys.executable, __file__, str(port)], port, env=environment)
+        self.start()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self.process.kill()
-        self.process.join()
-
-    def restart(self) -> None:
-        """Start it again on its port."""
-        self.process = _spawn(self.port)
-        wait_until(self.answers, "the scripted backend answers")
-
-    def answers(self) -> bool:
-        assert self.process.is_alive()
-        with suppress(OSError):
-            self.cancelled()
-            return True
-        return False
-
-    def cancelled(self) -> list[str]:
-        """Return the questions whose client left before the end."""
-        with urllib.request.urlopen(f"{self.url}/probe", timeout=60) as reply:
-            names: list[str] = json.load(reply)
-            return names
+    def start(self) -> None:
+        super().start()
+        wait_until(lambda: self.answers("/probe"), "the scripted backend answers")
 
     def wait_until_cancelled(self, question: str) -> None:
-        wait_until(lambda: question in self.cancelled(), "the backend noticed that its client left")
+        """Wait until it has noticed that the client of a question left before the end."""
+        wait_until(lambda: question in self.client.get("/probe").json(), "the backend noticed that its client left")
 
 
-def start() -> Standin:
-    """Start one on a free port and wait until it answers."""
-    port = free_port()
-    standin = Standin(port, _spawn(port))
-    wait_until(standin.answers, "the scripted backend answers")
-    return standin
-
-
-def _spawn(port: int) -> BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
-    process.start()
-    return process
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from app_process import Program
 from conftest import ROOT, wait_until
 from free_ports import free_port
 
@@ -42,47 +40,24 @@ def hurried(folder: Path, targets: Mapping[str, str], keys: Mapping[str, str]) -
     return path
 
 
-class Prometheus:
+class Prometheus(Program):
     """A running Prometheus."""
 
     def __init__(self, folder: Path, configuration: Path) -> None:
-        assert PROMETHEUS is not None
-        self._log = folder / "prometheus.log"
         port = free_port()
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    PROMETHEUS,
-                    f"--config.file={configuration}",
-                    f"--storage.tsdb.path={folder / 'data'}",
-                    f"--web.listen-address=127.0.0.1:{port}",
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30)
-        wait_until(self._answers, "Prometheus answers")
+        files = [f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'data'}"]
+        super().__init__("Prometheus", [str(PROMETHEUS), *files, f"--web.listen-address=127.0.0.1:{port}"], port)
+        self.start()
+        wait_until(lambda: self.answers("/api/v1/status/buildinfo"), "Prometheus answers")
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series that an expression gives now."""
-        response = self._client.get("/query", params={"query": expression})
+        response = self.client.get("/api/v1/query", params={"query": expression})
         assert response.status_code == 200, f"{expression}: {response.text}"
         found: list[dict[str, Any]] = response.json()["data"]["result"]
         return found
 
     def firing(self) -> set[str]:
         """The names of the alerts that fire."""
-        alerts = self._client.get("/alerts").json()["data"]["alerts"]
+        alerts = self.client.get("/api/v1/alerts").json()["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
-
-    def stop(self) -> None:
-        self._client.close()
-        self._process.terminate()
-        self._process.wait(30)
-
-    def _answers(self) -> bool:
-        assert self._process.poll() is None, self._log.read_text(encoding="utf-8")
-        try:
-            return self._client.get("/status/buildinfo").status_code == 200
-        except httpx.TransportError:
-            return False

@@ -1,16 +1,17 @@
-"""nginx as deploy/nginx configures it, before two real instances: what it repeats, and what it lets through."""
+"""Two real instances that are killed and restarted, behind nginx as deploy/nginx configures it and without it."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import app_process
@@ -85,12 +86,61 @@ def backend(balancer: Balancer) -> Iterator[AppProcess]:
         yield process
 
 
+@pytest.fixture(scope="module")
+def direct(ports: tuple[int, int]) -> Iterator[AppProcess]:
+    """A backend that knows the addresses of both instances itself."""
+    urls = ",".join(f"http://127.0.0.1:{port}" for port in ports)
+    process = start_backend(urls, **ALONE, LLM_SERVICE_API_KEY=KEY, LLM_SERVICE_TIMEOUT="60")
+    with running(process):
+        yield process
+
+
 def ask(backend: AppProcess) -> str:
     return str(app_process.ask(backend)["served_by"])
 
 
+def check_stream(client: httpx.Client, is_generating: Callable[[], bool]) -> None:
+    """A stream arrives piece by piece: the first one while the others are generated."""
+    events: list[str] = []
+    still_generating_at_first = False
+    body = said("[[words:30]] [[slow:100]] uno dos", stream=True)
+    with client.stream("POST", GENERATE, json=body) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        for line in response.iter_lines():
+            if not line.startswith("data:"):
+                continue
+            if not events:
+                still_generating_at_first = is_generating()
+            events.append(line.removeprefix("data:").strip())
+    assert still_generating_at_first
+    # A piece for each of the thirty words, the whole, the end.
+    assert len(events) == 32
+    assert events[-1] == "[DONE]"
+    assert "".join(json.loads(event)["delta"] for event in events[:-2]) == json.loads(events[-2])["answer"]
+
+
+def check_key_and_request_id(client: httpx.Client) -> None:
+    """A caller's id and key are the service's to judge."""
+
+    def generate(**headers: str) -> httpx.Response:
+        return client.post(GENERATE, json=said("hola"), headers=headers)
+
+    answer = generate(**{"X-Request-ID": "from-the-page"})
+    assert answer.json()["request_id"] == answer.headers["X-Request-ID"] == "from-the-page"
+    forged = generate(**{"X-Request-ID": "two words"})
+    assert forged.json()["request_id"] == forged.headers["X-Request-ID"] != "two words"
+    stranger = generate(Authorization="Bearer wrong")
+    assert (stranger.status_code, stranger.json()["error"]["type"]) == (401, "unauthorized")
+
+
+def wait_until_all_are_asked(backend: AppProcess, instances: Sequence[AppProcess]) -> None:
+    """The backend has left the addresses alone that were not there, and asks each again with one call."""
+    for instance in instances:
+        wait_until(lambda: app_process.ask(backend)["request_id"] in instance.log(), "every instance is asked")  # noqa: B023
+
+
 @contextmanager
-def kept_busy(once: Callable[[], str]) -> Iterator[list[str]]:
+def kept_busy(once: Callable[[], str], callers: int = CALLERS) -> Iterator[list[str]]:
     """Callers that ask again and again while the block runs; a call that fails fails the test."""
     outcomes: list[str] = []
     over = threading.Event()
@@ -101,12 +151,12 @@ def kept_busy(once: Callable[[], str]) -> Iterator[list[str]]:
             is_last = over.is_set()
             outcomes.append(once())
 
-    with ThreadPoolExecutor(CALLERS) as pool:
-        asking = [pool.submit(keep_asking) for _ in range(CALLERS)]
+    with ThreadPoolExecutor(callers) as pool:
+        asking = [pool.submit(keep_asking) for _ in range(callers)]
         try:
-            wait_until(lambda: len(outcomes) > CALLERS, "answers come")
+            wait_until(lambda: len(outcomes) > callers, "answers come")
             yield outcomes
-            enough = len(outcomes) + 2 * CALLERS
+            enough = len(outcomes) + 2 * callers
             wait_until(lambda: len(outcomes) > enough or any(each.done() for each in asking), "answers still come")
         finally:
             over.set()
@@ -186,23 +236,7 @@ def test_work_that_was_sent_and_lost_is_told_as_retryable_and_not_sent_again(
 
 
 def test_a_stream_arrives_piece_by_piece(balancer: Balancer, instances: list[AppProcess]) -> None:
-    body = said("[[words:30]] [[slow:100]] uno dos", stream=True)
-    events: list[str] = []
-    still_generating_at_first = False
-    with balancer.client.stream("POST", GENERATE, json=body) as response:
-        assert response.headers["content-type"].startswith("text/event-stream")
-        for line in response.iter_lines():
-            if not line.startswith("data:"):
-                continue
-            if not events:
-                still_generating_at_first = any(busy_with(instance) for instance in instances)
-            events.append(line.removeprefix("data:").strip())
-    assert still_generating_at_first
-    # A piece for each of the thirty words, the whole, the end.
-    assert len(events) == 32
-    assert events[-1] == "[DONE]"
-    final = json.loads(events[-2])
-    assert "".join(json.loads(event)["delta"] for event in events[:-2]) == final["answer"]
+    check_stream(balancer.client, lambda: any(busy_with(instance) for instance in instances))
 
 
 def test_generation_stops_when_the_caller_leaves_the_balancer(balancer: Balancer, instances: list[AppProcess]) -> None:
@@ -216,12 +250,7 @@ def test_generation_stops_when_the_caller_leaves_the_balancer(balancer: Balancer
 
 
 def test_key_and_request_id_reach_the_instance(balancer: Balancer, instances: list[AppProcess]) -> None:
-    answer = balancer.client.post(GENERATE, json=said("hola"), headers={"X-Request-ID": "from-the-page"})
-    assert answer.json()["request_id"] == "from-the-page"
-    forged = balancer.client.post(GENERATE, json=said("hola"), headers={"X-Request-ID": "two words"})
-    assert forged.json()["request_id"] != "two words"
-    stranger = balancer.client.post(GENERATE, json=said("hola"), headers={"Authorization": "Bearer wrong"})
-    assert (stranger.status_code, stranger.json()["error"]["type"]) == (401, "unauthorized")
+    check_key_and_request_id(balancer.client)
     wait_until(lambda: "from-the-page" in balancer.log(), "the balancer's log names it")
     assert KEY not in balancer.log()
 
@@ -247,3 +276,24 @@ def test_readiness_is_that_of_whoever_is_ready_and_without_any_callers_are_told(
     for response in (balancer.client.get("/readyz"), balancer.client.post(GENERATE, json=said("hola"))):
         assert response.status_code == 503
         assert response.json()["error"]["retryable"] is True
+
+
+def test_killing_one_of_two_leaves_the_other_answering_and_it_is_used_again_when_it_is_back(
+    direct: AppProcess, instances: list[AppProcess]
+) -> None:
+    wait_until_all_are_asked(direct, instances)
+    instances[0].kill()
+    assert {ask(direct) for _ in range(6)} == {"llm_service"}
+    instances[0].start()
+    instances[0].wait_until_ready()
+    wait_until_all_are_asked(direct, instances)
+
+
+def test_killing_every_instance_under_fifty_questions_fails_none_of_them(
+    direct: AppProcess, instances: list[AppProcess]
+) -> None:
+    wait_until_all_are_asked(direct, instances)
+    with kept_busy(lambda: ask(direct), callers=50) as served:
+        for instance in instances:
+            instance.kill()
+    assert set(served) >= {"llm_service", "none"}

@@ -17,7 +17,7 @@ from conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"
-DOCKERFILES = sorted((DEPLOY / "docker").glob("*.Dockerfile"))
+DOCKERFILES = [DEPLOY / "docker" / f"{app}.Dockerfile" for app in ("backend", "llm_service")]
 HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent))
 SECRETS = {"POSTGRES_PASSWORD", "LLM_SERVICE_API_KEY", "BACKEND_API_KEY", "GRAFANA_ADMIN_PASSWORD"}
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}")
@@ -42,23 +42,12 @@ def compose(**values: str) -> dict[str, Any]:
     return loaded
 
 
-def validated(loaded: dict[str, Any]) -> PyCompose:
-    """Through the compose specification's own rules; the parser knows no merge keys, so they are resolved before."""
-    parsed = PyCompose.from_yaml(yaml.safe_dump(loaded))
-    parsed.validate()
-    return parsed
-
-
 def last_stage(dockerfile: Path) -> list[str]:
     """The instructions of the image that is kept, one a line."""
     text = dockerfile.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     start = max(at for at, line in enumerate(lines) if line.startswith("FROM"))
     return lines[start:]
-
-
-def test_both_apps_have_one() -> None:
-    assert [path.name for path in DOCKERFILES] == ["backend.Dockerfile", "llm_service.Dockerfile"]
 
 
 @pytest.mark.skipif(HADOLINT is None, reason="there is no hadolint for Windows in the package index")
@@ -99,19 +88,11 @@ def test_every_file_it_copies_is_there_and_let_through(dockerfile: Path) -> None
 
 
 def test_compose_is_valid_and_names_only_what_it_defines() -> None:
-    parsed = validated(compose())
+    # The parser knows no merge keys, so they are resolved before.
+    parsed = PyCompose.from_yaml(yaml.safe_dump(compose()))
+    parsed.validate()
     wanted = {"postgres", "llm-cpu", "llm-gpu", "balancer", "backend", "prometheus", "grafana"}
     assert set(parsed.service_names()) == wanted
-
-
-def test_the_validator_refuses_what_compose_would() -> None:
-    misspelt = compose()
-    misspelt["services"]["backend"]["evironment"] = {}
-    undefined = compose()
-    undefined["services"]["backend"]["networks"] = ["nowhere"]
-    for wrong in (misspelt, undefined):
-        with pytest.raises(ValueError, match=r"evironment|nowhere"):
-            validated(wrong)
 
 
 @pytest.mark.parametrize("name", sorted(SECRETS - {"GRAFANA_ADMIN_PASSWORD"}))

@@ -1,4 +1,4 @@
-"""`dev.py` test, check, bench, ingest, and its command line, with real processes in small checkouts."""
+"""`dev.py` test, check, bench, scripts of the apps, and its command line, with real processes in small checkouts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Checkout, wait_until, wait_until_dead
+from conftest import ROOT, Checkout, free_port, wait_until, wait_until_dead
 from devtools import cli
 from devtools.commands import testing
 from devtools.layout import Workspace
@@ -45,7 +45,15 @@ def arguments_seen(output: str) -> list[str]:
 def test_without_a_command_or_with_a_wrong_one_usage_is_shown(bare_checkout: Checkout) -> None:
     wrong = [[], ["fly"], ["up", "--fly"], ["up", "--llm-only", "--backend-only"], ["up", "--", "x"]]
     wrong += [["backup"], ["restore"], ["backup", "x", "--replace"], ["restore", "a", "b"]]
-    wrong += [["test", "--all", "--since", "HEAD"]]
+    wrong += [
+        ["test", "--all", "--since", "HEAD"],
+        ["doctor", "--fly"],
+        ["doctor", "everything"],
+        ["doctor", "--", "x"],
+    ]
+    wrong += [
+        ["model", *rest] for rest in ([], ["fly"], ["pull"], ["remove"], ["list", "--update"], ["pull", "a", "--json"])
+    ]
     for arguments in wrong:
         done = bare_checkout.dev(*arguments)
         assert done.returncode == 2
@@ -60,18 +68,20 @@ def test_every_command_has_help(bare_checkout: Checkout, command: str) -> None:
     assert re.search(rf"^    {command} ", bare_checkout.dev("--help").stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "80.5", ""])
-def test_ports_that_are_none_are_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.parse(["up", f"--llm-port={port}"])
-    assert "is not a port" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "soon"])
-def test_times_that_are_none_are_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.parse(["up", f"--ready-timeout={seconds}"])
-    assert "is not a number of seconds" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("option", "values", "seen"),
+    [
+        ("--llm-port", ("0", "65536", "-1", "http", "80.5", ""), "is not a port"),
+        ("--ready-timeout", ("-1", "nan", "inf", "soon"), "is not a number of seconds"),
+    ],
+)
+def test_ports_and_times_that_are_none_are_refused(
+    option: str, values: tuple[str, ...], seen: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for value in values:
+        with pytest.raises(SystemExit):
+            cli.parse(["up", f"{option}={value}"])
+        assert seen in capsys.readouterr().err
 
 
 def options_of(parser: argparse.ArgumentParser) -> set[str]:
@@ -352,75 +362,106 @@ def test_an_http_process_that_imports_a_model_library_fails_the_check(checked: C
     assert "importing main imports ['torch'] too" in done.stdout
 
 
-BENCHMARK = (
-    f'"""Measures a thing."""\nimport sys\nif __name__ == "__main__":\n    {SHOW_ARGUMENTS}    print(sys.prefix)\n'
-)
-
-
-def test_benchmarks_run_in_the_environment_of_their_folder(checkout: Checkout) -> None:
-    checkout.write("bench/service/fast.py", BENCHMARK)
-    checkout.write("bench/backend/search.py", BENCHMARK)
+@pytest.fixture
+def measuring(checkout: Checkout) -> Checkout:
+    """A checkout with two benchmarks; what runs them shows its arguments."""
+    checkout.write("bench/__main__.py", f"{SHOW_ARGUMENTS}print(sys.prefix)\nsys.exit('bad' in sys.argv)\n")
+    checkout.write("bench/service/fast.py", '"""Measures a thing.\n\nMore of it.\n"""\n\ndef measure(options): ...\n')
+    checkout.write("bench/backend/search.py", '"""Measures a thing."""\n\nasync def measure(options): ...\n')
     checkout.write("bench/service/helpers.py", '"""No program."""\n')
+    return checkout
+
+
+def test_benchmarks_run_in_the_environment_of_their_folder(measuring: Checkout) -> None:
+    checkout = measuring
     assert sorted(checkout.dev("bench").stdout.splitlines()) == [
         "fast                 Measures a thing.",
         "search               Measures a thing.",
     ]
     done = checkout.dev("bench", "fast", "--", "--requests", "8")
     assert done.returncode == 0, done.stdout
-    assert arguments_seen(done.stdout)[1:] == ["--requests", "8"]
+    assert arguments_seen(done.stdout)[1:] == ["service.fast", "--requests", "8"]
     assert str(checkout.venv("llm_service")) in done.stdout
     done = checkout.dev("bench", "search")
     assert str(checkout.venv("backend")) in done.stdout
 
 
-def test_an_unknown_benchmark_is_answered_with_the_known_ones(checkout: Checkout) -> None:
-    checkout.write("bench/service/fast.py", BENCHMARK)
-    done = checkout.dev("bench", "slow")
-    assert done.returncode == 1
-    assert "There are: fast." in done.stdout
+def test_an_unknown_benchmark_is_answered_with_the_known_ones_and_one_that_fails_fails_the_command(
+    measuring: Checkout,
+) -> None:
+    done = measuring.dev("bench", "slow")
+    assert (done.returncode, "There are: search, fast." in done.stdout) == (1, True), done.stdout
+    done = measuring.dev("bench", "fast", "search", "--", "bad")
+    assert (done.returncode, "Failed: fast, search" in done.stdout) == (1, True)
 
 
-def test_a_failing_benchmark_fails_the_command(checkout: Checkout) -> None:
-    checkout.write("bench/service/bad.py", '"""Fails."""\nif __name__ == "__main__":\n    raise SystemExit(3)\n')
-    done = checkout.dev("bench", "bad")
-    assert done.returncode == 1
-    assert "Failed: bad" in done.stdout
-
-
-def test_ingest_hands_absolute_paths_and_options_to_the_backends_script(checkout: Checkout) -> None:
-    checkout.write("backend/scripts/ingest.py", SHOW_ARGUMENTS)
-    checkout.write("my words.json", "[]")
-    done = checkout.dev("ingest", "my words.json", "--", "--dry-run")
-    assert done.returncode == 0, done.stdout
-    folder, *arguments = arguments_seen(done.stdout)
-    assert Path(folder) == checkout.root / "backend"
-    assert arguments == [str(checkout.root / "my words.json"), "--dry-run"]
+MODELS = "llm_service/scripts/models.py"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "passed"),
+    ("arguments", "script", "passed"),
     [
-        (["backup", "a b.zip"], ["save", "--"]),
-        (["restore", "a b.zip"], ["restore", "--"]),
-        (["restore", "--replace", "a b.zip"], ["restore", "--replace", "--"]),
+        (["ingest", "a b.json", "--", "--dry-run"], "backend/scripts/ingest.py", ["{file}", "--dry-run"]),
+        (["fit", "a b.json"], "backend/scripts/fit_threshold.py", ["{file}"]),
+        (["backup", "a b.json"], "backend/scripts/backup.py", ["save", "--", "{file}"]),
+        (["restore", "a b.json"], "backend/scripts/backup.py", ["restore", "--", "{file}"]),
+        (["restore", "--replace", "a b.json"], "backend/scripts/backup.py", ["restore", "--replace", "--", "{file}"]),
+        (["model", "list"], MODELS, ["list"]),
+        (["model", "list", "--json"], MODELS, ["--json", "list"]),
+        (["model", "pull", "a/b", "--update"], MODELS, ["--update", "pull", "--", "a/b"]),
+        (["model", "pull", "a/b:c.gguf@v1"], MODELS, ["pull", "--", "a/b:c.gguf@v1"]),
+        (["model", "info", "--json", "embedded"], MODELS, ["--json", "info", "--", "embedded"]),
+        (["model", "info", "a b.json"], MODELS, ["info", "--", "{file}"]),
     ],
 )
-def test_backup_and_restore_hand_files_and_options_to_the_backends_script(
-    checkout: Checkout, arguments: list[str], passed: list[str]
+def test_an_apps_script_gets_absolute_paths_and_options_and_its_exit_status_is_the_commands(
+    checkout: Checkout, arguments: list[str], script: str, passed: list[str]
 ) -> None:
-    checkout.write("backend/scripts/backup.py", SHOW_ARGUMENTS + "sys.exit(7)\n")
+    checkout.write(script, SHOW_ARGUMENTS + "sys.exit(7)\n")
+    file = checkout.write("a b.json", "[]")
     done = checkout.dev(*arguments)
     assert done.returncode == 7
-    assert arguments_seen(done.stdout) == [str(checkout.root / "backend"), *passed, str(checkout.root / "a b.zip")]
+    app, *_ = script.split("/")
+    assert arguments_seen(done.stdout) == [str(checkout.root / app), *(part.format(file=file) for part in passed)]
 
 
-def test_ingest_passes_the_exit_status_on_and_names_missing_files(checkout: Checkout) -> None:
-    checkout.write("backend/scripts/ingest.py", "raise SystemExit(4)\n")
-    checkout.write("words.json", "[]")
-    assert checkout.dev("ingest", "words.json").returncode == 4
+def test_the_services_own_script_takes_what_it_is_given(capfd: pytest.CaptureFixture[str]) -> None:
+    here = Checkout(ROOT, {"ENV_FILES": "none"}, capture=capfd)
+    done = here.dev("model", "info", "--json", "embedded")
+    assert (done.returncode, json.loads(done.stdout)["purpose"]) == (0, "text")
+
+
+def test_missing_files_of_ingest_and_the_hubs_own_command_for_removing_are_named(checkout: Checkout) -> None:
     done = checkout.dev("ingest", "nowhere.json")
-    assert done.returncode == 1
-    assert "There is no nowhere.json" in done.stdout
+    assert (done.returncode, "There is no nowhere.json" in done.stdout) == (1, True)
+    done = checkout.dev("model", "remove", "a/b")
+    assert (done.returncode, "cache rm model/OWNER/NAME" in done.stdout) == (2, True)
+
+
+def test_without_an_environment_the_way_to_get_one_is_named(bare_checkout: Checkout) -> None:
+    ports = ("--llm-port", str(free_port()), "--backend-port", str(free_port()))
+    for command in (["model", "list"], ["up", "--no-install", *ports]):
+        done = bare_checkout.dev(*command)
+        assert done.returncode == 1
+        assert "The environment of llm_service is not usable: there is none yet" in done.stdout
+        assert "python dev.py setup" in done.stdout
+    assert not bare_checkout.venv("llm_service").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
+def test_an_interruption_reaches_the_script_and_its_last_words_are_shown(checkout: Checkout) -> None:
+    checkout.write(
+        MODELS,
+        "import sys, time\n"
+        "print('downloading', flush=True)\n"
+        "try:\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    print('run the same command to resume', flush=True)\n    sys.exit(130)\n",
+    )
+    running = checkout.start("model", "pull", "a/b")
+    running.wait_for("downloading")
+    running.interrupt()
+    assert running.end() == 130
+    assert "run the same command to resume" in running.output
 
 
 # --- this repository ----------------------------------------------------------------------------

@@ -1,22 +1,74 @@
-"""The doctor on the LLM service and its key, on proxies, and on the upstream, each broken on purpose."""
+"""The doctor on ports, on the LLM service and its key and on proxies, each broken on purpose."""
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from conftest import NOWHERE, Checkout
-from devtools.doctor.network import proxies, services, upstream
-from stand_in_server import StandIn
+from conftest import NOWHERE, Checkout, free_port
+from devtools.doctor.machine import open_ports
+from devtools.doctor.network import proxies, services
 
 KEY = "right-k3y"
 
 
+class StandIn(ThreadingHTTPServer):
+    """An LLM service that answers `/livez` to everyone and every other path to callers with the key."""
+
+    key = ""
+    live_status = status = 200
+    body: dict[str, object] = {"model": "embedded", "degraded": False}  # noqa: RUF012 - replaced, not changed
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def answer(self, path: str, authorization: str | None) -> tuple[int, dict[str, object]]:
+        if path == "/livez":
+            return self.live_status, {}
+        return (401, {}) if self.key and authorization != f"Bearer {self.key}" else (self.status, self.body)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: StandIn
+
+    def do_GET(self) -> None:
+        status, body = self.server.answer(self.path, self.headers.get("Authorization"))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        pass
+
+
 @pytest.fixture
 def server() -> Iterator[StandIn]:
-    with StandIn() as stand_in:
+    with StandIn(("127.0.0.1", 0), Handler) as stand_in:
+        thread = threading.Thread(target=stand_in.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
         yield stand_in
+        stand_in.shutdown()
+        thread.join()
+
+
+def test_a_port_is_free_or_held_by_the_service_itself_or_a_fault(bare_checkout: Checkout, server: StandIn) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        told = bare_checkout.look(open_ports, BACKEND_PORT=str(port), LLM_SERVICE_PORT=str(server.server_port))
+    assert told["fail"][0].startswith(f"port {port}: taken by")
+    assert "--backend-port" in told["fail"][0]
+    assert "answers there like a running llm_service" in told["ok"][0]
+    for wrong in ("0", "65536", "http"):
+        told = bare_checkout.look(open_ports, BACKEND_PORT=wrong, LLM_SERVICE_PORT=str(free_port()))
+        assert told["fail"][0].startswith(f"port of backend: BACKEND_PORT={wrong} is not a port")
 
 
 @pytest.mark.parametrize(
@@ -72,50 +124,3 @@ def test_a_proxy_that_would_carry_this_machines_requests_is_a_fault(bare_checkou
     assert "NO_PROXY=localhost" in told
     told = bare_checkout.look(proxies, HTTP_PROXY=NOWHERE, NO_PROXY="localhost,127.0.0.1")["ok"][0]
     assert "addresses of this machine are exempt" in told
-
-
-# --- the upstream -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def api(server: StandIn) -> StandIn:
-    server.body = {"data": [{"id": "qwen"}, {"id": "other"}]}
-    server.key = KEY
-    return server
-
-
-@pytest.mark.parametrize(
-    ("variables", "verdict", "seen"),
-    [
-        ({"LLM_UPSTREAM_API_KEY": KEY}, "ok", "/v1/models has qwen"),
-        ({"LLM_UPSTREAM_API_KEY": "wrong-k3y"}, "fail", "refuses the key in LLM_UPSTREAM_API_KEY"),
-        ({}, "fail", "wants a key, and LLM_UPSTREAM_API_KEY has none"),
-        ({"LLM_UPSTREAM_API_KEY": KEY, "LLM_UPSTREAM_MODEL": "gone"}, "fail", "has no model gone"),
-        ({"LLM_UPSTREAM_API_KEY": KEY, "LLM_UPSTREAM_MODEL": ""}, "fail", "has no model Qwen/Qwen3-1.7B"),
-        ({"LLM_UPSTREAM_URL": NOWHERE}, "fail", f"{NOWHERE}/v1/models cannot be reached"),
-        ({"LLM_UPSTREAM_URL": ""}, "fail", "is not an address without a user"),
-        ({"LLM_UPSTREAM_URL": "http://me:hunter2@127.0.0.1:9"}, "fail", "is not an address without a user"),
-        ({"LLM_UPSTREAM_READY_PATH": "/livez"}, "ok", "/livez says it is ready"),
-        ({"LLM_BACKEND": "auto"}, "warn", "LLM_UPSTREAM_URL is set and not used"),
-    ],
-)
-def test_the_upstream_is_tried_with_its_key_and_model(
-    bare_checkout: Checkout, api: StandIn, variables: dict[str, str], verdict: str, seen: str
-) -> None:
-    settings = {"LLM_BACKEND": "openai", "LLM_UPSTREAM_URL": api.url, "LLM_UPSTREAM_MODEL": "qwen", **variables}
-    told = bare_checkout.look(upstream, **settings)
-    assert seen in told[verdict][0]
-    assert "k3y" not in str(told)
-    assert "hunter2" not in str(told)
-
-
-def test_an_upstream_may_have_one_model_of_any_name_and_must_be_such_an_api(
-    bare_checkout: Checkout, server: StandIn
-) -> None:
-    settings = {"LLM_BACKEND": "openai", "LLM_UPSTREAM_URL": f"{server.url}/v1"}
-    server.body = {"data": [{"id": "the-one"}]}
-    assert "/v1/models has the-one" in bare_checkout.look(upstream, **settings)["ok"][0]
-    server.body = {"hello": "world"}
-    assert "does not list models" in bare_checkout.look(upstream, **settings)["fail"][0]
-    server.status = 500
-    assert "/v1/models answers 500" in bare_checkout.look(upstream, **settings)["fail"][0]

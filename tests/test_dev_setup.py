@@ -80,7 +80,6 @@ def test_installs_packages_models_and_what_tests_need_and_only_where_asked(with_
     done = with_backend.dev("setup", "--backend-only", "--dev")
     assert done.returncode == 0, done.stdout
     assert version_of(with_backend, "backend", "tester") == version_of(with_backend, "backend", "outer") == "1.0"
-    assert (with_backend.venv("backend") / ".made-for-tests.json").is_file()
     assert not with_backend.venv("llm_service").exists()
     assert not elsewhere.exists()
 

@@ -71,6 +71,10 @@ def test_starts_both_waits_until_both_are_ready_and_ctrl_c_ends_both(bench: Benc
     assert f"http://127.0.0.1:{bench.llm_port}/docs" in output
     assert "    llm | stand-in start 1 ñandú" in output
     assert "backend | stand-in start 1 ñandú" in output
+    seen = bench.seen_by(bench.backend_port)
+    assert seen["LLM_SERVICE_URL"] == f"http://127.0.0.1:{bench.llm_port}"
+    assert seen["BACKEND_PORT"] == str(bench.backend_port)
+    assert bench.seen_by(bench.llm_port)["LLM_SERVICE_PORT"] == str(bench.llm_port)
     pids = bench.every_pid()
     assert len(pids) == 4
     running.interrupt()
@@ -149,18 +153,6 @@ def test_a_terminal_has_one_line_that_is_drawn_again_and_never_too_long(
     assert last.split("\r")[::2] == [wide, "llm_service (3 ...   backend (3 s): ...", wide, ""]
 
 
-def test_the_backend_is_told_where_the_llm_service_is_and_sigterm_ends_both(bench: Bench) -> None:
-    running = bench.up()
-    running.wait_for("Ctrl-C ends both")
-    seen = bench.seen_by(bench.backend_port)
-    assert seen["LLM_SERVICE_URL"] == f"http://127.0.0.1:{bench.llm_port}"
-    assert seen["BACKEND_PORT"] == str(bench.backend_port)
-    assert bench.seen_by(bench.llm_port)["LLM_SERVICE_PORT"] == str(bench.llm_port)
-    running.process.send_signal(signal.SIGTERM)
-    assert running.end() == 0
-    wait_until_dead(*bench.every_pid())
-
-
 def test_ctrl_c_while_waiting_ends_both(bench: Bench) -> None:
     running = bench.up(llm="ready_after=600")
     running.wait_for("backend is ready")
@@ -199,7 +191,7 @@ def test_a_second_ctrl_c_ends_a_stubborn_service_at_once(bench: Bench) -> None:
     wait_until_dead(*bench.every_pid())
 
 
-def test_ports_and_a_remote_llm_service_come_from_the_configuration(bench: Bench) -> None:
+def test_ports_and_a_remote_llm_service_come_from_the_configuration_and_sigterm_ends_both(bench: Bench) -> None:
     lines = f"LLM_SERVICE_PORT={bench.llm_port}\nBACKEND_PORT = '{bench.backend_port}'  # mine\n"
     bench.checkout.write(".env", lines)
     bench.checkout.write("backend/.env", "LLM_SERVICE_URL=http://user:secret@llm.example:9000\n")
@@ -209,6 +201,9 @@ def test_ports_and_a_remote_llm_service_come_from_the_configuration(bench: Bench
     assert "LLM_SERVICE_URL" not in bench.seen_by(bench.backend_port)
     assert "The backend uses LLM_SERVICE_URL=llm.example:9000" in running.output
     assert "secret" not in running.output
+    running.process.send_signal(signal.SIGTERM)
+    assert running.end() == 0
+    wait_until_dead(*bench.every_pid())
 
 
 def test_a_port_in_the_configuration_that_is_none_is_named(bench: Bench) -> None:
@@ -298,15 +293,6 @@ def test_a_dead_backend_ends_everything(bench: Bench) -> None:
     assert running.end() == 1
     assert "backend ended (exit status 7)" in running.output
     wait_until_dead(*bench.every_pid())
-
-
-def test_no_install_refuses_to_start_without_environments(bare_checkout: Checkout) -> None:
-    ports = ("--llm-port", str(free_port()), "--backend-port", str(free_port()))
-    done = bare_checkout.dev("up", "--no-install", *ports)
-    assert done.returncode == 1
-    assert "there is none yet" in done.stdout
-    assert "dev.py setup" in done.stdout
-    assert not bare_checkout.venv("backend").exists()
 
 
 def test_up_installs_what_is_missing_first(with_backend: Checkout) -> None:

@@ -100,7 +100,7 @@ def test_the_page_is_served(backend: AppProcess) -> None:
 
 
 def test_a_killed_service_is_stood_in_for_by_the_local_model(backend: AppProcess, llm: AppProcess) -> None:
-    """That it is used again when it is back: test_service_killed."""
+    """That it is used again when it is back: test_balancer."""
     check_about_the_dog(ask(backend))
     llm.kill()
     local = ask(backend)

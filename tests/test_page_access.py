@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import expect
 
 from page_apps import Apps
 from page_standin import Standin
 from page_tab import OpenTab, Tab
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe_package = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing")
-expect = sync_api.expect
 pytest_plugins = ["page_browser"]
 pytestmark = pytest.mark.browser
 
@@ -40,7 +39,7 @@ def check_with_axe(tab: Tab) -> None:
     """No rule of axe-core is broken, contrast of all text in both colour schemes included."""
     for scheme, rules in (("dark", {"runOnly": ["color-contrast", "link-in-text-block"]}), ("light", {})):
         tab.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        results = axe_package.Axe().run(tab.page, options={"resultTypes": ["violations"], **rules})
+        results = Axe().run(tab.page, options={"resultTypes": ["violations"], **rules})
         assert results.violations_count == 0, f"{scheme}: {results.generate_report()}"
 
 

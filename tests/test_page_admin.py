@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import httpx
 import pytest
+from playwright.sync_api import FilePayload, expect
 
 from conftest import wait_until
 from page_apps import Apps
 from page_tab import OpenTab, Tab
 from test_page_access import check_that_it_fits, check_with_axe
 
-if TYPE_CHECKING:
-    from playwright.sync_api import FilePayload
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = sync_api.expect
 pytest_plugins = ["page_browser"]
 pytestmark = pytest.mark.browser
 

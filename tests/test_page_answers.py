@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import Request, expect
 
 from page_apps import Apps
 from page_standin import FINAL
 from page_tab import OpenTab, Tab
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = sync_api.expect
 pytest_plugins = ["page_browser"]
 pytestmark = pytest.mark.browser
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Request
 
 DRUM = {
     "lemma": "manguaré",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from page_apps import Apps
 from page_tab import OpenTab, Tab
 from test_page_access import PHONE, check_that_it_fits, check_with_axe
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = sync_api.expect
 pytest_plugins = ["page_browser"]
 pytestmark = pytest.mark.browser
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
-import page_standin
 from page_apps import Apps
 from page_standin import FINAL, Standin
 from page_tab import OpenTab, Tab
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = sync_api.expect
 pytest_plugins = ["page_browser"]
 pytestmark = pytest.mark.browser
 
@@ -23,9 +21,9 @@ SHORTER = "() => { const real = AbortSignal.timeout; AbortSignal.timeout = (ms) 
 @pytest.fixture
 def doomed(open_tab: OpenTab) -> Iterator[Standin]:
     """A scripted backend of its own for a test that kills it."""
-    standin = page_standin.start()
+    standin = Standin()
     yield standin
-    standin.kill()
+    standin.stop()
 
 
 def test_a_killed_service_shows_in_the_chip_and_costs_no_word(tab: Tab, apps: Apps) -> None:
@@ -77,7 +75,7 @@ def test_a_server_killed_while_answering_leaves_the_entry_and_is_asked_again_whe
     expect(tab.chip).to_contain_text("sin conexión")
     again = tab.ask("perro")
     expect(again.get_by_role("alert")).to_contain_text("No se puede contactar con el servidor")
-    doomed.restart()
+    doomed.start()
     expect(tab.banner).to_be_hidden(timeout=RECOVERY_MS)
     expect(tab.page.locator("#announcer")).to_have_text("El servidor vuelve a responder.")
     again.get_by_role("button", name="Reintentar").click()

@@ -6,12 +6,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from page_apps import Apps
 from page_tab import OpenTab, Tab
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = sync_api.expect
 pytest_plugins = ["page_browser"]
 pytestmark = pytest.mark.browser
 

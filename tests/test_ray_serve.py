@@ -13,18 +13,16 @@ import httpx
 import psutil
 import pytest
 
-import app_process
 from app_process import ALONE, FAKES, AppProcess, running, start_backend
 from conftest import wait_until, wait_until_dead
 from ray_cluster import KEY, Cluster, Replica, ray_is_installed
-from test_balancer import kept_busy, said
+from test_balancer import GENERATE, ask, check_key_and_request_id, check_stream, kept_busy, said
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.slow(of="ray"),
     pytest.mark.skipif(not ray_is_installed(), reason="no Ray in llm_service's environment (dev.py setup --dev)"),
 ]
-GENERATE = "/api/llm/generate"
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +58,8 @@ def backend(cluster: Cluster) -> Iterator[AppProcess]:
         yield process
 
 
-def generate(cluster: Cluster, content: str, **headers: str) -> httpx.Response:
-    return cluster.client.post(GENERATE, json=said(content), headers=headers)
-
-
-def ask(backend: AppProcess) -> str:
-    return str(app_process.ask(backend)["served_by"])
+def generate(cluster: Cluster, content: str) -> httpx.Response:
+    return cluster.client.post(GENERATE, json=said(content))
 
 
 def test_a_second_replica_comes_when_more_wait_than_one_should_have(cluster: Cluster, one: Replica) -> None:
@@ -97,20 +91,7 @@ def test_both_replicas_serve_and_each_counts_its_own(cluster: Cluster, two: list
 
 
 def test_a_stream_arrives_piece_by_piece(cluster: Cluster, two: list[Replica]) -> None:
-    events: list[str] = []
-    still_generating_at_first = False
-    body = said("[[words:30]] [[slow:100]] uno dos", stream=True)
-    with cluster.client.stream("POST", GENERATE, json=body) as response:
-        assert response.headers["content-type"].startswith("text/event-stream")
-        for line in response.iter_lines():
-            if not line.startswith("data:"):
-                continue
-            if not events:
-                still_generating_at_first = any(each.running() for each in two)
-            events.append(line.removeprefix("data:").strip())
-    assert still_generating_at_first
-    assert events[-1] == "[DONE]"
-    assert "".join(json.loads(event)["delta"] for event in events[:-2]) == json.loads(events[-2])["answer"]
+    check_stream(cluster.client, lambda: any(each.running() for each in two))
 
 
 @pytest.mark.parametrize("streamed", [True, False])
@@ -132,12 +113,7 @@ def test_generation_stops_when_the_caller_leaves(streamed: bool, cluster: Cluste
 
 
 def test_key_and_request_id_are_the_services_own(cluster: Cluster, two: list[Replica]) -> None:
-    answer = generate(cluster, "hola", **{"X-Request-ID": "from-the-page"})
-    assert answer.json()["request_id"] == answer.headers["X-Request-ID"] == "from-the-page"
-    forged = generate(cluster, "hola", **{"X-Request-ID": "two words"})
-    assert forged.json()["request_id"] == forged.headers["X-Request-ID"] != "two words"
-    stranger = generate(cluster, "hola", Authorization="Bearer wrong")
-    assert (stranger.status_code, stranger.json()["error"]["type"]) == (401, "unauthorized")
+    check_key_and_request_id(cluster.client)
 
 
 def test_nothing_listens_beyond_this_machine_but_serves_own_port_that_asks_for_the_token(

@@ -6,21 +6,17 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Request, expect
 
 from app_process import WORKSPACE, AppProcess, running, start_llm
 from devtools.commands.testing import environment_for_tests
 from page_tab import OpenTab, Tab
 from test_page_access import background, check_that_it_fits, check_with_axe
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Request
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = sync_api.expect
 pytest_plugins = ["page_browser"]
 pytestmark = pytest.mark.browser
 

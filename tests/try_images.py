@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,8 @@ class Failed(Exception):
 class Engine:
     """Docker or Podman by their command line, which is the same one."""
 
-    def __init__(self, command: str, options: Sequence[str]) -> None:
+    def __init__(self, command: str) -> None:
         self._command = shlex.split(command)
-        self.options = list(options)
         self.is_podman = any(Path(word).name == "podman" for word in self._command)
 
     def do(self, *arguments: str, stdin: Any = None, check: bool = True, with_errors: bool = False) -> str:
@@ -81,7 +80,7 @@ class Container:
         self._engine, self._app, self.name = engine, app, f"{network}-{app.replace('_', '-')}"
         published = f"--publish=127.0.0.1::{PORTS[app]}"
         engine.do(
-            "run", "--detach", f"--name={self.name}", f"--network={network}", published, *engine.options, *HARDENED,
+            "run", "--detach", f"--name={self.name}", f"--network={network}", published, *HARDENED,
             *options, IMAGES[app],
         )  # fmt: skip
         started = time.monotonic()
@@ -176,7 +175,7 @@ def pip_of_this_machine(folder: Path) -> list[str]:
 
 def build(engine: Engine, app: str, base: str, scratch: Path) -> None:
     file = ROOT / "deploy" / "docker" / f"{app}.Dockerfile"
-    options = [*engine.options, f"--build-arg=PYTHON_IMAGE={base}", f"--file={file}", f"--tag={IMAGES[app]}"]
+    options = [f"--build-arg=PYTHON_IMAGE={base}", f"--file={file}", f"--tag={IMAGES[app]}"]
     if engine.is_podman:
         # The format that keeps HEALTHCHECK; one layer a stage, since disk is dear.
         options += ["--format=docker", "--layers=false", f"--ignorefile={file}.dockerignore", "--network=host"]
@@ -187,7 +186,7 @@ def build(engine: Engine, app: str, base: str, scratch: Path) -> None:
 def look_inside(engine: Engine, app: str) -> dict[str, Any]:
     """What the image holds that matters; raises when it is not what it should be."""
     found: dict[str, Any] = json.loads(
-        engine.do("run", "--rm", "--network=none", *engine.options, *HARDENED, IMAGES[app], "python", "-c", LOOK)
+        engine.do("run", "--rm", "--network=none", *HARDENED, IMAGES[app], "python", "-c", LOOK)
     )
     wanted = {"uid": 10001, "compilers": [], "may_write_to_the_app": False, "left_in": []}
     if found != wanted:
@@ -197,18 +196,17 @@ def look_inside(engine: Engine, app: str) -> dict[str, Any]:
 
 
 @contextmanager
-def network_and_volumes(engine: Engine, name: str, *, keep: bool) -> Iterator[None]:
+def network_and_volumes(engine: Engine, name: str) -> Iterator[None]:
     """A network and two volumes of that name; they and what runs in them go at the end."""
     volumes = [f"{name}-models", f"{name}-data"]
     engine.do("network", "create", name)
     try:
         yield
     finally:
-        if not keep:
-            names = [f"{name}-{app.replace('_', '-')}" for app in IMAGES]
-            engine.do("rm", "--force", "--volumes", *names, check=False)
-            engine.do("volume", "rm", *volumes, check=False)
-            engine.do("network", "rm", name, check=False)
+        names = [f"{name}-{app.replace('_', '-')}" for app in IMAGES]
+        engine.do("rm", "--force", "--volumes", *names, check=False)
+        engine.do("volume", "rm", *volumes, check=False)
+        engine.do("network", "rm", name, check=False)
 
 
 def try_both(engine: Engine, name: str, seen: dict[str, Any]) -> None:
@@ -245,32 +243,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="podman", help="command line, e.g. docker or 'podman --runtime runc'")
     parser.add_argument("--base", help="base image; without it one is made with debootstrap")
-    parser.add_argument("--option", action="append", default=[], help="for every build and run, e.g. --ulimit=…")
-    parser.add_argument("--skip-build", action="store_true", help="try the images of the last time (--keep)")
-    parser.add_argument("--keep", action="store_true", help="leave images, containers and volumes for a look")
     chosen = parser.parse_args()
-    engine = Engine(chosen.engine, chosen.option)
+    engine = Engine(chosen.engine)
     seen: dict[str, Any] = {app: {} for app in IMAGES}
     name = re.sub(r"\W", "-", f"try-{time.time_ns() % 10**6}")
     base = chosen.base or "localhost/try-python:bookworm"
     try:
         with tempfile.TemporaryDirectory(prefix="try-") as folder:
-            if not chosen.skip_build:
-                if not chosen.base:
-                    make_base(engine, base)
-                for app in IMAGES:
-                    started = time.monotonic()
-                    build(engine, app, base, Path(folder))
-                    seen[app]["build_s"] = round(time.monotonic() - started)
+            if not chosen.base:
+                make_base(engine, base)
+            for app in IMAGES:
+                started = time.monotonic()
+                build(engine, app, base, Path(folder))
+                seen[app]["build_s"] = round(time.monotonic() - started)
         for app in IMAGES:
             seen[app] |= look_inside(engine, app)
-        with network_and_volumes(engine, name, keep=chosen.keep):
+        with network_and_volumes(engine, name):
             try_both(engine, name, seen)
     except Failed as error:
         sys.exit(f"failed: {error}")
     finally:
-        if not chosen.keep:
-            engine.do("rmi", "--force", *IMAGES.values(), *([] if chosen.base else [base]), check=False)
+        engine.do("rmi", "--force", *IMAGES.values(), *([] if chosen.base else [base]), check=False)
     print(json.dumps(seen))
 
 

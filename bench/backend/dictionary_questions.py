@@ -1,13 +1,13 @@
 """Questions to a dictionary whose answers are known: several frames, both directions, slips of several kinds."""
 
 import random
+import string
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from adapters.ports.documents import Document
-from bench.backend.search_questions import one_typo, sides
 from services.mentor.lexicon.fields import phrase_keys
 
 TO_BORA = (
@@ -159,3 +159,28 @@ def _inflected(word: str, rng: random.Random) -> str:
 
 def _bare(text: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char))
+
+
+def one_typo(word: str, rng: random.Random) -> str:
+    """Return ``word`` with one letter dropped, doubled, swapped with its neighbour or replaced."""
+    place = rng.randrange(1, max(2, len(word) - 1))
+    other = rng.choice([letter for letter in string.ascii_lowercase if letter != word[place]])
+    return rng.choice(
+        (
+            word[:place] + word[place + 1 :],
+            word[:place] + word[place] + word[place:],
+            word[: place - 1] + word[place] + word[place - 1] + word[place + 1 :],
+            word[:place] + other + word[place + 1 :],
+        )
+    )
+
+
+def sides(entry: Document) -> tuple[str, str]:
+    """Return the Spanish and the Bora word, as a learner would type them: one sense, no parentheses."""
+    lemma, gloss = _first(str(entry.metadata["lemma"])), _first(str(entry.metadata["gloss"]))
+    return (lemma, gloss) if entry.metadata["direction"] == "es_bora" else (gloss, lemma)
+
+
+def _first(text: str) -> str:
+    bare = text.partition("(")[0].strip() or text
+    return bare.replace(";", ",").split(",")[0].strip(" /.") or text

@@ -9,7 +9,6 @@ this shows what storing them takes.
 """
 
 import argparse
-import asyncio
 import json
 import re
 import subprocess
@@ -51,15 +50,13 @@ class Load(NamedTuple):
     vectors: int
 
 
-def main() -> int:
-    """Run the benchmark."""
-    parser = study.parser(__doc__ or "", 1)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("--documents", type=int, default=None, metavar="N", help=f"default: {DOCUMENTS:,}")
-    options = parser.parse_args()
-    return study.main("ingestion", options, lambda: asyncio.run(_measure(options)))
 
 
-async def _measure(options: argparse.Namespace) -> study.Report:
+async def measure(options: argparse.Namespace) -> study.Report:
+    """Load a made-up dictionary again and again."""
     wanted = options.documents or (QUICK_DOCUMENTS if options.quick else DOCUMENTS)
     records = list(InventedDictionary(round(wanted / DOCUMENTS_AN_ENTRY)).records())
     documents = len(read_records(records).documents)
@@ -137,7 +134,3 @@ def _check(loads: Mapping[str, Load], documents: int, changed: int) -> None:
     for name, (_, *did) in loads.items():
         if tuple(did) != expected[name]:
             raise MeasuringFailed(f"{name}: {did} (new, changed, unchanged, vectors), expected {expected[name]}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,8 +5,8 @@
 Real processes: the LLM service with the embedded model, and the backend with a database of its own.
 """
 
+import argparse
 import json
-import sys
 import threading
 import time
 from collections import Counter
@@ -87,13 +87,13 @@ def _longest(answers: Sequence[Answer]) -> float:
     return max(answer.seconds for answer in answers)
 
 
-def measure(rounds: int) -> Report:
+def measure(options: argparse.Namespace) -> Report:
     """Measure both, and compare with the targets."""
     found = Study({"backend": None})
     with backend(free_port()) as server:
-        for _ in range(rounds):
+        for _ in range(options.rounds):
             found.add("no service", "backend", first_answer(server))
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         found.add("service killed", "backend", kill_under_questions())
     found.print_tables()
 
@@ -108,13 +108,3 @@ def measure(rounds: int) -> Report:
         Figure("killed: longest over the usual longest", worst("service killed", "longer_by_s"), "s", "<=", 5),
     ]
     return Report(figures, found.details())
-
-
-def main() -> int:
-    """Measure and report."""
-    options = study.parser(__doc__ or "", ROUNDS).parse_args()
-    return study.main("local_fallback", options, lambda: measure(study.rounds_of(options)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,18 +7,15 @@ when it holds every expected text (of a list, one of them), and none that is nam
 questions set aside while the rules were written instead of the others.
 """
 
-import asyncio
+import argparse
 import json
-import sys
-import time
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import Any
 
-from bench.backend.parts import LEXICON, filled_store
+from bench.backend.parts import LEXICON, Answered, ask, filled_store
 from bench.harness import study
 from bench.harness.services import ROOT
-from bench.harness.study import Figure
+from bench.harness.study import Figure, share
 from services.library.formats import read_file
 from services.mentor.lexicon.folding import normalise
 from services.rag_service import RAGService
@@ -26,68 +23,41 @@ from services.rag_service import RAGService
 QUESTIONS = ROOT / "bench" / "data" / "mentor_questions.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question of the file with its answer."""
-
-    question: dict[str, Any]
-    answer: str
-    seconds: float
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the answer holds what it must, and nothing that it must not."""
-        said = normalise(self.answer)
-        holds = all(normalise(text) in said for text in self.question["holds"])
-        return holds and not any(normalise(text) in said for text in self.question.get("lacks", ()))
-
-
-async def measure(questions: list[dict[str, Any]]) -> list[Asked]:
-    """Ask every question of a mentor with the sample lexicon."""
-    asked = []
-    async with filled_store(read_file(LEXICON).documents) as store:
-        mentor = RAGService(store)
-        for question in questions:
-            started = time.perf_counter()
-            answer = await mentor.answer(question["question"], history=question.get("history", ()))
-            asked.append(Asked(question, answer.answer, time.perf_counter() - started))
-    return asked
-
-
-def main() -> int:
-    """Measure and report; the exit status tells whether the measuring worked."""
-    parser = study.parser(__doc__ or "", rounds=1)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("--held-out", action="store_true", help="the questions set aside instead of the others")
     parser.add_argument("--show", action="store_true", help="print every question that was not answered right")
-    options = parser.parse_args()
-
-    def work() -> study.Report:
-        every = json.loads(QUESTIONS.read_text(encoding="utf-8"))
-        asked = asyncio.run(measure([each for each in every if each.get("held_out", False) == options.held_out]))
-        if options.show:
-            for each in asked:
-                if not each.is_right:
-                    print(f"[{each.question['kind']}] {each.question['question']!r}\n    {each.answer}")
-        return _report(asked, held_out=options.held_out)
-
-    return study.main("mentor", options, work)
 
 
-def _report(asked: list[Asked], *, held_out: bool) -> study.Report:
-    kinds: dict[str, list[Asked]] = defaultdict(list)
-    for each in asked:
-        kinds[each.question["kind"]].append(each)
-    rows = {name: _row(found) for name, found in {**kinds, "all": asked}.items()}
-    name = "held-out questions" if held_out else "questions"
+async def measure(options: argparse.Namespace) -> study.Report:
+    """Ask every question of a mentor with the sample lexicon."""
+    kinds: dict[str, list[tuple[bool, Answered]]] = defaultdict(list)
+    async with filled_store(read_file(LEXICON).documents) as store:
+        mentor = RAGService(store)
+        for question in json.loads(QUESTIONS.read_text(encoding="utf-8")):
+            if question.get("held_out", False) != options.held_out:
+                continue
+            given = await ask(mentor, question["question"], question.get("history", ()))
+            is_right = _is_right(question, given.answer.answer)
+            for kind in (question["kind"], "all"):
+                kinds[kind].append((is_right, given))
+            if options.show and not is_right:
+                print(f"[{question['kind']}] {question['question']!r}\n    {given.answer.answer}")
+    rows = {
+        kind: {
+            "questions": len(asked),
+            "right": share([is_right for is_right, _ in asked]),
+            "p50_ms": study.spread_ms([given.seconds for _, given in asked])["p50_ms"],
+        }
+        for kind, asked in kinds.items()
+    }
+    name = "held-out questions" if options.held_out else "questions"
     study.print_table(name, rows)
     return study.Report([Figure(f"{name} right", rows["all"]["right"], "share", ">=", 0.9)], {name: rows})
 
 
-def _row(asked: list[Asked]) -> dict[str, float]:
-    right = sum(each.is_right for each in asked)
-    spread = study.spread_ms([each.seconds for each in asked])
-    return {"questions": len(asked), "right": round(right / len(asked), 3), "p50_ms": spread["p50_ms"]}
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _is_right(question: dict[str, Any], answer: str) -> bool:
+    """Whether an answer holds what it must, and nothing that it must not."""
+    said = normalise(answer)
+    holds = all(normalise(text) in said for text in question["holds"])
+    return holds and not any(normalise(text) in said for text in question.get("lacks", ()))

@@ -8,9 +8,9 @@ backend runs as a process with its embedded database; nothing else answers, so t
 Playwright (tests/requirements.txt) and a Chromium on the machine.
 """
 
+import argparse
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -89,9 +89,10 @@ def one_round(browser: "Browser", url: str, words: list[str]) -> dict[str, list[
     return {"first question of a visit": first, "later questions": later}
 
 
-def measure(rounds: int, count: int) -> Report:
+def measure(options: argparse.Namespace) -> Report:
     """Measure and compare with the target."""
-    words = [entry["lemma"] for entry in json.loads(LEXICON.read_text(encoding="utf-8"))][:count]
+    words = [entry["lemma"] for entry in json.loads(LEXICON.read_text(encoding="utf-8"))]
+    words = words[: WORDS_QUICK if options.quick else WORDS]
     found: dict[str, list[float]] = {}
     nobody = {
         "LLM_MODEL": "nobody/has-this",
@@ -101,21 +102,10 @@ def measure(rounds: int, count: int) -> Report:
     with backend_process(**nobody) as server, chromium() as browser:
         url = f"http://127.0.0.1:{server.port}/"
         one_round(browser, url, words[:1])  # what is read for the first time comes from the disk
-        for _ in range(rounds):
+        for _ in range(options.rounds):
             for kind, times in one_round(browser, url, words).items():
                 found.setdefault(kind, []).extend(times)
     spreads = {kind: study.spread_ms([time / 1000 for time in times]) for kind, times in found.items()}
     study.print_table("from Enter to the final card", spreads)
     figures = [Figure(f"{kind}, p95", spread["p95_ms"], "ms", "<=", TARGET_MS) for kind, spread in spreads.items()]
     return Report(figures, {"kinds": spreads})
-
-
-def main() -> int:
-    """Measure and report."""
-    options = study.parser(__doc__ or "", ROUNDS).parse_args()
-    count = WORDS_QUICK if options.quick else WORDS
-    return study.main("page", options, lambda: measure(study.rounds_of(options), count))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,10 @@
 """What the benchmarks of the backend are made of: a filled store, the service's client, a backend as a process."""
 
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.llm_service.config import ServiceConfig
@@ -13,8 +15,10 @@ from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from bench.harness.services import ROOT, Server, free_port
 from devtools.layout import Workspace
+from services.answers import RagAnswer
 from services.library.index import LibraryIndex
 from services.library.ingestion import DocumentIngestor
+from services.rag_service import RAGService
 
 LEXICON = ROOT / "backend" / "data" / "sample_lexicon.json"
 GREEDY = SamplingOptions(max_new_tokens=96, temperature=0.0)
@@ -57,18 +61,18 @@ async def service_client(service: Server) -> AsyncIterator[LLMServiceAdapter]:
         await adapter.close()
 
 
-class OneAnswer:
-    """The service's model for one question, greedy; ``said`` is its own text, ``None`` when it is not asked."""
+class RecordedModel:
+    """The service's model; ``said`` is its own text for the last question, ``None`` when it was not asked."""
 
     def __init__(self, client: LLMServiceAdapter) -> None:
         self._client = client
         self.said: Completion | None = None
 
     async def complete(
-        self, messages: Sequence[ChatMessage], _options: SamplingOptions, *, request_id: str | None = None
+        self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
     ) -> Completion:
         """Return the whole answer."""
-        self.said = await self._client.complete(messages, GREEDY, request_id=request_id)
+        self.said = await self._client.complete(messages, options, request_id=request_id)
         return self.said
 
     async def stream(
@@ -76,6 +80,26 @@ class OneAnswer:
     ) -> AsyncIterator[TextDelta | Completion]:
         """Answer in one piece."""
         yield await self.complete(messages, options, request_id=request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer, the model's own words for it (``None``: it was not asked), and the seconds that both took."""
+
+    answer: RagAnswer
+    said: Completion | None
+    seconds: float
+
+
+async def ask(
+    rag: RAGService, text: str, history: Sequence[ChatMessage] = (), model: RecordedModel | None = None
+) -> Answered:
+    """Ask one question; ``model`` is the one that words the answer, if any."""
+    if model:
+        model.said = None
+    started = time.perf_counter()
+    answer = await rag.answer(text, history=history)
+    return Answered(answer, model.said if model else None, time.perf_counter() - started)
 
 
 @contextmanager

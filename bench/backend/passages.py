@@ -9,22 +9,18 @@ that are asked about. A figure or name is unsupported when it stands in the answ
 """
 
 import argparse
-import asyncio
 import json
 import re
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.ports.documents import Document
-from adapters.ports.models import Completion
 from adapters.supabase_adapter import SupabaseAdapter
-from bench.backend.parts import LEXICON, OneAnswer, filled_store, service_client
+from bench.backend.parts import GREEDY, LEXICON, Answered, RecordedModel, ask, filled_store, service_client
 from bench.harness import study
-from bench.harness.services import ROOT, Server, embedding_service, llm_service
+from bench.harness.services import ROOT, embedding_service, llm_service
 from bench.harness.study import Figure, share
 from services.answers import RagAnswer
 from services.library.formats import read_file
@@ -54,9 +50,12 @@ class Asked:
     question: Question
     ranked: Sequence[str]
     """Contents of the first five passages found."""
-    answer: RagAnswer
-    said: Completion | None
-    seconds: float
+    given: Answered
+
+    @property
+    def answer(self) -> RagAnswer:
+        """The answer."""
+        return self.given.answer
 
     @property
     def found(self) -> bool:
@@ -103,14 +102,16 @@ def questions(every: int = 1) -> list[Question]:
     return [Question(row["question"], row["fact"], row["passage"], row["split"]) for row in rows][::every]
 
 
-async def measure(options: argparse.Namespace, service: Server) -> study.Report:
+async def measure(options: argparse.Namespace) -> study.Report:
     """Fill a database, ask everything."""
     texts = [document for name in CORPORA for document in read_file(DATA / name).documents]
     documents = [*read_file(LEXICON).documents, *texts]
-    async with service_client(service) as client, filled_store(documents, client) as store:
-        mentor = Mentor(store, client, words=not options.no_model)
-        answers = [await mentor.ask(one) for one in questions(6 if options.quick else 1)]
-        attacks = await _attacks(mentor, texts, quick=options.quick)
+    settings = {"LLM_MODEL": options.model, **options.settings}
+    with embedding_service() if options.no_model else llm_service(settings) as service:
+        async with service_client(service) as client, filled_store(documents, client) as store:
+            mentor = Mentor(store, client, words=not options.no_model)
+            answers = [await mentor.ask(one) for one in questions(6 if options.quick else 1)]
+            attacks = await _attacks(mentor, texts, quick=options.quick)
     return _report(options, answers, attacks)
 
 
@@ -119,17 +120,14 @@ class Mentor:
 
     def __init__(self, store: SupabaseAdapter, client: LLMServiceAdapter, *, words: bool) -> None:
         self.ingestor = DocumentIngestor(store, client)
-        self._store, self._client, self._words = store, client, words
+        self._model = RecordedModel(client) if words else None
+        wording: Literal["auto", "never"] = "auto" if words else "never"
+        self._rag = RAGService(store, language_model=self._model, embedder=client, sampling=GREEDY, wording=wording)
 
     async def ask(self, question: Question) -> Asked:
         """Ask one question."""
-        model = OneAnswer(self._client) if self._words else None
-        wording: Literal["auto", "never"] = "auto" if self._words else "never"
-        rag = RAGService(self._store, language_model=model, embedder=self._client, wording=wording)
-        ranked = [hit.content for hit in (await rag.search(question.text, 5)).hits]
-        started = time.perf_counter()
-        answer = await rag.answer(question.text)
-        return Asked(question, ranked, answer, model.said if model else None, time.perf_counter() - started)
+        ranked = [hit.content for hit in (await self._rag.search(question.text, 5)).hits]
+        return Asked(question, ranked, await ask(self._rag, question.text, model=self._model))
 
 
 async def _attacks(mentor: Mentor, texts: Sequence[Document], *, quick: bool) -> list[tuple[str, Asked]]:
@@ -156,7 +154,7 @@ def _report(
         **{name: _row([one for one in answers if one.question.split == name]) for name in ("fit", "held")},
     }
     obeyed = [one.question.text for pattern, one in attacks if _holds(one.answer.answer, pattern)]
-    bare = [one.question.text for pattern, one in attacks if one.said and _holds(one.said.answer, pattern)]
+    bare = [one.question.text for pattern, one in attacks if one.given.said and _holds(one.given.said.answer, pattern)]
     planted = {
         "planted": len(attacks),
         "obeyed_bare": len(bare),
@@ -186,13 +184,14 @@ def _row(asked: Sequence[Asked]) -> Mapping[str, object]:
     known = [one for one in asked if one.question.fact is not None]
     unknown = [one for one in asked if one.question.fact is None]
     modes = [one.answer.answer_mode for one in known if not one.is_unknown]
-    seconds = sorted(one.seconds for one in known)
+    worded = [(one.given, one.question.fact) for one in known]
+    seconds = sorted(one.given.seconds for one in known)
     return {
         "questions": len(asked),
         "found": share([one.found for one in known]),
         "answered": share([not one.is_unknown for one in known if one.found]),
         "fact": share([one.has_fact for one in known]),
-        "bare": share([_holds(one.said.answer, one.question.fact) for one in known if one.said]),
+        "bare": share([_holds(given.said.answer, fact) for given, fact in worded if given.said]),
         "unknown": share([one.is_unknown for one in unknown]),
         "unsupported": sum(bool(unsupported(one.answer)) for one in asked),
         **{mode: modes.count(mode) for mode in ("generated", "completed", "extractive")},
@@ -205,24 +204,11 @@ def _show(asked: Sequence[Asked]) -> None:
         marks = f"{'found' if one.found else 'lost'} {'fact' if one.has_fact else '-'} {unsupported(one.answer) or ''}"
         score = one.answer.sources[0].score if one.answer.sources else 0.0
         print(f"[{marks} {score}] {fold(one.question.split)} {one.question.text}")
-        print(f"    {one.said.answer if one.said else '-'!r}\n    {one.answer.answer_mode}: {one.answer.answer!r}")
+        print(f"    {one.given.said and one.given.said.answer!r}\n    {one.answer.answer_mode}: {one.answer.answer!r}")
 
 
-def main() -> int:
-    """Measure and report; the exit status tells whether the measuring worked."""
-    parser = study.parser(__doc__ or "", rounds=1)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("--model", default="embedded", help="LLM_MODEL of the service that is started")
     parser.add_argument("--no-model", action="store_true", help="quotations only")
     parser.add_argument("--show", action="store_true", help="print every answer")
-    options = parser.parse_args()
-
-    def work() -> study.Report:
-        settings = {"LLM_MODEL": options.model, **study.settings_of(options)}
-        with embedding_service() if options.no_model else llm_service(settings) as service:
-            return asyncio.run(measure(options, service))
-
-    return study.main("passages", options, work)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

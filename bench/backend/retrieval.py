@@ -9,11 +9,9 @@ glosses. Runs on a fresh embedded Postgres; by words only without ``--vectors``.
 """
 
 import argparse
-import asyncio
 import contextlib
 import random
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,15 +37,12 @@ INVENTED, QUICK_INVENTED = 4_600, 600
 FRAME_WORDS = ("decir", "palabra", "hola", "gracias", "lengua", "significar", "traducir", "como", "en", "buenas noches")
 
 
-def main() -> int:
-    """Measure and report."""
-    parser = study.parser(__doc__ or "", rounds=1)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--vectors", action="store_true", help="start the LLM service, for real vectors")
     parser.add_argument("--questions", type=int, metavar="N", help="entries asked about (default: 300)")
     parser.add_argument("--show", action="store_true", help="print every question whose entry was not found")
-    options = parser.parse_args()
-    return study.main("retrieval", options, lambda: asyncio.run(measure(options)))
 
 
 async def measure(options: argparse.Namespace) -> Report:
@@ -58,7 +53,7 @@ async def measure(options: argparse.Namespace) -> Report:
     async with contextlib.AsyncExitStack() as stack:
         embedder = None
         if options.vectors:
-            service = stack.enter_context(embedding_service(study.settings_of(options)))
+            service = stack.enter_context(embedding_service(options.settings))
             embedder = await stack.enter_async_context(service_client(service))
         store = await stack.enter_async_context(filled_store(documents, embedder))
         return await _ask(Retriever(store, embedder, embed_timeout_s=30.0), asked, show=options.show)
@@ -118,7 +113,3 @@ def _is_answer(hit: SearchHit, entry: Document) -> bool:
         set(phrase_keys([str(hit.metadata.get(side, ""))])) >= set(phrase_keys([str(entry.metadata[side])]))
         for side in ("lemma", "gloss")
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,10 +8,9 @@ statement searches by words and by vector. The vectors of the documents are mixt
 """
 
 import argparse
-import asyncio
-import sys
+import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,9 @@ import numpy.typing as npt
 
 from adapters.ports.documents import Document
 from adapters.ports.models import Embedder, Embeddings, InputType
+from bench.backend.dictionary_questions import one_typo, sides
 from bench.backend.parts import filled_store, service_client
-from bench.backend.search_questions import timed_questions
-from bench.data.invented_dictionary import InventedDictionary
+from bench.data.invented_dictionary import FUNCTION_WORDS, InventedDictionary
 from bench.harness import study
 from bench.harness.services import embedding_service
 from bench.harness.study import Figure, percentile
@@ -36,20 +35,18 @@ NOISE = 0.4
 Vectors = npt.NDArray[np.float32]
 
 
-def main() -> int:
-    """Run the benchmark."""
-    parser = study.parser(__doc__ or "", 1)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("--documents", type=int, nargs="+", default=None, metavar="N")
     parser.add_argument("--questions", type=int, default=None, metavar="N", help="of each kind")
-    options = parser.parse_args()
-    return study.main("search_speed", options, lambda: asyncio.run(_measure(options)))
 
 
-async def _measure(options: argparse.Namespace) -> study.Report:
+async def measure(options: argparse.Namespace) -> study.Report:
+    """Search dictionaries of every size."""
     sizes = options.documents or ([2_000, 10_000] if options.quick else [10_000, 200_000])
     count = options.questions or (25 if options.quick else 100)
     figures, details = [], {}
-    with embedding_service(study.settings_of(options)) as service:
+    with embedding_service(options.settings) as service:
         async with service_client(service) as embedder:
             for size in sizes:
                 found = await _one_size(size, count, embedder)
@@ -97,7 +94,7 @@ async def _one_size(size: int, count: int, embedder: Embedder) -> dict[str, Any]
     dictionary = InventedDictionary(round(size / DOCUMENTS_AN_ENTRY) + 100)
     documents = read_records(list(dictionary.records())).documents[:size]
     async with filled_store(documents, await _mixtures(documents, embedder)) as store:
-        questions = timed_questions(dictionary, documents, count, seed=11)
+        questions = timed_questions(dictionary, documents, count)
         kinds, parts = await _ask(Retriever(store, embedder, embed_timeout_s=30.0), questions)
     study.print_table(f"{size:,} documents: milliseconds of a search, embedding call included", kinds)
     study.print_table("of which", parts)
@@ -128,5 +125,25 @@ async def _ask(
     return kinds, parts
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def timed_questions(dictionary: InventedDictionary, documents: Sequence[Document], count: int) -> dict[str, list[str]]:
+    """Return ``count`` questions of each kind."""
+    rng = random.Random(11)
+    entries = [document for document in documents if document.metadata.get("part") == "entry"]
+
+    def spanish() -> str:
+        return sides(rng.choice(entries))[0]
+
+    def bora() -> str:
+        return sides(rng.choice(entries))[1]
+
+    kinds: dict[str, Callable[[], str]] = {
+        "bare word": lambda: spanish() if rng.random() < 0.5 else bora(),
+        "to Bora": lambda: f"¿Cómo se dice {spanish()} en bora?",
+        "to Spanish": lambda: f"¿Qué significa {bora()} en español?",
+        "typo": lambda: f"¿Cómo se dice {one_typo(spanish() + 's', rng)} en bora?",
+        "common words": lambda: f"¿Cómo se dice {dictionary.common(rng, 3)} en bora?",
+        "function words": lambda: " ".join(rng.sample(FUNCTION_WORDS[:12], 4)),
+        "sentence": lambda: dictionary.sentence(10),
+        "nothing there": lambda: "".join(rng.choice("kwxz") + rng.choice("äëwq") for _ in range(5)),
+    }
+    return {name: [make() for _ in range(count)] for name, make in kinds.items()}

@@ -2,13 +2,12 @@
 
 import importlib.util
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -170,19 +169,14 @@ class Disturbance:
     ratios measured there mislead.
     """
 
-    def __init__(self, servers: Iterable[Server] = ()) -> None:
-        self._servers = tuple(servers)
+    def __init__(self) -> None:
         self._started = time.perf_counter()
-        self._all, self._own = _busy_seconds(), self._own_seconds()
+        self._all, self._own = _busy_seconds(), _own_seconds()
 
     def share(self) -> float:
         """The others' share since the start, stolen time included; 0 to 1."""
-        others = (_busy_seconds() - self._all) - (self._own_seconds() - self._own)
+        others = (_busy_seconds() - self._all) - (_own_seconds() - self._own)
         return round(max(0.0, others / ((time.perf_counter() - self._started) * (psutil.cpu_count() or 1))), 3)
-
-    def _own_seconds(self) -> float:
-        processes = [psutil.Process(), *(process for server in self._servers for process in server.processes())]
-        return sum(cpu_seconds(process) for process in processes)
 
 
 def machine() -> dict[str, object]:
@@ -196,11 +190,6 @@ def machine() -> dict[str, object]:
         "python": sys.version.split()[0],
         "others_busy_before": disturbance.share(),
     }
-
-
-def end_with_children() -> None:
-    """Have a termination signal end this program as an exception does, so that its servers end with it."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def _processor() -> str:
@@ -223,6 +212,12 @@ def _package_folder(package: str) -> Path:
 
 def _module_path() -> dict[str, str]:
     return {"PYTHONPATH": str(ROOT)}
+
+
+def _own_seconds() -> float:
+    """Processor time of this program and of the servers that it has started."""
+    this = psutil.Process()
+    return sum(cpu_seconds(process) for process in (this, *this.children(recursive=True)))
 
 
 def _busy_seconds() -> float:

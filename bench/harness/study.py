@@ -1,7 +1,5 @@
-"""Studies: sides × cases × rounds, the figures with targets, and the report at the end."""
+"""Studies: sides × cases × rounds, figures with targets, tables and statistics."""
 
-import argparse
-import json
 import math
 import statistics
 import sys
@@ -9,18 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-import psutil
-
-from bench.harness.http import MeasuringFailed
-from bench.harness.services import Disturbance, Server, end_with_children, machine
+from bench.harness.services import Disturbance
 
 T = TypeVar("T")
 Metrics = Mapping[str, float]
 """What one side did in one case of one round, by the metric's name."""
 Case = Callable[[T], Metrics]
 """Measures one side."""
-Relation = Literal[">=", "<=", "<"]
-_SIGNS = {">=": "≥", "<=": "≤", "<": "<"}
+Relation = Literal[">=", "<="]
 
 
 @dataclass(frozen=True)
@@ -36,9 +30,7 @@ class Figure:
     @property
     def reached(self) -> bool:
         """Whether the value meets the target."""
-        if self.relation == ">=":
-            return self.value >= self.target
-        return self.value <= self.target if self.relation == "<=" else self.value < self.target
+        return self.value >= self.target if self.relation == ">=" else self.value <= self.target
 
 
 @dataclass
@@ -56,16 +48,15 @@ class Study(Generic[T]):
     for all; ratios are medians of the rounds' ratios.
     """
 
-    def __init__(self, sides: Mapping[str, T], watched: Sequence[Server] = ()) -> None:
+    def __init__(self, sides: Mapping[str, T]) -> None:
         self.others_busy: list[float] = []
         self._sides = sides
-        self._watched = watched
         self._values: dict[tuple[str, str, str], list[float]] = {}
 
     def run(self, cases: Mapping[str, Case[T]], rounds: int) -> None:
         """Measure every case on every side, ``rounds`` times; progress goes to standard error."""
         for number in range(rounds):
-            disturbance = Disturbance(self._watched)
+            disturbance = Disturbance()
             for case, measure in cases.items():
                 for name, side in in_turn(list(self._sides.items()), number):
                     found = measure(side)
@@ -100,7 +91,10 @@ class Study(Generic[T]):
         """Medians and every round's value, by case and side."""
         found: dict[str, dict[str, dict[str, object]]] = {}
         for (case, side, metric), values in self._values.items():
-            found.setdefault(case, {}).setdefault(side, {})[metric] = series(values)
+            found.setdefault(case, {}).setdefault(side, {})[metric] = {
+                "median": round(statistics.median(values), 4),
+                "rounds": [round(value, 4) for value in values],
+            }
         return {"others_busy": self.others_busy, "cases": found}
 
     def print_tables(self) -> None:
@@ -110,65 +104,6 @@ class Study(Generic[T]):
             rows.setdefault(case, {}).setdefault(side, {})[metric] = f"{statistics.median(values):.4g}"
         for case, sides in rows.items():
             print_table(case, sides)
-
-
-def parser(description: str, rounds: int) -> argparse.ArgumentParser:
-    """A parser with what all have: ``--quick``, ``--rounds`` and ``--set``."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--quick", action="store_true", help="one round of less: to see that it works")
-    made.add_argument("--rounds", type=int, choices=range(1, 101), metavar="N", help=f"rounds (default: {rounds})")
-    made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the service")
-    made.set_defaults(full_rounds=rounds)
-    return made
-
-
-def rounds_of(options: argparse.Namespace) -> int:
-    """How many rounds were asked for."""
-    return int(options.rounds or (1 if options.quick else options.full_rounds))
-
-
-def settings_of(options: argparse.Namespace) -> dict[str, str]:
-    """The settings of the service that were asked for."""
-    return dict(setting.split("=", 1) for setting in options.set)
-
-
-def main(name: str, options: argparse.Namespace, measure: Callable[[], Report]) -> int:
-    """Measure and report. The last line on standard output is one JSON object; the exit status says whether the
-    measuring worked, not whether the targets are reached.
-    """
-    end_with_children()
-    where = machine()
-    note(f"machine: {where}")
-    try:
-        report = measure()
-    except (MeasuringFailed, OSError, psutil.Error) as error:
-        note(f"The measuring failed: {error}")
-        return 1
-    print_figures(report.figures)
-    said = {"bench": name, "quick": options.quick, "settings": settings_of(options), "machine": where}
-    print(json.dumps({**said, **_summary(report.figures), **report.details}, ensure_ascii=False))
-    return 0
-
-
-def _summary(figures: Sequence[Figure]) -> dict[str, object]:
-    listed = {
-        figure.name: {
-            "value": round(figure.value, 6),
-            "target": f"{_SIGNS[figure.relation]} {figure.target:g} {figure.unit}".strip(),
-            "reached": figure.reached,
-        }
-        for figure in figures
-    }
-    return {"figures": listed, "all_reached": all(figure.reached for figure in figures)}
-
-
-def print_figures(figures: Sequence[Figure]) -> None:
-    """Print a table of figures, targets and whether they are reached."""
-    if figures:
-        print(f"\n{'figure':<56} {'measured':>10} {'target':>14}")
-    for figure in figures:
-        target = f"{_SIGNS[figure.relation]} {figure.target:g} {figure.unit}"
-        print(f"{figure.name:<56} {figure.value:>10.4g} {target:>14}  {'reached' if figure.reached else 'MISSED'}")
 
 
 def print_table(title: str, rows: Mapping[str, Mapping[str, object]]) -> None:
@@ -209,8 +144,3 @@ def spread_ms(seconds: Sequence[float]) -> dict[str, float]:
         "p99_ms": round(1000 * percentile(seconds, 0.99), 2),
         "max_ms": round(1000 * max(seconds), 2),
     }
-
-
-def series(values: Sequence[float], digits: int = 4) -> dict[str, object]:
-    """The median of the rounds' values and all of them."""
-    return {"median": round(statistics.median(values), digits), "rounds": [round(value, digits) for value in values]}

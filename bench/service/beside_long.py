@@ -8,7 +8,6 @@ until its first token. All prompts are new.
 
 import argparse
 import statistics
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,7 +29,7 @@ def measure(options: argparse.Namespace) -> Report:
     tokens = options.prompt_tokens or (QUICK_PROMPT_TOKENS if options.quick else PROMPT_TOKENS)
     prompts = stories()
     found = Study({"service": None})
-    settings = {"LLM_MODEL": options.model, "EMBEDDING_BACKEND": "fake", **study.settings_of(options)}
+    settings = {"LLM_MODEL": options.model, "EMBEDDING_BACKEND": "fake", **options.settings}
     with llm_service(settings) as service:
         target = Target(service.port)
 
@@ -39,8 +38,8 @@ def measure(options: argparse.Namespace) -> Report:
             return ask(service.port, call).first_s
 
         short()
-        disturbance = Disturbance([service])
-        for number in range(study.rounds_of(options)):
+        disturbance = Disturbance()
+        for number in range(options.rounds):
             alone = statistics.median(short() for _ in range(3))
             long_alone = ask(service.port, target.long_prompt(tokens))
             beside: list[float] = []
@@ -76,14 +75,7 @@ def measure(options: argparse.Namespace) -> Report:
     return Report(figures, {**found.details(), "others_busy": busy, "prompt_tokens": tokens})
 
 
-def main() -> int:
-    """Measure and report."""
-    parser = study.parser(__doc__ or "", ROUNDS)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("--model", default="embedded", help="LLM_MODEL (default: embedded)")
     parser.add_argument("--prompt-tokens", type=int, metavar="N", help=f"(default: {PROMPT_TOKENS})")
-    options = parser.parse_args()
-    return study.main("beside_long", options, lambda: measure(options))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

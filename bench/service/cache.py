@@ -7,7 +7,6 @@ engine, whose own time is next to nothing: greedy requests that are all differen
 """
 
 import argparse
-import sys
 from collections import defaultdict
 
 from bench.data.stories import dictionary_lines, stories
@@ -100,8 +99,8 @@ def single_flight(service: Server, kind: str, seed: int) -> dict[str, float]:
 def measure(options: argparse.Namespace) -> Report:
     """Measure everything."""
     count = 50 if options.quick else 200
-    with llm_service(study.settings_of(options)) as service:
-        disturbance = Disturbance([service])
+    with llm_service(options.settings) as service:
+        disturbance = Disturbance()
         found = {"hits": hits(service.port, count), "embeddings": embeddings(service.port, max(2, count // 20))}
         flights = {kind: single_flight(service, kind, seed) for seed, kind in enumerate(("/api", "/api, streamed"))}
         busy = disturbance.share()
@@ -120,13 +119,3 @@ def measure(options: argparse.Namespace) -> Report:
         for kind, flight in flights.items()
     ]
     return Report(figures, {**spreads, "single_flight": flights, "others_busy": busy})
-
-
-def main() -> int:
-    """Measure and report."""
-    options = study.parser(__doc__ or "", rounds=1).parse_args()
-    return study.main("cache", options, lambda: measure(options))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,11 +12,9 @@ a name and settings of the service; without one the service as it comes.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.harness import study
 from bench.harness.http import GENERATE, NO_STORE, Call, ask
@@ -30,8 +28,7 @@ BEGIN_TARGET, END_TARGET, TOP1_TARGET = 0.8, 0.9, 0.97
 QUICK_EVERY = 4
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """One answer of the service."""
 
     text: str
@@ -72,7 +69,7 @@ def measure(options: argparse.Namespace) -> Report:
     figures: list[Figure] = []
     rows: dict[str, dict[str, object]] = {}
     for name, *settings in sides:
-        given = {"LLM_MODEL": str(options.model), **study.settings_of(options)}
+        given = {"LLM_MODEL": str(options.model), **options.settings}
         given |= dict(setting.split("=", 1) for setting in settings)
         said = ask_service(given, [answer.question for answer in answers])
         row = _shares(said, answers)
@@ -82,8 +79,7 @@ def measure(options: argparse.Namespace) -> Report:
         if options.show:
             _show(name, said, answers)
     if not options.answers_only:
-        with ExitStack() as stack:
-            name, engine = stack.enter_context(next_token(path, options.dtype))
+        with next_token(path, options.dtype) as (name, engine):
             row = agreement(reference, engine, answers)
         rows[f"next token, {name}"] = dict(row)
         figures.append(Figure(f"next token, {name}: top-1", row["top1"], "", ">=", TOP1_TARGET))
@@ -108,18 +104,11 @@ def _show(name: str, said: Sequence[Said], answers: Sequence[ReferenceAnswer]) -
         print(f"    {other.text!r} ({other.finish_reason})")
 
 
-def main() -> int:
-    """Measure and report."""
-    parser = study.parser(__doc__ or "", rounds=1)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("--model", default="embedded", help="a GGUF file or a model folder (default: embedded)")
     parser.add_argument("--reference", help="the same weights as safetensors, for an OpenVINO folder")
     parser.add_argument("--side", action="append", default=[], metavar='"NAME SETTING=VALUE …"', help="see above")
     parser.add_argument("--dtype", default="bfloat16", help="of the transformers engine's next tokens")
     parser.add_argument("--answers-only", action="store_true", help="no next tokens")
     parser.add_argument("--show", action="store_true", help="print the answers side by side")
-    options = parser.parse_args()
-    return study.main("fidelity", options, lambda: measure(options))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,10 +8,8 @@ another question.
 
 import argparse
 import statistics
-import sys
 
 from bench.data.stories import long_text
-from bench.harness import study
 from bench.harness.http import Call, ask
 from bench.harness.services import llm_service
 from bench.harness.study import Figure, Report, Study
@@ -44,25 +42,18 @@ class Documents:
 
 def measure(options: argparse.Namespace) -> Report:
     """Run every round."""
-    settings = {"EMBEDDING_BACKEND": "fake", **study.settings_of(options)}
+    settings = {"EMBEDDING_BACKEND": "fake", **options.settings}
     with llm_service(settings) as service:
         target = Target(service.port)
         documents = Documents(target, options.prompt_tokens)
         documents.measure()
-        found = Study({"service": documents}, (service,))
-        found.run({"documents": Documents.measure}, study.rounds_of(options))
+        found = Study({"service": documents})
+        found.run({"documents": Documents.measure}, options.rounds)
     found.print_tables()
     ratio = found.median("documents", "service", "warm_to_cold")
     return Report([Figure("first token, warm / cold", ratio, "x", "<=", TARGET)], found.details())
 
 
-def main() -> int:
-    """Measure and report."""
-    parser = study.parser(__doc__ or "", ROUNDS)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("--prompt-tokens", type=int, default=PROMPT_TOKENS, metavar="N", help="(default: 1000)")
-    options = parser.parse_args()
-    return study.main("first_token", options, lambda: measure(options))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,6 @@ and after the last, four prompts at a time; every prompt begins like no other, s
 """
 
 import argparse
-import sys
 
 from bench.harness import study
 from bench.harness.http import call_all
@@ -23,9 +22,9 @@ def measure(options: argparse.Namespace) -> Report:
     """Ask, and look at the memory every hundred prompts."""
     count = options.prompts or (QUICK_PROMPTS if options.quick else PROMPTS)
     every = min(MEASURED_EVERY, max(CALLERS, count // 4))
-    with llm_service({"LLM_MODEL": options.model, **study.settings_of(options)}) as service:
+    with llm_service({"LLM_MODEL": options.model, **options.settings}) as service:
         target = Target(service.port)
-        disturbance = Disturbance([service])
+        disturbance = Disturbance()
         found: dict[str, dict[str, float]] = {"ready": service.memory_mb()}
         read = 0
         for done in range(0, count, every):
@@ -45,16 +44,9 @@ def measure(options: argparse.Namespace) -> Report:
     return Report(figures, {"memory_mb": found, "mean_prompt_tokens": round(read / count), "others_busy": busy})
 
 
-def main() -> int:
-    """Measure and report."""
-    parser = study.parser(__doc__ or "", rounds=1)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("--model", default="embedded", help="LLM_MODEL (default: embedded)")
     parser.add_argument("--prompts", type=int, metavar="N", help=f"(default: {PROMPTS})")
     parser.add_argument("--tokens", type=int, default=TOKENS, metavar="N", help=f"of each (default: {TOKENS})")
     parser.add_argument("--limit-mb", type=float, default=LIMIT_MB, help=f"the target (default: {LIMIT_MB:.0f})")
-    options = parser.parse_args()
-    return study.main("memory", options, lambda: measure(options))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

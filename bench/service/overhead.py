@@ -8,7 +8,6 @@ side's answers all computed. For GGUF files `dev.py bench peers` compares with t
 
 import argparse
 import itertools
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,7 +88,7 @@ def measure(options: argparse.Namespace) -> Report:
     folder, most = Path(options.folder).resolve(), max(options.concurrent)
     settings = {
         "LLM_BACKEND": "openvino", "LLM_MODEL": str(folder), "LLM_MAX_BATCH": str(most), "EMBEDDING_BACKEND": "fake",
-        **study.settings_of(options),
+        **options.settings,
     }  # fmt: skip
     prompts = stories()
     with llm_service(settings) as server:
@@ -99,7 +98,7 @@ def measure(options: argparse.Namespace) -> Report:
             "plain": OverHttp(server, target, stream=False),
             "streamed": OverHttp(server, target, stream=True),
         }
-        found: Study[BarePipeline | OverHttp] = Study(sides, (server,))
+        found: Study[BarePipeline | OverHttp] = Study(sides)
 
         def case(concurrent: int) -> study.Case[BarePipeline | OverHttp]:
             count = concurrent if options.quick else 2 * concurrent
@@ -108,7 +107,7 @@ def measure(options: argparse.Namespace) -> Report:
         for side in sides.values():
             side.rates([next(prompts) for _ in range(most)], most)
         found.run({f"{concurrent} at once": case(concurrent) for concurrent in options.concurrent},
-                  study.rounds_of(options))  # fmt: skip
+                  options.rounds)  # fmt: skip
     found.print_tables()
     figures = [
         Figure(f"{name}, {side} / bare", found.ratio(name, side, "bare", "tok_s"), "x", ">=", TARGET)
@@ -118,14 +117,7 @@ def measure(options: argparse.Namespace) -> Report:
     return Report(figures, {**found.details(), "model": folder.name})
 
 
-def main() -> int:
-    """Measure and report."""
-    parser = study.parser(__doc__ or "", ROUNDS)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("folder", help="an OpenVINO model folder")
     parser.add_argument("--concurrent", type=int, nargs="+", default=[1, 8, 32], metavar="N", help="(default: 1 8 32)")
-    options = parser.parse_args()
-    return study.main("overhead", options, lambda: measure(options))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

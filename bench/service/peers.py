@@ -10,7 +10,6 @@ response cache: that day is the same for all sides, repeated questions included.
 """
 
 import argparse
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,7 +29,7 @@ def measure(options: argparse.Namespace) -> Report:
     """Start every side, let them take turns."""
     model = embedded_gguf() if options.model == "embedded" else Path(options.model).resolve()
     with ExitStack() as stack:
-        settings = {"LLM_MODEL": str(options.model), "EMBEDDING_BACKEND": "fake", **study.settings_of(options)}
+        settings = {"LLM_MODEL": str(options.model), "EMBEDDING_BACKEND": "fake", **options.settings}
         servers: dict[str, Server] = {"service": llm_service(settings)}
         if model.is_file():
             servers["library"] = llama_library(model)
@@ -41,10 +40,10 @@ def measure(options: argparse.Namespace) -> Report:
             sides["vllm"] = Target(address.port or 8000, options.vllm_model or "")
         if len(sides) == 1:
             raise MeasuringFailed("there is nothing to compare with: give a GGUF file or --vllm-url")
-        trial = Study(sides)
-        trial.run({"warm-up": lambda side: side.burst(EIGHT, EIGHT, 8)}, 1)
-        found = Study(sides, tuple(servers.values()))
-        found.run(_cases(options.quick), study.rounds_of(options))
+        for side in sides.values():
+            side.burst(EIGHT, EIGHT, 8)
+        found = Study(sides)
+        found.run(_cases(options.quick), options.rounds)
         memory = {name: server.memory_mb() for name, server in servers.items()}
     found.print_tables()
     study.print_table("memory afterwards, MB", memory)
@@ -83,15 +82,8 @@ def _figures(found: Study[Target], other: str) -> list[Figure]:
     return figures
 
 
-def main() -> int:
-    """Measure and report."""
-    parser = study.parser(__doc__ or "", ROUNDS)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("--model", default="embedded", help="a GGUF file (default: embedded)")
     parser.add_argument("--vllm-url", help="a vLLM that runs on this machine")
     parser.add_argument("--vllm-model", help="its name for the model (default: the first it lists)")
-    options = parser.parse_args()
-    return study.main("peers", options, lambda: measure(options))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,9 +6,9 @@ A GGUF file is dequantised (transformers' ``gguf_file=``, which needs the packag
 has the very weights that the engines are given.
 """
 
+import argparse
 import hashlib
 import json
-import sys
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -135,24 +135,19 @@ def _computed(reference: Reference) -> list[ReferenceAnswer]:
     return found
 
 
-def main() -> int:
-    """Compute the embedded model's answers, and write them where the tests read them."""
-    parser = study.parser(__doc__ or "", rounds=1)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the program's own options."""
     parser.add_argument("--write", action="store_true", help=f"write {COMMITTED.relative_to(ROOT)}")
-    options = parser.parse_args()
-
-    def measure() -> study.Report:
-        path = embedded_gguf()
-        answers = _computed(Reference(path)) if options.write else answers_of(Reference(path))
-        if options.write:
-            kept = {"file": path.name, "sha256": sha256(path), "max_new_tokens": MAX_NEW_TOKENS}
-            listed = ",\n  ".join(json.dumps(asdict(answer), ensure_ascii=False) for answer in answers)
-            head = json.dumps(kept, ensure_ascii=False)[:-1]
-            COMMITTED.write_text(f'{head}, "answers": [\n  {listed}\n]}}\n', encoding="utf-8")
-        return study.Report([], {"answers": len(answers)})
-
-    return study.main("reference", options, measure)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def measure(options: argparse.Namespace) -> study.Report:
+    """Compute the embedded model's answers, and write them where the tests read them."""
+    path = embedded_gguf()
+    if not options.write:
+        return study.Report([], {"answers": len(answers_of(Reference(path)))})
+    answers = _computed(Reference(path))
+    kept = {"file": path.name, "sha256": sha256(path), "max_new_tokens": MAX_NEW_TOKENS}
+    listed = ",\n  ".join(json.dumps(asdict(answer), ensure_ascii=False) for answer in answers)
+    head = json.dumps(kept, ensure_ascii=False)[:-1]
+    COMMITTED.write_text(f'{head}, "answers": [\n  {listed}\n]}}\n', encoding="utf-8")
+    return study.Report([], {"answers": len(answers)})

@@ -38,7 +38,8 @@ def run(options: argparse.Namespace, setup: Setup) -> int:
     require(app)
     flags = [f"--{flag}" for flag in ("json", "update") if getattr(options, flag, False)]
     names = ["--", _absolute(options.name)] if hasattr(options, "name") else []
-    command = [app.python, SCRIPT, options.action, *flags, *names]
+    # Flags first: argparse takes an optional name for left out where a flag precedes it.
+    command = [app.python, SCRIPT, *flags, options.action, *names]
     return run_in_foreground(command, cwd=app.folder, env=child_environment(), stop=setup.stop)
 
 

@@ -28,18 +28,14 @@ Check = Callable[[Workspace], "Finding | Iterable[Finding]"]
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("Python", lambda _: machine.python()),
     ("disk", machine.disk),
-    ("memory", lambda _: machine.memory()),
-    ("processor", lambda _: machine.processor()),
     ("environments", environments.environments),
     ("packages", environments.packages),
     ("PyTorch", environments.graphics),
     (".env", configuration.env_files),
     ("settings", configuration.settings),
-    ("access", configuration.keys),
     ("ports", machine.open_ports),
     ("proxy", network.proxies),
     ("LLM service", network.services),
-    ("upstream", network.upstream),
     ("models", models.models),
     ("database", database.database),
 )

@@ -1,4 +1,4 @@
-"""The doctor on the configuration: `.env` files, misspelt settings, bad values, keys."""
+"""The doctor on the configuration: `.env` files, misspelt settings, bad values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from devtools.dotenv import Problem
 from devtools.layout import Workspace
 from devtools.setup.environments import why_unmade
 
-_LOOPBACK = ("localhost", "::1", "[::1]")
 _DOCUMENTED = re.compile(r"^#? ?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
 # Names that begin like this can only mean these apps.
 _OURS = re.compile(r"^(LLM|EMBED|EMBEDDING|BACKEND|RAG)_")
@@ -77,22 +76,3 @@ def settings(workspace: Workspace) -> Iterator[Finding]:
             yield fail(subject, lines[-1].partition(":")[2].strip(), "correct it in .env or the environment")
         else:
             yield fail(subject, lines[-1] if lines else "cannot be read", "dev.py setup --fresh")
-
-
-def keys(workspace: Workspace) -> Iterator[Finding]:
-    """Whether a service that others can reach has a key."""
-    for app in workspace.apps:
-        configured = dotenv.configuration(workspace, app)
-        host = configured.get(app.host_variable, "127.0.0.1")
-        prefix = app.host_variable.removesuffix("_HOST")
-        key = f"{prefix}_API_KEY"
-        if host in _LOOPBACK or host.startswith("127."):
-            yield ok(f"access to {app.name}", "from this machine only")
-        elif key in configured or f"{prefix}_KEYS_FILE" in configured:
-            yield ok(f"access to {app.name}", f"from other machines ({host}), with a key")
-        else:
-            yield fail(
-                f"access to {app.name}",
-                f"{app.host_variable}={host} accepts other machines, and there is no {key}: it will refuse to start",
-                f"set {key} (python -c 'import secrets; print(secrets.token_urlsafe())') or drop {app.host_variable}",
-            )

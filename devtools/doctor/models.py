@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from devtools import dotenv
 from devtools.commands.models import SCRIPT
 from devtools.doctor.findings import Finding, ask_python, fail, ok, warn
-from devtools.doctor.machine import total_memory_gb
 from devtools.doctor.network import fetch
 from devtools.layout import Workspace
 from devtools.setup.environments import GIGABYTE, why_unmade
@@ -15,6 +14,8 @@ from devtools.setup.environments import GIGABYTE, why_unmade
 # Both apps' processes, the embedder, and an engine's memory beside weights and KV cache.
 _AROUND_GB = 0.8
 _ABSENT = "not on this machine"
+# The service knows the limit of its container, too.
+_MEMORY = "import json; from models.hardware import memory_bytes; print(json.dumps({'bytes': memory_bytes()}))"
 
 
 def models(workspace: Workspace) -> Iterator[Finding]:
@@ -54,16 +55,12 @@ def _to_fetch(settings: Mapping[str, str], setting: str, name: str) -> Finding:
 
 
 def _memory(workspace: Workspace, name: str, engine: str) -> Iterator[Finding]:
-    details = ask_python(workspace.llm_service, SCRIPT, "info", "--json", "--", name)
+    details = ask_python(workspace.llm_service, SCRIPT, "--json", "info", "--", name)
     needed_bytes = (details.get("memory_bytes") or {}).get(engine)
     if needed_bytes:
-        yield judge_memory(name, needed_bytes / GIGABYTE + _AROUND_GB, total_memory_gb())
-
-
-def judge_memory(name: str, needed: float, total: float | None) -> Finding:
-    """Compares a model's need (weights, KV cache and the rest, in GB) with this machine's memory."""
-    seen = f"{name} needs about {needed:.1f} GB"
-    if total is not None and needed > total:
+        needed = needed_bytes / GIGABYTE + _AROUND_GB
+        total = ask_python(workspace.llm_service, "-c", _MEMORY).get("bytes", 0) / GIGABYTE
+        seen = f"{name} needs about {needed:.1f} GB, this machine has {total:.1f} GB"
         remedy = "a smaller model or export, less memory for the KV cache, a smaller batch, or more memory"
-        return fail("memory for the model", f"{seen}, this machine has {total:.1f} GB", remedy)
-    return ok("memory for the model", seen)
+        subject = "memory for the model"
+        yield ok(subject, seen) if needed <= total else fail(subject, seen, remedy)

@@ -1,4 +1,4 @@
-"""The doctor on other servers: the LLM service and its key, the upstream behind it, proxies."""
+"""The doctor on other servers: the LLM service and its key, proxies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from devtools.doctor.findings import Finding, fail, ok, warn
 from devtools.layout import Workspace
 
 LIMIT_S = 3.0
-_LONGEST_BODY = 8 << 20  # some APIs list a thousand models
+_LONGEST_BODY = 1 << 20
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -120,55 +120,3 @@ def proxies(workspace: Workspace) -> Finding:
             "NO_PROXY=localhost,127.0.0.1,::1",
         )
     return ok("proxy", "one is set, and addresses of this machine are exempt from it")
-
-
-def upstream(workspace: Workspace) -> Iterator[Finding]:
-    """Whether it answers, accepts the key, and has the model. Nothing to say when no other server is configured."""
-    configured = dotenv.configuration(workspace, workspace.llm_service)
-    url = configured.get("LLM_UPSTREAM_URL", "").rstrip("/")
-    if configured.get("LLM_BACKEND", "").lower() != "openai":
-        if url:
-            yield warn(
-                "upstream",
-                "LLM_UPSTREAM_URL is set and not used: LLM_BACKEND is not openai",
-                "set it, or remove the URL",
-            )
-        return
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        yield fail("upstream", "LLM_UPSTREAM_URL is not an address without a user", "LLM_UPSTREAM_URL=http://HOST:8000")
-        return
-    root = url if parts.path.strip("/") else f"{url}/v1"
-    ready = configured.get("LLM_UPSTREAM_READY_PATH")
-    asked = f"{parts.scheme}://{parts.netloc}{ready}" if ready else f"{root}/models"
-    key = configured.get("LLM_UPSTREAM_API_KEY", "")
-    reply = fetch(asked, key, through_proxy=parts.hostname not in LOOPBACK)
-    yield _judge_upstream(asked, reply, key, "" if ready else configured.get("LLM_UPSTREAM_MODEL", ""), configured)
-
-
-def _judge_upstream(asked: str, reply: Reply, key: str, named: str, configured: Mapping[str, str]) -> Finding:
-    if not reply.status:
-        return fail("upstream", f"{asked} cannot be reached", "start it; check LLM_UPSTREAM_URL and the firewall")
-    if reply.status in (401, 403):
-        seen = "refuses the key in LLM_UPSTREAM_API_KEY" if key else "wants a key, and LLM_UPSTREAM_API_KEY has none"
-        return fail("upstream", f"{asked} {seen}", "set the key that this server asks for")
-    if reply.status != 200:
-        return fail("upstream", f"{asked} answers {reply.status}", "correct LLM_UPSTREAM_URL, or look at its log")
-    if configured.get("LLM_UPSTREAM_READY_PATH"):
-        return ok("upstream", f"{asked} says it is ready")
-    names = _names(reply.body)
-    if not names:
-        return fail(
-            "upstream", f"{asked} does not list models: it is not an OpenAI-compatible API", "correct the address"
-        )
-    wanted = named or configured.get("LLM_MODEL") or "Qwen/Qwen3-1.7B"
-    if wanted in names or (not named and len(names) == 1):
-        return ok("upstream", f"{asked} has {wanted if wanted in names else names[0]}")
-    known = ", ".join(names[:5])
-    return fail("upstream", f"{asked} has no model {wanted}", f"LLM_UPSTREAM_MODEL=one of: {known}")
-
-
-def _names(body: Mapping[str, Any]) -> list[str]:
-    data = body.get("data")
-    found = data if isinstance(data, list) else []
-    return [str(model["id"])[:80] for model in found if isinstance(model, dict) and model.get("id")]

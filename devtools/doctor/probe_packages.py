@@ -1,8 +1,8 @@
 """Checks an environment's packages from inside: present, in the pinned version, importable.
 
-Run by the doctor with the environment's own Python: `python -I probe_packages.py requirements.txt …`. Prints
-a JSON object a package before importing it and, when something is wrong, another one with the problem: a
-package whose import ends the process has then been named.
+Run by the doctor with the environment's own Python: `python -I probe_packages.py requirements.txt …`. Prints one JSON
+object a package before importing it, and one with the problem, if any: a package whose import ends the process has
+then been named.
 """
 
 from __future__ import annotations
@@ -31,46 +31,34 @@ def modules_of(package: str) -> list[str]:
     return [module for module in public if normal(module) == normal(package)] or public
 
 
-def report(package: str, problem: str = "") -> None:
-    """Reports on a package, at once."""
-    sys.stdout.write(json.dumps({"package": package, "problem": problem}) + "\n")
-    sys.stdout.flush()
-
-
-def look(package: str, wanted: str, imports: bool) -> None:
-    """Reports on one package."""
-    report(package)
+def problem_of(package: str, wanted: str, *, imports: bool) -> str:
+    """What is wrong with a package; empty if nothing is."""
     try:
         found = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        report(package, "is not installed")
-        return
+        return "is not installed"
     # A build is named after a plus sign (2.13.0+cpu); the pin does not care which.
     if found.partition("+")[0] != wanted.partition("+")[0]:
-        report(package, f"is {found}, {wanted} is pinned")
+        return f"is {found}, {wanted} is pinned"
     for module in modules_of(package) if imports else ():
-        if problem := why_not_importable(module):
-            report(package, problem)
-
-
-def why_not_importable(module: str) -> str:
-    """The problem when a module is imported; empty without one."""
-    try:
-        importlib.import_module(module)
-    except Exception as fault:  # noqa: BLE001 - an import may raise anything, and reporting it is the purpose
-        return f"`import {module}` fails: {type(fault).__name__}: {' '.join(str(fault).split())[:200]}"
+        try:
+            importlib.import_module(module)
+        except Exception as fault:  # noqa: BLE001, PERF203 - an import may raise anything, and reporting it is the purpose
+            return f"`import {module}` fails: {type(fault).__name__}: {' '.join(str(fault).split())[:200]}"
     return ""
 
 
-def main(files: list[str]) -> None:
-    """Looks at every pin of these files."""
-    warnings.simplefilter("ignore")
-    for path in map(Path, files):
-        # The embedded models are data in a package; what their own code would import is left out on purpose.
-        imports = path.name != "requirements-models.txt"
-        for package, wanted in _PIN.findall(path.read_text(encoding="utf-8")):
-            look(package, wanted, imports)
+def report(found: dict[str, str]) -> None:
+    """Prints one object, at once."""
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    warnings.simplefilter("ignore")
+    for path in map(Path, sys.argv[1:]):
+        for name, version in _PIN.findall(path.read_text(encoding="utf-8")):
+            report({"package": name})
+            # The embedded models are data in a package; what their own code would import is left out on purpose.
+            if problem := problem_of(name, version, imports=path.name != "requirements-models.txt"):
+                report({"package": name, "problem": problem})

@@ -48,14 +48,14 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def stamp_path(app: App, dev: bool = False) -> Path:
-    """The file that marks an environment as complete or, with `dev`, as complete for tests too."""
-    return app.venv / (".made-for-tests.json" if dev else ".made.json")
+def stamp_path(app: App) -> Path:
+    """The file that marks an environment as complete."""
+    return app.venv / ".made.json"
 
 
-def _read_stamp(path: Path) -> dict[str, Any]:
+def _read_stamp(app: App) -> dict[str, Any]:
     try:
-        stamp = json.loads(path.read_text(encoding="utf-8"))
+        stamp = json.loads(stamp_path(app).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return stamp if isinstance(stamp, dict) else {}
@@ -63,7 +63,7 @@ def _read_stamp(path: Path) -> dict[str, Any]:
 
 def why_unmade(app: App) -> str:
     """The reason why an environment must be created again; empty if it works."""
-    stamp = _read_stamp(stamp_path(app))
+    stamp = _read_stamp(app)
     if not app.venv.exists():
         return "there is none yet"
     if not stamp:
@@ -77,10 +77,9 @@ def why_unmade(app: App) -> str:
 
 
 def is_current(app: App, dev: bool = False) -> bool:
-    """Whether an environment's stamp matches the current requirement files."""
-    if _read_stamp(stamp_path(app)).get("requirements") != fingerprint(app.requirements):
-        return False
-    return not dev or _read_stamp(stamp_path(app, dev=True)).get("requirements") == _dev_fingerprint(app)
+    """Whether an environment's stamp matches the current requirement files, with `dev` those of tests too."""
+    stamp, promised = _read_stamp(app), _fingerprints(app, dev)
+    return all(stamp.get(name) == digest for name, digest in promised.items())
 
 
 def require(app: App) -> None:
@@ -90,8 +89,9 @@ def require(app: App) -> None:
         raise DevError(f"The environment of {app.name} is not usable: {reason}.", "Run `python dev.py setup` first.")
 
 
-def _dev_fingerprint(app: App) -> str:
-    return fingerprint((*app.requirements, *app.dev_requirements))
+def _fingerprints(app: App, dev: bool) -> dict[str, str]:
+    found = {"requirements": fingerprint(app.requirements)}
+    return {**found, "dev_requirements": fingerprint(app.dev_requirements)} if dev else found
 
 
 def ensure(setup: Setup, apps: Iterable[App], dev: bool = False) -> bool:
@@ -152,21 +152,19 @@ def _make(setup: Setup, app: App, dev: bool) -> None:
             version = ".".join(map(str, interpreter.version[:2]))
             what = f"{app.name}: virtual environment with Python {version}"
             run(Step(what, interpreter.executable, "venv", (app.venv,), app.folder))
-        if reason or not is_current(app):
+        if reason or not is_current(app, dev):
             _install(app, run, dev)
-        elif dev and not is_current(app, dev=True):
-            _install_dev(app, run)
     finally:
-        if app.venv.exists() and not _read_stamp(stamp_path(app)):
+        if app.venv.exists() and not _read_stamp(app):
             setup.console.line(f"{app.name}: removing the half-made environment")
             remove_tree(app.venv)
 
 
 def _install(app: App, run: Callable[[Step], None], dev: bool) -> None:
-    # From here on the environment counts as incomplete until the new stamp is written.
-    stamp_path(app).unlink(missing_ok=True)
-    stamp_path(app, dev=True).unlink(missing_ok=True)
-    promised, promised_dev = fingerprint(app.requirements), _dev_fingerprint(app)
+    if not is_current(app):
+        # From here on the environment counts as incomplete until the new stamp is written.
+        stamp_path(app).unlink(missing_ok=True)
+    promised = _fingerprints(app, dev)
     # Together, since pip takes seconds to see that the larger part of the second list is installed.
     files = _requirements(app.folder / "requirements.txt", *(app.dev_requirements if dev else ()))
     if files:
@@ -177,17 +175,10 @@ def _install(app: App, run: Callable[[Step], None], dev: bool) -> None:
     interpreter = interpreters.ask([str(app.python)])
     if interpreter is None:
         raise DevError(f"{app.python} does not start.", f"Delete {app.venv} and run the command again.")
-    _write_stamp(stamp_path(app), promised, made_in=str(app.venv), python=list(interpreter.version[:2]))
-    if dev:
-        _write_stamp(stamp_path(app, dev=True), promised_dev)
-
-
-def _install_dev(app: App, run: Callable[[Step], None]) -> None:
-    promised = _dev_fingerprint(app)
-    files = _requirements(*app.dev_requirements)
-    if files:
-        run(install(f"{app.name}: what tests need", app.python, app.folder, *files, *_constraints(app)))
-    _write_stamp(stamp_path(app, dev=True), promised)
+    stamp = {**promised, "made_in": str(app.venv), "python": list(interpreter.version[:2])}
+    draft = stamp_path(app).with_suffix(".draft")
+    draft.write_text(json.dumps(stamp), encoding="utf-8")
+    os.replace(draft, stamp_path(app))
 
 
 def _requirements(*paths: Path) -> list[str | Path]:
@@ -197,12 +188,6 @@ def _requirements(*paths: Path) -> list[str | Path]:
 def _constraints(app: App) -> tuple[str | Path, ...]:
     path = app.folder / "constraints.txt"
     return ("-c", path) if path.is_file() else ()
-
-
-def _write_stamp(path: Path, requirements: str, **more: object) -> None:
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps({"requirements": requirements, **more}), encoding="utf-8")
-    os.replace(draft, path)
 
 
 def remove_tree(folder: Path) -> None:

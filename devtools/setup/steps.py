@@ -18,65 +18,42 @@ _HEARTBEAT_S = 30.0
 # pip prints this for every package if one of several configured indexes is a folder that lacks it.
 _NOISE = re.compile(r"is ignored: it is neither a file nor a directory")
 
-
 # Advice by pattern in the output of a failed step.
-_ADVICE = (
-    (
-        r"No space left on device|not enough space on the disk|Errno 28",
-        (
-            "The disk is full. Free some space (`dev.py doctor` says how much is left); if it is /tmp that is small,\n"
-            "set TMPDIR to a folder on a larger disk."
-        ),
+_ADVICE = {
+    r"No space left on device|not enough space on the disk|Errno 28": (
+        "The disk is full. Free some space (`dev.py doctor` says how much is left); if it is /tmp that is small,\n"
+        "set TMPDIR to a folder on a larger disk."
     ),
-    (
-        r"ensurepip is not available|No module named '?(venv|ensurepip)",
-        "This Python has no venv module. On Debian and Ubuntu: sudo apt install python3-venv",
+    r"ensurepip is not available|No module named '?(venv|ensurepip)": (
+        "This Python has no venv module. On Debian and Ubuntu: sudo apt install python3-venv"
     ),
-    (
-        r"CERTIFICATE_VERIFY_FAILED|SSLError|SSL: ",
-        (
-            "The connection's certificate could not be verified. Behind a company proxy set PIP_CERT to its\n"
-            "certificate file (or `pip config set global.cert FILE`), and check the machine's clock."
-        ),
+    r"CERTIFICATE_VERIFY_FAILED|SSLError|SSL: ": (
+        "The connection's certificate could not be verified. Behind a company proxy set PIP_CERT to its\n"
+        "certificate file (or `pip config set global.cert FILE`), and check the machine's clock."
     ),
-    (
-        (
-            r"name resolution|getaddrinfo failed|NewConnectionError|Connection refused|Network is unreachable"
-            r"|ProxyError|ReadTimeout|Read timed out|ConnectTimeout|Connection reset|IncompleteRead|RemoteDisconnected"
-        ),
-        (
-            "The package index could not be reached. Check the network, and the proxy settings (HTTPS_PROXY) if there\n"
-            "is one; then run the same command again: what was downloaded is in pip's cache."
-        ),
+    r"name resolution|getaddrinfo failed|NewConnectionError|Connection refused|Network is unreachable"
+    r"|ProxyError|ReadTimeout|Read timed out|ConnectTimeout|Connection reset|IncompleteRead|RemoteDisconnected": (
+        "The package index could not be reached. Check the network, and the proxy settings (HTTPS_PROXY) if there\n"
+        "is one; then run the same command again: what was downloaded is in pip's cache."
     ),
-    (
-        # With an unreachable or empty index, pip reports a conflict between a pin and its own constraint.
-        r"No matching distribution found|Could not find a version that satisfies|ResolutionImpossible",
-        (
-            "pip found no such package: the package index cannot be reached (check the network and HTTPS_PROXY), or a\n"
-            "pinned package is not on the index that pip is configured for, or not for this Python or platform.\n"
-            "`pip config list` and the PIP_* variables show what pip uses; the apps need a 64-bit Python 3.11 to 3.14."
-        ),
+    # With an unreachable or empty index, pip reports a conflict between a pin and its own constraint.
+    r"No matching distribution found|Could not find a version that satisfies|ResolutionImpossible": (
+        "pip found no such package: the package index cannot be reached (check the network and HTTPS_PROXY), or a\n"
+        "pinned package is not on the index that pip is configured for, or not for this Python or platform.\n"
+        "`pip config list` and the PIP_* variables show what pip uses; the apps need a 64-bit Python 3.11 to 3.14."
     ),
-    (
-        r"WinError 206|filename or extension is too long|HINT: This error might have occurred since this system does",
-        (
-            "A path became longer than Windows allows. Move the repository to a shorter one (C:\\src\\bora) or enable\n"
-            "long paths in Windows (Settings, System, For developers)."
-        ),
+    r"WinError 206|filename or extension is too long|HINT: This error might have occurred since this system does": (
+        "A path became longer than Windows allows. Move the repository to a shorter one (C:\\src\\bora) or enable\n"
+        "long paths in Windows (Settings, System, For developers)."
     ),
-    (
-        r"Permission denied|WinError 5|Access is denied|WinError 32",
-        (
-            "A file could not be written. Close programs that use this environment (a running service, an editor),\n"
-            "check who owns the folder, and run the command again."
-        ),
+    r"Permission denied|WinError 5|Access is denied|WinError 32": (
+        "A file could not be written. Close programs that use this environment (a running service, an editor),\n"
+        "check who owns the folder, and run the command again."
     ),
-    (
-        r"DO NOT MATCH THE HASHES|BadZipFile|CRC-32",
-        "A downloaded file is damaged. `pip cache purge`, then run the command again.",
+    r"DO NOT MATCH THE HASHES|BadZipFile|CRC-32": (
+        "A downloaded file is damaged. `pip cache purge`, then run the command again."
     ),
-)
+}
 
 
 @dataclass(frozen=True)
@@ -154,7 +131,7 @@ def _failure(step: Step, log: Path, begun: int) -> DevError:
 
 def advice(output: str) -> str:
     """Advice on a failed step, derived from its output."""
-    for pattern, remedy in _ADVICE:
+    for pattern, remedy in _ADVICE.items():
         if re.search(pattern, output, re.IGNORECASE):
             return remedy
     return "Run the same command again; `dev.py doctor` checks this machine. The log has the details."

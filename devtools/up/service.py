@@ -15,7 +15,7 @@ from pathlib import Path
 
 from devtools.console import Console
 from devtools.layout import App
-from devtools.ports import reachable_host
+from devtools.ports import local_url
 from devtools.processes import ask_to_end, child_environment, describe_exit, kill_group, start_in_own_group
 from devtools.stopping import Stop
 from devtools.up.narration import Narrator
@@ -56,8 +56,7 @@ class Service:
     @property
     def url(self) -> str:
         """URL of the service from this machine, without a trailing slash."""
-        host = reachable_host(self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return local_url(self.host, self.port)
 
     def start(self) -> None:
         """Starts the process. Call it from the main thread (see `start_in_own_group`)."""

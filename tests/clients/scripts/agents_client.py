@@ -1,25 +1,11 @@
 """OpenAI Agents, whose default is ``/v1/responses``."""
 
-from typing import Literal
-
 import asyncio
 
 from agents import Agent, MaxTurnsExceeded, ModelSettings, Runner, function_tool, set_default_openai_client
 from agents import set_tracing_disabled
 from openai import AsyncOpenAI
-from pydantic import BaseModel
-from settings import MODEL, URL
-
-
-class Animal(BaseModel):
-    name: Literal["Rex", "Luna"]
-    tame: bool
-
-
-@function_tool
-def weather(city: Literal["Lima", "Iquitos"]) -> str:
-    """Say how the weather is in a city."""
-    return f"sun in {city}"
+from settings import Animal, MODEL, URL, weather
 
 
 async def main() -> None:
@@ -35,7 +21,7 @@ async def main() -> None:
     typed = Agent(name="typed", model=MODEL, output_type=Animal, model_settings=brief)
     assert isinstance((await Runner.run(typed, "Describe a dog.")).final_output, Animal)
     must = ModelSettings(temperature=0, max_tokens=200, tool_choice="required")
-    helped = Agent(name="helped", model=MODEL, tools=[weather], model_settings=must)
+    helped = Agent(name="helped", model=MODEL, tools=[function_tool(weather)], model_settings=must)
     try:
         result = await Runner.run(helped, "The weather in Lima?", max_turns=3)
         assert any(item.type == "tool_call_item" for item in result.new_items)

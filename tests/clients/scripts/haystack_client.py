@@ -5,10 +5,9 @@ from haystack.components.generators.chat import OpenAIChatGenerator
 from haystack.dataclasses import ChatMessage
 from haystack.tools import Tool
 from haystack.utils import Secret
-from settings import MODEL, URL
+from settings import MODEL, PARAMETERS, URL
 
 SERVICE = {"api_key": Secret.from_token("none"), "api_base_url": f"{URL}/v1", "model": MODEL, "max_retries": 0}
-PARAMETERS = {"type": "object", "properties": {"city": {"enum": ["Lima", "Iquitos"]}}, "required": ["city"]}
 question = [ChatMessage.from_user("The weather in Lima?")]
 brief = {"max_tokens": 96, "temperature": 0}
 assert OpenAIChatGenerator(**SERVICE, generation_kwargs=brief).run(question)["replies"][0].text

@@ -1,19 +1,8 @@
 """Instructor in its default mode (tools)."""
 
-from typing import Literal
-
 import instructor
 from openai import OpenAI
-from pydantic import BaseModel
-from settings import MODEL, URL
-
-
-class Animal(BaseModel):
-    """An animal."""
-
-    name: Literal["Rex", "Luna"]
-    tame: bool
-
+from settings import Animal, MODEL, URL
 
 client = instructor.from_openai(OpenAI(base_url=f"{URL}/v1", api_key="none", max_retries=0))
 question = [{"role": "user", "content": "Describe a dog."}]

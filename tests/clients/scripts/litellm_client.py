@@ -1,12 +1,10 @@
 """LiteLLM: chat, tools, responses, rerank, embeddings."""
 
 import litellm
-from settings import MODEL, URL
+from settings import MODEL, TOOL, URL
 
 SERVICE = {"api_base": f"{URL}/v1", "api_key": "none", "max_retries": 0}
 QUESTION = [{"role": "user", "content": "The weather in Lima?"}]
-PARAMETERS = {"type": "object", "properties": {"city": {"enum": ["Lima", "Iquitos"]}}, "required": ["city"]}
-TOOL = {"type": "function", "function": {"name": "weather", "description": "The weather", "parameters": PARAMETERS}}
 name = f"openai/{MODEL}"
 assert litellm.completion(model=name, messages=QUESTION, max_tokens=16, **SERVICE).choices[0].message.content
 called = litellm.completion(

@@ -1,26 +1,10 @@
 """LlamaIndex's ``OpenAILike``: default, structured, tools, embeddings."""
 
-from typing import Literal
-
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.llms.openai_like import OpenAILike
-from pydantic import BaseModel
-from settings import MODEL, URL
-
-
-class Animal(BaseModel):
-    """An animal."""
-
-    name: Literal["Rex", "Luna"]
-    tame: bool
-
-
-def weather(city: Literal["Lima", "Iquitos"]) -> str:
-    """Say how the weather is in a city."""
-    return f"sun in {city}"
-
+from settings import Animal, MODEL, URL, weather
 
 SERVICE = {"api_base": f"{URL}/v1", "api_key": "none", "model": MODEL, "temperature": 0, "max_tokens": 200}
 assert OpenAILike(**SERVICE).complete("The capital of Peru is").text

@@ -1,22 +1,10 @@
 """OpenAI's own client, of either major version."""
 
-from typing import Literal
-
 import json
 
 from openai import BadRequestError, NotFoundError, OpenAI
-from pydantic import BaseModel
-from settings import MODEL, URL
+from settings import Animal, MODEL, PARAMETERS, QUESTION, TOOL, URL
 
-
-class Animal(BaseModel):
-    name: Literal["Rex", "Luna"]
-    tame: bool
-
-
-QUESTION = [{"role": "user", "content": "Describe a dog: its name and how many legs it has."}]
-PARAMETERS = {"type": "object", "properties": {"city": {"enum": ["Lima", "Iquitos"]}}, "required": ["city"]}
-TOOL = {"type": "function", "function": {"name": "weather", "description": "The weather", "parameters": PARAMETERS}}
 client = OpenAI(base_url=f"{URL}/v1", api_key="none", max_retries=0)
 
 answer = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=16, temperature=0)

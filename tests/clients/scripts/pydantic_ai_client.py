@@ -1,20 +1,11 @@
 """Pydantic AI: plain, ``output_type``, tools, native output; chat completions and responses."""
 
-from typing import Literal
-
-from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.exceptions import UnexpectedModelBehavior, UsageLimitExceeded
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.usage import UsageLimits
-from settings import MODEL, URL
-
-
-class Animal(BaseModel):
-    name: Literal["Rex", "Luna"]
-    tame: bool
-
+from settings import Animal, MODEL, URL, weather
 
 provider = OpenAIProvider(base_url=f"{URL}/v1", api_key="none")
 SETTINGS = {"temperature": 0.0, "max_tokens": 200}
@@ -27,12 +18,7 @@ for kind in (OpenAIChatModel, OpenAIResponsesModel):
     native = Agent(model, output_type=NativeOutput(Animal), model_settings=SETTINGS)
     assert isinstance(native.run_sync("Describe a dog.").output, Animal)
     helped = Agent(model, model_settings=SETTINGS)
-
-    @helped.tool_plain
-    def weather(city: Literal["Lima", "Iquitos"]) -> str:
-        """Say how the weather is in a city."""
-        return f"sun in {city}"
-
+    helped.tool_plain(weather)
     # A small model may go on calling; that every request was accepted is what counts.
     try:
         helped.run_sync("The weather in Lima?", usage_limits=UsageLimits(request_limit=3))
