@@ -80,14 +80,16 @@ def _choose_device(device_map: str, config: Any, dtype: str, name: str) -> torch
     with torch.device("meta"):
         parameters = library.AutoModelForCausalLM.from_config(config).num_parameters()
     allowed = [*(["cuda:0"] if gpu_wanted else []), *(["cpu"] if device_map != "cuda" else [])]
+    shortage = ""
     for device in map(torch.device, allowed):
         needed = parameters * _choose_dtype(dtype, device).itemsize + HEADROOM_BYTES
         free = _free_memory(device)
         if needed <= free:
             return device
+        place = "memory" if device.type == "cpu" else "the GPU"
+        shortage = f"{needed / 1e9:.1f} GB of {place} and {free / 1e9:.1f} GB are free"
     raise ModelLoadError(
-        f"{name} needs {needed / 1e9:.1f} GB of {'memory' if device.type == 'cpu' else 'the GPU'} and "
-        f"{free / 1e9:.1f} GB are free: choose a smaller model (LLM_MODEL), free memory, or set LLM_DTYPE=bfloat16 or "
+        f"{name} needs {shortage}: choose a smaller model (LLM_MODEL), free memory, or set LLM_DTYPE=bfloat16 or "
         f"LLM_BACKEND=openvino"
     )
 
