@@ -20,6 +20,7 @@ from bench.harness import study
 from bench.harness.http import GENERATE, NO_STORE, Call, ask
 from bench.harness.services import embedded_gguf, llm_service
 from bench.harness.study import Figure, Report
+from bench.service.embedded import embedded_openvino
 from bench.service.next_token import agreement, next_token
 from bench.service.reference import MAX_NEW_TOKENS, Reference, ReferenceAnswer, answers_of
 
@@ -79,7 +80,8 @@ def measure(options: argparse.Namespace) -> Report:
         if options.show:
             _show(name, said, answers)
     if not options.answers_only:
-        with next_token(path, options.dtype) as (name, engine):
+        served = embedded_openvino() if options.model == "embedded" else path
+        with next_token(served, options.dtype) as (name, engine):
             row = agreement(reference, engine, answers)
         rows[f"next token, {name}"] = dict(row)
         figures.append(Figure(f"next token, {name}: top-1", row["top1"], "", ">=", TOP1_TARGET))

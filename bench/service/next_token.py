@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from bench.harness.http import Call, MeasuringFailed, ask
 from bench.harness.services import llama_library
 from bench.service.reference import Reference, ReferenceAnswer
+from engines.openvino.options import properties
 
 CANDIDATES = 64
 END = -1
@@ -63,21 +64,23 @@ class OpenVino:
     """OpenVINO GenAI's continuous batching pipeline, one token a request. It gives no distribution."""
 
     def __init__(self, path: Path) -> None:
-        import openvino as ov
         import openvino_genai as genai
 
-        self._ov, self._genai = ov, genai
+        self._genai = genai
         scheduler = genai.SchedulerConfig()
         scheduler.enable_prefix_caching = True
-        self._pipeline = genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", {})
+        self._pipeline = genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties("auto", 64))
 
     def along(self, answer: ReferenceAnswer) -> list[Candidates]:
         """Generate one token after each prefix."""
+        import numpy
+        import openvino
+
         config = self._genai.GenerationConfig()
         config.max_new_tokens, config.do_sample, config.ignore_eos = 1, False, True
         config.eos_token_id = -1
         prefixes = [[*answer.prompt, *answer.tokens[:end]] for end in range(len(answer.tokens) + 1)]
-        tensors = [self._ov.Tensor(_matrix(ids)) for ids in prefixes]
+        tensors = [openvino.Tensor(numpy.array([ids])) for ids in prefixes]
         made = self._pipeline.generate(tensors, [config] * len(tensors))
         return [Candidates(int(result.m_generation_ids[0][-1]), {}) for result in made]
 
@@ -133,9 +136,3 @@ def _divergence(row: Any, logprobs: Mapping[int, float]) -> float:
     if left > 1e-6:
         total += left * math.log(left / max(other, 1e-6))
     return max(0.0, total)
-
-
-def _matrix(ids: Sequence[int]) -> Any:
-    import numpy as np
-
-    return np.array([ids], dtype=np.int64)

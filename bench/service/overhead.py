@@ -1,6 +1,6 @@
 """The service on an OpenVINO model over HTTP against OpenVINO GenAI used directly: tokens/s and processor time.
 
-    python dev.py bench overhead -- FOLDER [--quick] [--concurrent 1 8 32]
+    python dev.py bench overhead [-- --quick --concurrent 1 8 32] [FOLDER]
 
 The bare pipeline runs in this process on the same folder; while one works the other is idle. Greedy questions, each
 side's answers all computed. For GGUF files `dev.py bench peers` compares with the bare library.
@@ -19,6 +19,7 @@ from bench.harness.http import call_all
 from bench.harness.services import Server, llm_service
 from bench.harness.study import Figure, Report, Study
 from bench.service.asking import Target
+from bench.service.embedded import embedded_openvino
 
 ROUNDS, TARGET, TOKENS = 3, 0.95, 64
 Rates = dict[str, float]
@@ -85,7 +86,7 @@ class OverHttp:
 
 def measure(options: argparse.Namespace) -> Report:
     """Let the three sides take turns."""
-    folder, most = Path(options.folder).resolve(), max(options.concurrent)
+    folder, most = (options.folder or embedded_openvino()).resolve(), max(options.concurrent)
     settings = {
         "LLM_BACKEND": "openvino", "LLM_MODEL": str(folder), "LLM_MAX_BATCH": str(most), "EMBEDDING_BACKEND": "fake",
         **options.settings,
@@ -119,5 +120,5 @@ def measure(options: argparse.Namespace) -> Report:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the program's own options."""
-    parser.add_argument("folder", help="an OpenVINO model folder")
+    parser.add_argument("folder", type=Path, nargs="?", help="an OpenVINO model folder (default: the embedded model's)")
     parser.add_argument("--concurrent", type=int, nargs="+", default=[1, 8, 32], metavar="N", help="(default: 1 8 32)")

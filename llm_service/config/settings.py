@@ -85,7 +85,7 @@ class Settings(CommonSettings):
     """Memory of the generator in addition to its weights, in GB: KV cache, prefix cache, compiled kernels; 0 uses a
     share of the machine's memory. ``LLM_KV_CACHE_GB`` is another name of it."""
     llm_max_batched_tokens: int = Field(default=0, ge=0, le=65536)
-    """Prompt tokens per step; 0: measured at start so that a step takes 0.25 s."""
+    """Prompt tokens per step; 0: measured at start so that a step takes 0.25 s, several short prompts up to 256."""
     llm_stream_interval_ms: float = Field(default=40.0, ge=0.0, le=1000.0)
     """Minimum interval between pieces of a stream after the first, in milliseconds (OpenVINO)."""
     llm_request_timeout_s: float = Field(default=300.0, gt=0, le=86400)

@@ -23,15 +23,15 @@ def properties(dtype: str, kernels: int) -> dict[str, Any]:
     return kept | {"INFERENCE_PRECISION_HINT": names[dtype]}
 
 
-def scheduler_config(*, blocks: int, max_batch: int, step_tokens: int) -> Any:
-    """Return the scheduler's settings for a KV cache of ``blocks`` and steps of ``step_tokens``."""
+def scheduler_config(*, blocks: int, max_batch: int, most_tokens: int) -> Any:
+    """Return the scheduler's settings for a KV cache of ``blocks`` and steps of at most ``most_tokens``."""
     scheduler = openvino_genai.SchedulerConfig()
     scheduler.enable_prefix_caching = True
     scheduler.dynamic_split_fuse = True
     scheduler.num_kv_blocks = blocks
     # One more for the part of a long prompt that is read beside the answers.
     scheduler.max_num_seqs = max_batch + 1
-    scheduler.max_num_batched_tokens = max(step_tokens, max_batch + 1)
+    scheduler.max_num_batched_tokens = max(most_tokens, max_batch + 1)
     return scheduler
 
 

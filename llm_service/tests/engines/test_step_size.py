@@ -24,6 +24,11 @@ def test_a_model_too_slow_for_the_smallest_step_keeps_it() -> None:
     assert step_size.better(64, 10.0) == SMALLEST
 
 
+@pytest.mark.parametrize(("size", "expected"), [(SMALLEST, SMALLEST), (64, 256), (96, 256), (512, 512)])
+def test_short_prompts_share_a_longer_step(size: int, expected: int) -> None:
+    assert step_size.burst(size) == expected
+
+
 def test_what_is_measured_is_a_step_with_tokens_that_no_cache_knows() -> None:
     prompts: list[Sequence[int]] = []
     assert step_size.measure(prompts.append, 64) < SHORTEST_STEP_S

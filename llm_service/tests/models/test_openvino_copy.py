@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from models.artifacts import ModelArtifact
-from models.openvino_copy import as_openvino
+from models.openvino_copy import VERSION, as_openvino
+
+NAME = f"model-openvino-{VERSION}"
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def test_a_conversion_that_fails_leaves_the_gguf_file_and_no_draft(
     artifact: ModelArtifact, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = tmp_path / "cache"
-    (cache / "model-openvino-1.draft").mkdir(parents=True)  # left by a process that was killed
+    (cache / f"{NAME}.draft").mkdir(parents=True)  # left by a process that was killed
     with caplog.at_level(logging.WARNING):
         served = as_openvino(artifact, cache)
     assert (served.path, served.backend) == (artifact.path, "llamacpp")
@@ -34,7 +36,7 @@ def test_a_cache_that_cannot_be_written_leaves_the_gguf_file(artifact: ModelArti
 
 
 def test_a_copy_that_is_there_is_taken_as_it_is(artifact: ModelArtifact, tmp_path: Path) -> None:
-    folder = tmp_path / "model-openvino-1"
+    folder = tmp_path / NAME
     folder.mkdir()
     for name in ("openvino_model.xml", "openvino_model.bin"):
         (folder / name).touch()
