@@ -156,9 +156,10 @@ def misuse(backend: LoggedBackend, service: FakeLLMService) -> list[str]:
     backend.client.request("DELETE", "/api/rag/documents/clave-secreta%0d%0aforged")
     for mode in ("quoting", "400", "garbage", "stream_error", "short_vectors"):
         service.mode = mode
+        before = service.paths().count("generate")
         ask(backend, history=history)
         ask(backend, history=history, stream=True, draft=True)
-        assert service.paths()[-1] == "generate" or mode == "short_vectors"
+        assert service.paths().count("generate") > before or mode == "short_vectors"
     backend.client.get("/nadie%0d%0aforged%1b%e2%80%a8")
     # Header values with control characters end at the HTTP parser; these are as bad as come through.
     key = f"Authorization: Bearer {KEY}\r\nConnection: close\r\n"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from openai import OpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tests.api.dialect.raw_text import check_raw_text
 from tests.api.openai_clients import MODEL, sync_client, user
@@ -69,7 +69,7 @@ DOG = "Describe a dog: its name, how many legs it has and its kind."
 
 
 class Animal(BaseModel):
-    name: str
+    name: str = Field(max_length=40)
     legs: int
     kind: Literal["mammal", "bird", "fish"]
 
