@@ -156,9 +156,7 @@ class OpenVinoGenerator:
 
     def _open(self) -> Pipeline:
         most = self._settings.llm_max_batched_tokens or step_size.burst(self.step_tokens)
-        scheduler = scheduler_config(
-            blocks=self._plan.blocks, max_batch=self._settings.llm_max_batch, most_tokens=most
-        )
+        scheduler = scheduler_config(blocks=self._plan.blocks, max_batch=self._settings.llm_max_batch, most_tokens=most)
         pace = StreamPace(self._settings.llm_stream_interval_ms / 1000)
         return Pipeline(self._path, scheduler, self._properties, pace, self.step_tokens)
 

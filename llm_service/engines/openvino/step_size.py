@@ -22,7 +22,7 @@ SHORTEST_STEP_S = 0.1
 """A size that takes between this and the longest is kept: machines are never quite the same twice."""
 SMALLEST, LARGEST, GRAIN = 32, 2048, 32
 BURST_STEPS, BURST_TOKENS = 4, 256
-"""Several short prompts are read in one step up to this many times the size, and up to this many tokens: the weights are
+"""Short prompts share a step of up to this many times the size, and of up to this many tokens: the weights are
 fetched once a step. With AVX2, 32 short questions at once: 14 instead of 22 s of processor time for 1,000 tokens."""
 GUESSED_BYTES_PER_S = 1.2e11
 """Weights times tokens read in a second, of a two-core server; only the very first start uses it."""

@@ -50,7 +50,12 @@ def test_the_embedded_copy_computes_the_model_exactly(openvino_model_folder: Pat
         ids = np.array([[*prompt, *tokens]])
         places = np.arange(ids.shape[1])[None]
         request.reset_state()
-        given = {"input_ids": ids, "position_ids": places, "attention_mask": np.ones_like(ids), "beam_idx": np.int32([0])}
+        given = {
+            "input_ids": ids,
+            "position_ids": places,
+            "attention_mask": np.ones_like(ids),
+            "beam_idx": np.zeros(1, np.int32),
+        }
         likeliest = next(iter(request.infer(given).values()))[0].argmax(-1)
         other += int(np.count_nonzero(likeliest[len(prompt) - 1 : -1] != tokens))
         total += len(tokens)
