@@ -62,6 +62,19 @@ async def test_it_answers_greedily_at_temperature_zero(local: HuggingFaceAdapter
     assert 0 < first.tokens_generated <= 24
 
 
+async def test_many_short_answers_in_a_row_all_come(local: HuggingFaceAdapter) -> None:
+    """llama.cpp's server closes connections that it announced to keep, now and then before the next request."""
+    places = asyncio.Semaphore(6)
+
+    async def one(number: int) -> int:
+        async with places:
+            message: ChatMessage = {"role": "user", "content": f"Say the number {number}."}
+            options = SamplingOptions(max_new_tokens=1 + number % 5, temperature=0)
+            return (await local.complete([message], options)).tokens_generated
+
+    assert all(await asyncio.gather(*map(one, range(80))))
+
+
 async def test_a_stream_adds_up_to_the_answer(local: HuggingFaceAdapter) -> None:
     async with aclosing(local.stream(COLOURS, GREEDY)) as stream:
         parts = [part async for part in stream]

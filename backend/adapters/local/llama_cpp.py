@@ -55,6 +55,8 @@ class LlamaCpp:
             base_url=self._server.listening_address,
             headers={"Authorization": f"Bearer {key}"},
             timeout=None,  # callers have deadlines, and hang up
+            # The server announces keep-alive and closes the connection after a stream: a reused one fails.
+            limits=httpx2.Limits(max_keepalive_connections=0),
             trust_env=False,
         )
         logger.info("local model loaded", extra={"model": self.name, "seconds": round(time.monotonic() - started, 1)})
