@@ -69,7 +69,7 @@ class OpenVino:
         self._genai = genai
         scheduler = genai.SchedulerConfig()
         scheduler.enable_prefix_caching = True
-        self._pipeline = genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties("auto", 64))
+        self._pipeline = genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties("auto"))
 
     def along(self, answer: ReferenceAnswer) -> list[Candidates]:
         """Generate one token after each prefix."""

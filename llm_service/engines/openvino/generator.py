@@ -41,7 +41,7 @@ class OpenVinoGenerator:
         self._path = artifact.path
         shape = read_shape(artifact)
         self._plan = memory.plan(shape, settings.llm_memory_gb, memory_bytes())
-        self._properties = properties(settings.llm_dtype, self._plan.kernels)
+        self._properties = properties(settings.llm_dtype)
         fingerprint = model_fingerprint(artifact.path)
         precision = self._properties.get("INFERENCE_PRECISION_HINT", "")
         self._step_key = f"{fingerprint}/{openvino.__version__}/{precision}"
@@ -72,11 +72,10 @@ class OpenVinoGenerator:
             fingerprint=fingerprint,
         )
         logger.info(
-            "memory: weights %d MB, KV and prefix cache up to %d MB (%d tokens), up to %d compiled kernels",
+            "memory: weights %d MB, KV and prefix cache up to %d MB (%d tokens)",
             shape.weight_bytes // 2**20,
             self._plan.kv_bytes // 2**20,
             self._plan.tokens,
-            self._plan.kernels,
         )
 
     def warm_up(self) -> None:

@@ -40,7 +40,7 @@ def engine(openvino_model_folder: Path) -> Iterator[OpenVinoGenerator]:
 
 def test_the_embedded_copy_computes_the_model_exactly(openvino_model_folder: Path) -> None:
     """The likeliest next token along the reference's answers: 8-bit weights or activations change one in 50."""
-    model = openvino.Core().compile_model(openvino_model_folder / "openvino_model.xml", "CPU", properties("auto", 256))
+    model = openvino.Core().compile_model(openvino_model_folder / "openvino_model.xml", "CPU", properties("auto"))
     assert model.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE") == 0
     assert model.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
     request = model.create_infer_request()
