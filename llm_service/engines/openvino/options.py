@@ -30,9 +30,9 @@ def scheduler_config(*, blocks: int, max_batch: int, most_tokens: int) -> Any:
     scheduler.enable_prefix_caching = True
     scheduler.dynamic_split_fuse = True
     scheduler.num_kv_blocks = blocks
-    # One more for the part of a long prompt that is read beside the answers.
-    scheduler.max_num_seqs = max_batch + 1
-    scheduler.max_num_batched_tokens = max(most_tokens, max_batch + 1)
+    # More for the part of a long prompt that is read beside the answers, and for what rounds a step's length.
+    scheduler.max_num_seqs = max_batch + 2
+    scheduler.max_num_batched_tokens = max(most_tokens, max_batch + 2)
     return scheduler
 
 

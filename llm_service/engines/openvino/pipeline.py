@@ -22,6 +22,11 @@ from engines.prompts.thinking import CLOSING, is_open
 from engines.requests import http_request_of
 
 UNLIMITED = 2**31 - 1
+STEP_GRAIN = 8
+"""A step that reads prompts has a multiple of this many tokens. OpenVINO compiles kernels for every length of a step and
+keeps 1 to 2 MB of them for each, and other lengths take up to 1.5 times as long (docs/experiments.md)."""
+FILLER_TOKENS = 1000
+"""Tokens that round a step are below this; they change, since the prefix cache would spare known ones."""
 MOST_FAULTS = 3
 """Failed steps that an answer may take part in; beyond that, no single answer is the cause."""
 
@@ -48,6 +53,8 @@ class Pipeline:
         self._part: Any = None
         """Handle of a part of a long prompt, of the answer ``_part_of``."""
         self._part_of = ""
+        self._filler: Any = None
+        """Handle of a request whose tokens only round a step's length."""
         self._deferred = False
         """Whether the last step left out the part of a long prompt."""
         self._suspects: deque[Answer] = deque()
@@ -103,6 +110,8 @@ class Pipeline:
                 self._part = None
         except FAULTS as error:
             return [*events, *self._recover(error)]
+        finally:
+            self._filler = None
         return [*events, *self._collect()]
 
     def run_together(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> None:
@@ -138,27 +147,29 @@ class Pipeline:
             yield from self._start([self._suspect])
         if self._suspect is not None:
             return
-        room = self._step_tokens - self.computing
+        generating, reading = self.computing, 0
         ready: list[Answer] = []
         while self._waiting:
             answer = self._waiting.popleft()
             new = self._prefill.take(answer.request.id, answer.tokens, self._step_tokens)
             if new <= self._step_tokens:
                 ready.append(answer)
-                room -= new
+                reading += new
         yield from self._start(ready)
         # A step that begins prompts leaves out the part of a long one, for an earlier first token; never two such steps
         # in a row, so that the long one proceeds.
         self._deferred = bool(ready) and not self._deferred
-        if self._deferred:
-            return
-        if self._part is None and (part := self._prefill.next_part(room)) is not None:
-            request_id, beginning = part
-            answer = self._answers[request_id]
-            if len(beginning) == len(answer.tokens):
-                yield from self._start([answer])
-            else:
-                self._part, self._part_of = self._raw_request(beginning, max_new_tokens=1), request_id
+        if not self._deferred and self._part is None:
+            room = self._step_tokens - generating - reading
+            if (part := self._prefill.next_part(room)) is not None:
+                reading += part.new
+                answer = self._answers[part.request_id]
+                if part.is_last:
+                    yield from self._start([answer])
+                else:
+                    self._part, self._part_of = self._raw_request(part.tokens, max_new_tokens=1), part.request_id
+        if reading and (missing := -(generating + reading) % STEP_GRAIN):
+            self._filler = self._raw_request([next(self._ids) % FILLER_TOKENS] * missing, max_new_tokens=1)
 
     def _start(self, answers: Iterable[Answer]) -> Iterator[Failed]:
         for answer in answers:

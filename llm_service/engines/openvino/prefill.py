@@ -8,6 +8,7 @@ tokens, and requests that arrive in between are read first.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,15 @@ REMEMBERED = 64
 """Prompts that are compared with later ones for common beginnings."""
 
 Tokens = npt.NDArray[np.int64]
+
+
+class Part(NamedTuple):
+    """The beginning of a long prompt to submit next, with ``new`` tokens that the prefix cache does not have."""
+
+    request_id: str
+    tokens: Tokens
+    new: int
+    is_last: bool
 
 
 @dataclass(slots=True)
@@ -53,7 +63,7 @@ class Prefill:
             self._recent.append(tokens)
         return new
 
-    def next_part(self, room: int) -> tuple[str, Tokens] | None:
+    def next_part(self, room: int) -> Part | None:
         """Return whose part is next and the beginning to submit, whole blocks with about ``room`` new tokens.
 
         The whole prompt when that is its last part, which is then forgotten here. Every other part belongs to the
@@ -63,13 +73,14 @@ class Prefill:
             return None
         self._turns += 1
         reading = self._readings[0] if self._turns % 2 else min(self._readings, key=lambda each: each.left)
-        end = max(reading.read + room, reading.read + BLOCK_TOKENS) // BLOCK_TOKENS * BLOCK_TOKENS
-        if end >= len(reading.tokens):
+        begin = reading.read
+        end = max(begin + room, begin + BLOCK_TOKENS) // BLOCK_TOKENS * BLOCK_TOKENS
+        is_last = end >= len(reading.tokens)
+        if is_last:
             self._readings.remove(reading)
             self._recent.append(reading.tokens)
-            return reading.request_id, reading.tokens
-        reading.read = end
-        return reading.request_id, reading.tokens[:end]
+        reading.read = min(end, len(reading.tokens))
+        return Part(reading.request_id, reading.tokens[:end], reading.read - begin, is_last)
 
     def drop(self, request_id: str) -> None:
         """Forget a prompt; unknown ids are ignored."""
