@@ -13,10 +13,11 @@ _held: deque[socket.socket] = deque()
 def free_port() -> int:
     """A TCP port that no other test process chooses.
 
-    It lies below those that the system hands out by itself, so that no connection takes it meanwhile.
+    It lies below those that the system hands out by itself, so that no connection takes it meanwhile, and above those
+    of Ray's workers (10,002 to 19,999).
     """
     while True:
-        port = random.randrange(12_000, 30_000)
+        port = random.randrange(20_000, 30_000)
         claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             claim.bind(("127.0.0.1", port))
