@@ -23,8 +23,8 @@ from engines.requests import http_request_of
 
 UNLIMITED = 2**31 - 1
 STEP_GRAIN = 8
-"""A step that reads prompts has a multiple of this many tokens. OpenVINO compiles kernels for every length of a step and
-keeps 1 to 2 MB of them for each, and other lengths take up to 1.5 times as long (docs/experiments.md)."""
+"""A step that reads prompts has a multiple of this many tokens. OpenVINO compiles kernels for every length of a step
+and keeps 1 to 2 MB of them for each, and other lengths take up to 1.5 times as long (docs/experiments.md)."""
 FILLER_TOKENS = 1000
 """Tokens that round a step are below this; they change, since the prefix cache would spare known ones."""
 MOST_FAULTS = 3
