@@ -14,6 +14,7 @@ from engines.errors import ContextLengthExceeded, GenerationFailed, Unsupported
 from engines.events import Finished, FirstToken, RequestEvent, TextDelta
 from engines.openvino.generator import OpenVinoGenerator
 from engines.openvino.options import properties
+from engines.openvino.pipeline import STEP_GRAIN
 from engines.requests import ChatMessage
 from models.artifacts import ModelArtifact
 from tests.engines.conftest import settings_with
@@ -239,6 +240,26 @@ def test_tokens_that_are_no_text_fail_their_request_alone(
 
 
 # --- step size and memory -----------------------------------------------------------------------
+
+
+def test_a_step_that_reads_prompts_is_rounded_up_and_one_that_only_writes_is_not(
+    engine: OpenVinoGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[int] = []
+    original = engine._pipeline._raw_request
+    monkeypatch.setattr(
+        engine._pipeline, "_raw_request", lambda ids, **more: added.append(len(ids)) or original(ids, **more)
+    )
+    text = "Quietly the seven herons left the lake"
+    length = len(engine._pipeline.encode(text, special=True))
+    assert length % STEP_GRAIN
+    engine.submit(replace(chat("raw", text, max_new_tokens=5), raw=True))
+    steps = 0
+    while engine.running:
+        engine.step()
+        steps += 1
+    assert steps >= 5
+    assert added == [-length % STEP_GRAIN]
 
 
 def test_the_step_is_measured_and_kept_for_the_next_start(openvino_model_folder: Path, tmp_path: Path) -> None:
