@@ -51,6 +51,8 @@ def create_app(config: Settings, service: LLMService) -> FastAPI:
         logger.info(
             "%s %s: loading %s and %s", config.app_name, config.app_version, config.llm_model, config.embedding_model
         )
+        for name in config.ignored:
+            logger.warning("%s is ignored and will go", name)
         traces.start()
         with drain.signals_taken_over():
             await service.start()

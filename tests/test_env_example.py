@@ -18,7 +18,7 @@ APPS = ("llm_service", "backend")
 # Read by huggingface_hub and OpenTelemetry themselves; the apps need no field for them.
 LIBRARY_VARIABLES = {"HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 # Names and versions are the product's, not the user's.
-NOT_FOR_USERS = {"APP_NAME", "APP_VERSION"}
+NOT_FOR_USERS = {"APP_NAME", "APP_VERSION", "LLM_PROMPT_LOOKUP", "LLM_REPRODUCIBLE"}
 # The one default in which the apps differ; the file says so.
 DIFFERENT = {("backend", "CORS_ORIGINS")}
 

@@ -86,6 +86,10 @@ class Settings(CommonSettings):
     share of the machine's memory. ``LLM_KV_CACHE_GB`` is another name of it."""
     llm_max_batched_tokens: int = Field(default=0, ge=0, le=65536)
     """Prompt tokens per step; 0: measured at start so that a step takes 0.25 s, several short prompts up to 256."""
+    llm_reproducible: bool = False
+    """Ignored; accepted until the next release."""
+    llm_prompt_lookup: Literal["auto", "off"] = "off"
+    """Ignored; accepted until the next release."""
     llm_stream_interval_ms: float = Field(default=40.0, ge=0.0, le=1000.0)
     """Minimum interval between pieces of a stream after the first, in milliseconds (OpenVINO)."""
     llm_request_timeout_s: float = Field(default=300.0, gt=0, le=86400)
@@ -158,6 +162,11 @@ class Settings(CommonSettings):
         """Keys and tokens to mask in logs."""
         held = (self.llm_service_api_key, self.llm_upstream_api_key, self.huggingface_api_key, self.hf_token)
         return tuple(secret.get_secret_value() for secret in held if secret is not None)
+
+    @property
+    def ignored(self) -> list[str]:
+        """Variables in use that have no effect any more."""
+        return [name.upper() for name in ("llm_reproducible", "llm_prompt_lookup") if name in self.model_fields_set]
 
     @property
     def hub_environment(self) -> dict[str, str]:

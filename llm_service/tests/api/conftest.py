@@ -43,6 +43,8 @@ def configured() -> Iterator[ServiceProcess]:
     settings = {
         "EMBED_CACHE_MB": "0",
         "LLM_CACHE_TTL_S": "0.3",
+        "LLM_PROMPT_LOOKUP": "auto",
+        "LLM_REPRODUCIBLE": "true",
         "LLM_STRICT_FIELDS": "true",
         "LLM_TEMPERATURE": "0",
         "LOG_FORMAT": "text",

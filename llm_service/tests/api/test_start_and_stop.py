@@ -5,7 +5,7 @@ import sys
 
 import psutil
 
-from tests.api.service_process import APP_DIR, check_broken_off, eventually, question, running_service
+from tests.api.service_process import APP_DIR, ServiceProcess, check_broken_off, eventually, question, running_service
 
 MODEL_LIBRARIES = ("torch", "transformers", "sentence_transformers", "openvino", "openvino_genai")
 
@@ -51,6 +51,11 @@ def test_a_bad_setting_stops_the_start_with_one_line_that_names_it() -> None:
         assert service.process.wait(60) == 1
         (line,) = service.log().strip().splitlines()
         assert line.startswith("configuration error: LLM_BACKEND")
+
+
+def test_settings_without_effect_are_accepted_with_a_warning(configured: ServiceProcess) -> None:
+    for name in ("LLM_REPRODUCIBLE", "LLM_PROMPT_LOOKUP"):
+        assert f"{name} is ignored and will go" in configured.log()
 
 
 def test_it_drains_when_told_to_stop() -> None:
