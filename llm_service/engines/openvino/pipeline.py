@@ -340,6 +340,8 @@ class Pipeline:
         try:
             for answer in involved:
                 self._withdraw(answer)
+            if self._filler is not None:
+                self._filler.cancel()
             self._drain()
         except FAULTS as again:
             raise EngineBroken(last_line(again)) from again
