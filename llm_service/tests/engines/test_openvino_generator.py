@@ -247,9 +247,12 @@ def test_a_step_that_reads_prompts_is_rounded_up_and_one_that_only_writes_is_not
 ) -> None:
     added: list[int] = []
     original = engine._pipeline._raw_request
-    monkeypatch.setattr(
-        engine._pipeline, "_raw_request", lambda ids, **more: added.append(len(ids)) or original(ids, **more)
-    )
+
+    def noted(ids: Sequence[int], max_new_tokens: int) -> Any:
+        added.append(len(ids))
+        return original(ids, max_new_tokens)
+
+    monkeypatch.setattr(engine._pipeline, "_raw_request", noted)
     text = "Quietly the seven herons left the lake"
     length = len(engine._pipeline.encode(text, special=True))
     assert length % STEP_GRAIN
