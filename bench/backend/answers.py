@@ -65,7 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def questions(documents: Sequence[Document], each: int) -> list[Question]:
-    """Return ``each`` questions a direction, half as many follow-ups, and all that nobody can answer."""
+    """Return ``each`` questions a direction, half as many follow-ups, and all unanswerable ones."""
     entries = [document for document in documents if document.metadata.get("part") == "entry"]
     chosen = random.Random(11).sample(entries, min(len(entries), 2 * each + 2))
     asked = [

@@ -92,7 +92,7 @@ def _loads(
 
 
 def _change(records: Sequence[dict[str, Any]], count: int) -> int:
-    """Correct the gloss of so many entries, which changes a document each; return how many."""
+    """Correct the gloss of up to ``count`` entries, which changes one document each; return how many."""
     chosen = records[:: max(1, len(records) // count)][:count]
     for record in chosen:
         record["gloss_bora"] += "ne"

@@ -275,6 +275,17 @@ def test_the_step_is_measured_and_kept_for_the_next_start(openvino_model_folder:
     assert generate(engine, chat("after", "Say hello.", max_new_tokens=4)).completion_tokens
 
 
+def test_short_prompts_that_come_together_are_read_in_one_step(
+    openvino_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.openvino.step_size.guess", lambda _: 64)
+    engine = load(openvino_model_folder, model_cache_dir=tmp_path, llm_max_batched_tokens=0)
+    for number, word in enumerate(("river ", "tree ", "stone ")):
+        engine.submit(replace(chat(f"{number}", word * 50, max_new_tokens=2), raw=True))
+    assert [event.request_id for event in engine.step() if isinstance(event, FirstToken)] == ["0", "1", "2"]
+    engine.close()
+
+
 def test_a_thought_is_closed_at_its_budget_and_the_answer_goes_on(
     engine: OpenVinoGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
