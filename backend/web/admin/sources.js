@@ -34,8 +34,8 @@ export async function showSources(attempt) {
 
 function row({ source, kinds, documents, from_file: fromFile, changed_at: changed }, attempt) {
   const kind = Object.entries(kinds).map(([name, count]) => `${texts.admin.kinds[name] ?? name} ${texts.number(count)}`);
-  const remove = () => attempt(() => removeSource(source, fromFile, attempt));
-  const button = fromFile > 0 ? makeButton(texts.admin.remove, remove, "plain") : texts.admin.throughApi;
+  const confirm = () => confirmRemoval(source, fromFile, attempt);
+  const button = fromFile > 0 ? makeButton(texts.admin.remove, confirm, "plain") : texts.admin.throughApi;
   if (fromFile > 0) button.setAttribute("aria-label", texts.admin.removeNamed(source));
   return make(
     "tr",
@@ -47,13 +47,15 @@ function row({ source, kinds, documents, from_file: fromFile, changed_at: change
   );
 }
 
-async function removeSource(source, documents, attempt) {
+function confirmRemoval(source, documents, attempt) {
   question.textContent = texts.admin.confirm(source, documents);
   yes.textContent = texts.admin.confirmYes(documents);
-  dialog.returnValue = "";
+  // Not by the dialog's event "close": that comes late, and would close a dialog that is already open again.
+  yes.onclick = () => attempt(() => removeSource(source, attempt));
   dialog.showModal();
-  await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-  if (dialog.returnValue !== "yes") return;
+}
+
+async function removeSource(source, attempt) {
   const { deleted } = await fetched(`api/rag/sources?name=${encodeURIComponent(source)}`, { method: "DELETE" });
   await showSources(attempt);
   document.getElementById("file").focus();
