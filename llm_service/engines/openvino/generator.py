@@ -11,6 +11,7 @@ from engines.errors import Unsupported, context_exceeded, unknown_token
 from engines.events import Detokenized, RequestEvent, Tokenized
 from engines.openvino import memory, step_size
 from engines.openvino.answer import Answer
+from engines.openvino.mapped_weights import release_mapped
 from engines.openvino.options import properties, scheduler_config
 from engines.openvino.pipeline import Pipeline, last_line
 from engines.openvino.stream_pace import StreamPace
@@ -79,12 +80,14 @@ class OpenVinoGenerator:
         )
 
     def warm_up(self) -> None:
-        """Generate a few tokens alone and side by side, since kernels are compiled for each of these shapes; measure a
-        step, and build the pipeline again if it takes too long or could be longer.
-        """
+        """Compile the kernels of one request and of several, and set the step size for this machine."""
         self._warm_up_pipeline()
-        if self._settings.llm_max_batched_tokens:
-            return
+        if not self._settings.llm_max_batched_tokens:
+            self._set_step_size()
+        release_mapped(self._path)
+
+    def _set_step_size(self) -> None:
+        """Measure a step, and build the pipeline again if it takes too long or could be longer."""
         tokens = min(self.step_tokens, self.info.context_length - 1)
         seconds = step_size.measure(lambda prompt: self._pipeline.run_together([prompt], 1), tokens)
         better = step_size.better(tokens, seconds)
