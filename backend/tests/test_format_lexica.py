@@ -1,5 +1,6 @@
 """Dictionaries as field linguists keep them, and the encodings in which they come."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,15 @@ def test_a_lift_lexicon_has_spanish_meanings_first() -> None:
 def test_lift_that_is_broken_or_dangerous_is_refused(text: str, reason: str) -> None:
     with pytest.raises(NotReadable, match=reason):
         read_lift(text)
+
+
+@pytest.mark.parametrize("begin", ["<!-- nota -->\n" * 27, "\n" * 40_000, "# Nota\n\nagua\n\n" * 30_000])
+def test_a_text_that_repeats_itself_is_read_in_a_moment(begin: str, tmp_path: Path) -> None:
+    path = tmp_path / "d.md"
+    path.write_text(f"{begin}# Fin\n\nfin\n", encoding="utf-8")
+    started = time.process_time()
+    assert contents(read_file(path))[-1] == "Fin\nfin"
+    assert time.process_time() - started < 4
 
 
 SPANISH = "lema;gloss_bora\nmañana;péjco\ncamión;tsií\n¿qué?;kiá\n"
