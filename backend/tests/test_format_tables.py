@@ -104,10 +104,10 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
 
 def test_lines_of_json_are_read_and_bad_ones_told(tmp_path: Path) -> None:
     path = tmp_path / "words.jsonl"
-    path.write_text('{"lemma": "sol", "gloss_bora": "nuhba"}\n{"lemma":\n\n[]\n', encoding="utf-8")
+    path.write_text('{"lemma": "sol", "gloss_bora": "nuhba"}\n{"lemma":\n\n[]\n' + "9" * 5_000, encoding="utf-8")
     parsed = read_file(path)
     assert [document.content for document in parsed.documents] == ["sol: nuhba"]
-    assert [problem.index for problem in parsed.problems] == [2, 4]
+    assert [problem.index for problem in parsed.problems] == [2, 4, 5]
     assert "not JSON, column" in problems(parsed)[0]
 
 
