@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
-from service_kit.addresses import is_loopback
+from service_kit.addresses import is_http_address, is_loopback
 from service_kit.settings import CommonSettings, KeysFile, KeyText, StringList, choose_env_files, load
 
 BACKEND_ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +65,7 @@ class Settings(CommonSettings):
 
     llm_model: str = "Qwen/Qwen3-1.7B"
     llm_offline_model: Literal["embedded", "none"] = "embedded"
-    llm_device_map: str = "auto"
+    llm_device_map: Literal["auto", "cpu", "cuda"] = "auto"
     llm_dtype: Literal["auto", "float16", "bfloat16", "float32"] = "auto"
     llm_max_new_tokens: int = Field(256, ge=1)
     llm_temperature: float = Field(0.35, ge=0, le=2)
@@ -143,9 +145,18 @@ class Settings(CommonSettings):
         if not urls:
             raise ValueError("holds no URL")
         for url in urls:
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            if not is_http_address(url):
                 raise ValueError("every URL must look like http://host:port")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _names_a_database(value.get_secret_value()):
+            raise ValueError(
+                "must look like postgresql://USER:PASSWORD@HOST:PORT/NAME, with characters such as / @ % of the password "
+                "percent-encoded (%2F %40 %25)"
+            )
         return value
 
     @model_validator(mode="after")
@@ -236,6 +247,15 @@ def env_files() -> tuple[Path, ...]:
 def load_settings(files: Sequence[Path] | None = None) -> Settings:
     """Read the configuration; exit with one line that names the variable if a value is invalid."""
     return load(Settings, env_files() if files is None else files)
+
+
+def _names_a_database(address: str) -> bool:
+    try:
+        ports = conninfo_to_dict(address).get("port") or ""
+    except ProgrammingError:
+        return False
+    # One for each host; a password with a slash would be taken for a port, which libpq's message shows.
+    return all(port == "" or port.isdecimal() for port in str(ports).split(","))
 
 
 def _split_urls(value: str) -> tuple[str, ...]:

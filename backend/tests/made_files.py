@@ -60,7 +60,7 @@ def docx(paragraphs: Sequence[tuple[str, str]]) -> bytes:
 
 
 def xlsx(sheets: dict[str, Sequence[Sequence[object]]]) -> bytes:
-    """Return a workbook of sheets with their rows."""
+    """Return a workbook of sheets with their rows; a cell is a value, or its address and a text."""
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     listed, files = "", {}
     for number, (name, rows) in enumerate(sheets.items(), 1):
@@ -83,6 +83,9 @@ def xlsx(sheets: dict[str, Sequence[Sequence[object]]]) -> bytes:
 def _cell(value: object) -> str:
     if isinstance(value, int | float):
         return f"<c><v>{value}</v></c>"
+    if isinstance(value, tuple):
+        address, text = value
+        return _cell(text).replace("<c ", f'<c r="{address}" ', 1)
     return f'<c t="inlineStr"><is><t>{escape(str(value))}</t></is></c>'
 
 

@@ -1,12 +1,13 @@
 """Dictionaries as field linguists keep them, and the encodings in which they come."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from services.library.formats import UnreadableFile, read_file
 from services.library.formats.lexica import read_lift, read_mdf
-from services.library.formats.records import NotReadable, ParsedRecords
+from services.library.formats.records import ParsedRecords
 
 MDF = r"""\_sh v3.0  400  MDF 4.0
 
@@ -84,9 +85,20 @@ def test_a_lift_lexicon_has_spanish_meanings_first() -> None:
         ('<!DOCTYPE lift [<!ENTITY a "aaaa">]><lift>&a;</lift>', "declares a document type"),
     ],
 )
-def test_lift_that_is_broken_or_dangerous_is_refused(text: str, reason: str) -> None:
-    with pytest.raises(NotReadable, match=reason):
-        read_lift(text)
+def test_lift_that_is_broken_or_dangerous_is_refused(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "d.lift"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UnreadableFile, match=reason):
+        read_file(path)
+
+
+@pytest.mark.parametrize("begin", ["<!-- nota -->\n" * 27, "\n" * 40_000, "# Nota\n\nagua\n\n" * 30_000])
+def test_a_text_that_repeats_itself_is_read_in_a_moment(begin: str, tmp_path: Path) -> None:
+    path = tmp_path / "d.md"
+    path.write_text(f"{begin}# Fin\n\nfin\n", encoding="utf-8")
+    started = time.process_time()
+    assert contents(read_file(path))[-1] == "Fin\nfin"
+    assert time.process_time() - started < 4
 
 
 SPANISH = "lema;gloss_bora\nmañana;péjco\ncamión;tsií\n¿qué?;kiá\n"

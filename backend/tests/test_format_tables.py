@@ -6,6 +6,7 @@ import pytest
 
 from services.library.formats import ParsedRecords, UnreadableFile, read_file
 from services.library.formats.tables import read_table
+from tests.made_files import xlsx
 
 
 def sides(parsed: ParsedRecords) -> list[tuple[str, str, str]]:
@@ -103,8 +104,16 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
 
 def test_lines_of_json_are_read_and_bad_ones_told(tmp_path: Path) -> None:
     path = tmp_path / "words.jsonl"
-    path.write_text('{"lemma": "sol", "gloss_bora": "nuhba"}\n{"lemma":\n\n[]\n', encoding="utf-8")
+    path.write_text('{"lemma": "sol", "gloss_bora": "nuhba"}\n{"lemma":\n\n[]\n' + "9" * 5_000, encoding="utf-8")
     parsed = read_file(path)
     assert [document.content for document in parsed.documents] == ["sol: nuhba"]
-    assert [problem.index for problem in parsed.problems] == [2, 4]
+    assert [problem.index for problem in parsed.problems] == [2, 4, 5]
     assert "not JSON, column" in problems(parsed)[0]
+
+
+@pytest.mark.parametrize("address", ["XFD1048576", "ALL900000", "ZZZZZZ99999999999"])
+def test_a_cell_far_from_the_others_ends_no_process_but_the_reader(address: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.xlsx"
+    path.write_bytes(xlsx({"Hoja": [["es", "bora"], ["sol", "nuhba"], [(address, "x")]]}))
+    with pytest.raises(UnreadableFile, match="keep only the rows and columns that are used"):
+        read_file(path)

@@ -114,6 +114,7 @@ def test_a_bad_part_is_reported_and_its_entry_kept(part: str, value: Any) -> Non
         (b"", "not JSON"),
         (b'["\xff"]', "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
+        (b'[{"lemma": ' + b"9" * 5_000 + b"}]", "thousands of digits"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why_in_one_line(tmp_path: Path, content: bytes, reason: str) -> None:

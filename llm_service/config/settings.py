@@ -10,7 +10,7 @@ from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from service_kit.addresses import is_loopback
+from service_kit.addresses import is_http_address, is_loopback
 from service_kit.settings import CommonSettings, KeysFile, KeyText, StringList, choose_env_files, load
 
 APP_DIR = Path(__file__).resolve().parent.parent
@@ -114,9 +114,9 @@ class Settings(CommonSettings):
     def _plain_http_address(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        if not is_http_address(value):
             raise ValueError("must be an address like http://host:8000 or https://host/v1")
+        parts = urlsplit(value)
         if parts.username is not None or parts.password is not None:
             raise ValueError("must hold no user or password: addresses are logged; set LLM_UPSTREAM_API_KEY")
         return value

@@ -85,7 +85,7 @@ class WorkerClient(Worker):
         Waits while a worker that was ready is being replaced, not for a first start, which may take as long as a
         download. Raises a ``ServiceError``, as the events do; they end with the last of the request.
         """
-        while self.state == "restarting":
+        while self.state == "restarting" and self.info is not None:
             self._state_changed.clear()
             await self._state_changed.wait()
         process = self._process

@@ -14,6 +14,12 @@ from referencing.exceptions import PointerToNowhere, Unresolvable
 
 LONGEST_SCHEMA = 128 * 1024
 MATCH_TIMEOUT_S = 0.05
+MOST_STEPS = 500_000
+"""Combinations and values that are looked at for one grammar, or one answer: about a second, in which the service does
+nothing else. References can make their number exponential in the length of a schema.
+"""
+STEPS_OF_A_REFERENCE, STEPS_OF_A_CHECK = 50, 5
+"""What these take, in combinations."""
 
 
 class BadSchema(ValueError):
@@ -57,10 +63,23 @@ class CheckedSchema:
             raise BadSchema(error.message[:300], pointer("", *error.absolute_path)) from error
         except RecursionError as error:
             raise UnsupportedSchema("it is nested too deeply") from error
-        self.validator: Validator = _bounded(dialect)(self.schema)
+        self._follow = dialect.VALIDATORS["$ref"]
+        self.validator: Validator = extend(dialect, {"pattern": _pattern, "$ref": self._reference})(self.schema)
+        self._steps = 0
+
+    def begin(self) -> None:
+        """Begin to count the steps of a grammar, or of the check of an answer."""
+        self._steps = 0
+
+    def step(self, count: int = 1) -> None:
+        """Count steps; raises ``UnsupportedSchema`` for too many."""
+        self._steps += count
+        if self._steps > MOST_STEPS:
+            raise UnsupportedSchema("it combines too many schemas")
 
     def resolve(self, reference: str, path: str) -> Any:
         """Return the schema that a ``$ref`` leads to; raises ``BadSchema``."""
+        self.step(STEPS_OF_A_REFERENCE)
         if reference not in ("#", "") and not reference.startswith("#/"):
             raise UnsupportedSchema("only references inside the schema (#/…) are followed", pointer(path, "$ref"))
         try:
@@ -73,10 +92,15 @@ class CheckedSchema:
 
     def allows(self, value: Any, schema: Any = None) -> bool:
         """Whether a value follows the schema, or a part of it."""
+        self.step(STEPS_OF_A_CHECK)
         try:
             return bool((self.validator if schema is None else self.validator.evolve(schema=schema)).is_valid(value))
         except (Unresolvable, RecursionError) as error:
             raise UnsupportedSchema("it cannot be followed") from error
+
+    def _reference(self, validator: Any, reference: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        self.step(STEPS_OF_A_REFERENCE)
+        yield from self._follow(validator, reference, instance, schema)
 
 
 @lru_cache(maxsize=64)
@@ -101,8 +125,3 @@ def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iter
                 yield ValidationError(f"{instance!r} does not match {pattern!r}")
         except TimeoutError:
             return
-
-
-@lru_cache(maxsize=8)
-def _bounded(dialect: Any) -> Any:
-    return extend(dialect, {"pattern": _pattern})

@@ -30,6 +30,7 @@ TYPES = (*_OF_TYPE, "boolean", "null")
 
 def alternatives(document: CheckedSchema, schema: Any, path: str, seen: frozenset[str] = frozenset()) -> list[Plain]:
     """Return the plain schemas of which a value must follow one. Raises ``BadSchema``."""
+    document.step()
     if isinstance(schema, bool):
         return [{}] if schema else []
     if path and "$id" in schema:
@@ -69,6 +70,7 @@ def types_of(plain: Plain) -> tuple[str, ...]:
 
 def disjoint(document: CheckedSchema, one: Plain, other: Plain, path: str, depth: int = 3) -> bool:
     """Whether it is certain that no value written for one of two plain schemas follows the other."""
+    document.step()
     for plain in (one, other):
         if "enum" in plain:
             return not any(document.allows(value, one) and document.allows(value, other) for value in plain["enum"])

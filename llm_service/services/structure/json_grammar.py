@@ -68,6 +68,7 @@ class JsonGrammar:
 
     def root(self, *, only_objects: bool = False) -> Expression:
         """Return the values of the whole schema. Raises ``BadSchema``."""
+        self._document.begin()
         schema = {"allOf": [self._document.schema, {"type": "object"}]} if only_objects else self._document.schema
         root = self._value(schema, "")
         if not self._grammar.can_end(root):
@@ -114,8 +115,8 @@ class JsonGrammar:
 
     def _plain(self, plain: Plain, path: str) -> Expression:
         if "enum" in plain:
-            alone = plain.keys() == {"enum"}
-            values = [value for value in plain["enum"] if alone or self._document.allows(value, plain)]
+            rest = {word: rule for word, rule in plain.items() if word != "enum"}
+            values = [value for value in plain["enum"] if not rest or self._document.allows(value, rest)]
             if not values:
                 raise Contradiction("no value of its enum follows the rest", pointer(path, "enum"))
             return alt(*(text_of(value) for value in values))

@@ -124,9 +124,11 @@ def _placed(error: BadSchema) -> str:
 
 def _follows(text: str, schema: str) -> bool:
     try:
-        return is_json(text) and checked(schema).allows(json.loads(text))
+        document = checked(schema)
+        document.begin()
+        return is_json(text) and document.allows(json.loads(text))
     except UnsupportedSchema:
-        return True  # only an upstream can judge it
+        return True  # only an upstream can judge it, or it would take too long
 
 
 def is_json(text: str) -> bool:

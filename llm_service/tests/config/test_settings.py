@@ -43,6 +43,8 @@ def test_an_upstreams_key_is_taken_and_not_shown() -> None:
         ({"LLM_CACHE_TTL_S": "0"}, "LLM_CACHE_TTL_S"),
         ({"EMBED_CACHE_MB": "nan"}, "EMBED_CACHE_MB"),
         ({"LLM_UPSTREAM_API_KEY": "two words"}, "LLM_UPSTREAM_API_KEY"),
+        ({"LLM_UPSTREAM_URL": "http://localhost:80000"}, "LLM_UPSTREAM_URL"),
+        ({"LLM_UPSTREAM_URL": "http://local host"}, "LLM_UPSTREAM_URL"),
     ],
 )
 def test_what_cannot_work_stops_the_start_with_one_line(variables: dict[str, str], named: str) -> None:

@@ -48,6 +48,11 @@ def test_no_text_breaks_a_random_schema(examples: int) -> None:
     assert outcomes["followed"] > examples / 2, outcomes
 
 
+def doubled(combination: str, depth: int = 40) -> dict[str, Any]:
+    levels = {f"d{at}": {combination: [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(depth)}
+    return {"$defs": levels | {f"d{depth}": {"type": "string"}}, "$ref": "#/$defs/d0"}
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -60,12 +65,21 @@ def test_no_text_breaks_a_random_schema(examples: int) -> None:
         },
         {"type": "object", "properties": {f"p{at}": {"type": "string"} for at in range(400)}, "minProperties": 200},
         {"allOf": [{"anyOf": [{"minLength": at}, {"maxLength": at}]} for at in range(20)]},
+        doubled("allOf"),
+        {"oneOf": [{"type": "object", "properties": {"k": {"const": at}}, "required": ["k"]} for at in range(900)]},
     ],
-    ids=["recursion that grows", "counted properties", "combinations"],
+    ids=["recursion that grows", "counted properties", "combinations", "references doubled", "pairs of choices"],
 )
 def test_a_schema_that_would_take_for_ever_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises((TooLarge, UnsupportedSchema)):
         texts(schema, 0)
+
+
+@pytest.mark.parametrize("combination", ["allOf", "anyOf", "oneOf"])
+def test_an_answer_whose_check_would_take_too_long_is_not_checked_further(combination: str) -> None:
+    document = CheckedSchema(json.dumps(doubled(combination)))
+    with pytest.raises(UnsupportedSchema, match="too many schemas"):
+        document.allows("a" if combination == "allOf" else 1)
 
 
 def test_recursion_that_can_end_ends() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from config.settings import APP_DIR, Settings
-from engines.errors import EngineRestarted, Unsupported
+from engines.errors import EngineRestarted, ModelLoading, Unsupported
 from engines.events import Failed, Finished, RequestEvent
 from engines.requests import ChatMessage, GenerationRequest, SamplingParams
 from workers import child, frames
@@ -57,6 +57,20 @@ async def test_a_worker_that_breaks_the_protocol_is_replaced(tmp_path: Path, how
         (answer,) = await ask(client)
         assert isinstance(answer, Finished)
         assert client.restarts == 1
+
+
+async def test_no_request_waits_for_a_worker_that_never_was_ready() -> None:
+    client = WorkerClient("generator", SETTINGS, program=(sys.executable, "-c", "raise SystemExit(3)"))
+    await client.start()
+    try:
+        async with asyncio.timeout(60):
+            while client.state != "restarting":  # noqa: ASYNC110 - a state, not an event
+                await asyncio.sleep(0.02)
+        with pytest.raises(ModelLoading):
+            async with asyncio.timeout(5), client.open(request()):
+                pass
+    finally:
+        await client.stop()
 
 
 async def test_a_request_too_large_for_a_frame_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ _OTHERS: Final = (
     (b"\x89PNG", "an image: text in it needs text recognition (OCR) first"),
     (b"\xff\xd8\xff", "an image: text in it needs text recognition (OCR) first"),
 )
+_LONG_NUMBER: Final = "holds a number of thousands of digits"
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -129,7 +130,7 @@ def _zip_kind(suffix: str, data: bytes) -> str:
 def _read_text(suffix: str, text: str, name: str, *, tables_as_text: bool) -> ParsedRecords:
     if is_mdf(text):
         return read_mdf(text, name)
-    if is_lift(text):
+    if is_lift(text) or suffix == ".lift":
         return read_lift(text, name)
     if suffix in (".csv", ".tsv", ".tab"):
         return read_table(text, name, None if suffix == ".csv" else "\t", as_text=tables_as_text)
@@ -146,6 +147,8 @@ def _json(text: str, source: str) -> ParsedRecords:
         raise NotReadable(f"not JSON, line {error.lineno} column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise NotReadable("nested too deeply") from error
+    except ValueError as error:
+        raise NotReadable(_LONG_NUMBER) from error
     if not isinstance(content, list):
         raise NotReadable(f"a list of entries is expected, this is one {type(content).__name__}")
     return read_records(content, source)
@@ -164,6 +167,8 @@ def _json_lines(text: str, source: str) -> ParsedRecords:
             collector.problem(number, f"not JSON, column {error.colno}: {error.msg}")
         except RecursionError:
             collector.problem(number, "nested too deeply")
+        except ValueError:
+            collector.problem(number, _LONG_NUMBER)
         else:
             collector.add(record, number)
     return collector.parsed

@@ -90,7 +90,9 @@ def _part(fields: list[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-_START: Final = re.compile(r"\s*(?:<\?xml[^>]*\?>)?\s*(?:<!--.*?-->\s*)*<lift[\s>]", re.DOTALL)
+_START: Final = re.compile(
+    r"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:<!--(?:(?!-->).)*+-->\s*+)*+<lift[\s>]", re.DOTALL
+)  # without backtracking: any file is looked at
 _WANTED: Final = ("es", "spa", "spanish")
 
 

@@ -64,7 +64,7 @@ class RecordCollector:
     def __init__(self, source: str = "", unit: Unit = "record") -> None:
         self.parsed = ParsedRecords(source)
         self.unit = unit
-        self._seen: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        self._seen: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
 
     def add(self, record: Any, index: int) -> None:
         """Add a record of any kind."""
@@ -81,11 +81,11 @@ class RecordCollector:
         """Add the drafts of one record."""
         documents = []
         for draft in drafts:
-            twins = self._seen.setdefault((draft.prefix, *draft.key), [])
+            twins = self._seen.setdefault((draft.prefix, *draft.key), set())
             if draft.twin in twins:
                 self.parsed.repeated += 1
                 continue
-            twins.append(draft.twin)
+            twins.add(draft.twin)
             document = self._named(draft, len(twins) - 1)
             try:
                 check_document(document)

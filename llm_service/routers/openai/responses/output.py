@@ -179,7 +179,11 @@ class ResponseAnswer:
         if not {"message", "call"} & set(self._begun):
             # A response without any output has an empty message.
             yield from self._text("message", "")
-        yield from self._close("incomplete" if result.finish_reason == "length" else "completed")
+        item = self._item
+        # Behind a whole call only white space can have been cut.
+        is_whole_call = item is not None and item.kind == "call" and item.number < len(result.tool_calls)
+        cut = result.finish_reason == "length" and not is_whole_call
+        yield from self._close("incomplete" if cut else "completed")
         ended = self._ended(result)
         yield f"response.{ended['status']}", {"response": ended}
 
@@ -202,13 +206,12 @@ class ResponseAnswer:
         yield "response.output_item.added", {"output_index": len(self._done), "item": item.body("in_progress")}
 
     def _close(self, status: str) -> Iterator[Event]:
-        """Yield the last events of the open item, if any. An incomplete call is left out."""
+        """Yield the last events of the open item, if any."""
         item, self._item = self._item, None
         if item is None:
             return
         place = self._place(item)
         if item.kind == "call":
-            status = "completed"
             yield "response.function_call_arguments.done", {**place, "name": item.call[1], "arguments": item.text}
         else:
             done = {**place, "content_index": 0}

@@ -10,6 +10,7 @@ from openai.types.responses import (
     ResponseErrorEvent,
     ResponseFailedEvent,
     ResponseFunctionToolCall,
+    ResponseIncompleteEvent,
     ResponseOutputMessage,
     ResponseReasoningItem,
 )
@@ -47,6 +48,19 @@ def test_a_cut_answer_is_incomplete(client: OpenAI) -> None:
     assert (answer.status, answer.output_text) == ("incomplete", "uno dos")
     assert answer.incomplete_details is not None
     assert answer.incomplete_details.reason == "max_output_tokens"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "status", "arguments"), [(5, "incomplete", '{"city":'), (6, "completed", '{"city": "Lima"}')]
+)
+def test_a_streamed_call_that_is_cut_is_not_completed(client: OpenAI, tokens: int, status: str, arguments: str) -> None:
+    *_, ended = client.responses.create(
+        model=MODEL, input=CALL, temperature=0, tools=[WEATHER], max_output_tokens=tokens, stream=True
+    )
+    assert isinstance(ended, ResponseIncompleteEvent)
+    (call,) = ended.response.output
+    assert isinstance(call, ResponseFunctionToolCall)
+    assert (call.status, call.arguments) == (status, arguments)
 
 
 def test_a_thought_is_an_item(client: OpenAI) -> None:
