@@ -60,7 +60,6 @@ class OpenVinoGenerator:
         vocabulary = {
             text.decode("utf-8", "replace"): token for text, token in self._pipeline.tokenizer.get_vocab().items()
         }
-        self._vocabulary_size = max(vocabulary.values(), default=-1) + 1
         self._control_tokens = ControlTokens(vocabulary.items(), self._pipeline.decode)
         # One block stays free for the token that is being generated.
         context_length = min(shape.context_length, self._plan.tokens - memory.BLOCK_TOKENS)
@@ -86,7 +85,8 @@ class OpenVinoGenerator:
         if self._settings.llm_max_batched_tokens:
             return
         tokens = min(self.step_tokens, self.info.context_length - 1)
-        seconds = step_size.measure(lambda prompt: self._pipeline.run_together([prompt], 1), tokens)
+        vocabulary_size = self._pipeline.vocabulary_size
+        seconds = step_size.measure(lambda prompt: self._pipeline.run_together([prompt], 1), tokens, vocabulary_size)
         better = step_size.better(tokens, seconds)
         logger.info("reading %d tokens takes %.0f ms", tokens, 1000 * seconds)
         if better is not None and better != self.step_tokens:
@@ -124,7 +124,7 @@ class OpenVinoGenerator:
     def detokenize(self, request: DetokenizeRequest) -> Detokenized:
         """Return the text of token ids, control tokens included."""
         for token in request.tokens:
-            if token >= self._vocabulary_size:
+            if token >= self._pipeline.vocabulary_size:
                 raise unknown_token(token)
         tokenizer = self._pipeline.tokenizer
         return Detokenized(request.id, str(tokenizer.decode(list(request.tokens), skip_special_tokens=False)))

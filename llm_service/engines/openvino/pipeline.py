@@ -25,8 +25,6 @@ UNLIMITED = 2**31 - 1
 STEP_GRAIN = 8
 """A step that reads prompts has a multiple of this many tokens. OpenVINO compiles kernels for every length of a step
 and keeps 1 to 2 MB of them for each, and other lengths take up to 1.5 times as long (docs/experiments.md)."""
-FILLER_TOKENS = 1000
-"""Tokens that round a step are below this; they change, since the prefix cache would spare known ones."""
 MOST_FAULTS = 3
 """Failed steps that an answer may take part in; beyond that, no single answer is the cause."""
 
@@ -63,6 +61,7 @@ class Pipeline:
         self.batch_size = 0
         """Requests that the last step computed together."""
         self.tokenizer = self._pipeline.get_tokenizer()
+        self.vocabulary_size = max(self.tokenizer.get_vocab().values(), default=0) + 1
 
     @property
     def running(self) -> int:
@@ -169,7 +168,9 @@ class Pipeline:
                 else:
                     self._part, self._part_of = self._raw_request(part.tokens, max_new_tokens=1), part.request_id
         if reading and (missing := -(generating + reading) % STEP_GRAIN):
-            self._filler = self._raw_request([next(self._ids) % FILLER_TOKENS] * missing, max_new_tokens=1)
+            # Another token each time, since the prefix cache would spare a known one.
+            token = next(self._ids) % self.vocabulary_size
+            self._filler = self._raw_request([token] * missing, max_new_tokens=1)
 
     def _start(self, answers: Iterable[Answer]) -> Iterator[Failed]:
         for answer in answers:
