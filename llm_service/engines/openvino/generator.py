@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import openvino
 
 from config.settings import Settings
+from engines.answer import most_new_tokens
 from engines.base import ModelLoadError
 from engines.errors import Unsupported, context_exceeded, unknown_token
 from engines.events import Detokenized, RequestEvent, Tokenized
@@ -102,16 +103,14 @@ class OpenVinoGenerator:
         if request.sampling.logprobs:
             raise Unsupported("this engine reports log probabilities of chosen tokens only", field="top_logprobs")
         prompt_ids = self._tokenize(request)
-        room = self.info.context_length - len(prompt_ids)
-        if room < 1:
-            raise context_exceeded(len(prompt_ids), self.info.context_length)
+        max_new_tokens = most_new_tokens(request, len(prompt_ids), self.info.context_length)
         answer = Answer(
             request=request,
             prompt_ids=prompt_ids,
             text=TextAssembler(self._decode, request.sampling.stop, incremental=request.stream),
-            max_new_tokens=min(request.sampling.max_new_tokens, room),
+            max_new_tokens=max_new_tokens,
             inside_thought=begins_inside_thought(prompt_ids, self._decode),
-            thinking_budget=budget_of(request, min(request.sampling.max_new_tokens, room)),
+            thinking_budget=budget_of(request, max_new_tokens),
         )
         self._pipeline.add(answer)
 

@@ -14,7 +14,7 @@ from engines.errors import ContextLengthExceeded, GenerationFailed, Unsupported
 from engines.events import Finished, FirstToken, RequestEvent, TextDelta
 from engines.openvino.generator import OpenVinoGenerator
 from engines.openvino.options import properties
-from engines.openvino.pipeline import STEP_GRAIN
+from engines.openvino.prefill import STEP_GRAIN
 from engines.requests import ChatMessage
 from models.artifacts import ModelArtifact
 from tests.engines.conftest import settings_with
