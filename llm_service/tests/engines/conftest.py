@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -221,3 +222,18 @@ def load_tiny(tiny_model: Path) -> Iterator["LoadTiny"]:
     yield build
     for engine in loaded:
         engine.close()
+
+
+@pytest.fixture
+def export_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export encoders in this process, which has torch in its memory already: a process of their own takes 10 s.
+
+    The embedder of ``test_embedding_suite`` is exported as the service does it.
+    """
+    from engines.encoders import export
+
+    def run(command: list[str], **_: Any) -> None:
+        with warnings.catch_warnings(action="ignore"):
+            export.export(command[3], Path(command[4]), Path(command[5]))
+
+    monkeypatch.setattr("engines.encoders.export.subprocess.run", run)

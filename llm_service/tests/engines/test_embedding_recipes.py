@@ -21,6 +21,7 @@ from tests.engines.conftest import settings_with
 from tests.engines.driving import run
 from tests.engines.tiny_cross_encoder import letter_tokenizer
 
+pytestmark = pytest.mark.usefixtures("export_here")
 library: Any = transformers
 HIDDEN, LIMIT = 32, 24
 TEXTS = ("a b c", "x", "", "hola que tal", "z " * 60, "the river rises", "A B C", "b a c d e f g h i j k l m n")

@@ -5,7 +5,6 @@ import io
 import pickle
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -148,7 +147,6 @@ def test_the_end_of_a_thread_is_told_with_its_reason() -> None:
     for target in (fail, lambda: None):
         start_thread(target, "thread", ends.append).join(10)
     assert ends == [reason, None]
-    assert threading.active_count() >= 1
 
 
 async def test_the_end_of_a_task_is_told_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
