@@ -232,7 +232,8 @@ class TransformersGenerator:
         ended: list[Row] = []
         for at, row in enumerate(rows):
             try:
-                token = self._forced(row) or tokens.choose(at, row)
+                forced = self._forced(row)
+                token = tokens.choose(at, row) if forced is None else forced
                 if row.request.sampling.logprobs is not None and token not in self.loaded.stop_ids:
                     row.logprobs.append(TokenLogprob(self._decode([token]), tokens.logprob(at, token)))
                 of_row = row.take(token, self.loaded.stop_ids)
