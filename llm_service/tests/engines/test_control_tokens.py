@@ -20,7 +20,7 @@ def tokens() -> ControlTokens:
     return ControlTokens(VOCABULARY.items(), lambda sequences: [texts[token] for (token,) in sequences])
 
 
-def test_control_tokens_are_told_from_texts_in_brackets() -> None:
+def test_control_tokens_are_distinguished_from_texts_in_brackets() -> None:
     assert tokens().texts == {"<|im_start|>", "<|im_end|>", "[INST]"}
 
 

@@ -65,7 +65,7 @@ def test_the_embedded_copy_computes_the_model_exactly(openvino_model_folder: Pat
 
 @pytest.fixture(scope="module")
 def patient(openvino_model_folder: Path) -> Iterator[OpenVinoGenerator]:
-    """One that reads prompts whole and tells of its text once a second."""
+    """One that reads prompts whole and streams once a second."""
     engine = load(openvino_model_folder, llm_max_batched_tokens=2048, llm_stream_interval_ms=1000.0)
     yield engine
     engine.close()

@@ -36,7 +36,7 @@ def test_the_end_token_as_the_last_one_allowed_is_a_stop(load_tiny: LoadTiny) ->
     assert generate(engine, chat("one", "hola", max_new_tokens=2)).finish_reason == "stop"
 
 
-def test_thinking_is_told_to_the_chat_template(load_tiny: LoadTiny) -> None:
+def test_thinking_is_passed_to_the_chat_template(load_tiny: LoadTiny) -> None:
     engine = load_tiny()
     plain = chat("one", "hola", max_new_tokens=1)
     thinking = GenerationRequest("two", plain.messages, plain.sampling, enable_thinking=True)
@@ -316,7 +316,7 @@ def test_a_grammar_and_the_probabilities_of_its_tokens(load_tiny: LoadTiny) -> N
     assert len(outcome.logprobs) == outcome.completion_tokens
 
 
-def test_a_grammar_that_is_none_is_refused(load_tiny: LoadTiny) -> None:
+def test_an_invalid_grammar_is_refused(load_tiny: LoadTiny) -> None:
     with pytest.raises(ServiceError) as refusal:
         load_tiny().submit(chat("one", "hola", grammar="root ::= nowhere ("))
     assert refusal.value.type == Unsupported.type

@@ -31,7 +31,7 @@ class Repository:
 
 @dataclass
 class Fault:
-    """What happens to a file's content: it is cut, or held up, after so many bytes; ``times`` often."""
+    """What happens to a file's content: it is cut, or held up, ``after`` this many bytes, the first ``times`` times."""
 
     after: int
     times: int

@@ -215,10 +215,10 @@ def test_the_key_goes_to_the_hub_and_nowhere_else(machine: Machine) -> None:
     machine.hub.publish(REPO, safetensors_repository())
     machine.run("pull", REPO, HUGGINGFACE_API_KEY="hf_mine", HF_TOKEN="hf_other")
     content = [entry for entry in machine.hub.requests if entry.path.startswith("cdn/")]
-    told = [entry for entry in machine.hub.requests if entry.path.startswith(("api/models/someone", "someone/"))]
+    to_hub = [entry for entry in machine.hub.requests if entry.path.startswith(("api/models/someone", "someone/"))]
     assert content
     assert {entry.authorization for entry in content} == {None}
-    assert {entry.authorization for entry in told} == {"Bearer hf_mine"}
+    assert {entry.authorization for entry in to_hub} == {"Bearer hf_mine"}
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "consolidated.00.pth", "model.ckpt"])

@@ -1,4 +1,4 @@
-"""Workers that send nonsense: the waiting request learns of it, and the worker is replaced."""
+"""Workers that send nonsense: the waiting request fails, and the worker is replaced."""
 
 import asyncio
 import io
@@ -137,7 +137,7 @@ def test_a_parent_that_dies_during_loading_ends_its_worker() -> None:
         assert process.wait(60) == 0
 
 
-def test_the_end_of_a_thread_is_told_with_its_reason() -> None:
+def test_the_end_of_a_thread_is_reported_with_its_reason() -> None:
     ends: list[BaseException | None] = []
     reason = ValueError("broken")
 
@@ -149,7 +149,7 @@ def test_the_end_of_a_thread_is_told_with_its_reason() -> None:
     assert ends == [reason, None]
 
 
-async def test_the_end_of_a_task_is_told_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_end_of_a_task_is_reported_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     ends: list[BaseException | None] = []
     reason = ValueError("broken")
 
