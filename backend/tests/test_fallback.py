@@ -87,10 +87,10 @@ async def test_nobody_else_is_asked_for_a_caller_that_left() -> None:
 
 async def test_the_last_technical_error_is_raised_when_nobody_can() -> None:
     with pytest.raises(TechnicalError) as caught:
-        await chain(Fake("llm_service", DOWN), Fake("local", TechnicalError("x", reason="busy"))).complete(
+        await chain(Fake("llm_service", DOWN), Fake("local", TechnicalError("x", reason="overloaded"))).complete(
             [], NO_OPTIONS
         )
-    assert caught.value.reason == "busy"
+    assert caught.value.reason == "overloaded"
 
 
 async def test_local_vectors_are_used_when_they_compare_with_the_services() -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from adapters.llm_service.faults import NOT_NOW, Malformed, ServiceFault, TimedOut
+from adapters.llm_service.faults import REASONS, Malformed, ServiceFault, TimedOut
 from adapters.ports.models import (
     ChatMessage,
     Completion,
@@ -120,7 +120,7 @@ def parse_event(data: str) -> dict[str, Any]:
         logger.debug(summary, extra={"detail": _words(error)})
         if kind == "deadline_exceeded":
             raise TimedOut(summary)
-        raise ServiceFault(summary, reason=NOT_NOW.get(kind, "http_5xx"))
+        raise ServiceFault(summary, reason=REASONS.get(kind, "http_5xx"))
     return event
 
 
@@ -145,7 +145,7 @@ def error_of(response: httpx2.Response, body: bytes) -> TechnicalError | Logical
     if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
         # 503 with "retryable" guarantees that the request had no effect.
         anywhere = status == httpx2.codes.SERVICE_UNAVAILABLE and error.get("retryable") is True
-        reason = NOT_NOW.get(kind, "http_5xx")
+        reason = REASONS.get(kind, "http_5xx")
         return ServiceFault(summary, reason=reason, anywhere=anywhere, retry_after_s=retry_after_s)
     if status < httpx2.codes.BAD_REQUEST or (status == httpx2.codes.NOT_FOUND and not kind):
         # A redirect, or the 404 page of another server.
