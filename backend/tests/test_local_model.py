@@ -202,9 +202,13 @@ async def test_a_model_that_cannot_be_loaded_is_tried_again_after_a_while(tmp_pa
         assert noted(tmp_path).count("generator") == 2
 
 
-async def test_a_process_that_cannot_be_started_is_a_technical_error(tmp_path: Path) -> None:
-    local = HuggingFaceAdapter(LocalModelConfig(), (str(tmp_path / "no such program"),))
-    with pytest.raises(TechnicalError):
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [(("no such program",), "could not be started: .*no such"), ((sys.executable, "-c", "exit(7)"), "with status 7")],
+)
+async def test_a_process_that_does_not_come_up_is_a_technical_error(command: tuple[str, ...], told: str) -> None:
+    local = HuggingFaceAdapter(LocalModelConfig(), command)
+    with pytest.raises(TechnicalError, match=told):
         await ask(local)
     await local.close()
 

@@ -54,6 +54,7 @@ class Launcher:
         self._closed = False
         self._crashes = 0
         self._not_before = 0.0
+        self._fault = "is not running"
 
     @property
     def pid(self) -> int | None:
@@ -70,7 +71,7 @@ class Launcher:
                 return self._address
             address: Future[Address] = Future()
             if self._closed or time.monotonic() < self._not_before:
-                address.set_exception(OSError(f"the local {self.kind} is not running"))
+                address.set_exception(OSError(f"the local {self.kind} {self._fault}"))
                 return address
             self._address = address
             self._thread = threading.Thread(target=self._live, args=(address,), name=f"local-{self.kind}", daemon=True)
@@ -121,6 +122,7 @@ class Launcher:
             if not address.done():
                 address.set_exception(OSError(f"the local {self.kind} {how}"))
             if not self._closed:
+                self._fault = how
                 logger.log(logging.WARNING if status else logging.INFO, "the local %s %s", self.kind, how)
 
     def _follow(self, process: "subprocess.Popen[bytes]", address: "Future[Address]") -> float | None:
@@ -133,10 +135,13 @@ class Launcher:
         lines = queue.SimpleQueue[bytes]()
         threading.Thread(target=_read_lines, args=(process.stdout, lines), daemon=True).start()
         key, limit_s = secrets.token_urlsafe(32), _START_S
-        process.stdin.write(json.dumps({"config": dataclasses.asdict(self._config), "key": key}).encode() + b"\n")
-        process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, which its output tells
+            process.stdin.write(json.dumps({"config": dataclasses.asdict(self._config), "key": key}).encode() + b"\n")
+            process.stdin.flush()
         try:
-            address.set_result(Address(int(lines.get(timeout=limit_s)), key))
+            if not (port := lines.get(timeout=limit_s)):
+                return None
+            address.set_result(Address(int(port), key))
             limit_s = self._config.load_timeout_s
             while beat := lines.get(timeout=limit_s):
                 if beat == b"ready\n":
