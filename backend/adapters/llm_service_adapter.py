@@ -49,6 +49,7 @@ def config_from_settings(source: Settings) -> ServiceConfig:
         dimension=source.embedding_dimension,
         language_model=source.llm_model,
         embedding_model=source.embedding_model,
+        rerank_model=source.rerank_model,
     )
 
 

@@ -130,7 +130,7 @@ async def test_a_cancelled_probe_makes_room_for_the_next(service: FakeLLMService
 
 
 async def test_a_hanging_service_keeps_its_prober_for_a_moment_only(service: FakeLLMService, make: Make) -> None:
-    adapter = await half_open(service, make, probe_timeout_s=0.1, timeout_s=600)
+    adapter = await half_open(service, make, timeout_s=600)
     service.mode = "hang"
     # Without the probe's own limit this would take the call's ten minutes.
     async with asyncio.timeout(30):
@@ -246,7 +246,7 @@ async def test_retry_after_is_waited_for_where_the_deadline_allows_it(service: F
 
 async def test_retry_after_past_the_deadline_is_not_waited_for(service: FakeLLMService, make: Make) -> None:
     service.reply = error("429 Too Many Requests", "rate_limited", "Retry-After: 4", retryable=True)
-    adapter = make(service, timeout_s=3, max_retry_wait_s=600)
+    adapter = make(service, timeout_s=3)
     with pytest.raises(RateLimited) as caught:
         await adapter.generate(MESSAGES)
     assert caught.value.retry_after_s == 4

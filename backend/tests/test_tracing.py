@@ -33,8 +33,8 @@ STAND_IN = (sys.executable, "-m", "tests.stand_in_model")
 
 @pytest.fixture
 async def adapter(service: FakeLLMService) -> AsyncIterator[LLMServiceAdapter]:
-    config = ServiceConfig(urls=(service.url,), timeout_s=10, language_model="some/llm", embedding_model="some/minilm")
-    made = LLMServiceAdapter(config)
+    names = {"language_model": "some/llm", "embedding_model": "some/minilm", "rerank_model": "some/ranker"}
+    made = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=10, **names))  # type: ignore[arg-type]
     yield made
     await made.close()
 
@@ -63,6 +63,13 @@ async def test_vectors_are_a_span(adapter: LLMServiceAdapter) -> None:
     (call,) = spans.children()
     assert (call.name, call.kind) == ("embeddings some/minilm", SpanKind.CLIENT)
     assert (call.attributes["gen_ai.embeddings.dimension.count"], call.attributes["app.texts"]) == (384, 2)
+
+
+async def test_ranking_is_a_span(adapter: LLMServiceAdapter) -> None:
+    with traced_request() as spans:
+        await adapter.rank_texts("perro", ["perro", "gato"])
+    (call,) = spans.children()
+    assert (call.name, call.attributes["gen_ai.operation.name"]) == ("rerank some/ranker", "rerank")
 
 
 async def test_a_stream_ends_its_span_with_the_answer(adapter: LLMServiceAdapter) -> None:

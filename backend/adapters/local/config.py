@@ -40,8 +40,6 @@ class LocalModelConfig:
     """A model that could not be loaded is not tried again sooner."""
     idle_s: float | None = 300.0
     """A process without a request for this long ends, which frees its memory; ``None``: never."""
-    load_timeout_s: float = 120.0
-    """Longest silence of a process that loads its model: a library may hold Python's lock throughout."""
     stall_timeout_s: float = 20.0
     """Longest silence of a process that has loaded its model."""
     log_level: str = "INFO"

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 _APP_FOLDER = Path(__file__).resolve().parent.parent.parent
 COMMAND = (sys.executable, "-m", "adapters.local.child")
 _START_S = 30.0
+_LOAD_S = 120.0
+"""Longest silence of a process that loads its model: a library may hold Python's lock throughout."""
 _LONGEST_PAUSE_S = 60.0
 _STABLE_S = 60.0
 """A process that lived this long does not count as a crash in a row."""
@@ -142,7 +144,7 @@ class Launcher:
             if not (port := lines.get(timeout=limit_s)):
                 return None
             address.set_result(Address(int(port), key))
-            limit_s = self._config.load_timeout_s
+            limit_s = _LOAD_S
             while beat := lines.get(timeout=limit_s):
                 if beat == b"ready\n":
                     limit_s = self._config.stall_timeout_s
