@@ -36,12 +36,12 @@ _SETTINGS: Final = "SET LOCAL statement_timeout = {timeout_ms}; SET LOCAL enable
 _ITERATIVE: Final = "SET LOCAL hnsw.iterative_scan = relaxed_order;"
 
 BY_WORDS: Final = """
-SELECT * FROM {schema}.rag_search_words(%(terms)s::text[], %(accented)s::text[], %(whole)s::text[], %(parts)s::text[],
+SELECT * FROM public.rag_search_words(%(terms)s::text[], %(accented)s::text[], %(whole)s::text[], %(parts)s::text[],
     %(near)s::integer[], %(near_terms)s::integer[])
 """
 # Two results: how near what was found by words is, and what else is near.
 BY_VECTOR: Final = """
-SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
+SELECT id, {similarity} AS similarity FROM public.rag_documents d, {asked_vector}
 WHERE id = ANY (%(found)s::text[]) AND {comparable};
 WITH asked AS MATERIALIZED (
     SELECT t.ord, plainto_tsquery('pg_catalog.simple', t.folded)
@@ -50,7 +50,7 @@ WITH asked AS MATERIALIZED (
     FROM unnest(%(terms)s::text[], %(accented)s::text[]) WITH ORDINALITY AS t(folded, accented, ord)
 ),
 nearest AS MATERIALIZED (
-    SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
+    SELECT id, {similarity} AS similarity FROM public.rag_documents d, {asked_vector}
     WHERE kind <> 'text' AND {comparable}
     ORDER BY d.embedding OPERATOR({vector}.<=>) asked_vector LIMIT 40
 )
@@ -59,7 +59,7 @@ SELECT d.id, d.kind, d.content, d.metadata, d.direction, d.lemma_keys, d.gloss_k
         SELECT CASE WHEN w.a @@ t.tsq THEN 'a' WHEN w.b @@ t.tsq THEN 'b' WHEN w.words @@ t.tsq THEN 'c' ELSE '' END
         FROM asked t ORDER BY t.ord
     ) AS term_fields, nearest.similarity
-FROM nearest JOIN {schema}.rag_documents d USING (id),
+FROM nearest JOIN public.rag_documents d USING (id),
     LATERAL (SELECT ts_filter(d.words, '{{a}}') AS a, ts_filter(d.words, '{{b}}') AS b, d.words OFFSET 0) AS w
 WHERE id <> ALL (%(found)s::text[])
 """
@@ -72,18 +72,18 @@ WITH asked AS MATERIALIZED (
 ),
 terms AS MATERIALIZED (
     SELECT a.ord, a.tsq,
-        (SELECT count(*) FROM (SELECT 1 FROM {schema}.rag_documents c WHERE c.passage_words @@ a.tsq
+        (SELECT count(*) FROM (SELECT 1 FROM public.rag_documents c WHERE c.passage_words @@ a.tsq
                                LIMIT {max_counted}) AS counted) AS documents
     FROM asked a
 ),
-total AS MATERIALIZED (SELECT count(*) AS texts FROM {schema}.rag_documents WHERE kind = 'text'),
+total AS MATERIALIZED (SELECT count(*) AS texts FROM public.rag_documents WHERE kind = 'text'),
 weighted AS MATERIALIZED (
     SELECT tsq, ln(1 + (texts - documents + 0.5) / (documents + 0.5)) AS weight
     FROM terms, total WHERE numnode(tsq) > 0 AND documents > 0 AND (documents < {max_counted} OR texts < {max_counted})
 ),
 any_term AS MATERIALIZED (SELECT string_agg(tsq::text, ' | ')::tsquery AS tsq FROM weighted),
 worded AS (
-    SELECT d.id FROM {schema}.rag_documents d, any_term
+    SELECT d.id FROM public.rag_documents d, any_term
     WHERE d.passage_words @@ any_term.tsq
     ORDER BY (SELECT sum(w.weight) FROM weighted w WHERE d.passage_words @@ w.tsq) DESC,
         length(d.passage_words), d.id
@@ -91,25 +91,25 @@ worded AS (
 )
 SELECT (SELECT texts FROM total) AS total, ARRAY(SELECT documents FROM terms ORDER BY ord) AS term_counts,
     d.id, d.content, d.metadata
-FROM (SELECT 1) AS one LEFT JOIN (worded JOIN {schema}.rag_documents d USING (id)) ON true
+FROM (SELECT 1) AS one LEFT JOIN (worded JOIN public.rag_documents d USING (id)) ON true
 """
 MAX_COUNTED: Final = 2_000
 """Most texts in which a term is counted and ranked."""
 TEXTS_BY_VECTOR: Final = """
-SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
+SELECT id, {similarity} AS similarity FROM public.rag_documents d, {asked_vector}
 WHERE id = ANY (%(found)s::text[]) AND {comparable};
 WITH nearest AS MATERIALIZED (
-    SELECT id, content, metadata, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
+    SELECT id, content, metadata, {similarity} AS similarity FROM public.rag_documents d, {asked_vector}
     WHERE kind = 'text' AND {comparable}
     ORDER BY d.embedding OPERATOR({vector}.<=>) asked_vector LIMIT 20
 )
 SELECT id, content, metadata, similarity FROM nearest WHERE id <> ALL (%(found)s::text[])
 """
 _HAS_OTHER_LANGUAGES: Final = (
-    "SELECT EXISTS (SELECT 1 FROM {schema}.rag_documents WHERE kind = 'text' AND passage_languages <> {languages})"
+    "SELECT EXISTS (SELECT 1 FROM public.rag_documents WHERE kind = 'text' AND passage_languages <> {languages})"
 )
 _REINDEX: Final = """
-UPDATE {schema}.rag_documents SET passage_words = {passage_words}, passage_languages = {languages}
+UPDATE public.rag_documents SET passage_words = {passage_words}, passage_languages = {languages}
 WHERE kind = 'text' AND passage_languages <> {languages}
 """
 

@@ -55,7 +55,6 @@ class Store:
         pool_size: connections at most.
         timeout_s: for getting a connection, in seconds.
         statement_timeout_s: for each statement, in seconds; by default ``timeout_s``.
-        schema: where the tables live.
         text_languages: Postgres's text search configurations for texts, besides ``simple``.
         own_loop: run psycopg on an event loop of its own; by default only where the caller's
             loop cannot carry it (Windows).
@@ -73,7 +72,6 @@ class Store:
         pool_size: int = 8,
         timeout_s: float = 5.0,
         statement_timeout_s: float | None = None,
-        schema: str = "public",
         text_languages: Sequence[str] = TEXT_LANGUAGES,
         own_loop: bool | None = None,
     ) -> None:
@@ -88,7 +86,6 @@ class Store:
         self.dimension = dimension
         self.total = 0
         """Documents in the table, as far as this process knows."""
-        self._schema = schema
         self._languages = tuple(text_languages)
         self._starting: asyncio.Task[None] | None = None
         self._is_ready = self._closed = False
@@ -131,15 +128,15 @@ class Store:
     async def rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
         """Do what ``run`` does, on psycopg's event loop already."""
         async with self.database.transaction() as connection:
-            return await (await connection.execute(self.names.sql(query), parameters)).fetchall()
+            return await (await connection.execute(query, parameters)).fetchall()
 
     async def _start(self) -> None:
         await self.database.open()
         async with self.database.connection() as connection:
             with _schema_errors():
-                self.names = await migrate(connection, self._schema, self._languages, dimension=self.dimension)
+                self.names = await migrate(connection, self._languages, dimension=self.dimension)
                 await self.complete(connection)
-            counted = await connection.execute(self.names.sql("SELECT count(*) FROM {schema}.rag_documents"))
+            counted = await connection.execute("SELECT count(*) FROM public.rag_documents")
             (self.total,) = await counted.fetchone() or (0,)
         self._is_ready = True
 
