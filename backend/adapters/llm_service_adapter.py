@@ -138,8 +138,7 @@ class LLMServiceAdapter:
         self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
     ) -> Embeddings:
         """Return one vector a text, in order; raise ``TechnicalError`` or ``LogicalError``."""
-        config = self.config
-        parse = partial(wire.parse_embeddings, count=len(texts), dimension=config.dimension, served_by=config.served_by)
+        parse = partial(wire.parse_embeddings, count=len(texts), dimension=self.config.dimension)
         payload = {"texts": list(texts), "input_type": input_type}
         return await self._transport.post(_EMBED, payload, request_id, parse)
 

@@ -51,7 +51,6 @@ class _Answer(_Body):
 
 class _Vectors(_Body):
     embeddings: list[list[float]]
-    model: str = ""
     fingerprint: str = Field(min_length=1)
 
 
@@ -84,22 +83,20 @@ def parse_object(body: bytes | str) -> dict[str, Any]:
     return value
 
 
-def parse_completion(body: Mapping[str, Any], served_by: ServedBy = "llm_service") -> Completion:
+def parse_completion(body: Mapping[str, Any], served_by: ServedBy) -> Completion:
     """Return the completion in a response object of ``/api/llm/generate``."""
     found = _validated(_Answer, body)
     return Completion(**found.model_dump() | {"answer": printable(found.answer), "served_by": served_by})
 
 
-def parse_embeddings(
-    body: Mapping[str, Any], *, count: int, dimension: int, served_by: ServedBy = "llm_service"
-) -> Embeddings:
+def parse_embeddings(body: Mapping[str, Any], *, count: int, dimension: int) -> Embeddings:
     """Return the vectors of ``/api/llm/embed``, each checked to be finite and ``dimension`` long."""
     found = _validated(_Vectors, body)
     if len(found.embeddings) != count:
         raise Malformed(f"the LLM service did not answer {count} vectors")
     if any(len(vector) != dimension for vector in found.embeddings):
         raise Malformed(f"the LLM service's vectors are not {dimension} numbers long")
-    return Embeddings(found.embeddings, found.model, found.fingerprint, served_by)
+    return Embeddings(found.embeddings, found.fingerprint)
 
 
 def parse_ranks(body: Mapping[str, Any], *, count: int) -> list[float]:

@@ -75,9 +75,7 @@ class Embeddings:
     """Vectors in the order of the texts. Only vectors with equal fingerprints may be compared."""
 
     vectors: list[list[float]]
-    model: str
     fingerprint: str
-    served_by: ServedBy
 
 
 class LanguageModel(Protocol):
