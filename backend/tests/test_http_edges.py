@@ -7,21 +7,15 @@ import httpx
 import pytest
 
 from postgres_server import postgres
+from tests.backend_process import NOBODY
 from tests.backend_server import ready_backend, running_backend
 
-NOWHERE = "http://127.0.0.1:9"
 URL = "/api/rag/query"
 
 
 @pytest.fixture(scope="module")
 def edge() -> Iterator[httpx.Client]:
-    with ready_backend(database_url=postgres().url, llm_service_url=NOWHERE, max_body_bytes=20_000) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def locked() -> Iterator[httpx.Client]:
-    with ready_backend(database_url=postgres().url, llm_service_url=NOWHERE, backend_api_key="llave") as client:
+    with ready_backend(database_url=postgres().url, llm_service_url=NOBODY, max_body_bytes=20_000) as client:
         yield client
 
 
@@ -145,16 +139,6 @@ def test_a_whole_number_may_be_written_as_either_kind_of_number(edge: httpx.Clie
     assert edge.post(URL, json={"query": "perro", "top_k": 5.0}).status_code == 200
 
 
-def test_without_the_key_only_page_and_probes_answer(locked: httpx.Client) -> None:
-    for path in ("/", "/app.js", "/livez", "/readyz"):
-        assert locked.get(path).status_code == 200, path
-    for path in ("/docs", "/openapi.json"):  # the operations: test_access; forms of the header: the kit's tests
-        response = locked.get(path, headers={"Authorization": "Bearer no"})
-        assert (response.status_code, response.json()["error"]["type"]) == (401, "unauthorized"), path
-        assert response.headers["www-authenticate"] == "Bearer"
-    assert locked.get("/api/rag/stats", headers={"Authorization": "Bearer llave"}).status_code == 200
-
-
 def test_a_browser_may_ask_from_the_allowed_origins_only(edge: httpx.Client) -> None:
     def preflight(origin: str) -> httpx.Response:
         return edge.options(URL, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
@@ -189,7 +173,7 @@ def test_it_is_alive_at_once_and_not_ready_without_a_database() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         nobody = f"postgresql://x@127.0.0.1:{probe.getsockname()[1]}/x"
-    with running_backend(database_url=nobody, database_timeout=0.5, llm_service_url=NOWHERE) as client:
+    with running_backend(database_url=nobody, database_timeout=0.5, llm_service_url=NOBODY) as client:
         assert client.get("/livez").status_code == 200
         response = client.get("/readyz")
         assert (response.status_code, response.json()["checks"]) == (503, {"database": False, "lexicon": False})

@@ -3,19 +3,14 @@
 Traces through both apps to a collector: ``tests/test_traces.py`` in the repository's root.
 """
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 from opentelemetry.trace import SpanKind
 
-from adapters.fallback import FallbackChain, Provider
-from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
-from adapters.local.config import LocalModelConfig
 from adapters.ports.documents import Document
 from adapters.ports.models import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError
 from adapters.supabase_adapter import SupabaseAdapter
@@ -28,7 +23,6 @@ from tests.recorded_spans import events, failed, traced_request, traceparent
 pytestmark = pytest.mark.anyio
 QUESTION: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice perro?"}]
 GREEDY = SamplingOptions(max_new_tokens=9, temperature=0.0)
-STAND_IN = (sys.executable, "-m", "tests.stand_in_model")
 
 
 @pytest.fixture
@@ -105,22 +99,6 @@ async def test_an_answer_of_another_shape_breaks_no_request(
     with traced_request() as spans, pytest.raises(TechnicalError):
         await adapter.complete(QUESTION, GREEDY)
     assert {span.attributes["error.type"] for span in spans.children()} == {"protocol"}
-
-
-async def test_the_local_fallback_is_a_span_and_its_reason_an_event(tmp_path: Path) -> None:
-    away = LLMServiceAdapter(ServiceConfig(urls=("http://127.0.0.1:9",), timeout_s=5))
-    config = LocalModelConfig(model="stand-in", hub_cache=str(tmp_path), timeout_s=60)
-    local = HuggingFaceAdapter(config, STAND_IN)
-    chain = FallbackChain([Provider("llm_service", away, away), Provider("local", local, local)])
-    with traced_request() as spans:
-        assert (await chain.complete(QUESTION, GREEDY)).served_by == "local"
-    await local.close()
-    await away.close()
-    assert events(spans.request) == [("fallback", {"reason": "connect"})]
-    answer = spans.children()[-1]
-    assert (answer.name, answer.kind, failed(answer)) == ("chat stand-in", SpanKind.INTERNAL, False)
-    assert answer.attributes["gen_ai.provider.name"] == "local"
-    assert all(span.attributes["error.type"] == "connect" for span in spans.children()[:-1])
 
 
 @pytest.mark.parametrize(("failing", "mode"), [(False, "words_and_meaning"), (True, "words")])

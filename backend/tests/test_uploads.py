@@ -14,11 +14,11 @@ from services.library import uploads
 from services.library.formats import read_content
 from services.library.ingestion import Progress
 from services.library.uploads import LibraryBusy, Uploads
+from tests.backend_process import NOBODY
 from tests.backend_server import ready_backend
 from tests.ingest_command import count, ingest
 from tests.logged_backend import logged_backend
 
-NOBODY = "http://127.0.0.1:9"
 TABLE = "lema,gloss_bora,pos\nzorfano,tsubune,adj.\n,vacío,\nlinterna,tsubuco,f.\n".encode()
 CHANGED = b"lema,gloss_bora,pos\nzorfano,tsubunee,adj.\n"
 

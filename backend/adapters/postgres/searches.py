@@ -120,7 +120,7 @@ class Searches(Store):
     async def search(self, query: ParsedQuery, top_k: int) -> FoundEntries:
         """Search by words; ``hits`` are the best, ranked. Raises ``StoreUnavailable``."""
         lookup = self.index.lookup(query)
-        if top_k < 1 or not query.phrase:
+        if not query.phrase:
             return FoundEntries(query, lookup, [], [])
         (rows,) = await self._fetch(BY_WORDS, lookup._asdict())
         weighed = self._weighed(query, [Candidate(**row) for row in rows])
@@ -132,7 +132,7 @@ class Searches(Store):
         """Return the best of the candidates found by words and of the documents near the vector. Ignores a vector whose
         dimension differs from the store's. Raises ``StoreUnavailable``.
         """
-        if top_k < 1 or not self._fits(vector):
+        if not self._fits(vector):
             return found.hits
         by_words = [each.candidate for each in found.weighed]
         asked = {"terms": found.lookup.terms, "accented": found.lookup.accented}

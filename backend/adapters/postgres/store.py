@@ -96,7 +96,6 @@ class Store:
         Every other method does this first, so a database that is down now is used once it is
         up. Raises ``StoreUnavailable``.
         """
-        self._closed = False
         await self.database.run(self.ready(), limit_s=_START_S)
 
     async def close(self) -> None:
