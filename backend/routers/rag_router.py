@@ -57,8 +57,16 @@ async def query(
     record: RecordDep,
 ) -> QueryResponse | Response:
     """Answer in one response, or with ``stream: true`` as server-sent events."""
-    ask = partial(services.rag.answer_stream, body.query, body.top_k, _history(body))
-    parts = ask(explain=body.explain, draft=body.draft, timeout_s=timeout_s, request_id=record.request_id)
+    history: list[ChatMessage] = [{"role": turn.role, "content": turn.content} for turn in body.history]
+    parts = services.rag.answer_stream(
+        body.query,
+        body.top_k,
+        history,
+        explain=body.explain,
+        draft=body.draft,
+        timeout_s=timeout_s,
+        request_id=record.request_id,
+    )
     if body.stream:
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         # Headers are sent after the search, so that its failure has its own status.
@@ -177,7 +185,3 @@ def _response(answer: RagAnswer, record: RequestRecord) -> QueryResponse:
     record.cache = None if answer.cached is None else "hit" if answer.cached else "miss"
     shown = {name: getattr(answer, name) for name in QueryResponse.model_fields if name != "request_id"}
     return QueryResponse.model_validate(shown | {"request_id": record.request_id})
-
-
-def _history(body: QueryRequest) -> list[ChatMessage]:
-    return [{"role": message.role, "content": message.content} for message in body.history]

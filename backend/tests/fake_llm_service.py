@@ -34,7 +34,7 @@ def as_json(content: Any, status: str = "200 OK", *headers: str) -> bytes:
     return http(status, json.dumps(content).encode(), "Content-Type: application/json", *headers)
 
 
-def error(status: str, kind: str, *headers: str, retryable: bool = False, message: str = "told") -> bytes:
+def error(status: str, kind: str, *headers: str, retryable: bool = False, message: str = "x") -> bytes:
     return as_json({"error": {"type": kind, "message": message, "retryable": retryable}}, status, *headers)
 
 

@@ -41,7 +41,7 @@ asyncio.run(main())
 
 
 class UserProcess:
-    """Another process that uses the server until it is told to leave."""
+    """Another process that uses the server until its input has a line."""
 
     def __init__(self, folder: Path, ending: str) -> None:
         environment = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}

@@ -110,7 +110,7 @@ async def test_local_vectors_that_do_not_compare_are_not_even_made(stored: str |
     assert local.embedded == 0
 
 
-async def test_stored_vectors_tell_what_compares_before_the_service_was_ever_seen() -> None:
+async def test_local_vectors_are_compared_with_the_stored_ones_before_the_first_answer_of_the_service() -> None:
     both = chain(Fake("llm_service", DOWN), Fake("local", print_="a"), stored="a")
     assert (await both.embed_texts(["x"])).fingerprint == "a"
 

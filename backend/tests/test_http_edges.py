@@ -113,7 +113,7 @@ def test_what_is_not_there_answers_in_the_same_form(edge: httpx.Client) -> None:
     assert response.headers["x-request-id"]
 
 
-def test_another_method_than_a_routes_own_is_told_which_there_are(edge: httpx.Client) -> None:
+def test_a_405_names_the_methods_of_the_path(edge: httpx.Client) -> None:
     for method, path, allowed in (
         ("GET", "/api/rag/query", "POST"),
         ("DELETE", "/api/rag/search", "GET"),
@@ -163,7 +163,7 @@ def test_the_docs_load_nothing_from_elsewhere(edge: httpx.Client) -> None:
     assert "/api/rag/query" in edge.get("/openapi.json").json()["paths"]
 
 
-def test_health_tells_of_the_service_that_is_away(edge: httpx.Client) -> None:
+def test_health_shows_that_the_service_is_away(edge: httpx.Client) -> None:
     health = edge.get("/health").json()
     assert (health["status"], health["checks"]["database"]) == ("degraded", True)
     assert health["llm_service"]["status"] == "unreachable"

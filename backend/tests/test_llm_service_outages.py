@@ -84,7 +84,7 @@ async def test_an_open_circuit_opens_no_socket(service: FakeLLMService, make: Ma
     assert (service.accepted, len(service.requests)) == (accepted, asked)
 
 
-async def test_an_open_circuit_tells_when_to_ask_again(service: FakeLLMService, make: Make) -> None:
+async def test_an_open_circuit_says_when_to_ask_again(service: FakeLLMService, make: Make) -> None:
     adapter = make(service, failure_threshold=1, reset_s=60)
     service.reply = BROKEN
     await reason_of(adapter.generate(MESSAGES))

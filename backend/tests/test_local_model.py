@@ -203,12 +203,12 @@ async def test_a_model_that_cannot_be_loaded_is_tried_again_after_a_while(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [(("no such program",), "could not be started: .*no such"), ((sys.executable, "-c", "exit(7)"), "with status 7")],
 )
-async def test_a_process_that_does_not_come_up_is_a_technical_error(command: tuple[str, ...], told: str) -> None:
+async def test_a_process_that_does_not_come_up_is_a_technical_error(command: tuple[str, ...], message: str) -> None:
     local = HuggingFaceAdapter(LocalModelConfig(), command)
-    with pytest.raises(TechnicalError, match=told):
+    with pytest.raises(TechnicalError, match=message):
         await ask(local)
     await local.close()
 

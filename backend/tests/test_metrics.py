@@ -141,12 +141,12 @@ def test_each_step_down_counts_once_with_its_own_reason(
     ask(backend)
     # Vector: the service is overloaded, the local model has none. Answer: the service again; the local model has it.
     # (The other address refuses connections: its circuit is open since the first question.)
-    told = fallbacks(backend)
-    assert more(told, before) == {"overloaded": 2, "local_unavailable": 1}
+    first = fallbacks(backend)
+    assert more(first, before) == {"overloaded": 2, "local_unavailable": 1}
     local.answer = None
     ask(backend)
     again = fallbacks(backend)
-    assert more(again, told) == {"overloaded": 2, "local_unavailable": 2}
+    assert more(again, first) == {"overloaded": 2, "local_unavailable": 2}
     assert Scrape(backend).of("backend_answers_total", served_by="local", mode="generated") == 1
     assert Scrape(backend).of("backend_answers_total", served_by="none", mode="extractive") == 1
 
@@ -166,7 +166,7 @@ def test_circuits_are_shown_by_address_without_credentials(backend: httpx.Client
     assert "contrasena" not in text
 
 
-def test_labels_are_bounded_whatever_is_told() -> None:
+def test_labels_are_bounded() -> None:
     metrics = Metrics("1")
     for number in range(3):
         metrics.fell_back(f"invented {number}")

@@ -6,7 +6,7 @@ from scripts.progress import ProgressBars
 from services.library.ingestion import Progress
 
 
-def test_a_line_comes_now_and_then_and_tells_share_rate_and_time_left() -> None:
+def test_a_line_comes_now_and_then_with_share_rate_and_time_left() -> None:
     out, now = io.StringIO(), [100.0]
     with ProgressBars(out, every_s=10.0, clock=lambda: now[0]) as bars:
         for second in range(0, 41, 4):

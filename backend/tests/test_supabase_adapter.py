@@ -167,7 +167,7 @@ async def test_no_question_is_an_error(entries: SupabaseAdapter, question: str, 
     assert (await entries.stats(None)).documents == len(ENTRIES)
 
 
-async def test_upsert_tells_new_changed_and_unchanged_apart(store: SupabaseAdapter) -> None:
+async def test_upsert_counts_new_changed_and_unchanged(store: SupabaseAdapter) -> None:
     assert await store.upsert(ENTRIES) == UpsertReport(len(ENTRIES), 0, 0)
     changed = Document(ENTRIES[0].id, "dictionary", "otro", ENTRIES[0].metadata)
     assert await store.upsert([changed, *ENTRIES[1:]]) == UpsertReport(0, 1, len(ENTRIES) - 1)
@@ -213,7 +213,7 @@ async def test_vectors_of_the_wrong_dimension_are_refused_before_the_database_se
         await filled.set_vectors(["text"], [[1.0]], "f")
 
 
-async def test_delete_tells_whether_the_document_was_there(filled: SupabaseAdapter) -> None:
+async def test_delete_returns_whether_the_document_was_there(filled: SupabaseAdapter) -> None:
     assert await filled.delete("text") is True
     assert await filled.delete("text") is False
 

@@ -1,4 +1,4 @@
-"""What the backend's spans tell, and what tracing costs where it is off, not installed or goes nowhere.
+"""The spans of the backend's calls and searches.
 
 Traces through both apps to a collector: ``tests/test_traces.py`` in the repository's root.
 """
@@ -85,7 +85,7 @@ async def test_a_caller_who_leaves_a_stream_ends_its_span(adapter: LLMServiceAda
     assert (failed(call), call.attributes["app.cancelled"]) == (False, True)
 
 
-async def test_a_refusal_is_told_by_its_name(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
+async def test_a_refusal_is_named_by_its_type(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
     service.mode = "400"
     with traced_request() as spans, pytest.raises(LogicalError):
         await adapter.complete(QUESTION, GREEDY)

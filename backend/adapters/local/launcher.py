@@ -137,7 +137,7 @@ class Launcher:
         lines = queue.SimpleQueue[bytes]()
         threading.Thread(target=_read_lines, args=(process.stdout, lines), daemon=True).start()
         key, limit_s = secrets.token_urlsafe(32), _START_S
-        with contextlib.suppress(BrokenPipeError):  # it has ended already, which its output tells
+        with contextlib.suppress(BrokenPipeError):  # it has ended, as the end of its output shows
             process.stdin.write(json.dumps({"config": dataclasses.asdict(self._config), "key": key}).encode() + b"\n")
             process.stdin.flush()
         try:
