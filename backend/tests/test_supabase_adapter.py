@@ -7,6 +7,7 @@ import pytest
 
 from adapters.ports.documents import Document, SearchHit
 from adapters.ports.store import StoreUnavailable, UpsertReport, WrongDimension
+from adapters.postgres import store as store_module
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.index import LibraryIndex
 from services.mentor.questions.parser import parse_query
@@ -262,6 +263,24 @@ async def test_a_closed_store_is_unavailable(store: SupabaseAdapter) -> None:
     await store.close()
     with pytest.raises(StoreUnavailable):
         await store.ping()
+
+
+async def test_an_interrupted_change_of_languages_goes_on_where_it_stopped(
+    database_url: str, store: SupabaseAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_START_S", 2.0)
+    monkeypatch.setattr("adapters.postgres.searches._BATCH", 2)
+    await store.upsert([Document(f"t{number}", "text", "Las casas.") for number in range(5)])
+    german = SupabaseAdapter(database_url, LibraryIndex(), text_languages=["german"])
+    changed = "SELECT id FROM rag_documents WHERE passage_languages = 'german' ORDER BY id"
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute("SELECT 1 FROM rag_documents WHERE id = 't4' FOR UPDATE")
+        with pytest.raises(StoreUnavailable):
+            await german.start()
+        assert blocker.execute(changed).fetchall() == [("t0",), ("t1",), ("t2",), ("t3",)]
+    await german.start()
+    assert len(await german.run(changed, [])) == 5
+    await german.close()
 
 
 async def test_works_on_a_loop_of_its_own_as_on_windows(database_url: str) -> None:

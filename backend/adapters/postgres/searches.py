@@ -105,13 +105,12 @@ WITH nearest AS MATERIALIZED (
 )
 SELECT id, content, metadata, similarity FROM nearest WHERE id <> ALL (%(found)s::text[])
 """
-_HAS_OTHER_LANGUAGES: Final = (
-    "SELECT EXISTS (SELECT 1 FROM public.rag_documents WHERE kind = 'text' AND passage_languages <> {languages})"
-)
 _REINDEX: Final = """
 UPDATE public.rag_documents SET passage_words = {passage_words}, passage_languages = {languages}
-WHERE kind = 'text' AND passage_languages <> {languages}
+WHERE id IN (SELECT id FROM public.rag_documents WHERE kind = 'text' AND passage_languages <> {languages}
+             ORDER BY id LIMIT {batch} FOR UPDATE)
 """
+_BATCH: Final = 5_000
 
 
 class Searches(Store):
@@ -163,13 +162,17 @@ class Searches(Store):
         return replace(found, candidates=[*candidates, *(TextCandidate(**row) for row in others)])
 
     async def index_texts(self, connection: Connection) -> None:
-        """Index texts again that were stored with other languages, or before there were any."""
-        found = await connection.execute(self.names.sql(_HAS_OTHER_LANGUAGES))
-        if await found.fetchone() == (True,):
-            statement = self.names.sql(_REINDEX, passage_words=passage_words(self.names.languages))
+        """Index texts again that were stored with other languages, or before there were any.
+
+        Each batch is one transaction, so that an attempt which is cut off has done a part.
+        """
+        words, batch = passage_words(self.names.languages), sql.Literal(_BATCH)
+        statement = self.names.sql(_REINDEX, passage_words=words, batch=batch)
+        indexed = _BATCH
+        while indexed == _BATCH:
             async with connection.transaction():
                 await connection.execute("SET LOCAL statement_timeout = 0")
-                await connection.execute(statement)
+                indexed = (await connection.execute(statement)).rowcount
 
     def _fits(self, vector: Sequence[float]) -> bool:
         if len(vector) == self.dimension:
