@@ -121,14 +121,17 @@ class LLMServiceAdapter:
     async def stream(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
     ) -> AsyncGenerator[TextDelta | Completion, None]:
-        """Yield deltas, then one ``Completion``; closing the iterator hangs up, which stops the generation."""
+        """Yield deltas, then one ``Completion``; closing the iterator hangs up, which stops the generation.
+
+        Other events, such as the parts of a thought, are left out.
+        """
         payload = wire.generate_payload(messages, options, stream=True)
         completion: Completion | None = None
         async with aclosing(self._transport.post_stream(_GENERATE, payload, request_id)) as events:
             async for event in events:
                 if isinstance(event.get("delta"), str):
                     yield TextDelta(wire.printable(event["delta"]))
-                else:
+                elif "answer" in event:
                     completion = wire.parse_completion(event, self.config.served_by)
         if completion is None:
             raise Malformed("the LLM service's stream ended without an answer")

@@ -1,5 +1,6 @@
 """The adapter against a real server on a real port."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -8,8 +9,8 @@ import pytest
 
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter, get_llm_service_adapter
-from adapters.ports.models import ChatMessage, Completion, SamplingOptions, TechnicalError, TextDelta
-from tests.fake_llm_service import FakeLLMService
+from adapters.ports.models import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError, TextDelta
+from tests.fake_llm_service import FakeLLMService, http
 
 pytestmark = pytest.mark.anyio
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice perro?"}]
@@ -63,13 +64,20 @@ async def test_malformed_vectors_are_a_protocol_error(
 
 
 @pytest.mark.parametrize(
-    ("mode", "reason"), [("500", "http_5xx"), ("429", "rate_limited"), ("busy_long", "overloaded")]
+    ("mode", "reason"),
+    [
+        ("500", "http_5xx"),
+        ("429", "rate_limited"),
+        ("busy_long", "overloaded"),
+        ("400", "refused"),
+        ("401", "unauthorized"),
+    ],
 )
-async def test_a_fault_that_a_second_try_does_not_mend_is_raised_at_once(
+async def test_what_a_second_try_does_not_change_is_raised_at_once(
     adapter: LLMServiceAdapter, service: FakeLLMService, mode: str, reason: str
 ) -> None:
     service.mode = mode
-    with pytest.raises(TechnicalError) as caught:
+    with pytest.raises((TechnicalError, LogicalError)) as caught:
         await adapter.generate(MESSAGES)
     assert caught.value.reason == reason
     assert len(service.calls) == 1
@@ -105,6 +113,15 @@ async def test_a_stream_gives_deltas_and_then_the_whole_answer(
     assert isinstance(parts[-1], Completion)
     assert parts[-1].answer == service.answer
     assert parts[-1].timings["tokens_per_second"] == 100.0
+
+
+async def test_a_thought_in_a_stream_is_no_part_of_the_answer(
+    adapter: LLMServiceAdapter, service: FakeLLMService
+) -> None:
+    events = ({"reasoning_delta": "Hm."}, {"delta": "sol"}, {"answer": "sol", "model": "m"})
+    sent = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    service.reply = http("200 OK", sent.encode(), "Content-Type: text/event-stream")
+    assert await collect(adapter) == [TextDelta("sol"), Completion("sol", "m", "llm_service")]
 
 
 async def test_a_stream_that_stalls_is_a_timeout(service: FakeLLMService) -> None:
