@@ -79,6 +79,7 @@ async def test_what_a_second_try_does_not_change_is_raised_at_once(
     service.mode = mode
     with pytest.raises((TechnicalError, LogicalError)) as caught:
         await adapter.generate(MESSAGES)
+    assert isinstance(caught.value, TechnicalError | LogicalError)
     assert caught.value.reason == reason
     assert len(service.calls) == 1
 

@@ -10,7 +10,7 @@ import pytest
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.ports.models import ChatMessage, LogicalError, RateLimited, SamplingOptions, TechnicalError, TextDelta
-from tests.fake_llm_service import FAULTS, FakeLLMService, error, until
+from tests.fake_llm_service import FAULTS, FakeLLMService, as_json, error, until
 
 pytestmark = pytest.mark.anyio
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice perro?"}]
@@ -216,6 +216,15 @@ async def test_no_number_of_refusals_opens_the_circuit(service: FakeLLMService, 
     service.reply = answer
     for _ in range(20):
         await reason_of(adapter.generate(MESSAGES))
+    assert states(adapter) == ["closed"]
+
+
+async def test_a_ranker_that_loads_does_not_open_the_circuit(service: FakeLLMService, make: Make) -> None:
+    adapter = make(service)
+    body = {"error": {"message": "x", "type": "server_error", "param": None, "code": "model_loading"}}
+    service.reply = as_json(body, "503 Service Unavailable", "Retry-After: 3", "X-Should-Retry: true")
+    for _ in range(4):
+        assert await reason_of(adapter.rank_texts("perro", ["uno", "dos"])) == "loading"
     assert states(adapter) == ["closed"]
 
 

@@ -179,8 +179,8 @@ def _error(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind(error: Mapping[str, Any]) -> str:
-    """Return the error's type if it is well-formed, else an empty string."""
-    kind = error.get("type")
+    """Return the error's type, which ``/v1`` sends as ``code``, if it is well-formed, else an empty string."""
+    kind = error.get("code") or error.get("type")
     return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
 
 
