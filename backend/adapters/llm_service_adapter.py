@@ -106,9 +106,10 @@ class LLMServiceAdapter:
             health = await self._transport.get_any(_HEALTH, _HEALTH_TIMEOUT_S)
         except TechnicalError as fault:
             return {"status": "unreachable", "error": str(fault)}
-        if not isinstance(health.get("status"), str):
-            return {"status": "unreachable", "error": "the answer has no status"}
-        return health
+        if isinstance(health.get("status"), str):
+            return health
+        kind = wire.error_type(health)
+        return {"status": "unreachable", "error": f"the service answers: {kind}" if kind else "no status in the answer"}
 
     async def complete(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None

@@ -138,6 +138,8 @@ async def test_health_check_never_raises() -> None:
     service = FakeLLMService().start()
     adapter = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=5))
     assert (await adapter.health_check())["status"] == "healthy"
+    service.mode = "401"
+    assert await adapter.health_check() == {"status": "unreachable", "error": "the service answers: unauthorized"}
     service.stop()
     health: dict[str, Any] = await adapter.health_check()
     await adapter.close()

@@ -111,10 +111,9 @@ def parse_event(data: str) -> dict[str, Any]:
     """Return one event of the stream; raise ``TechnicalError`` for an error event."""
     event = parse_object(data)
     if "error" in event:
-        error = _error(event)
-        kind = _kind(error) or "error"
+        kind = error_type(event) or "error"
         summary = f"the LLM service broke off: {kind}"
-        logger.debug(summary, extra={"detail": _words(error)})
+        logger.debug(summary, extra={"detail": _words(_error(event))})
         if kind == "deadline_exceeded":
             raise TimedOut(summary)
         raise ServiceFault(summary, reason=REASONS.get(kind, "http_5xx"))
@@ -125,10 +124,10 @@ def error_of(response: httpx2.Response, body: bytes) -> TechnicalError | Logical
     """Return the error that a status other than 200 stands for; ``body`` is the response body."""
     status = response.status_code
     try:
-        error = _error(parse_object(body))
+        sent = parse_object(body)
     except Malformed:
-        error = {}
-    kind, retry_after_s = _kind(error), retry_after(response)
+        sent = {}
+    error, kind, retry_after_s = _error(sent), error_type(sent), retry_after(response)
     summary = f"the LLM service answered {status} {kind}".rstrip()
     # The service's message may quote the question: it goes to the caller of a refused request, not to the log.
     logger.debug(summary, extra={"detail": _words(error)})
@@ -149,6 +148,13 @@ def error_of(response: httpx2.Response, body: bytes) -> TechnicalError | Logical
         return Malformed(summary)
     refusal = f"{summary}: {_words(error)}".rstrip(": ")
     return LogicalError(refusal, status=status, error_type=kind or "invalid_request")
+
+
+def error_type(body: Mapping[str, Any]) -> str:
+    """Return the type of the error in ``body``, which ``/v1`` sends as ``code``; empty without a valid one."""
+    error = _error(body)
+    kind = error.get("code") or error.get("type")
+    return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
 
 
 def printable(text: str) -> str:
@@ -176,12 +182,6 @@ def _validated(model: type[B], body: Mapping[str, Any]) -> B:
 def _error(body: Mapping[str, Any]) -> dict[str, Any]:
     error = body.get("error")
     return error if isinstance(error, dict) else {}
-
-
-def _kind(error: Mapping[str, Any]) -> str:
-    """Return the error's type, which ``/v1`` sends as ``code``, if it is well-formed, else an empty string."""
-    kind = error.get("code") or error.get("type")
-    return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
 
 
 def _words(error: Mapping[str, Any]) -> str:
