@@ -122,19 +122,6 @@ def _answers(uri: str) -> bool:
         return False
 
 
-async def test_what_was_stored_is_there_after_a_restart(short_folder: Path) -> None:
-    for expected in (0, 1):
-        postgres = EmbeddedPostgres(short_folder)
-        await postgres.start()
-        store = SupabaseAdapter(postgres.uri, LibraryIndex())
-        await store.start()
-        assert (await store.stats(None)).documents == expected
-        await store.upsert([Document("1", "text", "uno")])
-        await store.close()
-        await postgres.stop()
-        assert _postmaster(short_folder) is None
-
-
 def test_two_processes_share_one_server_and_the_last_one_stops_it(new_user: NewUser, postgres_folder: Path) -> None:
     first, second = new_user(), new_user()
     uri = first.uri()
