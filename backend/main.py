@@ -26,7 +26,7 @@ from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.llm_service_adapter import config_from_settings as service_config
 from adapters.local.config import config_from_settings as local_config
-from adapters.ports.models import Embedder, LanguageModel, SamplingOptions
+from adapters.ports.models import SamplingOptions
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT, Settings, env_files, secret
@@ -48,7 +48,7 @@ _GRACE_S = 10
 _WEB = BACKEND_ROOT / "web"
 
 
-class LocalModels(LanguageModel, Embedder, Protocol):
+class LocalModels(Provider, Protocol):
     """Local language model and embedder with a managed lifetime."""
 
     def warm(self) -> None:
@@ -161,9 +161,8 @@ async def _wire(
     store = store or _make_store(settings, stack)
     stack.push_async_callback(store.close)
 
-    local_provider = Provider("local", local, local)
     enabled = settings.llm_service_enabled
-    providers = [Provider("llm_service", service, service), local_provider] if enabled else [local_provider]
+    providers: dict[str, Provider] = {"llm_service": service, "local": local} if enabled else {"local": local}
     chain = FallbackChain(providers, metrics=metrics)
     if enabled:
         metrics.watch_circuits(service.circuits)

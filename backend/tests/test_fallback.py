@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from adapters.fallback import FallbackChain, Provider
+from adapters.fallback import FallbackChain
 from adapters.ports.models import (
     ChatMessage,
     Completion,
@@ -60,7 +60,7 @@ class Fake:
 
 
 def chain(*fakes: Fake, stored: str | None = None) -> FallbackChain:
-    made = FallbackChain([Provider(fake.name, fake, fake) for fake in fakes])
+    made = FallbackChain({fake.name: fake for fake in fakes})
     made.note_fingerprint(stored)
     return made
 
