@@ -17,21 +17,16 @@ from adapters.postgres.names import Names
 S = TypeVar("S", bound="Store")
 P = ParamSpec("P")
 T = TypeVar("T")
+_Method = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 TEXT_LANGUAGES = ("spanish", "english", "portuguese")
 _START_S = 180.0
 """For connecting and for migrations, which may rewrite a large table."""
 
 
-def in_database(
-    statements: int = 1,
-) -> Callable[
-    [Callable[Concatenate[S, P], Coroutine[Any, Any, T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
-]:
+def in_database(statements: int = 1) -> Callable[[_Method[S, P, T]], _Method[S, P, T]]:
     """Run a method on psycopg's event loop, once the schema is ready, within the time of ``statements`` statements."""
 
-    def decorate(
-        method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
-    ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    def decorate(method: _Method[S, P, T]) -> _Method[S, P, T]:
         @functools.wraps(method)
         async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
             async def when_ready() -> T:
