@@ -12,7 +12,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,13 +85,13 @@ async def _ingest(
             print(f"{name}: {await remove(store, await gone(store, name, ()))} documents removed")
         started = time.perf_counter()
         for records in parsed:
-            with ProgressBars() as bars:
+            with closing(ProgressBars()) as bars:
                 report = await ingestor.ingest_records(records.records, bars)
             _show(records, report, everything=options.verbose)
             await _tidy(store, records, prune=options.prune)
         stored_s = time.perf_counter() - started
         if options.embed:
-            with ProgressBars() as bars:
+            with closing(ProgressBars()) as bars:
                 vectors = await ingestor.embed_pending(bars)
             _show_vectors(vectors)
             made_s = time.perf_counter() - started - stored_s

@@ -49,7 +49,7 @@ class Circuit:
     For use from one event loop; no lock is needed because nothing here awaits.
     """
 
-    def __init__(self, threshold: int = 3, reset_s: float = 3.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, threshold: int, reset_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._threshold = threshold
         self._reset_s = reset_s
         self._clock = clock

@@ -33,11 +33,11 @@ class Migration:
     script: str
 
 
-def load_migrations(folder: Path = MIGRATIONS_DIR) -> list[Migration]:
-    """Return the migrations of ``folder``, files named ``NNNN_words.sql``, by version."""
+def load_migrations() -> list[Migration]:
+    """Return the migrations, files named ``NNNN_words.sql``, by version."""
     return [
         Migration(int(path.stem[:4]), path.stem[5:], path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob("*.sql"))
+        for path in sorted(MIGRATIONS_DIR.glob("*.sql"))
     ]
 
 
