@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi import Query as QueryParam
 from service_kit.disconnect import until_disconnect
 from starlette.responses import Response, StreamingResponse
@@ -16,7 +16,7 @@ from adapters.ports.documents import Document
 from adapters.ports.models import ChatMessage, TextDelta
 from observability.request_record import RequestRecord
 from routers import event_stream
-from routers.dependencies import RecordDep, ServicesDep, TimeoutDep, wait_for_lexicon
+from routers.dependencies import RecordDep, ServicesDep, TimeoutDep
 from routers.error_docs import responses
 from schemas.documents import DeleteResponse, DocumentsRequest, DocumentsResponse, StatsResponse
 from schemas.rag import MAX_TOP_K, Query, QueryRequest, QueryResponse, SearchResponse, SourcesEvent
@@ -47,7 +47,6 @@ router = APIRouter(prefix="/api/rag", tags=["RAG"])
         **responses(401, 405, 413, 422, 500, 503, 504),
     },
     summary="Answer a question from the dictionary",
-    dependencies=[Depends(wait_for_lexicon)],
 )
 async def query(
     body: QueryRequest,
@@ -80,7 +79,6 @@ async def query(
     "/search",
     responses=responses(401, 405, 422, 500, 503, 504),
     summary="Search the dictionary",
-    dependencies=[Depends(wait_for_lexicon)],
     response_description="What was found, best first",
 )
 async def search(

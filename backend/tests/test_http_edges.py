@@ -169,6 +169,15 @@ def test_health_shows_that_the_service_is_away(edge: httpx.Client) -> None:
     assert health["llm_service"]["status"] == "unreachable"
 
 
+def test_a_time_limit_holds_while_the_database_is_awaited_for_the_first_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://x@127.0.0.1:{silent.getsockname()[1]}/x"
+        with running_backend(database_url=url, database_timeout=60, llm_service_url=NOBODY) as client:
+            answer = client.post(URL, json={"query": "perro"}, headers={"X-Request-Timeout-Ms": "2000"})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (504, "deadline_exceeded")
+    assert 2 <= answer.elapsed.total_seconds() < 3.5
+
+
 def test_it_is_alive_at_once_and_not_ready_without_a_database() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

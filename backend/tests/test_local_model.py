@@ -55,8 +55,8 @@ async def begin(local: HuggingFaceAdapter, question: str) -> "asyncio.Task[None]
     return task
 
 
-async def until(condition: Callable[[], bool], what: str, limit_s: float = 60) -> None:
-    deadline = time.monotonic() + limit_s
+async def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, f"timed out waiting until {what}"
         await asyncio.sleep(0.02)
