@@ -36,7 +36,6 @@ class Settings(CommonSettings):
 
     app_name: str = "MIAPPBORA backend"
     app_version: str = "1.0.0"
-    debug: bool = False
 
     backend_host: str = "127.0.0.1"
     backend_port: int = Field(8000, ge=0, le=65535)
@@ -77,6 +76,7 @@ class Settings(CommonSettings):
     huggingface_api_key: SecretStr | None = None
     hf_token: SecretStr | None = None
     hf_home: Path | None = None
+    hf_endpoint: str | None = None
     hf_hub_offline: bool = False
 
     embedding_model: str = "sentence-transformers/all-MiniLM-L6-v2"

@@ -14,7 +14,7 @@ class FakeEmbedder:
     """Hashed bags of words as unit vectors: texts that share words are similar.
 
     ``synonyms`` maps a word to the one it counts as, for similarity without a common word.
-    ``failing`` makes every call fail, ``fail_after`` those after so many good ones, and
+    ``failing`` makes every call fail, ``fail_after`` those after that number of good ones, and
     ``refused`` texts are answered as a client error.
     """
 
@@ -35,7 +35,7 @@ class FakeEmbedder:
         if self.refused.intersection(texts):
             raise LogicalError("refused", status=400, error_type="invalid_request")
         self.calls.append(list(texts))
-        return Embeddings([self.vector(text) for text in texts], "fake", self.fingerprint, "llm_service")
+        return Embeddings([self.vector(text) for text in texts], self.fingerprint)
 
     async def asked(self, texts: Sequence[str]) -> None:
         """Called before every answer, for subclasses."""

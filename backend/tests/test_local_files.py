@@ -11,6 +11,7 @@ from adapters.local.config import LocalModelConfig
 from adapters.local.files import resolve_language_model
 from adapters.ports.models import TechnicalError
 from config.settings import BACKEND_ROOT
+from tests.fake_llm_service import FakeLLMService, http
 
 PREPARE = (sys.executable, "scripts/prepare_fallback.py")
 
@@ -43,10 +44,18 @@ def test_a_file_that_is_not_there_is_named() -> None:
         resolve_language_model(LocalModelConfig(model="nowhere.gguf"))
 
 
-@pytest.mark.parametrize(("model", "status"), [("embedded", 0), ("nobody/nothing", 1)])
-def test_preparing_says_whether_the_models_are_here(model: str, status: int, tmp_path: Path) -> None:
-    hub = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
-    environment = {**os.environ, "ENV_FILES": "none", "LLM_MODEL": model, **hub}
+@pytest.mark.parametrize(
+    ("model", "offline", "status", "asked"),
+    [("embedded", False, 0, False), ("nobody/nothing", False, 1, True), ("nobody/nothing", True, 1, False)],
+)
+def test_preparing_asks_the_hub_of_the_settings_for_models_that_are_not_here(
+    model: str, offline: bool, status: int, asked: bool, tmp_path: Path, service: FakeLLMService
+) -> None:
+    service.ready = http("404 Not Found", b"")
+    file = tmp_path / "hub.env"
+    file.write_text(f"LLM_MODEL={model}\nHF_ENDPOINT={service.url}\nHF_HUB_OFFLINE={offline}\nHF_HOME={tmp_path}\n")
+    environment = {**os.environ, "ENV_FILES": str(file)}
     ended = subprocess.run(PREPARE, cwd=BACKEND_ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == status, ended.stderr
     assert "Traceback" not in ended.stderr
+    assert bool(service.requests) is asked

