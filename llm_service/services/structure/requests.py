@@ -13,7 +13,7 @@ from engines.prompts.tools import CALL_BEGINS
 from engines.requests import GenerationRequest, OutputFormat, ToolCall, Tools
 from services.errors import InvalidRequest
 from services.structure import regular
-from services.structure.check import MATCH_TIMEOUT_S, BadSchema, UnsupportedSchema, check_pattern, checked
+from services.structure.check import MATCH_TIMEOUT_S, BadSchema, UnsupportedSchema, check_pattern, checked, limited_time
 from services.structure.expressions import Expression, Grammar, TooLarge, alt, seq
 from services.structure.json_grammar import JsonGrammar
 from services.structure.json_syntax import CommonRules
@@ -35,7 +35,8 @@ def constrained(request: GenerationRequest, *, upstream: bool) -> GenerationRequ
     if request.continues:
         raise InvalidRequest("an answer that is continued can have neither tools nor a format", field="messages")
     try:
-        grammar = _grammar(tools, request.output, request.enable_thinking)
+        with limited_time():
+            grammar = _grammar(tools, request.output, request.enable_thinking)
     except Unsupported:
         if not upstream:
             raise
@@ -124,7 +125,8 @@ def _placed(error: BadSchema) -> str:
 
 def _follows(text: str, schema: str) -> bool:
     try:
-        return is_json(text) and checked(schema).allows(json.loads(text))
+        with limited_time():
+            return is_json(text) and checked(schema).allows(json.loads(text))
     except UnsupportedSchema:
         return True  # only an upstream can judge it
 

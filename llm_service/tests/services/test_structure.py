@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from engines.errors import Unsupported
+from engines.requests import ChatMessage, GenerationRequest, OutputFormat, SamplingParams
 from services.structure.check import BadSchema, CheckedSchema, UnsupportedSchema
-from services.structure.expressions import Grammar, TooLarge
+from services.structure.expressions import Grammar
 from services.structure.json_grammar import JsonGrammar
 from services.structure.json_syntax import CommonRules
+from services.structure.requests import constrained
 from tests.services.random_schemas import random_schema, random_text
 
 EXAMPLES = [150, pytest.param(2000, marks=pytest.mark.slow(of="structure"))]
@@ -48,24 +51,60 @@ def test_no_text_breaks_a_random_schema(examples: int) -> None:
     assert outcomes["followed"] > examples / 2, outcomes
 
 
-@pytest.mark.parametrize(
-    "schema",
-    [
-        {
-            "$defs": {
-                "a": {"allOf": [{"$ref": "#/$defs/b"}, {"properties": {"x": {"$ref": "#/$defs/a"}}}]},
-                "b": {"type": "object", "properties": {"x": {"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]}}},
-            },
-            "$ref": "#/$defs/a",
+SLOW, NAME = "^(a|a)+$", "a" * 40 + "!"
+"""A search for the pattern in the name takes exponential time."""
+TWICE = {f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(40)} | {"d40": {"type": "integer"}}
+ENDLESS: dict[str, dict[str, Any]] = {
+    "recursion that grows": {
+        "$defs": {
+            "a": {"allOf": [{"$ref": "#/$defs/b"}, {"properties": {"x": {"$ref": "#/$defs/a"}}}]},
+            "b": {"type": "object", "properties": {"x": {"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]}}},
         },
-        {"type": "object", "properties": {f"p{at}": {"type": "string"} for at in range(400)}, "minProperties": 200},
-        {"allOf": [{"anyOf": [{"minLength": at}, {"maxLength": at}]} for at in range(20)]},
-    ],
-    ids=["recursion that grows", "counted properties", "combinations"],
-)
+        "$ref": "#/$defs/a",
+    },
+    "counted properties": {
+        "type": "object",
+        "properties": {f"p{at}": {"type": "string"} for at in range(400)},
+        "minProperties": 200,
+    },
+    "combinations": {"allOf": [{"anyOf": [{"minLength": at}, {"maxLength": at}]} for at in range(20)]},
+    "references that double": {"$defs": TWICE, "$ref": "#/$defs/d0"},
+    "references of a value": {"$defs": TWICE, "enum": [{"x": 1}], "properties": {"x": {"$ref": "#/$defs/d0"}}},
+    "pattern": {"enum": [f"{NAME}{at}" for at in range(300)], "pattern": SLOW},
+    "pattern of names": {"enum": [{NAME: 1}], "patternProperties": {SLOW: {"type": "string"}}},
+    "names beside a pattern": {
+        "enum": [{NAME: 1}],
+        "patternProperties": {SLOW: {"type": "string"}},
+        "additionalProperties": False,
+    },
+    "names never evaluated": {
+        "enum": [{NAME: 1}],
+        "allOf": [{"patternProperties": {SLOW: {"type": "string"}}}],
+        "unevaluatedProperties": False,
+    },
+    "merged names": {"allOf": [{"properties": {NAME: {}}}, {"patternProperties": {SLOW: {"type": "string"}}}]},
+    "different items": {"enum": [[{"a": at} for at in range(9000)]], "uniqueItems": True},
+    "values beside a type": {"enum": [[0] * 20_000], "items": {"allOf": [{"type": "integer"}] * 3000}},
+}
+
+
+def compiled(schema: dict[str, Any]) -> str:
+    """Return the grammar of a request's format."""
+    sampling = SamplingParams(max_new_tokens=16, temperature=0.0, top_p=0.9)
+    output = OutputFormat("json", json.dumps(schema))
+    request = GenerationRequest("id", (ChatMessage("user", "hola"),), sampling, output=output)
+    return constrained(request, upstream=False).grammar or ""
+
+
+@pytest.mark.parametrize("schema", ENDLESS.values(), ids=ENDLESS)
 def test_a_schema_that_would_take_for_ever_is_refused(schema: dict[str, Any]) -> None:
-    with pytest.raises((TooLarge, UnsupportedSchema)):
-        texts(schema, 0)
+    """Schemas are compiled in the process that speaks HTTP, where nobody is answered meanwhile."""
+    with pytest.raises(Unsupported):
+        compiled(schema)
+
+
+def test_a_list_of_thousands_of_values_is_compiled() -> None:
+    assert '"\\"v8999\\""' in compiled({"type": "string", "enum": [f"v{at}" for at in range(9000)]})
 
 
 def test_recursion_that_can_end_ends() -> None:
