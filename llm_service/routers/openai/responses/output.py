@@ -179,12 +179,10 @@ class ResponseAnswer:
         if not {"message", "call"} & set(self._begun):
             # A response without any output has an empty message.
             yield from self._text("message", "")
-        yield from self._close("incomplete" if result.finish_reason == "length" else "completed")
-        ended = self._ended(result)
-        yield f"response.{ended['status']}", {"response": ended}
-
-    def _ended(self, result: GenerationResult) -> dict[str, Any]:
-        cut = result.finish_reason == "length"
+        item = self._item
+        whole_call = item is not None and item.kind == "call" and item.number < len(result.tool_calls)
+        status = "incomplete" if result.finish_reason == "length" else "completed"
+        yield from self._close("completed" if whole_call else status)
         usage = {
             "input_tokens": result.prompt_tokens,
             "input_tokens_details": {"cached_tokens": 0},
@@ -192,8 +190,8 @@ class ResponseAnswer:
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": result.prompt_tokens + result.completion_tokens,
         }
-        details = {"reason": "max_output_tokens"} if cut else None
-        return self._state("incomplete" if cut else "completed", usage=usage, incomplete_details=details)
+        details = {"reason": "max_output_tokens"} if status == "incomplete" else None
+        yield f"response.{status}", {"response": self._state(status, usage=usage, incomplete_details=details)}
 
     def _open(self, item: _Item) -> Iterator[Event]:
         yield from self._close("completed")
@@ -202,13 +200,12 @@ class ResponseAnswer:
         yield "response.output_item.added", {"output_index": len(self._done), "item": item.body("in_progress")}
 
     def _close(self, status: str) -> Iterator[Event]:
-        """Yield the last events of the open item, if any. An incomplete call is left out."""
+        """Yield the last events of the open item, if any."""
         item, self._item = self._item, None
         if item is None:
             return
         place = self._place(item)
         if item.kind == "call":
-            status = "completed"
             yield "response.function_call_arguments.done", {**place, "name": item.call[1], "arguments": item.text}
         else:
             done = {**place, "content_index": 0}

@@ -49,6 +49,17 @@ def test_a_cut_answer_is_incomplete(client: OpenAI) -> None:
     assert answer.incomplete_details.reason == "max_output_tokens"
 
 
+@pytest.mark.parametrize(
+    ("budget", "statuses"), [(5, ["incomplete"]), (8, ["completed"]), (12, ["completed", "incomplete"])]
+)
+def test_a_call_that_the_budget_cuts_is_incomplete(client: OpenAI, budget: int, statuses: list[str]) -> None:
+    with client.responses.stream(
+        model=MODEL, input=f"{CALL} {CALL}", tools=[WEATHER], temperature=0, max_output_tokens=budget
+    ) as stream:
+        final = [event for event in stream if event.type == "response.incomplete"][0].response
+    assert [item.status for item in final.output if item.type == "function_call"] == statuses
+
+
 def test_a_thought_is_an_item(client: OpenAI) -> None:
     answer = client.responses.create(model=MODEL, input="[[in-thought]] hm hm </think> uno", temperature=0)
     thought, message = answer.output
