@@ -140,6 +140,11 @@ def test_a_fault_in_a_stream_is_told(client: OpenAI) -> None:
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]", "item_reference"),
         ({"temperature": 3}, "temperature", "less than or equal to 2"),
         ({"reasoning": {"effort": "high"}, "temperature": 0}, "temperature", "cannot be combined with thinking"),
+        (
+            {"reasoning": {"effort": "high"}, "text": {"format": {"type": "json_object"}}},
+            "reasoning.effort",
+            "cannot be combined with response_format",
+        ),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(
