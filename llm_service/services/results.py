@@ -7,7 +7,6 @@ from typing import Literal
 from engines.events import FinishReason, FirstToken, FloatMatrix, FloatVector, TextDelta, TokenLogprob, ToolCallDelta
 from engines.requests import ToolCall
 from schemas.generation import Timings
-from workers.worker import WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +82,6 @@ class Health:
     """
 
     status: Literal["healthy", "loading", "degraded", "unhealthy"]
-    generator: WorkerState
-    embedder: WorkerState
     last_error: str | None
 
 
