@@ -263,25 +263,22 @@ def halted(worker: psutil.Process) -> Iterator[None]:
         worker.resume()
 
 
-def embed(service: ServiceProcess, *texts: str, **headers: str) -> httpx.Response:
-    return service.client.post("/api/llm/embed", json={"texts": texts}, headers=headers)
-
-
 def test_texts_embedded_before_need_no_worker(mortal: ServiceProcess) -> None:
-    known = embed(mortal, "uno", "dos").json()
+    known = mortal.embed("uno", "dos").json()
+    limits = {"X-Request-Timeout-Ms": "300"}
     with halted(mortal.workers()["embedder"]):
-        again = embed(mortal, "dos", "uno", "dos").json()
+        again = mortal.embed("dos", "uno", "dos").json()
         assert again["embeddings"] == [known["embeddings"][at] for at in (1, 0, 1)]
-        limits = {"X-Request-Timeout-Ms": "300"}
-        assert embed(mortal, "uno", "tres", **limits).status_code == 504
+        assert mortal.embed("uno", "tres", headers=limits).status_code == 504
         for directive in ("no-store", "no-cache"):
-            assert embed(mortal, "uno", **limits, **{"Cache-Control": directive}).status_code == 504
-    mixed = embed(mortal, "tres", "uno").json()
+            assert mortal.embed("uno", headers=limits | {"Cache-Control": directive}).status_code == 504
+    mixed = mortal.embed("tres", "uno").json()
     assert mixed["embeddings"][1] == known["embeddings"][0]
-    assert mixed["embeddings"][0] == embed(mortal, "tres", **{"Cache-Control": "no-store"}).json()["embeddings"][0]
+    alone = mortal.embed("tres", headers={"Cache-Control": "no-store"}).json()
+    assert mixed["embeddings"][0] == alone["embeddings"][0]
 
 
 def test_without_memory_every_text_is_embedded(configured: ServiceProcess) -> None:
-    assert embed(configured, "uno").status_code == 200
+    assert configured.embed("uno").status_code == 200
     with halted(configured.workers()["embedder"]):
-        assert embed(configured, "uno", **{"X-Request-Timeout-Ms": "300"}).status_code == 504
+        assert configured.embed("uno", headers={"X-Request-Timeout-Ms": "300"}).status_code == 504

@@ -56,7 +56,7 @@ def test_a_call_that_the_budget_cuts_is_incomplete(client: OpenAI, budget: int, 
     with client.responses.stream(
         model=MODEL, input=f"{CALL} {CALL}", tools=[WEATHER], temperature=0, max_output_tokens=budget
     ) as stream:
-        final = [event for event in stream if event.type == "response.incomplete"][0].response
+        final = next(event for event in stream if event.type == "response.incomplete").response
     assert [item.status for item in final.output if item.type == "function_call"] == statuses
 
 
