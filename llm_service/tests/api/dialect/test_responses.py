@@ -117,6 +117,19 @@ def test_events_are_numbered_and_named(service: ServiceProcess) -> None:
     assert [each["sequence_number"] for each in data] == list(range(len(data)))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_was_sent_comes_back_whatever_its_numbers_and_letters(service: ServiceProcess, stream: bool) -> None:
+    limits = {"type": "object", "properties": {"city": {"maxLength": 2**70}}}
+    body = {"model": MODEL, "input": "uno", "metadata": {"half": "\ud800"}, "stream": stream}
+    body["tools"] = [{"type": "function", "name": "f", "parameters": limits}]
+    answer = service.client.post(
+        "/v1/responses", content=json.dumps(body), headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 200
+    assert str(2**70) in answer.text
+    assert "\\ud800" in answer.text
+
+
 def test_a_fault_in_a_stream_is_told(client: OpenAI) -> None:
     *_, failed, error = client.responses.create(model=MODEL, input="uno [[fail]]", stream=True)
     assert isinstance(failed, ResponseFailedEvent)
@@ -137,7 +150,7 @@ def test_a_fault_in_a_stream_is_told(client: OpenAI) -> None:
         ({"input": []}, "input", "at least 1"),
         ({"input": [{"type": "reasoning", "summary": []}]}, "input", "at least one message"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input", "text"),
-        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]", "item_reference"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]", "function_call_output"),
         ({"temperature": 3}, "temperature", "less than or equal to 2"),
         ({"reasoning": {"effort": "high"}, "temperature": 0}, "temperature", "cannot be combined with thinking"),
         (
