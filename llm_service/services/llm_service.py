@@ -95,7 +95,7 @@ class LLMService:
         elif states == {"ready"}:
             status = "degraded" if info is not None and info.degraded else "healthy"
         errors = [worker.last_error for worker in workers if worker.last_error]
-        return Health(status, next(iter(errors), None))
+        return Health(status, self.workers["generator"].state, self.workers["embedder"].state, next(iter(errors), None))
 
     @property
     def cache_bytes(self) -> dict[CacheName, int]:

@@ -7,6 +7,7 @@ from typing import Literal
 from engines.events import FinishReason, FirstToken, FloatMatrix, FloatVector, TextDelta, TokenLogprob, ToolCallDelta
 from engines.requests import ToolCall
 from schemas.generation import Timings
+from workers.worker import WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Health:
     """
 
     status: Literal["healthy", "loading", "degraded", "unhealthy"]
+    generator: WorkerState
+    embedder: WorkerState
     last_error: str | None
 
 

@@ -134,7 +134,7 @@ def _thinking(body: GenerationFields) -> tuple[bool | None, str, int | None]:
         "thinking_budget": True if body.thinking_budget else None,
     }
     said = {field: wish for field, wish in wishes.items() if wish is not None}
-    first, *others = said or {"enable_thinking": None}
+    first, *others = said or ["enable_thinking"]
     if len(set(said.values())) > 1:
         raise InvalidRequest(f"contradicts {', '.join(others)}; send one of them", field=first)
     budget = EFFORT_TOKENS.get(effort or "") if body.thinking_budget is None else body.thinking_budget

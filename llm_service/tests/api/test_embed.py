@@ -95,7 +95,7 @@ def test_unknown_fields_are_named_and_null_is_left_out(service: ServiceProcess) 
         ("normalize", "perhaps"),
     ],
 )
-def test_a_field_that_cannot_be_honoured_is_refused_by_name(service: ServiceProcess, field: str, value: object) -> None:
+def test_a_field_that_cannot_be_honoured_is_refused_by_name(service: ServiceProcess, field: str, value: Any) -> None:
     assert refusal(service.embed("hola", **{field: value})).startswith(field)
 
 

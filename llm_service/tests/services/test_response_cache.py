@@ -45,12 +45,16 @@ def names(of: Any) -> set[str]:
     return {field.name for field in dataclasses.fields(of)}
 
 
+def other(of: Any, name: str) -> Any:
+    return replace(of, **{name: "other"})
+
+
 def test_whatever_changes_the_answer_changes_the_key() -> None:
     requests = [REQUEST, *(replace(REQUEST, **change) for change in ALIKE)]
-    requests += [replace(REQUEST, **{name: "other"}) for name in names(REQUEST) - NOT_ASKED]
-    requests += [replace(REQUEST, sampling=replace(SAMPLING, **{name: "other"})) for name in names(SAMPLING)]
+    requests += [other(REQUEST, name) for name in names(REQUEST) - NOT_ASKED]
+    requests += [replace(REQUEST, sampling=other(SAMPLING, name)) for name in names(SAMPLING)]
     keys = [response_key(request, GENERATOR) for request in requests]
-    keys += [response_key(REQUEST, replace(GENERATOR, **{name: "other"})) for name in names(GENERATOR)]
+    keys += [response_key(REQUEST, other(GENERATOR, name)) for name in names(GENERATOR)]
     assert len(set(keys)) == len(keys)
 
 
