@@ -1,12 +1,13 @@
 """Grammar of a request, and validation of its answer."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 
 import regex
+from cachetools import LRUCache, cached
 
 from engines.errors import Unsupported
 from engines.prompts.tools import CALL_BEGINS
@@ -20,6 +21,8 @@ from services.structure.json_syntax import CommonRules
 from services.structure.tool_grammar import calls, text_or_calls
 
 MOST_CALLS = 8
+GRAMMAR_CHARACTERS = 16 * 1024 * 1024
+"""Characters of the grammars that are kept for later requests."""
 ANY_OBJECT = {"type": "object"}
 
 
@@ -60,7 +63,12 @@ def find_fault(request: GenerationRequest, answer: str, tool_calls: tuple[ToolCa
     return None
 
 
-@lru_cache(maxsize=128)
+def _key(*asked: object) -> bytes:
+    """Return a key that does not keep the request's texts in memory."""
+    return hashlib.sha256(repr(asked).encode()).digest()
+
+
+@cached(LRUCache(GRAMMAR_CHARACTERS, getsizeof=len), key=_key)
 def _grammar(tools: Tools | None, output: OutputFormat | None, thinking: bool) -> str:
     grammar = Grammar()
     common = CommonRules(grammar)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import tracemalloc
 from collections import Counter
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from engines.errors import Unsupported
-from engines.requests import ChatMessage, GenerationRequest, OutputFormat, SamplingParams
+from engines.requests import ChatMessage, GenerationRequest, OutputFormat, SamplingParams, Tool, Tools
 from services.structure.check import BadSchema, CheckedSchema, UnsupportedSchema
 from services.structure.expressions import Grammar
 from services.structure.json_grammar import JsonGrammar
@@ -105,6 +106,19 @@ def test_a_schema_that_would_take_for_ever_is_refused(schema: dict[str, Any]) ->
 
 def test_a_list_of_thousands_of_values_is_compiled() -> None:
     assert '"\\"v8999\\""' in compiled({"type": "string", "enum": [f"v{at}" for at in range(9000)]})
+
+
+def test_tools_of_earlier_requests_do_not_stay_in_memory() -> None:
+    sampling = SamplingParams(max_new_tokens=16, temperature=0.0, top_p=0.9)
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            tools = Tools((Tool("note", f"{number}" + "x" * 2**20, "{}"),))
+            request = GenerationRequest("id", (ChatMessage("user", "hola"),), sampling, tools=tools)
+            assert constrained(request, upstream=False).grammar
+        assert tracemalloc.get_traced_memory()[0] < 5 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_recursion_that_can_end_ends() -> None:

@@ -147,6 +147,7 @@ def test_a_fault_in_a_stream_is_told(client: OpenAI) -> None:
         ({"truncation": "auto"}, "truncation", "not supported"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type", "function"),
         ({"tool_choice": "required"}, "tool_choice", "only together with tools"),
+        ({"top_logprobs": 2}, "top_logprobs", "only together with include"),
         ({"input": []}, "input", "at least 1"),
         ({"input": [{"type": "reasoning", "summary": []}]}, "input", "at least one message"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input", "text"),
