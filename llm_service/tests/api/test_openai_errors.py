@@ -81,8 +81,18 @@ def test_a_bad_field_is_named(service: ServiceProcess, change: dict[str, Any], c
     assert error["message"].startswith(param)
 
 
-def test_an_unknown_model_is_not_found(service: ServiceProcess) -> None:
-    error = check(service.client.post(CHAT, json=HOLA | {"model": "gpt-4o"}), 404, "model_not_found", "model")
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("chat/completions", {"messages": user("hola")}),
+        ("completions", {"prompt": "hola"}),
+        ("responses", {"input": "hola"}),
+        ("embeddings", {"input": "hola"}),
+        ("rerank", {"query": "hola", "documents": ["hola"]}),
+    ],
+)
+def test_an_unknown_model_is_not_found(ranking: ServiceProcess, path: str, asked: dict[str, Any]) -> None:
+    error = check(ranking.client.post(f"/v1/{path}", json=asked | {"model": "gpt-4o"}), 404, "model_not_found", "model")
     assert "gpt-4o" in error["message"]
     assert "'default'" in error["message"]
 

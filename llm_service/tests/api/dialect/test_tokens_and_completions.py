@@ -101,6 +101,7 @@ def test_tags_of_thoughts_are_text_here(service: ServiceProcess) -> None:
         ({"logprobs": 2}, "logprobs"),
         ({"tools": [{"type": "function", "function": {"name": "x"}}]}, "tools"),
         ({"prompt": ["x"] * 5, "n": 8}, "n"),
+        ({"prompt": ["x"] * 17}, "prompt"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
     ],
 )
