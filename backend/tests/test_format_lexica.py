@@ -1,5 +1,6 @@
 """Dictionaries as field linguists keep them, and the encodings in which they come."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,15 @@ def test_a_lift_lexicon_has_spanish_meanings_first() -> None:
 def test_lift_that_is_broken_or_dangerous_is_refused(text: str, reason: str) -> None:
     with pytest.raises(NotReadable, match=reason):
         read_lift(text)
+
+
+@pytest.mark.parametrize("text", ["<!---->" * 25, " " * 30_000, "." * 30_000])
+def test_thousands_of_equal_signs_are_read_at_once(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "d.txt"
+    path.write_text(f"{text}<p", encoding="utf-8")
+    begun = time.process_time()
+    assert read_file(path).documents
+    assert time.process_time() - begun < 1.0
 
 
 SPANISH = "lema;gloss_bora\nmañana;péjco\ncamión;tsií\n¿qué?;kiá\n"

@@ -90,7 +90,7 @@ def _part(fields: list[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-_START: Final = re.compile(r"\s*(?:<\?xml[^>]*\?>)?\s*(?:<!--.*?-->\s*)*<lift[\s>]", re.DOTALL)
+_START: Final = re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<lift[\s>]", re.DOTALL)
 _WANTED: Final = ("es", "spa", "spanish")
 
 
