@@ -108,11 +108,3 @@ def test_earlier_turns_are_bounded() -> None:
     history: tuple[ChatMessage, ...] = tuple({"role": "user", "content": "palabra " * 1_000} for _ in range(50))
     kept = prompt(entry("perro", "oohííbye"), history=history)[1:-1]
     assert 0 < sum(len(message["content"]) for message in kept) <= MAX_HISTORY_CHARS
-
-
-def test_a_persona_comes_before_the_rules_and_replaces_none() -> None:
-    basis = basis_of(parse_query(QUESTION), [entry("perro", "oohííbye")])
-    plain_rules = build_messages(QUESTION, basis)[0]["content"].partition("Answer in Spanish")[2]
-    system = build_messages(QUESTION, basis, persona="Eres Nuhba, una maestra bora.")[0]["content"]
-    assert system.startswith("Eres Nuhba, una maestra bora. Answer in Spanish")
-    assert system.endswith(plain_rules)
