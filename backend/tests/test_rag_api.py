@@ -18,6 +18,7 @@ from adapters.ports.store import StoreUnavailable
 from adapters.supabase_adapter import SupabaseAdapter
 from free_ports import free_port
 from services.library.index import LibraryIndex
+from services.mentor.prompts import RULES
 from tests.backend_process import wait_until
 from tests.backend_server import LocalStub, ready_backend
 from tests.fake_llm_service import FakeLLMService
@@ -90,7 +91,7 @@ def test_the_operators_persona_reaches_the_model(
     ) as client:
         assert WORD in ask(client)["answer"]
     (messages,) = [call["body"]["messages"] for call in service.calls if call["path"] == "generate"]
-    assert messages[0]["content"].startswith("Eres Nuhba, una maestra bora. ")
+    assert messages[0]["content"] == f"Eres Nuhba, una maestra bora. {RULES}"
 
 
 def test_a_stream_has_sources_then_the_checked_answer_then_the_whole(backend: httpx.Client) -> None:
