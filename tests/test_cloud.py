@@ -245,6 +245,18 @@ def test_a_release_that_does_not_get_ready_is_taken_back(vm: Stage, tmp_path: Pa
     assert vm.calls()[-1] == ["systemctl", "restart", "llm-service.service"]
 
 
+def test_a_key_that_cannot_be_read_leaves_the_running_release_as_it_is(vm: Stage, tmp_path: Path) -> None:
+    assert vm.run("install-llm-service.sh", str(release(tmp_path))).returncode == 0
+    configuration, current = tmp_path / "etc/llm-service/env", (tmp_path / "opt/llm-service/current").resolve()
+    before, calls = configuration.read_text(), len(vm.calls())
+    vm.stand_in("gcloud", "#!/bin/bash\nexit 1\n")
+    done = vm.run("install-llm-service.sh", str(release(tmp_path)))
+    assert (done.returncode, "the key cannot be read" in done.stderr) == (1, True)
+    assert configuration.read_text() == before
+    assert (tmp_path / "opt/llm-service/current").resolve() == current
+    assert not any(call[0] == "systemctl" for call in vm.calls()[calls:])
+
+
 def test_an_installations_dry_run_changes_nothing(vm: Stage, tmp_path: Path) -> None:
     done = vm.run("install-llm-service.sh", "--dry-run", str(release(tmp_path)))
     assert done.returncode == 0
