@@ -114,8 +114,10 @@ def test_a_service_of_this_machine_may_be_stopped_or_switched_off_but_its_addres
 ) -> None:
     assert f"not running on {NOWHERE}" in bare_checkout.look(services, LLM_SERVICE_URL=NOWHERE)["ok"][0]
     assert "switched off" in bare_checkout.look(services, LLM_SERVICE_ENABLED="false")["ok"][0]
-    wrong = bare_checkout.look(services, LLM_SERVICE_URL="localhost:8001")["fail"][0]
-    assert "LLM_SERVICE_URL is not a http:// address" in wrong
+    for address in ("localhost:8001", "http://[::1:8001", "http://"):
+        wrong = bare_checkout.look(services, LLM_SERVICE_URL=address)["fail"][0]
+        assert "LLM_SERVICE_URL is not a http:// address" in wrong
+        assert bare_checkout.look(proxies, LLM_SERVICE_URL=address, HTTP_PROXY=NOWHERE)["fail"] == []
 
 
 def test_a_proxy_that_would_carry_this_machines_requests_is_a_fault(bare_checkout: Checkout) -> None:
@@ -123,4 +125,4 @@ def test_a_proxy_that_would_carry_this_machines_requests_is_a_fault(bare_checkou
     assert "HTTP_PROXY would also carry what is meant for 127.0.0.1" in told
     assert "NO_PROXY=localhost" in told
     told = bare_checkout.look(proxies, HTTP_PROXY=NOWHERE, NO_PROXY="localhost,127.0.0.1")["ok"][0]
-    assert "addresses of this machine are exempt" in told
+    assert "nothing meant for this machine goes through it" in told
