@@ -11,11 +11,7 @@ from conftest import ROOT
 from devtools.layout import App, Workspace
 
 APPS = [pytest.param(app, id=app.name) for app in Workspace(ROOT).apps]
-STAND_INS = {
-    "LLM_BACKEND": "fake",
-    "EMBEDDING_BACKEND": "fake",
-    "DATABASE_URL": "postgresql://x@127.0.0.1:9/x",
-}
+STAND_INS = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake", "DATABASE_URL": "postgresql://x@127.0.0.1:9/x"}
 LOADED = """
 import asyncio, sys, httpx, main
 
