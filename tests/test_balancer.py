@@ -187,8 +187,16 @@ def test_restarting_both_in_turn_under_load_fails_no_question(
     assert served.count("llm_service") > len(served) / 2
 
 
+@pytest.mark.parametrize(
+    ("path", "work"),
+    [
+        (GENERATE, said("hola")),
+        ("/v1/responses", {"model": "default", "input": "hola"}),
+        ("/tokenize", {"model": "default", "prompt": "hola"}),
+    ],
+)
 def test_new_work_goes_past_an_instance_that_drains_and_its_old_work_is_finished(
-    balancer: Balancer, instances: list[AppProcess]
+    path: str, work: dict[str, Any], balancer: Balancer, instances: list[AppProcess]
 ) -> None:
     with ThreadPoolExecutor(3) as pool:
         body = said("[[words:40]] [[slow:100]] uno")
@@ -198,7 +206,7 @@ def test_new_work_goes_past_an_instance_that_drains_and_its_old_work_is_finished
         draining = min(instances, key=busy_with)
         draining.process().terminate()
         wait_until(lambda: not draining.is_ready(), "it drains")
-        answers = [balancer.client.post(GENERATE, json=said("hola")) for _ in range(8)]
+        answers = [balancer.client.post(path, json=work) for _ in range(8)]
         assert [answer.status_code for answer in answers] == [200] * 8
         wait_until(lambda: '"error": "draining"' in draining.log(), "it has refused")
         finished = [long_one.result() for long_one in long_ones]
