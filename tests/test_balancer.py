@@ -72,8 +72,10 @@ def instances(both: list[AppProcess], balancer: Balancer) -> list[AppProcess]:
     def are_asked() -> bool:
         # nginx leaves an instance alone for a second after it was away: both must have seen one of these.
         headers = {"X-Request-ID": f"asked-{next(_numbers)}"}
-        told = [balancer.client.post(GENERATE, json=said("hola"), headers=headers).status_code for _ in range(4)]
-        return set(told) == {200} and all(headers["X-Request-ID"] in instance.log() for instance in both)
+        answers = [balancer.client.post(GENERATE, json=said("hola"), headers=headers) for _ in range(4)]
+        return {answer.status_code for answer in answers} == {200} and all(
+            headers["X-Request-ID"] in instance.log() for instance in both
+        )
 
     wait_until(are_asked, "the balancer asks both")
     return both

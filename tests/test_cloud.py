@@ -172,9 +172,9 @@ def test_probes_keep_to_what_cloud_run_allows(stage: Stage) -> None:
     (deployment,) = [call for call in stage.calls() if call[2:5] == ["--quiet", "run", "deploy"]]
     for option in ("--startup-probe=", "--liveness-probe="):
         (probe,) = [word.removeprefix(option) for word in deployment if word.startswith(option)]
-        told = dict(part.split("=") for part in probe.split(","))
-        assert int(told["timeoutSeconds"]) <= int(told["periodSeconds"])
-        assert int(told["periodSeconds"]) * int(told["failureThreshold"]) <= 240
+        limits = dict(part.split("=") for part in probe.split(","))
+        assert int(limits["timeoutSeconds"]) <= int(limits["periodSeconds"])
+        assert int(limits["periodSeconds"]) * int(limits["failureThreshold"]) <= 240
 
 
 @pytest.mark.parametrize("script", STEPS)

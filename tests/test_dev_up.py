@@ -172,22 +172,18 @@ def test_a_killed_up_takes_its_services_along(bench: Bench) -> None:
     wait_until_dead(*pids)
 
 
-def test_a_stubborn_service_is_killed_after_its_grace(bench: Bench) -> None:
-    running = bench.up("--grace", "1", llm="stubborn")
+@pytest.mark.parametrize(("grace", "presses"), [("1", 1), ("600", 2)])
+def test_a_stubborn_service_is_killed_after_its_grace_or_by_a_second_ctrl_c(
+    bench: Bench, grace: str, presses: int
+) -> None:
+    running = bench.up("--grace", grace, llm="stubborn")
     running.wait_for("Ctrl-C ends both")
     running.interrupt()
+    if presses == 2:
+        running.wait_for("Ctrl-C again: at once")
+        running.interrupt()
     running.end()
     assert "llm_service had not ended yet and was killed" in running.output
-    wait_until_dead(*bench.every_pid())
-
-
-def test_a_second_ctrl_c_ends_a_stubborn_service_at_once(bench: Bench) -> None:
-    running = bench.up("--grace", "600", llm="stubborn")
-    running.wait_for("Ctrl-C ends both")
-    running.interrupt()
-    running.wait_for("Ctrl-C again: at once")
-    running.interrupt()
-    running.end()
     wait_until_dead(*bench.every_pid())
 
 

@@ -93,12 +93,6 @@ def test_the_lexicon_gets_its_vectors_from_the_service(backend: AppProcess, llm:
     assert any("vector" in hit["matched_on"] for hit in found)
 
 
-def test_the_page_is_served(backend: AppProcess) -> None:
-    page = backend.client.get("/")
-    assert page.status_code == 200
-    assert "<html" in page.text
-
-
 def test_a_killed_service_is_stood_in_for_by_the_local_model(backend: AppProcess, llm: AppProcess) -> None:
     """That it is used again when it is back: test_balancer."""
     check_about_the_dog(ask(backend))
