@@ -6,6 +6,7 @@ import itertools
 import shutil
 
 import pytest
+from dotenv import dotenv_values
 
 from conftest import NOWHERE, ROOT, Checkout
 from devtools import doctor, dotenv
@@ -51,11 +52,13 @@ def test_what_the_doctor_may_not_look_at_is_a_finding(bare_checkout: Checkout, m
 
 
 def test_lines_of_env_files_that_cannot_be_understood_are_named_but_not_shown(bare_checkout: Checkout) -> None:
-    bare_checkout.write("backend/.env", "LLM_TOP_P=0.9\nmy secret password\nLLM_MODEL='never closed\n")
+    lines = "LLM_TOP_P=0.9\nmy secret password\nLLM_MODEL='never closed\nBACKEND_API_KEY='a'secret\n"
+    bare_checkout.write("backend/.env", lines)
     (bare_checkout.root / ".env").write_text("LLM_MODEL=embedded\n", encoding="utf-16")
     text = "\n".join(bare_checkout.look(env_files)["fail"])
     assert "line 2 is not NAME=value" in text
     assert "line 3 LLM_MODEL: the quotation mark is never closed" in text
+    assert "line 4 BACKEND_API_KEY: the quotation mark is never closed, or something follows the closing one" in text
     assert "save it as UTF-8" in text
     assert "secret" not in text
 
@@ -100,12 +103,15 @@ def test_settings_that_cannot_be_imported_are_a_fault(checkout: Checkout) -> Non
 def test_env_values_are_read_like_the_apps_read_them(bare_checkout: Checkout) -> None:
     path = bare_checkout.root / ".env"
     path.write_text(
-        "# comment\n\nexport A=1\nb = two words  # comment\nC='single # kept'\nD=\"double\"\nE=\nF=a=b#c\n",
+        "# comment\n\nexport A=1\nb = two words  # comment\nC='single # kept'  # not\nD=\"double\"\nE=\nF=a=b#c\n"
+        'G=  # later\nH=#1\nI="it\'s \\"so\\""\n',
         encoding="utf-8-sig",
     )
     assert dotenv.parse(path) == {
-        "A": "1", "B": "two words", "C": "single # kept", "D": "double", "E": "", "F": "a=b#c",
+        "A": "1", "B": "two words", "C": "single # kept", "D": "double", "E": "", "F": "a=b#c", "G": "", "H": "#1",
+        "I": 'it\'s "so"',
     }  # fmt: skip
+    assert dotenv.parse(path) == {name.upper(): value for name, value in dotenv_values(path).items()}
 
 
 def test_later_env_files_and_the_environment_win_and_files_can_be_switched_off(
