@@ -217,7 +217,7 @@ def test_new_work_goes_past_an_instance_that_drains_and_its_old_work_is_finished
 
 
 @pytest.mark.parametrize("path", [GENERATE, "/v1/chat/completions"])
-def test_work_that_was_sent_and_lost_is_told_as_retryable_and_not_sent_again(
+def test_work_that_was_sent_and_lost_gets_a_retryable_error_and_is_not_sent_again(
     path: str, balancer: Balancer, instances: list[AppProcess]
 ) -> None:
     body = said("[[words:200]] [[slow:100]] uno", **({"model": "fake"} if path.startswith("/v1") else {}))
@@ -276,7 +276,7 @@ def test_metrics_are_each_instances_own(balancer: Balancer, instances: list[AppP
     assert balancer.client.get("/metrics").status_code == 404
 
 
-def test_readiness_is_that_of_whoever_is_ready_and_without_any_callers_are_told(
+def test_one_ready_instance_is_enough_and_without_any_callers_get_a_retryable_error(
     balancer: Balancer, instances: list[AppProcess]
 ) -> None:
     assert balancer.client.get("/readyz").status_code == 200

@@ -125,7 +125,7 @@ def test_with_the_service_switched_off_the_local_model_answers_from_a_process_of
     assert not any(libraries.search(mapped.path) for mapped in alone.process().memory_maps())
 
 
-def test_a_local_model_that_is_killed_costs_nobody_an_answer_and_is_started_again(alone: AppProcess) -> None:
+def test_a_killed_local_model_costs_no_answer_and_is_started_again(alone: AppProcess) -> None:
     wait_until(lambda: is_answered_by_the_local_model(alone), "the local model answers")
     (models,) = local_models(alone)
     with ThreadPoolExecutor(4) as pool:

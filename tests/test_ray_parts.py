@@ -92,7 +92,7 @@ async def test_a_worker_that_is_away_has_as_long_as_three_loads_or_as_configured
 
 @pytest.mark.parametrize("was_ready", [True, False])
 @in_a_thread
-async def test_a_model_that_cannot_be_loaded_is_told_at_once_and_with_its_reason(part: Any, was_ready: bool) -> None:
+async def test_a_model_that_cannot_be_loaded_is_reported_at_once_with_its_reason(part: Any, was_ready: bool) -> None:
     service = Service()
     well = watch(part, service)
     if was_ready:
@@ -153,7 +153,7 @@ async def test_what_no_replica_said_becomes_an_error_of_the_contract(
 
 
 @in_a_thread
-async def test_whoever_asks_for_readiness_is_not_kept_waiting_for_the_first_replica(part: Any) -> None:
+async def test_readiness_is_answered_without_waiting_for_the_first_replica(part: Any) -> None:
     async def waits_for_a_replica(*_: Any) -> None:
         await asyncio.Event().wait()
 

@@ -141,7 +141,7 @@ def test_a_stranger_cannot_deploy(cluster: Cluster, two: list[Replica]) -> None:
         assert cluster.ask_for(cluster.configuration(), stranger).status_code in (401, 403)
 
 
-def test_what_a_killed_replica_had_is_told_as_retryable_and_nothing_else_fails(
+def test_requests_of_a_killed_replica_get_a_retryable_error_and_no_others_fail(
     cluster: Cluster, two: list[Replica]
 ) -> None:
     with ThreadPoolExecutor(8) as pool:
