@@ -40,19 +40,22 @@ def part(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 class Service:
-    """A service whose health and clock the test sets."""
+    """A service whose workers and clock the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.generator = "loading"
+        self.workers = {
+            role: SimpleNamespace(state="ready", last_error=None) for role in ("generator", "embedder", "reranker")
+        }
+        self.turn("loading")
 
-    def health(self) -> SimpleNamespace:
-        status = {"ready": "healthy", "loading": "loading"}.get(self.generator, "unhealthy")
-        return SimpleNamespace(status=status, generator=self.generator, embedder="ready", last_error="no such model")
+    def turn(self, state: str, role: str = "generator") -> None:
+        self.workers[role].state = state
+        self.workers[role].last_error = None if state == "ready" else "no such model"
 
 
 def watch(part: Any, service: Service, **how: float) -> Any:
-    return part("health_watch").HealthWatch(service.health, 60.0, clock=lambda: service.now, **how)
+    return part("health_watch").HealthWatch(service.workers, 60.0, clock=lambda: service.now, **how)
 
 
 @in_a_thread
@@ -61,7 +64,7 @@ async def test_the_first_check_returns_when_the_models_are_loaded(part: Any) -> 
     check = asyncio.create_task(watch(part, service).check())
     await asyncio.sleep(0.3)
     assert not check.done()
-    service.generator = "ready"
+    service.turn("ready")
     await asyncio.wait_for(check, 10)
 
 
@@ -74,9 +77,10 @@ async def test_a_worker_that_is_away_has_as_long_as_three_loads_or_as_configured
     well = watch(part, service, **({} if patience_s is None else {"patience_s": patience_s}))
     check = asyncio.create_task(well.check())
     await asyncio.sleep(0)
-    service.now, service.generator = 20.0, "ready"
+    service.now = 20.0
+    service.turn("ready")
     await check
-    service.generator = "restarting"
+    service.turn("restarting")
     await well.check()
     allowed = patience_s or 3 * 20.0
     service.now += allowed
@@ -84,23 +88,26 @@ async def test_a_worker_that_is_away_has_as_long_as_three_loads_or_as_configured
     service.now += 1
     with pytest.raises(part("health_watch").NotWell, match="away"):
         await well.check()
-    service.generator = "ready"
+    service.turn("ready")
     await well.check()
-    service.generator = "restarting"
+    service.turn("restarting")
     await well.check()
 
 
 @pytest.mark.parametrize("was_ready", [True, False])
+@pytest.mark.parametrize("role", ["generator", "reranker"])
 @in_a_thread
-async def test_a_model_that_cannot_be_loaded_is_reported_at_once_with_its_reason(part: Any, was_ready: bool) -> None:
+async def test_a_model_that_cannot_be_loaded_is_reported_at_once_with_its_reason(
+    part: Any, role: str, was_ready: bool
+) -> None:
     service = Service()
     well = watch(part, service)
     if was_ready:
-        service.generator = "ready"
+        service.turn("ready")
         await well.check()
-    service.generator = "failed"
-    with pytest.raises(part("health_watch").NotWell, match="no such model"):
-        await well.check()
+    service.turn("failed", role)
+    with pytest.raises(part("health_watch").NotWell, match=f"{role} failed.*no such model"):
+        await asyncio.wait_for(well.check(), 10)
 
 
 @in_a_thread
