@@ -119,7 +119,9 @@ async def test_a_load_without_end_is_given_up(part: Any) -> None:
         await check
 
 
-async def through_the_proxy(part: Any, path: str, messages: list[dict[str, Any]]) -> httpx.Response:
+async def through_the_proxy(
+    part: Any, path: str, messages: list[dict[str, Any]], request_id: str = "mine"
+) -> httpx.Response:
     """What a caller gets when Serve's proxy sends these messages."""
 
     async def proxy(_scope: Any, _receive: Any, send: Any) -> None:
@@ -129,7 +131,7 @@ async def through_the_proxy(part: Any, path: str, messages: list[dict[str, Any]]
     (middleware,) = part("serve_errors").middlewares()
     transport = httpx.ASGITransport(middleware.cls(proxy, *middleware.args, **middleware.kwargs))
     async with httpx.AsyncClient(transport=transport, base_url="http://serve") as client:
-        return await client.post(path, headers={"X-Request-ID": "mine"})
+        return await client.post(path, headers={"X-Request-ID": request_id})
 
 
 def plain(status: int, text: bytes) -> list[dict[str, Any]]:
@@ -154,6 +156,8 @@ async def test_what_no_replica_said_becomes_an_error_of_the_contract(
     error = answer.json()["error"]
     assert (answer.status_code, error["type"], error["retryable"], error["request_id"]) == (status, kind, True, "mine")
     assert int(answer.headers["Retry-After"]) >= 1
+    named = await through_the_proxy(part, "/api/llm/generate", messages, request_id="two words")
+    assert named.json()["error"]["request_id"] == named.headers["X-Request-ID"] != "two words"
     openai = await through_the_proxy(part, "/v1/chat/completions", messages)
     assert (openai.status_code, openai.json()["error"]["code"]) == (status, kind)
 
