@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -243,6 +244,24 @@ def test_work_that_was_sent_and_lost_gets_a_retryable_error_and_is_not_sent_agai
         }
     assert busy_with(other) == 0
     assert "the-lost-one" not in other.log()
+
+
+def restarts_of(instance: AppProcess) -> int:
+    """How often its language model's worker was started anew."""
+    metrics = instance.client.get("/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
+    (count,) = re.findall(r'^llm_worker_restarts_total\{worker="generator"\} (\d+)', metrics, re.MULTILINE)
+    return int(count)
+
+
+def test_a_request_that_ends_a_worker_is_sent_to_no_other_instance(
+    balancer: Balancer, instances: list[AppProcess]
+) -> None:
+    before = sum(map(restarts_of, instances))
+    response = balancer.client.post(GENERATE, json=said("[[crash]] uno"))
+    assert (response.status_code, response.json()["error"]["type"]) == (503, "engine_restarted")
+    wait_until(lambda: sum(map(restarts_of, instances)) > before, "a worker is started anew")
+    wait_until(lambda: all(instance.is_ready() for instance in instances), "both are ready")
+    assert sum(map(restarts_of, instances)) == before + 1
 
 
 def test_a_stream_arrives_piece_by_piece(balancer: Balancer, instances: list[AppProcess]) -> None:
