@@ -38,13 +38,12 @@ Vectors = npt.NDArray[np.float32]
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the program's own options."""
     parser.add_argument("--documents", type=int, nargs="+", default=None, metavar="N")
-    parser.add_argument("--questions", type=int, default=None, metavar="N", help="of each kind")
 
 
 async def measure(options: argparse.Namespace) -> study.Report:
     """Search dictionaries of every size."""
     sizes = options.documents or ([2_000, 10_000] if options.quick else [10_000, 200_000])
-    count = options.questions or (25 if options.quick else 100)
+    count = 25 if options.quick else 100
     figures, details = [], {}
     with embedding_service(options.settings) as service:
         async with service_client(service) as embedder:
