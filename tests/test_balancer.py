@@ -231,7 +231,7 @@ def test_work_that_was_sent_and_lost_gets_a_retryable_error_and_is_not_sent_agai
         response = lost.result()
     assert response.status_code == 503
     assert response.headers["X-Request-ID"] == "the-lost-one"
-    assert response.headers["Retry-After"] == "1"
+    assert (response.headers["X-Error-Type"], response.headers["Retry-After"]) == ("engine_restarted", "1")
     error = response.json()["error"]
     if path.startswith("/v1"):
         assert (error["type"], error["code"]) == ("server_error", "engine_restarted")
