@@ -25,6 +25,12 @@ def test_a_model_that_is_not_on_this_machine_is_stood_in_for_without_asking_the_
     assert not resolve_language_model(LocalModelConfig(model="embedded")).substituted
 
 
+def test_a_folder_of_another_engine_is_stood_in_for(tmp_path: Path) -> None:
+    (tmp_path / "openvino_model.xml").touch()
+    (tmp_path / "config.json").write_text("{}")
+    assert resolve_language_model(LocalModelConfig(model=str(tmp_path))).substituted
+
+
 def test_half_a_download_is_no_model(tmp_path: Path) -> None:
     snapshot = tmp_path / "models--a--b" / "snapshots" / "c"
     snapshot.mkdir(parents=True)

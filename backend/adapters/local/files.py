@@ -40,15 +40,15 @@ def resolve_language_model(config: LocalModelConfig) -> ModelFiles:
         if not path.is_file():
             raise _unavailable(f"there is no file {path}")
         return ModelFiles(path.stem, path.parent.resolve(), gguf=path.name)
-    if path.is_dir():
-        return ModelFiles(config.model, path.resolve())
-    folder = _cached_folder(config.model, config)
+    # A folder may be one of the LLM service's, for another engine.
+    folder = path.resolve() if path.is_dir() and _is_complete(path) else _cached_folder(config.model, config)
     if folder is not None:
         return ModelFiles(config.model, folder)
     if config.offline_model != EMBEDDED:
-        raise _unavailable(f"{config.model} is not on this machine, and LLM_OFFLINE_MODEL=none")
+        raise _unavailable(f"no safetensors of {config.model} are on this machine, and LLM_OFFLINE_MODEL=none")
     logger.warning(
-        "the model is not on this machine (python scripts/prepare_fallback.py fetches it); using the embedded one",
+        "no safetensors of the model are on this machine (python scripts/prepare_fallback.py fetches those of a hub "
+        "model); using the embedded one",
         extra={"requested_model": config.model},
     )
     return _embedded_language_model(substituted=True)
