@@ -131,7 +131,7 @@ def test_pins_set_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     assert len(ModelPins(tmp_path).all()) == 8
 
 
-def test_a_folder_that_cannot_be_written_is_logged_and_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_written_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     ModelPins(tmp_path / "file").set("a/b", COMMIT, "main", [])
     assert "could not be saved" in caplog.text
