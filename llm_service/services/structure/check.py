@@ -18,7 +18,7 @@ from referencing.exceptions import PointerToNowhere, Unresolvable
 
 LONGEST_SCHEMA = 128 * 1024
 MATCH_TIMEOUT_S = 0.05
-MOST_SECONDS = 5.0
+MOST_SECONDS = 2.0
 """CPU time for one schema, or for one answer against it. Short schemas can take exponential time, in their patterns or
 in references that are followed again and again, and the service answers nobody else meanwhile.
 """
