@@ -102,7 +102,7 @@ def _path_sent(error: Mapping[str, Any], body: Any) -> list[int | str]:
     """
     place, *parts = error["loc"]
     if place != "body":
-        return parts
+        return list(parts)
     path: list[int | str] = []
     for part in parts:
         if (isinstance(body, dict) and part in body) or (isinstance(body, list) and part in range(len(body))):
