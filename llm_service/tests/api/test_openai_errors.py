@@ -44,6 +44,7 @@ def check(response: httpx.Response, status: int, code: str, param: str | None = 
             "invalid_value",
             "messages[0].content[0].type",
         ),
+        ({"messages": user("a\x00b")}, "invalid_value", "messages[0].content"),
         ({"temperature": 2.1}, "invalid_value", "temperature"),
         ({"top_p": -1}, "invalid_value", "top_p"),
         ({"max_tokens": 0}, "invalid_value", "max_tokens"),

@@ -95,7 +95,7 @@ def test_tags_of_thoughts_are_text_here(service: ServiceProcess) -> None:
     ("fields", "param"),
     [
         ({"prompt": [1, 2]}, "prompt"),
-        ({"prompt": ""}, "prompt[0]"),
+        ({"prompt": ""}, "prompt"),
         ({"suffix": "x"}, "suffix"),
         ({"best_of": 2}, "best_of"),
         ({"logprobs": 2}, "logprobs"),
