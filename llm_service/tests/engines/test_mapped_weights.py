@@ -17,19 +17,20 @@ def test_pages_of_a_folders_mapped_files_are_released_and_can_still_be_read(tmp_
         path.write_bytes(bytes(range(256)) * (size // 256))
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot/weights.bin").symlink_to(tmp_path / "model/weights.bin")
-    with (tmp_path / "model/weights.bin").open("rb") as released, (tmp_path / "other/weights.bin").open("rb") as kept:
-        with (
-            mmap.mmap(released.fileno(), size, prot=mmap.PROT_READ) as weights,
-            mmap.mmap(kept.fileno(), size, prot=mmap.PROT_READ) as others,
-        ):
-            assert bytes(weights) == bytes(others)
+    with (
+        (tmp_path / "model/weights.bin").open("rb") as released,
+        (tmp_path / "other/weights.bin").open("rb") as kept,
+        mmap.mmap(released.fileno(), size, prot=mmap.PROT_READ) as weights,
+        mmap.mmap(kept.fileno(), size, prot=mmap.PROT_READ) as others,
+    ):
+        assert bytes(weights) == bytes(others)
 
-            def resident(folder: str) -> int:
-                maps = psutil.Process().memory_maps(grouped=False)
-                return sum(region.rss for region in maps if Path(region.path).parent == tmp_path / folder)
+        def resident(folder: str) -> int:
+            maps = psutil.Process().memory_maps(grouped=False)
+            return sum(region.rss for region in maps if Path(region.path).parent == tmp_path / folder)
 
-            assert resident("model") == size
-            release_mapped(tmp_path / "snapshot")
-            assert resident("model") == 0
-            assert resident("other") == size
-            assert bytes(weights) == bytes(others)
+        assert resident("model") == size
+        release_mapped(tmp_path / "snapshot")
+        assert resident("model") == 0
+        assert resident("other") == size
+        assert bytes(weights) == bytes(others)
