@@ -154,6 +154,8 @@ def test_it_asks_for_a_key_of_the_right_scope(
 
 def test_it_is_accessible_and_fits_a_phone(open_tab: OpenTab, apps: Apps) -> None:
     ask(apps.backend.url, "zarrapastrosamentelarguísimo")
+    kept = f"{apps.backend.url}/api/rag/reports"
+    wait_until(lambda: len(httpx.get(kept).json()["reports"]) > 0, "the report is kept", 30)
     tab = open_tab(f"{apps.backend.url}/admin?lang=en")
     expect(tab.page.locator("#reports table").first).to_be_visible()
     choose(tab, file("a" * 100 + ".csv", TABLE))
