@@ -1,4 +1,4 @@
-"""The page of who keeps the dictionary: sources, files, reports; by keyboard, on a phone, with a key."""
+"""The administration page: sources, files, reports; by keyboard, on a phone, with a key."""
 
 from __future__ import annotations
 
@@ -141,11 +141,11 @@ def test_it_asks_for_a_key_of_the_right_scope(
         tab.expects_failures = True
         dialog = tab.page.get_by_role("dialog")
         expect(dialog).to_contain_text("pide una clave")
-        for key, told in (("de-ana", "no aceptó esa clave"), ("de-eva", "")):
+        for key, refusal in (("de-ana", "no aceptó esa clave"), ("de-eva", "")):
             dialog.get_by_label("Clave de acceso").fill(key)
             tab.page.keyboard.press("Enter")
-            if told:
-                expect(dialog).to_contain_text(told)
+            if refusal:
+                expect(dialog).to_contain_text(refusal)
         expect(dialog).to_be_hidden()
         expect(tab.page.locator("#sources")).to_contain_text("sample_lexicon.json")
         choose(tab, file("palabras.csv", FEWER))
@@ -154,6 +154,8 @@ def test_it_asks_for_a_key_of_the_right_scope(
 
 def test_it_is_accessible_and_fits_a_phone(open_tab: OpenTab, apps: Apps) -> None:
     ask(apps.backend.url, "zarrapastrosamentelarguísimo")
+    kept = f"{apps.backend.url}/api/rag/reports"
+    wait_until(lambda: len(httpx.get(kept).json()["reports"]) > 0, "the report is kept", 30)
     tab = open_tab(f"{apps.backend.url}/admin?lang=en")
     expect(tab.page.locator("#reports table").first).to_be_visible()
     choose(tab, file("a" * 100 + ".csv", TABLE))

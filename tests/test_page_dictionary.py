@@ -106,6 +106,18 @@ def test_more_words_come_on_demand_and_the_focus_goes_to_the_first_of_them(liste
     expect(status).to_have_text(f"{total} palabras")
 
 
+def test_more_words_can_be_asked_for_again_after_leaving_while_they_came(listed: Tab) -> None:
+    page, more = listed.page, listed.page.get_by_role("button", name="Más palabras")
+    page.route("**/api/rag/entries?*after=*", lambda _: None)
+    more.click()
+    expect(more).to_be_disabled()
+    page.locator(WORDS).first.click()
+    page.get_by_role("link", name="Volver a la lista").click()
+    page.unroute("**/api/rag/entries?*after=*")
+    more.click()
+    expect(page.locator(WORDS).nth(50)).to_be_focused()
+
+
 def test_the_filter_narrows_the_list_and_leads_to_a_question(listed: Tab) -> None:
     page = listed.page
     field = page.get_by_role("searchbox", name="Filtrar palabras")

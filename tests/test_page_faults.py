@@ -86,7 +86,7 @@ def test_a_server_killed_while_answering_leaves_the_entry_and_is_asked_again_whe
     expect(tab.last.locator(".answer")).to_have_text(FINAL["answer"])
 
 
-def test_an_answer_says_which_model_made_it_and_what_was_wanting(scripted: Tab) -> None:
+def test_an_answer_says_which_model_made_it_and_what_was_missing(scripted: Tab) -> None:
     expect(scripted.chip).to_contain_text("72 entradas · modelo de reserva")
     expect(scripted.ask_and_wait("reserva").locator(".facts summary")).to_contain_text("smol (modelo de reserva)")
     answer = scripted.ask_and_wait("sin modelo")

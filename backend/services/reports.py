@@ -75,12 +75,13 @@ class Reports:
             await asyncio.sleep(_PAUSE_S)
 
     async def close(self) -> None:
-        """Write the waiting reports, within a short time; call it after ``run`` has ended."""
+        """Write the waiting reports, or lose them after a short time; call it after ``run`` has ended."""
         try:
             async with asyncio.timeout(_LAST_WRITE_S):
                 await self._write()
         except TimeoutError:
-            return
+            logger.warning("reports lost: the database did not take them in time")
+            self._metrics.lost_reports("unavailable", self._waiting.total())
 
     async def _write(self) -> None:
         self._given.clear()

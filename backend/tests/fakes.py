@@ -14,7 +14,7 @@ class FakeEmbedder:
     """Hashed bags of words as unit vectors: texts that share words are similar.
 
     ``synonyms`` maps a word to the one it counts as, for similarity without a common word.
-    ``failing`` makes every call fail, ``fail_after`` those after so many good ones, and
+    ``failing`` makes every call fail, ``fail_after`` all after that number of good ones, and
     ``refused`` texts are answered as a client error.
     """
 

@@ -114,7 +114,7 @@ SPANISH = "lema;gloss_bora\nmañana;péjco\ncamión;tsií\n¿qué?;kiá\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"])
-def test_encodings_that_can_be_told_are_read(encoding: str, tmp_path: Path) -> None:
+def test_encodings_that_can_be_recognised_are_read(encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     path.write_bytes(SPANISH.encode(encoding))
     parsed = read_file(path)
@@ -123,7 +123,7 @@ def test_encodings_that_can_be_told_are_read(encoding: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("encoding", ["cp850", "mac_roman", "cp1251"])
-def test_an_encoding_that_cannot_be_told_is_refused_with_the_line_and_read_when_named(
+def test_an_encoding_that_cannot_be_recognised_is_refused_with_the_line_and_read_when_named(
     encoding: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "d.csv"

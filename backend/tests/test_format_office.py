@@ -68,7 +68,7 @@ def test_what_is_no_readable_document_is_named(content: bytes, reason: str, tmp_
         read(tmp_path, "m.pdf", content)
 
 
-def test_a_page_without_text_is_told_and_the_others_are_kept(tmp_path: Path) -> None:
+def test_a_page_without_text_is_reported_and_the_others_are_kept(tmp_path: Path) -> None:
     parsed = read(tmp_path, "m.pdf", pdf([[(BODY, 10)], []]))
     assert len(parsed.documents) == 1
     assert str(parsed.problems[0]).startswith("page 2: holds no text")

@@ -61,14 +61,14 @@ def test_cells_hold_lists_examples_and_numbers() -> None:
         ('luna,"nuhba', "line 3: not a row"),
         (",nuhba", "line 3: lemma: empty"),
         ("luna,", "line 3: 'luna' has no gloss"),
-        ("luna,a\0b", "line 3: gloss_bora"),
+        ("luna,a\0b", "line 3: content: holds a null character"),
     ],
 )
-def test_a_bad_row_is_told_with_its_line_and_the_others_are_kept(bad: str, reason: str) -> None:
+def test_a_bad_row_is_reported_with_its_line_and_the_others_are_kept(bad: str, reason: str) -> None:
     parsed = read_table(f"es,bora\nsol,nuhba\n{bad}\nrío,teéhi\n")
     assert [document.metadata["lemma"] for document in parsed.documents] == ["sol", "río"]
     assert len(parsed.problems) == 1
-    assert reason.split(":", maxsplit=1)[0] in problems(parsed)[0]
+    assert problems(parsed)[0].startswith(reason)
 
 
 def test_lines_are_counted_also_behind_a_cell_of_several_lines_and_blank_rows() -> None:
@@ -102,7 +102,7 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     assert (document.content, document.metadata["source"]) == ("sol: nuhba", "words.csv")
 
 
-def test_lines_of_json_are_read_and_bad_ones_told(tmp_path: Path) -> None:
+def test_lines_of_json_are_read_and_bad_ones_reported(tmp_path: Path) -> None:
     path = tmp_path / "words.jsonl"
     path.write_text('{"lemma": "sol", "gloss_bora": "nuhba"}\n{"lemma":\n\n[]\n' + "9" * 5_000, encoding="utf-8")
     parsed = read_file(path)

@@ -82,7 +82,7 @@ def test_chunks_that_say_the_same_are_kept_apart() -> None:
     assert len({document.id for document in documents}) == 3
 
 
-def test_a_chunk_that_cannot_be_stored_is_told_with_its_line() -> None:
+def test_a_chunk_that_cannot_be_stored_is_reported_with_its_line() -> None:
     parsed = read_markdown("# Uno\n\nBien.\n\n# Dos\n\nMal\0.\n")
     assert [document.content for document in parsed.documents] == ["Uno\nBien."]
     assert str(parsed.problems[0]) == "line 7: content: holds a null character"

@@ -49,7 +49,7 @@ MODELS: dict[str, Says] = {
 
 
 class Scripted(LocalStub):
-    """A model that says what it is told to, given the last message."""
+    """A model whose answer is a function of the last message."""
 
     def __init__(self, says: Says) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ async def test_what_the_dictionary_does_not_hold_is_not_known_and_no_model_is_as
     assert (answer.sources, answer.answer_mode, answer.served_by, model.asked) == ((), "extractive", "none", 0)
 
 
-async def test_another_example_is_one_that_was_not_told_yet(lexicon: SupabaseAdapter) -> None:
+async def test_another_example_is_one_that_was_not_given_yet(lexicon: SupabaseAdapter) -> None:
     examples = [("El gato duerme.", "Mííchií cuwáhi."), ("Mi gato come.", "Tájtye mííchií majchóhi.")]
     documents = [
         Document(
@@ -165,15 +165,15 @@ async def test_another_example_is_one_that_was_not_told_yet(lexicon: SupabaseAda
     rag = always(lexicon, Scripted(MODELS["says nothing"]))
     history: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice gato en bora?"}]
     history.append({"role": "assistant", "content": (await rag.answer(history[0]["content"])).answer})
-    told = []
+    given = []
     for _ in range(3):
         answer = await rag.answer("otro ejemplo", history=history)
-        told.append(answer.answer)
+        given.append(answer.answer)
         history += [{"role": "user", "content": "otro ejemplo"}, {"role": "assistant", "content": answer.answer}]
-    assert {any(bora.rstrip(".") in text for text in told[:2]) for _, bora in examples} == {True}
-    assert told[0] != told[1]
-    assert told[2].startswith('No encontré "otro ejemplo con gato" en el diccionario. Lo más parecido:')
-    assert "mííchií" in told[2]
+    assert {any(bora.rstrip(".") in text for text in given[:2]) for _, bora in examples} == {True}
+    assert given[0] != given[1]
+    assert given[2].startswith('No encontré "otro ejemplo con gato" en el diccionario. Lo más parecido:')
+    assert "mííchií" in given[2]
     for document in documents:
         await lexicon.delete(document.id)
 

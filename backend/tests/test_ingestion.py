@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_read_says_why_in_one_line(tmp_path: Path, content
     assert str(path) in str(caught.value)
 
 
-def test_a_missing_file_a_folder_and_an_unknown_format_are_told(tmp_path: Path) -> None:
+def test_a_missing_file_a_folder_and_an_unknown_format_are_named(tmp_path: Path) -> None:
     (tmp_path / "x.xyz").write_text("x", encoding="utf-8")
     for name, reason in (("none.json", "no such file"), ("x.xyz", "unknown format"), (".", r"\w")):
         with pytest.raises(UnreadableFile, match=reason):
@@ -149,10 +149,10 @@ async def test_documents_get_their_vectors_and_a_second_run_changes_nothing(stor
 
 
 @pytest.mark.anyio
-async def test_progress_is_told_for_both_stages(store: SupabaseAdapter) -> None:
-    told: list[Progress] = []
-    await DocumentIngestor(store, FakeEmbedder(), store_batch=6, embed_batch=5).ingest(DOCUMENTS, told.append)
-    assert [(step.stage, step.done, step.total) for step in told] == [
+async def test_progress_is_reported_for_both_stages(store: SupabaseAdapter) -> None:
+    steps: list[Progress] = []
+    await DocumentIngestor(store, FakeEmbedder(), store_batch=6, embed_batch=5).ingest(DOCUMENTS, steps.append)
+    assert [(step.stage, step.done, step.total) for step in steps] == [
         ("store", 6, 10),
         ("store", 10, 10),
         ("embed", 5, 10),
@@ -162,7 +162,7 @@ async def test_progress_is_told_for_both_stages(store: SupabaseAdapter) -> None:
 
 @pytest.mark.anyio
 async def test_the_documents_of_a_record_are_never_split_over_two_transactions(store: SupabaseAdapter) -> None:
-    told: list[Progress] = []
+    steps: list[Progress] = []
     records = [DOCUMENTS[:3], DOCUMENTS[3:6], DOCUMENTS[6:10]]
-    await DocumentIngestor(store, None, store_batch=5).ingest_records(records, told.append)
-    assert [step.done for step in told] == [3, 6, 10]
+    await DocumentIngestor(store, None, store_batch=5).ingest_records(records, steps.append)
+    assert [step.done for step in steps] == [3, 6, 10]

@@ -57,7 +57,7 @@ def test_a_document_stays_within_its_line(hit: SearchHit) -> None:
 
 
 def test_most_planted_instructions_are_taken_out_of_what_the_model_reads() -> None:
-    """Those without any telling word are left; grounding keeps what comes of them from the learner."""
+    """Those without a word that gives them away are left; grounding keeps their effect from the learner."""
     left = {item["id"] for item in PLANTED if plain(f"oohííbye. {item['text']}") != "oohííbye"}
     assert left <= {
         "gloss-correction",

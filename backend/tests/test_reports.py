@@ -193,7 +193,7 @@ async def test_a_full_kind_counts_what_it_has_and_leaves_the_others_room(
 
 
 @pytest.mark.anyio
-async def test_too_many_at_once_are_lost_and_counted() -> None:
+async def test_too_many_at_once_and_those_not_written_in_time_at_the_end_are_lost_and_counted() -> None:
     class Slow:
         async def add(self, given: Any) -> int:
             await asyncio.sleep(600)
@@ -204,4 +204,7 @@ async def test_too_many_at_once_are_lost_and_counted() -> None:
     for number in range(WAITING + 3):
         reports.note(GivenReport("error", str(number)))
     reports.note(GivenReport("error", "0"))
-    assert 'backend_reports_lost_total{reason="busy"} 3.0' in metrics.exposition().decode()
+    await reports.close()
+    counted = metrics.exposition().decode()
+    assert 'backend_reports_lost_total{reason="busy"} 3.0' in counted
+    assert f'backend_reports_lost_total{{reason="unavailable"}} {WAITING + 1}.0' in counted

@@ -89,7 +89,7 @@ async def test_a_phrase_with_its_entry_leaves_its_vector(filled: SupabaseAdapter
 
 
 @pytest.mark.parametrize(("kind", "fault"), [("failing", "connect"), ("refusing", "refused"), ("slow", "timeout")])
-async def test_without_a_vector_words_still_find_it_and_it_is_told(
+async def test_without_a_vector_words_still_find_it_and_the_reason_is_given(
     filled: SupabaseAdapter, kind: str, fault: str
 ) -> None:
     embedder = SlowEmbedder() if kind == "slow" else FakeEmbedder()

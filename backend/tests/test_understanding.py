@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.ports.documents import Document
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT
 from services.library.formats import read_file
@@ -82,6 +83,14 @@ async def test_words_beyond_what_one_question_looks_up_are_named(lexicon: Supaba
     assert answer.endswith('Son demasiadas palabras para una vez; pregúntame aparte por "corazón", "tortuga".')
     assert f'"{words[23]}"' in answer
     assert "demasiadas" not in (await RAGService(lexicon).answer(", ".join(words[:24]))).answer
+
+
+@pytest.mark.parametrize("variants", [None, 5, {"a": 1}, "zumba", ["zumba", 1]])
+async def test_variants_of_any_type_leave_the_entry_its_answer(lexicon: SupabaseAdapter, variants: object) -> None:
+    metadata = {"lemma": "zumbido", "gloss": "tsubu", "direction": "es_bora", "variants": variants}
+    await lexicon.upsert([Document("zumbido", "dictionary", "zumbido: tsubu", metadata)])
+    for asked in ("zumbido", "zumba") if "zumba" in str(variants) else ("zumbido",):
+        assert (await RAGService(lexicon).answer(asked)).answer == f'En bora, "{asked}" se dice "tsubu".'
 
 
 class NoEmbedder(FakeEmbedder):

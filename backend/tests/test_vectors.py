@@ -37,10 +37,10 @@ async def test_services_with_different_models_end_the_back_fill_instead_of_takin
 
 async def test_vectors_of_another_model_are_replaced_and_the_progress_says_so(store: SupabaseAdapter) -> None:
     await DocumentIngestor(store, FakeEmbedder("old")).ingest(DOCUMENTS)
-    told: list[Progress] = []
-    report = await DocumentIngestor(store, FakeEmbedder("new")).embed_pending(told.append)
+    steps: list[Progress] = []
+    report = await DocumentIngestor(store, FakeEmbedder("new")).embed_pending(steps.append)
     assert (report.replaced, report.embedded, report.pending) == ("old", 20, 0)
-    assert [(step.stage, step.done, step.total) for step in told] == [("rebuild", 20, 20)]
+    assert [(step.stage, step.done, step.total) for step in steps] == [("rebuild", 20, 20)]
 
 
 async def test_while_models_change_a_question_meets_only_vectors_of_its_own(store: SupabaseAdapter) -> None:

@@ -1,11 +1,24 @@
 // The access key, where the server asks for one: kept until the tab is closed, or left where a tab may store nothing.
 
+import { make, makeButton } from "./dom.js";
 import { texts } from "./texts/index.js";
 
 const NAME = "mentor-bora-key";
-const [dialog, form, field, text, cancel] = ["key-dialog", "key-form", "key", "key-text", "key-cancel"].map((id) =>
-  document.getElementById(id),
+const text = make("p");
+const field = make("input", { id: "key", name: "key", type: "password", autocomplete: "off", required: true });
+const cancel = makeButton(texts.cancel, () => dialog.close());
+const proceed = make("button", { class: "action", type: "submit" }, texts.proceed);
+const form = make(
+  "form",
+  { method: "dialog" },
+  make("h2", { id: "key-title" }, texts.keyTitle),
+  text,
+  make("label", { for: "key" }, texts.keyLabel),
+  field,
+  make("div", { class: "dialog-actions" }, cancel, proceed),
 );
+const dialog = make("dialog", { class: "dialog", "aria-labelledby": "key-title" }, form);
+document.body.append(dialog);
 
 let key = "";
 try {
@@ -38,8 +51,6 @@ export function askForKey(then) {
   };
   dialog.showModal();
 }
-
-cancel.addEventListener("click", () => dialog.close());
 
 /** `fetch` of a path of this server, with the key. Headers hold bytes: letters beyond ASCII go as UTF-8. */
 export function request(path, options = {}) {

@@ -103,6 +103,7 @@ function leave(part) {
   running.abort();
   running = new AbortController();
   trouble.replaceChildren();
+  wait(false);
   for (const each of [list, entry]) each.hidden = each !== part;
 }
 
@@ -112,12 +113,10 @@ async function load(place, after) {
   const asked = { direction: DIRECTIONS[of], letter, q: held, after: after ?? "", limit: PAGE };
   const query = new URLSearchParams(Object.entries(asked).filter(([, value]) => value));
   const mine = running;
-  list.setAttribute("aria-busy", "true");
-  more.disabled = true;
+  wait(true);
   const found = await fetched(`api/rag/entries?${query}`, () => load(place, after), letter);
   if (mine !== running) return;
-  list.setAttribute("aria-busy", "false");
-  more.disabled = false;
+  wait(false);
   if (found === undefined) {
     // Rows of another list would be taken for those of this one.
     if (!after) clear();
@@ -137,6 +136,11 @@ async function load(place, after) {
   if (shown.total === 0 && held) status.append(" ", makeButton(texts.askFor(held), () => page.ask(held), "plain"));
   announce(said(place));
   if (after) rows[0]?.firstElementChild.focus();
+}
+
+function wait(busy) {
+  list.setAttribute("aria-busy", String(busy));
+  more.disabled = busy;
 }
 
 function clear() {

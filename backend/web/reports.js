@@ -1,4 +1,4 @@
-// Reports to who keeps the dictionary. What they are made of is hidden while the server takes none.
+// Reports to the people who maintain the dictionary. Their buttons are hidden while the server takes none.
 
 import { request } from "./access.js";
 import { announce, make, makeButton } from "./dom.js";

@@ -4,11 +4,11 @@ import { askForKey, request } from "./access.js";
 import { announce, make } from "./dom.js";
 import { texts } from "./texts/index.js";
 
-const AGAIN_MS = { away: 4_000, wanting: 15_000 };
+const AGAIN_MS = { away: 4_000, degraded: 15_000 };
 const [chip, panel, banner, size] = ["chip", "panel", "away", "size"].map((id) => document.getElementById(id));
 let timer = 0;
 
-/** Look now, show what is seen, and look again while something is wanting. */
+/** Look now, show what is seen, and look again while something does not work. */
 export async function look() {
   clearTimeout(timer);
   const seen = await ask().catch(() => ({ banner: texts.awayBanner }));
@@ -17,7 +17,7 @@ export async function look() {
   banner.textContent = seen.banner ?? "";
   show(seen);
   if (seen.banner) timer = setTimeout(look, AGAIN_MS.away);
-  else if (!seen.refused && seen.health.llm_service.status !== "healthy") timer = setTimeout(look, AGAIN_MS.wanting);
+  else if (!seen.refused && seen.health.llm_service.status !== "healthy") timer = setTimeout(look, AGAIN_MS.degraded);
 }
 
 async function ask() {
@@ -34,7 +34,7 @@ function show({ health, stats, refused, banner: away }) {
   const model = health?.llm_service.status;
   const words = stats ? texts.entriesCount(stats.entries) : "";
   const state = refused ? texts.keyTitle : away && !health ? texts.away : (texts.models[model] ?? texts.models.unreachable);
-  const mark = make("span", { class: away || refused ? "dot wrong" : model === "healthy" ? "dot" : "dot wanting" });
+  const mark = make("span", { class: away || refused ? "dot wrong" : model === "healthy" ? "dot" : "dot degraded" });
   const separate = words ? " · " : "";
   chip.replaceChildren(mark, make("span", {}, words), make("span", { class: words ? "wide" : "" }, separate + state));
   chip.onclick = refused ? () => askForKey(look) : toggle;

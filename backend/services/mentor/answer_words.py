@@ -52,14 +52,14 @@ class Token:
     end: int
 
 
-def normalise(text: str) -> str:
+def composed(text: str) -> str:
     """Return ``text`` in Unicode's composed form, as required for comparing words letter by letter."""
     return unicodedata.normalize("NFC", text)
 
 
 def tidy(answer: str, *, cut_short: bool) -> str:
     """Return the answer without thoughts, markup and, if ``cut_short``, its unfinished last sentence."""
-    text = _MARKUP.sub("", _THINKING.sub("", normalise(answer)))
+    text = _MARKUP.sub("", _THINKING.sub("", composed(answer)))
     text = " ".join(text.split())
     if cut_short:
         ends = [match.end() for match in _SENTENCE_END.finditer(text)]
@@ -68,13 +68,13 @@ def tidy(answer: str, *, cut_short: bool) -> str:
 
 
 def tokens(text: str) -> list[Token]:
-    """Return the words of ``text``, which must be normalised."""
+    """Return the words of ``text``, which must be ``composed``."""
     return [Token(match[0], fold(match[0]), match.start(), match.end()) for match in _WORD.finditer(text)]
 
 
 def split(text: str) -> list[str]:
     """Return the words of any text."""
-    return _WORD.findall(normalise(text))
+    return _WORD.findall(composed(text))
 
 
 def is_spanish(found: Sequence[Token], known: AbstractSet[str]) -> bool:

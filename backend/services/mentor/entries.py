@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.ports.documents import Direction, Document, SearchHit
+from services.mentor.lexicon.fields import texts_of
 from services.mentor.lexicon.folding import fold
 from services.planted import plain
 
@@ -47,8 +48,8 @@ class Entry:
 
     def names(self) -> list[str]:
         """Return the senses of the side asked about and, if that is the lemma, its variants."""
-        variants = self.hit.metadata.get("variants", ()) if self.to == self.direction else ()
-        return [*senses(self.source), *(plain(name) for name in variants if isinstance(name, str))]
+        variants = texts_of(self.hit.metadata.get("variants")) if self.to == self.direction else []
+        return [*senses(self.source), *map(plain, variants)]
 
     def is_example(self) -> bool:
         """Whether this is an example sentence of another entry."""

@@ -134,7 +134,7 @@ def _repair(text: str, basis: Basis) -> str:
         if span is None or _is_spelt(spelling, text):
             continue
         start, end = found[span[0]].start, found[span[1]].end
-        text = text[:start] + words.normalise(spelling) + text[end:]
+        text = text[:start] + words.composed(spelling) + text[end:]
     return text
 
 

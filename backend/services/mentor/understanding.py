@@ -37,7 +37,7 @@ def understand(text: str, history: Sequence[ChatMessage]) -> Understood:
     stranger = foreign(text)
     if stranger is not None:
         asked = query_for_all(stranger.words, text)
-        return Understood(asked, lambda hits: _told(stranger, asked, hits), by_words_only=True)
+        return Understood(asked, lambda hits: _explained(stranger, asked, hits), by_words_only=True)
     pair = compared(fold(text))
     if pair is not None:
         asked = query_for_all(pair, text)
@@ -66,7 +66,7 @@ def _followed(asked: FollowUp, hits: Sequence[SearchHit], history: Sequence[Chat
     return basis
 
 
-def _told(stranger: Foreign, question: ParsedQuery, hits: Sequence[SearchHit]) -> Basis:
+def _explained(stranger: Foreign, question: ParsedQuery, hits: Sequence[SearchHit]) -> Basis:
     """Return a reply in the question's language that says what can be asked, with the entries of its words."""
     entries = tuple(entry for entry in cover(question, entries_of(hits)).entries if not entry.form)
     said = [stranger.reply, *([f"{stranger.entries}: {quoted_pairs(entries)}."] if entries else [])]

@@ -1,4 +1,4 @@
-// The page of who keeps the dictionary: its sources, files to load, and what readers miss.
+// The administration page: the sources of the dictionary, files to load, and what readers miss.
 
 import { fillIn, texts } from "../texts/index.js";
 import { attempt } from "./api.js";

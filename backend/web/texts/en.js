@@ -103,7 +103,7 @@ export default {
   servedBy: { llm_service: "service", local: "local model", dictionary: "dictionary", none: "only what was found" },
   modes: { generated: "by the model", completed: "completed", extractive: "from the sources" },
 
-  /** To who keeps the dictionary. */
+  /** Reports to the people who maintain the dictionary. */
   report: {
     error: "Mistake?",
     what: "What is wrong? (optional, nothing personal)",

@@ -103,7 +103,7 @@ export default {
   servedBy: { llm_service: "servicio", local: "modelo local", dictionary: "diccionario", none: "solo lo encontrado" },
   modes: { generated: "del modelo", completed: "completada", extractive: "tomada de las fuentes" },
 
-  /** To who keeps the dictionary. */
+  /** Reports to the people who maintain the dictionary. */
   report: {
     error: "¿Error?",
     what: "¿Qué está mal? (opcional, sin datos personales)",

@@ -1,11 +1,11 @@
-// The page's sentences in the reader's language: `?lang=` first, then the browser's wish, else Spanish.
+// The page's sentences in the reader's language: `?lang=` first, then the languages of the browser, else Spanish.
 
 import en from "./en.js";
 import es from "./es.js";
 
 const LANGUAGES = { es, en };
-const wishes = [new URLSearchParams(location.search).get("lang"), ...navigator.languages];
-export const language = wishes.map((wish) => wish?.slice(0, 2)).find((wish) => wish in LANGUAGES) ?? "es";
+const preferred = [new URLSearchParams(location.search).get("lang"), ...navigator.languages];
+export const language = preferred.map((name) => name?.slice(0, 2)).find((name) => name in LANGUAGES) ?? "es";
 export const texts = LANGUAGES[language];
 
 /** Put the sentences into the elements that name them: `data-text` for content, `data-label`, `data-placeholder`. */

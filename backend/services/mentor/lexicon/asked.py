@@ -38,12 +38,12 @@ def _with_and_without_article(phrase: str) -> list[str]:
 
 def _windows(query: ParsedQuery) -> dict[str, None]:
     """Return the parts of the phrase, each with a meaningful word, as an ordered set."""
-    words, telling = query.phrase.split(), frozenset(query.terms)
+    words, meaningful = query.phrase.split(), frozenset(query.terms)
     found = [
         " ".join(words[start : start + size])
         for size in range(1, min(MAX_WINDOW_WORDS, len(words) - 1) + 1)
         for start in range(len(words) - size + 1)
-        if telling.intersection(words[start : start + size])
+        if meaningful.intersection(words[start : start + size])
     ]
     return dict.fromkeys(list(dict.fromkeys(found))[:MAX_WINDOWS])
 

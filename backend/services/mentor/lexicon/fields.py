@@ -26,14 +26,14 @@ def index_fields(document: Document) -> IndexFields:
     """
     meta = document.metadata
     direction = meta.get("direction") if meta.get("direction") in ("es_bora", "bora_es") else None
-    head, gloss = _texts(meta.get("lemma")), _texts(meta.get("gloss"))
+    head, gloss = texts_of(meta.get("lemma")), texts_of(meta.get("gloss"))
     stem_c = _stemmed([document.content])
     if meta.get("part") == "example":
         return IndexFields(
             direction, phrase_keys(head), phrase_keys(gloss), text_c=fold(document.content), stem_c=stem_c
         )
-    head += _texts(meta.get("variants"))
-    gloss += _texts(meta.get("synonyms"))
+    head += texts_of(meta.get("variants"))
+    gloss += texts_of(meta.get("synonyms"))
     lemma_keys, gloss_keys = phrase_keys(head), phrase_keys(gloss)
     return IndexFields(
         direction,
@@ -42,7 +42,7 @@ def index_fields(document: Document) -> IndexFields:
         near_keys=sorted({code for key in lemma_keys + gloss_keys for code in near_codes(key)}),
         text_a=fold(" ".join(head)),
         text_b=fold(" ".join(gloss)),
-        text_c=fold(" ".join([document.content, *_texts(meta.get("notes"))])),
+        text_c=fold(" ".join([document.content, *texts_of(meta.get("notes"))])),
         stem_a=_stemmed(head) if direction != "bora_es" else "",
         stem_b=_stemmed(gloss) if direction != "es_bora" else "",
         stem_c=stem_c,
@@ -96,7 +96,8 @@ def expand_variant(lemma: str, variant: str) -> str:
     return lemma[:start] + ending
 
 
-def _texts(value: Any) -> list[str]:
+def texts_of(value: Any) -> list[str]:
+    """Return the texts of a metadata value, which the API accepts in any type."""
     if isinstance(value, str):
         return [value] if value.strip() else []
     if isinstance(value, Iterable) and not isinstance(value, Mapping):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from adapters.ports.documents import Direction
 from adapters.ports.models import ChatMessage
 from adapters.ports.search import ParsedQuery
-from services.mentor.answer_words import as_typed, claimed_phrases, looks_bora, normalise, split
+from services.mentor.answer_words import as_typed, claimed_phrases, composed, looks_bora, split
 from services.mentor.lexicon.folding import fold
 from services.mentor.questions.parser import parse_query, query_for
 from services.mentor.questions.small_talk import small_talk
@@ -139,7 +139,7 @@ def _turned(asked: str, topic: _Topic) -> _Topic | None:
 
 def _next(text: str, topic: _Topic) -> _Topic | None:
     """Return the topic for another word, in the direction of the last one."""
-    found = _AND.fullmatch(normalise(text))
+    found = _AND.fullmatch(composed(text))
     if found is None or _FORM.fullmatch(fold(text)):
         return None
     word = found["word"].strip(" \"'«»“”")
@@ -184,7 +184,7 @@ def _plural(word: str) -> str:
 
 def _named(answer: str, topic: _Topic) -> str:
     """Return the word that an answer gave for the topic, or an empty string."""
-    text = normalise(answer)
+    text = composed(answer)
     own = fold(topic.word)
     phrases = [phrase.strip() for phrase in claimed_phrases(text) if fold(phrase) not in ("", own)]
     if len(phrases) == 0:
