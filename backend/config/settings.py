@@ -154,8 +154,8 @@ class Settings(CommonSettings):
     def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _names_a_database(value.get_secret_value()):
             raise ValueError(
-                "must look like postgresql://USER:PASSWORD@HOST:PORT/NAME, with characters such as / @ % of the password "
-                "percent-encoded (%2F %40 %25)"
+                "must look like postgresql://USER:PASSWORD@HOST:PORT/NAME, with the characters / @ : ? # % of the "
+                "password percent-encoded (%2F %40 %3A %3F %23 %25)"
             )
         return value
 

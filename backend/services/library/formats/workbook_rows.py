@@ -25,9 +25,7 @@ class BrokenWorkbook(Exception):
 def workbook_rows(data: bytes) -> Iterator[tuple[str, int, list[str]]]:
     """Yield the rows of all sheets that hold any: sheet, number from 1, cells. Raises ``BrokenWorkbook``."""
     command = [sys.executable, "-I", __file__]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
