@@ -85,8 +85,8 @@ class WorkerClient(Worker):
         """Submit a request and give its events; leaving early cancels it.
 
         Waits while a worker that was ready is being replaced, not for a first start, which may take as long as a
-        download, and not after a replacement has failed, too. Raises a ``ServiceError``, as the events do; they end with
-        the last of the request.
+        download, and not after a replacement has failed, too. Raises a ``ServiceError``, as the events do; they end
+        with the last of the request.
         """
         while self.state == "restarting" and self._loaded is not None:
             self._state_changed.clear()
