@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Protocol
 
 import uvicorn
@@ -27,7 +26,7 @@ from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service_adapter import LLMServiceAdapter
 from adapters.llm_service_adapter import config_from_settings as service_config
 from adapters.local.config import config_from_settings as local_config
-from adapters.ports.models import Embedder, LanguageModel, SamplingOptions
+from adapters.ports.models import SamplingOptions
 from adapters.postgres.embedded_postgres import EmbeddedPostgres
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import BACKEND_ROOT, Settings, env_files, secret
@@ -49,7 +48,7 @@ _GRACE_S = 10
 _WEB = BACKEND_ROOT / "web"
 
 
-class LocalModels(LanguageModel, Embedder, Protocol):
+class LocalModels(Provider, Protocol):
     """Local language model and embedder with a managed lifetime."""
 
     def warm(self) -> None:
@@ -59,19 +58,13 @@ class LocalModels(LanguageModel, Embedder, Protocol):
         """Release connections, threads and memory."""
 
 
-@dataclass(slots=True)
-class Collaborators:
-    """Components with a managed lifetime; missing ones are created from the settings."""
+def create_app(
+    settings: Settings, *, store: SupabaseAdapter | None = None, local: LocalModels | None = None
+) -> FastAPI:
+    """Return the app, with a store and local models made from the settings where none are given.
 
-    store: SupabaseAdapter | None = None
-    llm_service: LLMServiceAdapter | None = None
-    local: LocalModels | None = None
-
-
-def create_app(settings: Settings | None = None, collaborators: Collaborators | None = None) -> FastAPI:
-    """Return the app. Opens, starts and loads nothing before its lifespan begins."""
-    settings = settings or process_settings
-    given = collaborators or Collaborators()
+    Opens, starts and loads nothing before its lifespan begins.
+    """
     metrics = Metrics(settings.app_version, shared=settings.shared_metrics)
     traces = open_tracing(settings.tracing, otel_environment(env_files()), "backend", settings.app_version)
 
@@ -81,7 +74,7 @@ def create_app(settings: Settings | None = None, collaborators: Collaborators | 
         async with contextlib.AsyncExitStack() as stack:
             traces.start()
             stack.push_async_callback(traces.close)
-            app.state.services = services = await _wire(settings, given, stack, metrics)
+            app.state.services = services = await _wire(settings, store, local, stack, metrics)
             stack.push_async_callback(services.reports.close)
             for name, work in (("startup", services.startup.run()), ("reports", services.reports.run())):
                 stack.push_async_callback(_cancelled, asyncio.create_task(work, name=name))
@@ -154,19 +147,22 @@ def _add_middleware(app: FastAPI, settings: Settings, names: RouteNames, metrics
 
 
 async def _wire(
-    settings: Settings, given: Collaborators, stack: contextlib.AsyncExitStack, metrics: Metrics
+    settings: Settings,
+    store: SupabaseAdapter | None,
+    local: LocalModels | None,
+    stack: contextlib.AsyncExitStack,
+    metrics: Metrics,
 ) -> Services:
     """Create missing components; the stack closes them in reverse order."""
-    local = given.local or HuggingFaceAdapter(local_config(settings))
+    local = local or HuggingFaceAdapter(local_config(settings))
     stack.push_async_callback(local.close)
-    service = given.llm_service or LLMServiceAdapter(service_config(settings), on_outage=local.warm)
+    service = LLMServiceAdapter(service_config(settings), on_outage=local.warm)
     stack.push_async_callback(service.close)
-    store = given.store or _make_store(settings, stack)
+    store = store or _make_store(settings, stack)
     stack.push_async_callback(store.close)
 
-    local_provider = Provider("local", local, local)
     enabled = settings.llm_service_enabled
-    providers = [Provider("llm_service", service, service), local_provider] if enabled else [local_provider]
+    providers: dict[str, Provider] = {"llm_service": service, "local": local} if enabled else {"local": local}
     chain = FallbackChain(providers, metrics=metrics)
     if enabled:
         metrics.watch_circuits(service.circuits)
@@ -237,7 +233,7 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
 
 # At import time, before the server writes its first log line, however it was started.
 _configure_logging(process_settings)
-app = create_app()
+app = create_app(process_settings)
 
 if __name__ == "__main__":
     uvicorn.run(

@@ -13,6 +13,10 @@ from services.library.formats import UnreadableFile, read_file
 from services.library.ingestion import DocumentIngestor
 
 logger = logging.getLogger(__name__)
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 15.0
+"""Delays between attempts: doubled from the first to the longest."""
+_RECHECK_S = 60.0
+"""Between checks for missing vectors: the service may have restarted with another embedding model."""
 
 
 class Startup:
@@ -23,9 +27,6 @@ class Startup:
         ingestor: loads the lexicon and fills in vectors.
         lexicon: file for an empty database, if any.
         on_fingerprint: called with the fingerprint of the stored vectors.
-        first_delay_s: first delay between attempts, in seconds; doubled up to ``longest_delay_s``.
-        recheck_s: interval of periodic checks for missing vectors, in seconds: the service may have
-            restarted with another embedding model.
 
     """
 
@@ -35,18 +36,11 @@ class Startup:
         ingestor: DocumentIngestor,
         lexicon: Path | None,
         on_fingerprint: Callable[[str | None], None],
-        *,
-        first_delay_s: float = 0.5,
-        longest_delay_s: float = 15.0,
-        recheck_s: float = 60.0,
     ) -> None:
         self._store = store
         self._ingestor = ingestor
         self._lexicon = lexicon
         self._on_fingerprint = on_fingerprint
-        self._first_delay_s = first_delay_s
-        self._longest_delay_s = longest_delay_s
-        self._recheck_s = recheck_s
         self._database = self._loaded = False
         self._attempted = asyncio.Event()
         self._work = asyncio.Event()
@@ -89,7 +83,7 @@ class Startup:
         self._attempted.set()
 
     async def _until_done(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
-        delay = self._first_delay_s
+        delay = _FIRST_DELAY_S
         while True:
             try:
                 await step()
@@ -104,16 +98,16 @@ class Startup:
                 return
             self._attempted.set()
             await asyncio.sleep(delay)
-            delay = min(delay * 2, self._longest_delay_s)
+            delay = min(delay * 2, _LONGEST_DELAY_S)
 
     async def _keep_vectors(self) -> None:
-        delay = self._first_delay_s
+        delay = _FIRST_DELAY_S
         while True:
             self._work.clear()
             if await self._fill_in():
-                delay, wait_s = self._first_delay_s, self._recheck_s
+                delay, wait_s = _FIRST_DELAY_S, _RECHECK_S
             else:
-                delay, wait_s = min(delay * 2, self._longest_delay_s), delay
+                delay, wait_s = min(delay * 2, _LONGEST_DELAY_S), delay
             try:
                 async with asyncio.timeout(wait_s):
                     await self._work.wait()

@@ -11,7 +11,7 @@ from devtools import doctor
 from devtools.commands import benchmarks, checking, models, testing
 from devtools.console import Console
 from devtools.errors import DevError, InterruptedByUser
-from devtools.layout import App, Workspace
+from devtools.layout import Workspace
 from devtools.processes import child_environment, run_in_foreground
 from devtools.setup.environments import Setup, ensure, require
 from devtools.stopping import Stop
@@ -148,32 +148,23 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _chosen(options: argparse.Namespace, workspace: Workspace) -> list[App]:
-    apps = []
-    if not options.backend_only:
-        apps.append(workspace.llm_service)
-    if not options.llm_only:
-        apps.append(workspace.backend)
-    return apps
-
-
 def _up(options: argparse.Namespace, setup: Setup) -> int:
     # Before the set-up, so that a taken port is reported before minutes of installing.
     services = plan(setup.workspace, options, setup.console)
     if options.no_install:
-        for app in _chosen(options, setup.workspace):
-            require(app)
+        for service in services:
+            require(service.app)
     else:
-        ensure(setup, _chosen(options, setup.workspace))
+        ensure(setup, [service.app for service in services])
     setup.stop.check()
     return Up(services, options, setup.console, setup.stop).run()
 
 
 def _setup(options: argparse.Namespace, setup: Setup) -> int:
-    if ensure(setup, _chosen(options, setup.workspace), dev=options.dev):
-        setup.console.line("Everything is installed. Next: dev.py up")
-    else:
-        setup.console.line("Everything was installed already. Next: dev.py up")
+    llm_service, backend = setup.workspace.apps
+    apps = [llm_service] if options.llm_only else [backend] if options.backend_only else [llm_service, backend]
+    state = "is installed" if ensure(setup, apps, dev=options.dev) else "was installed already"
+    setup.console.line(f"Everything {state}. Next: dev.py up")
     return 0
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from devtools.errors import DevError
 from devtools.layout import App, Workspace
 
-_ASSIGNMENT = re.compile(r"^(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$")
+_ASSIGNMENT = re.compile(r"^(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=(.*)$")
+_QUOTED = re.compile(r"""(['"])((?:\\.|(?!\1).)*)\1\s*(?:#.*)?""")
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,15 @@ def _assignments(path: Path, text: str, problems: list[Problem]) -> Iterator[tup
             continue
         name, value = match.group(1).upper(), match.group(2).strip()
         if value[:1] in ("'", '"'):
-            end = value.find(value[0], 1)
-            if end < 0:
-                problems.append(Problem(path, number, f"{name}: the quotation mark is never closed"))
+            quoted = _QUOTED.fullmatch(value)
+            if not quoted:
+                what = "the quotation mark is never closed, or something follows the closing one"
+                problems.append(Problem(path, number, f"{name}: {what}"))
                 continue
-            value = value[1:end]
+            value = re.sub(r"\\(['\"\\])", r"\1", quoted[2])
         else:
-            value = re.split(r"\s+#", value, maxsplit=1)[0].strip()
+            # Before it is stripped: in `NAME=  # comment` there is no value.
+            value = re.split(r"\s+#", match.group(2), maxsplit=1)[0].strip()
         yield name, value
 
 

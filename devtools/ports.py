@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -10,8 +11,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from devtools.errors import DevError
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# Windows denies access to a port that another program holds for itself.
+_TAKEN = (errno.EADDRINUSE, *((errno.EACCES,) if sys.platform == "win32" else ()))
 
 
 def reachable_host(host: str) -> str:
@@ -25,26 +31,36 @@ def local_url(host: str, port: int) -> str:
     return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
 
 
+def host_of(url: str) -> str:
+    """The host that a URL names; empty if it names none."""
+    with suppress(ValueError):
+        return urlsplit(url).hostname or ""
+    return ""
+
+
 def is_free(host: str, port: int) -> bool:
-    """Whether a service could listen on host and port.
+    """Whether a service could listen on host and port; raises DevError if it could not for another reason.
 
     Tries binding and connecting, since Windows and macOS allow two sockets to share a port if one
     listens on all addresses and the other on one.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.settimeout(0.5)
-        with suppress(OSError):
-            probe.connect((reachable_host(host), port))
-            return False
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
         if sys.platform != "win32":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as fault:
+            if fault.errno in _TAKEN:
+                return False
+            raise DevError(
+                f"A service cannot listen on {host}, port {port}: {fault.strerror}.",
+                "LLM_SERVICE_HOST and BACKEND_HOST must be addresses of this machine, and ports below 1024 may need\n"
+                "an administrator's rights.",
+            ) from fault
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((reachable_host(host), port)) != 0
 
 
 def require_free(host: str, port: int, option: str) -> None:

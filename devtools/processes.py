@@ -47,13 +47,7 @@ def start_in_own_group(
         if setpriv:
             arguments = [setpriv, "--pdeathsig", "TERM", "--", *arguments]
     return subprocess.Popen(
-        arguments,
-        cwd=cwd,
-        env=dict(env),
-        stdout=stdout,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        **group,
+        arguments, cwd=cwd, env=dict(env), stdout=stdout, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **group
     )
 
 

@@ -151,10 +151,10 @@ class Checkout:
         """What one check of the doctor finds, by verdict, as "subject: seen -> remedy"."""
         with self._placed({"NO_PROXY": "*", "HF_ENDPOINT": NOWHERE, "HF_HOME": str(self.root), **variables}):
             found = check(Workspace(self.root))
-            told = [found] if isinstance(found, Finding) else list(found)
-        assert all(bool(each.remedy) == (each.verdict != "ok") for each in told)
+            findings = [found] if isinstance(found, Finding) else list(found)
+        assert all(bool(each.remedy) == (each.verdict != "ok") for each in findings)
         return {
-            verdict: [f"{each.subject}: {each.seen} -> {each.remedy}" for each in told if each.verdict == verdict]
+            verdict: [f"{each.subject}: {each.seen} -> {each.remedy}" for each in findings if each.verdict == verdict]
             for verdict in ("ok", "warn", "fail")
         }
 

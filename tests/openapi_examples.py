@@ -64,7 +64,7 @@ def _bodies(description: Mapping[str, Any], operation: Mapping[str, Any]) -> lis
         return [None]
     content = operation["requestBody"]["content"]
     if "application/json" not in content:
-        # A file, which whoever tries the operation chooses.
+        # A file; there is no example of one.
         return []
     schema = content["application/json"]["schema"]
     name = schema.get("$ref", "").rpartition("/")[2]

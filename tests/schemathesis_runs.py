@@ -32,7 +32,7 @@ class Explorer:
     folder: Path
 
     def check_answers(self, client: httpx.Client, mode: str, examples: int) -> None:
-        """Every operation answers so many requests as described."""
+        """Every operation answers ``examples`` requests as described."""
         phases = "examples,coverage,fuzzing,stateful" if examples else "examples,coverage"
         options = ["--checks", "all", "--mode", mode, "--phases", phases, "--max-examples", str(max(1, examples))]
         found = self._explore(client, *options)

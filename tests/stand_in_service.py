@@ -1,4 +1,4 @@
-"""Stands in for a service in the tests of dev.py: answers /readyz and misbehaves as told.
+"""Stands in for a service in the tests of dev.py: answers /readyz and misbehaves on request.
 
 What to do comes in `STAND_IN_LLM` or `STAND_IN_BACKEND`, words separated by spaces:
 `ready_after=S` `die_after=S` (seconds), `die_once` (only on the first start), `stubborn` (ignores

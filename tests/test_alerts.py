@@ -137,11 +137,11 @@ def test_the_dashboard_shows_the_services_and_an_alert_fires_when_one_is_killed(
         assert ask(backend)["served_by"] == "none"
         wait_until(lambda: bool(prometheus.query("rate(backend_fallbacks_total[1m])")), "the fallback is counted")
 
-        def told() -> bool:
+        def falls_back() -> bool:
             ask(backend)
             return "BackendFallingBack" in prometheus.firing()
 
-        wait_until(told, "the alert on falling back fires")
+        wait_until(falls_back, "the alert on falling back fires")
 
         queries = [query.replace("$__rate_interval", "5m") for query in dashboard_queries()]
         # What was, too: the killed service's series end.

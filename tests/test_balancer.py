@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,8 +73,10 @@ def instances(both: list[AppProcess], balancer: Balancer) -> list[AppProcess]:
     def are_asked() -> bool:
         # nginx leaves an instance alone for a second after it was away: both must have seen one of these.
         headers = {"X-Request-ID": f"asked-{next(_numbers)}"}
-        told = [balancer.client.post(GENERATE, json=said("hola"), headers=headers).status_code for _ in range(4)]
-        return set(told) == {200} and all(headers["X-Request-ID"] in instance.log() for instance in both)
+        answers = [balancer.client.post(GENERATE, json=said("hola"), headers=headers) for _ in range(4)]
+        return {answer.status_code for answer in answers} == {200} and all(
+            headers["X-Request-ID"] in instance.log() for instance in both
+        )
 
     wait_until(are_asked, "the balancer asks both")
     return both
@@ -187,8 +190,16 @@ def test_restarting_both_in_turn_under_load_fails_no_question(
     assert served.count("llm_service") > len(served) / 2
 
 
+@pytest.mark.parametrize(
+    ("path", "work"),
+    [
+        (GENERATE, said("hola")),
+        ("/v1/responses", {"model": "default", "input": "hola"}),
+        ("/tokenize", {"model": "default", "prompt": "hola"}),
+    ],
+)
 def test_new_work_goes_past_an_instance_that_drains_and_its_old_work_is_finished(
-    balancer: Balancer, instances: list[AppProcess]
+    path: str, work: dict[str, Any], balancer: Balancer, instances: list[AppProcess]
 ) -> None:
     with ThreadPoolExecutor(3) as pool:
         body = said("[[words:40]] [[slow:100]] uno")
@@ -198,7 +209,7 @@ def test_new_work_goes_past_an_instance_that_drains_and_its_old_work_is_finished
         draining = min(instances, key=busy_with)
         draining.process().terminate()
         wait_until(lambda: not draining.is_ready(), "it drains")
-        answers = [balancer.client.post(GENERATE, json=said("hola")) for _ in range(8)]
+        answers = [balancer.client.post(path, json=work) for _ in range(8)]
         assert [answer.status_code for answer in answers] == [200] * 8
         wait_until(lambda: '"error": "draining"' in draining.log(), "it has refused")
         finished = [long_one.result() for long_one in long_ones]
@@ -207,7 +218,7 @@ def test_new_work_goes_past_an_instance_that_drains_and_its_old_work_is_finished
 
 
 @pytest.mark.parametrize("path", [GENERATE, "/v1/chat/completions"])
-def test_work_that_was_sent_and_lost_is_told_as_retryable_and_not_sent_again(
+def test_work_that_was_sent_and_lost_gets_a_retryable_error_and_is_not_sent_again(
     path: str, balancer: Balancer, instances: list[AppProcess]
 ) -> None:
     body = said("[[words:200]] [[slow:100]] uno", **({"model": "fake"} if path.startswith("/v1") else {}))
@@ -220,7 +231,7 @@ def test_work_that_was_sent_and_lost_is_told_as_retryable_and_not_sent_again(
         response = lost.result()
     assert response.status_code == 503
     assert response.headers["X-Request-ID"] == "the-lost-one"
-    assert response.headers["Retry-After"] == "1"
+    assert (response.headers["X-Error-Type"], response.headers["Retry-After"]) == ("engine_restarted", "1")
     error = response.json()["error"]
     if path.startswith("/v1"):
         assert (error["type"], error["code"]) == ("server_error", "engine_restarted")
@@ -233,6 +244,24 @@ def test_work_that_was_sent_and_lost_is_told_as_retryable_and_not_sent_again(
         }
     assert busy_with(other) == 0
     assert "the-lost-one" not in other.log()
+
+
+def restarts_of(instance: AppProcess) -> int:
+    """How often its language model's worker was started anew."""
+    metrics = instance.client.get("/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
+    (count,) = re.findall(r'^llm_worker_restarts_total\{worker="generator"\} (\d+)', metrics, re.MULTILINE)
+    return int(count)
+
+
+def test_a_request_that_ends_a_worker_is_sent_to_no_other_instance(
+    balancer: Balancer, instances: list[AppProcess]
+) -> None:
+    before = sum(map(restarts_of, instances))
+    response = balancer.client.post(GENERATE, json=said("[[crash]] uno"))
+    assert (response.status_code, response.json()["error"]["type"]) == (503, "engine_restarted")
+    wait_until(lambda: sum(map(restarts_of, instances)) > before, "a worker is started anew")
+    wait_until(lambda: all(instance.is_ready() for instance in instances), "both are ready")
+    assert sum(map(restarts_of, instances)) == before + 1
 
 
 def test_a_stream_arrives_piece_by_piece(balancer: Balancer, instances: list[AppProcess]) -> None:
@@ -266,7 +295,7 @@ def test_metrics_are_each_instances_own(balancer: Balancer, instances: list[AppP
     assert balancer.client.get("/metrics").status_code == 404
 
 
-def test_readiness_is_that_of_whoever_is_ready_and_without_any_callers_are_told(
+def test_one_ready_instance_is_enough_and_without_any_callers_get_a_retryable_error(
     balancer: Balancer, instances: list[AppProcess]
 ) -> None:
     assert balancer.client.get("/readyz").status_code == 200

@@ -172,9 +172,9 @@ def test_probes_keep_to_what_cloud_run_allows(stage: Stage) -> None:
     (deployment,) = [call for call in stage.calls() if call[2:5] == ["--quiet", "run", "deploy"]]
     for option in ("--startup-probe=", "--liveness-probe="):
         (probe,) = [word.removeprefix(option) for word in deployment if word.startswith(option)]
-        told = dict(part.split("=") for part in probe.split(","))
-        assert int(told["timeoutSeconds"]) <= int(told["periodSeconds"])
-        assert int(told["periodSeconds"]) * int(told["failureThreshold"]) <= 240
+        limits = dict(part.split("=") for part in probe.split(","))
+        assert int(limits["timeoutSeconds"]) <= int(limits["periodSeconds"])
+        assert int(limits["periodSeconds"]) * int(limits["failureThreshold"]) <= 240
 
 
 @pytest.mark.parametrize("script", STEPS)
@@ -243,6 +243,18 @@ def test_a_release_that_does_not_get_ready_is_taken_back(vm: Stage, tmp_path: Pa
     assert f"going back to {good}" in done.stderr
     assert current.resolve() == good
     assert vm.calls()[-1] == ["systemctl", "restart", "llm-service.service"]
+
+
+def test_a_key_that_cannot_be_read_leaves_the_running_release_as_it_is(vm: Stage, tmp_path: Path) -> None:
+    assert vm.run("install-llm-service.sh", str(release(tmp_path))).returncode == 0
+    configuration, current = tmp_path / "etc/llm-service/env", (tmp_path / "opt/llm-service/current").resolve()
+    before, calls = configuration.read_text(), len(vm.calls())
+    vm.stand_in("gcloud", "#!/bin/bash\nexit 1\n")
+    done = vm.run("install-llm-service.sh", str(release(tmp_path)))
+    assert (done.returncode, "the key cannot be read" in done.stderr) == (1, True)
+    assert configuration.read_text() == before
+    assert (tmp_path / "opt/llm-service/current").resolve() == current
+    assert not any(call[0] == "systemctl" for call in vm.calls()[calls:])
 
 
 def test_an_installations_dry_run_changes_nothing(vm: Stage, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_files_that_compose_mounts_are_there() -> None:
     assert all((DEPLOY / build["context"] / build["dockerfile"]).is_file() for build in built)
 
 
-def test_nothing_is_open_to_the_network_and_nobody_gains_rights() -> None:
+def test_nothing_is_open_to_the_network_and_no_process_gains_rights() -> None:
     services = compose()["services"]
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports
@@ -164,7 +164,7 @@ def test_each_container_has_a_bound_on_memory_processes_and_logs() -> None:
         assert set(service["logging"]["options"]) == {"max-size", "max-file"}, name
 
 
-def test_who_waits_for_whom_waits_for_health() -> None:
+def test_dependencies_are_waited_for_until_they_are_healthy() -> None:
     services = compose()["services"]
     for service in services.values():
         for waited_for, condition in service.get("depends_on", {}).items():

@@ -42,24 +42,24 @@ def as_user(url: str, name: str, password: str = "") -> str:
 
 
 def test_a_database_that_is_well_is_reported_with_its_versions(asking: Checkout, url: str) -> None:
-    told = asking.look(database, DATABASE_URL=url)
-    assert "the login works" in told["ok"][0]
-    assert told["ok"][1].startswith("schema: version 0; the backend brings it to 1")
-    assert "pgvector: " in told["warn"][0]
+    found = asking.look(database, DATABASE_URL=url)
+    assert "the login works" in found["ok"][0]
+    assert found["ok"][1].startswith("schema: version 0; the backend brings it to 1")
+    assert "pgvector: " in found["warn"][0]
     run(url, "CREATE EXTENSION vector", "CREATE TABLE rag_migrations (version integer)")
     run(url, "INSERT INTO rag_migrations VALUES (1)")
-    told = asking.look(database, DATABASE_URL=url)
-    assert "is installed in this database" in told["ok"][1]
-    assert told["ok"][2].startswith("schema: version 1, as this checkout needs it")
+    found = asking.look(database, DATABASE_URL=url)
+    assert "is installed in this database" in found["ok"][1]
+    assert found["ok"][2].startswith("schema: version 1, as this checkout needs it")
     run(url, "INSERT INTO rag_migrations VALUES (7)")
-    told = asking.look(database, DATABASE_URL=url)
-    assert told["fail"][0].startswith("schema: the database has version 7, this checkout knows 1")
+    found = asking.look(database, DATABASE_URL=url)
+    assert found["fail"][0].startswith("schema: the database has version 7, this checkout knows 1")
 
 
 def test_a_login_that_is_refused_is_a_fault_and_its_password_stays_hidden(asking: Checkout, url: str) -> None:
-    told = asking.look(database, DATABASE_URL=as_user(url, "nobody_here", "hunter2"))
-    assert "nobody_here" in told["fail"][0]
-    assert "hunter2" not in str(told)
+    found = asking.look(database, DATABASE_URL=as_user(url, "nobody_here", "hunter2"))
+    assert "nobody_here" in found["fail"][0]
+    assert "hunter2" not in str(found)
 
 
 def test_a_user_who_may_not_make_tables_or_only_read_is_a_fault(asking: Checkout, url: str) -> None:
@@ -92,14 +92,14 @@ def test_a_postgres_without_pgvector_is_a_fault(tmp_path: Path) -> None:
 def test_an_address_that_leads_nowhere_is_a_fault_and_its_password_never_shown(
     asking: Checkout, url: str, seen: str
 ) -> None:
-    told = asking.look(database, DATABASE_URL=url)
-    assert seen in told["fail"][0]
-    assert "hunter2" not in str(told)
+    found = asking.look(database, DATABASE_URL=url)
+    assert seen in found["fail"][0]
+    assert "hunter2" not in str(found)
 
 
 def test_without_the_backends_environment_the_database_is_not_tried(bare_checkout: Checkout) -> None:
-    told = bare_checkout.look(database, DATABASE_URL="postgresql://bora@127.0.0.1:9/postgres")
-    assert "once the backend's environment is made" in told["ok"][0]
+    found = bare_checkout.look(database, DATABASE_URL="postgresql://bora@127.0.0.1:9/postgres")
+    assert "once the backend's environment is made" in found["ok"][0]
 
 
 def test_a_folder_for_the_embedded_database_that_is_none_is_a_fault(bare_checkout: Checkout) -> None:

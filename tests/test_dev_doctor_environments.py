@@ -94,8 +94,8 @@ def downgrade(folder: Path) -> None:
 
 
 def test_whole_packages_are_well(with_a_package: Checkout) -> None:
-    told = with_a_package.look(packages)
-    assert told["ok"] == ["packages of backend: all 1 installed as pinned, and importable -> "]
+    found = with_a_package.look(packages)
+    assert found["ok"] == ["packages of backend: all 1 installed as pinned, and importable -> "]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_a_broken_package_is_named(
     with_a_package: Checkout, package: Path, damage: Callable[[Path], None], seen: str
 ) -> None:
     damage(package)
-    told = with_a_package.look(packages)
-    assert told["fail"] == [f"packages of backend: sturdy: {seen} -> dev.py setup --fresh"]
+    found = with_a_package.look(packages)
+    assert found["fail"] == [f"packages of backend: sturdy: {seen} -> dev.py setup --fresh"]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_build_of_pytorch_is_judged(checkout: Checkout, torch: str, verdict:
         "__version__ = '2.13.0'\n"
     )
     try:
-        told = checkout.look(graphics, PATH=str(Path(sys.executable).parent))
+        found = checkout.look(graphics, PATH=str(Path(sys.executable).parent))
     finally:
         module.unlink()
-    assert seen in told[verdict][0]
+    assert seen in found[verdict][0]

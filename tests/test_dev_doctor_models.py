@@ -39,9 +39,9 @@ def test_a_model_that_cannot_be_had_is_a_warning_or_a_fault_by_configuration(
 def test_a_model_that_the_service_refuses_and_one_too_large_are_faults(checkout: Checkout) -> None:
     (finding,) = scripted(checkout, problem="it has no weights").look(models)["fail"]
     assert finding.startswith("LLM_MODEL: Some/Model: it has no weights")
-    told = scripted(checkout, path="/a/folder", engine="openvino").look(models)
-    assert told["ok"] == ["LLM_MODEL: Some/Model: /a/folder, loaded by openvino -> "]
-    assert "Some/Model needs about 1048576.8 GB, this machine has 1.0 GB" in told["fail"][0]
+    found = scripted(checkout, path="/a/folder", engine="openvino").look(models)
+    assert found["ok"] == ["LLM_MODEL: Some/Model: /a/folder, loaded by openvino -> "]
+    assert "Some/Model needs about 1048576.8 GB, this machine has 1.0 GB" in found["fail"][0]
 
 
 def test_a_script_that_fails_and_an_environment_that_is_missing_are_said(
@@ -54,8 +54,8 @@ def test_a_script_that_fails_and_an_environment_that_is_missing_are_said(
 
 def test_the_services_own_script_is_understood() -> None:
     embedded = {"ENV_FILES": "none", "LLM_MODEL": "embedded", "HF_ENDPOINT": NOWHERE}
-    told = Checkout(ROOT).look(models, **embedded)
-    assert told["fail"] == []
-    assert any(line.startswith("LLM_MODEL: embedded: ") and "loaded by" in line for line in told["ok"])
-    assert any(line.startswith("EMBEDDING_MODEL: ") for line in told["ok"])
-    assert any(line.startswith("memory for the model: embedded needs about ") for line in told["ok"])
+    found = Checkout(ROOT).look(models, **embedded)
+    assert found["fail"] == []
+    assert any(line.startswith("LLM_MODEL: embedded: ") and "loaded by" in line for line in found["ok"])
+    assert any(line.startswith("EMBEDDING_MODEL: ") for line in found["ok"])
+    assert any(line.startswith("memory for the model: embedded needs about ") for line in found["ok"])

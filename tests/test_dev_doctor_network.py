@@ -62,13 +62,13 @@ def test_a_port_is_free_or_held_by_the_service_itself_or_a_fault(bare_checkout: 
         stranger.bind(("127.0.0.1", 0))
         stranger.listen()
         port = stranger.getsockname()[1]
-        told = bare_checkout.look(open_ports, BACKEND_PORT=str(port), LLM_SERVICE_PORT=str(server.server_port))
-    assert told["fail"][0].startswith(f"port {port}: taken by")
-    assert "--backend-port" in told["fail"][0]
-    assert "answers there like a running llm_service" in told["ok"][0]
+        found = bare_checkout.look(open_ports, BACKEND_PORT=str(port), LLM_SERVICE_PORT=str(server.server_port))
+    assert found["fail"][0].startswith(f"port {port}: taken by")
+    assert "--backend-port" in found["fail"][0]
+    assert "answers there like a running llm_service" in found["ok"][0]
     for wrong in ("0", "65536", "http"):
-        told = bare_checkout.look(open_ports, BACKEND_PORT=wrong, LLM_SERVICE_PORT=str(free_port()))
-        assert told["fail"][0].startswith(f"port of backend: BACKEND_PORT={wrong} is not a port")
+        found = bare_checkout.look(open_ports, BACKEND_PORT=wrong, LLM_SERVICE_PORT=str(free_port()))
+        assert found["fail"][0].startswith(f"port of backend: BACKEND_PORT={wrong} is not a port")
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_the_key_is_tried_and_never_shown(
     bare_checkout: Checkout, server: StandIn, key: str, verdict: str, seen: str
 ) -> None:
     server.key = KEY
-    told = bare_checkout.look(services, LLM_SERVICE_URL=server.url, LLM_SERVICE_API_KEY=key)
-    assert f"LLM service: {server.url} {seen}" in told[verdict][0]
-    assert "k3y" not in str(told)
+    found = bare_checkout.look(services, LLM_SERVICE_URL=server.url, LLM_SERVICE_API_KEY=key)
+    assert f"LLM service: {server.url} {seen}" in found[verdict][0]
+    assert "k3y" not in str(found)
 
 
 def test_what_answers_there_but_does_not_serve_is_named(bare_checkout: Checkout, server: StandIn) -> None:
@@ -103,10 +103,10 @@ def test_each_of_several_services_is_tried_and_passwords_in_addresses_stay_hidde
     bare_checkout: Checkout, server: StandIn
 ) -> None:
     # 127.0.0.2 stands for another machine: a service of this one may simply not have been started.
-    told = bare_checkout.look(services, LLM_SERVICE_URL=f"{server.url}, http://user:hunter2@127.0.0.2:9")
-    assert f"LLM service: {server.url} answers" in told["ok"][0]
-    assert "LLM service: http://127.0.0.2:9 cannot be reached" in told["fail"][0]
-    assert "hunter2" not in str(told)
+    found = bare_checkout.look(services, LLM_SERVICE_URL=f"{server.url}, http://user:hunter2@127.0.0.2:9")
+    assert f"LLM service: {server.url} answers" in found["ok"][0]
+    assert "LLM service: http://127.0.0.2:9 cannot be reached" in found["fail"][0]
+    assert "hunter2" not in str(found)
 
 
 def test_a_service_of_this_machine_may_be_stopped_or_switched_off_but_its_address_must_be_one(
@@ -114,13 +114,15 @@ def test_a_service_of_this_machine_may_be_stopped_or_switched_off_but_its_addres
 ) -> None:
     assert f"not running on {NOWHERE}" in bare_checkout.look(services, LLM_SERVICE_URL=NOWHERE)["ok"][0]
     assert "switched off" in bare_checkout.look(services, LLM_SERVICE_ENABLED="false")["ok"][0]
-    wrong = bare_checkout.look(services, LLM_SERVICE_URL="localhost:8001")["fail"][0]
-    assert "LLM_SERVICE_URL is not a http:// address" in wrong
+    for address in ("localhost:8001", "http://[::1:8001", "http://"):
+        wrong = bare_checkout.look(services, LLM_SERVICE_URL=address)["fail"][0]
+        assert "LLM_SERVICE_URL is not a http:// address" in wrong
+        assert bare_checkout.look(proxies, LLM_SERVICE_URL=address, HTTP_PROXY=NOWHERE)["fail"] == []
 
 
 def test_a_proxy_that_would_carry_this_machines_requests_is_a_fault(bare_checkout: Checkout) -> None:
-    told = bare_checkout.look(proxies, HTTP_PROXY=NOWHERE, NO_PROXY="")["fail"][0]
-    assert "HTTP_PROXY would also carry what is meant for 127.0.0.1" in told
-    assert "NO_PROXY=localhost" in told
-    told = bare_checkout.look(proxies, HTTP_PROXY=NOWHERE, NO_PROXY="localhost,127.0.0.1")["ok"][0]
-    assert "addresses of this machine are exempt" in told
+    found = bare_checkout.look(proxies, HTTP_PROXY=NOWHERE, NO_PROXY="")["fail"][0]
+    assert "HTTP_PROXY would also carry what is meant for 127.0.0.1" in found
+    assert "NO_PROXY=localhost" in found
+    found = bare_checkout.look(proxies, HTTP_PROXY=NOWHERE, NO_PROXY="localhost,127.0.0.1")["ok"][0]
+    assert "nothing meant for this machine goes through it" in found

@@ -172,22 +172,18 @@ def test_a_killed_up_takes_its_services_along(bench: Bench) -> None:
     wait_until_dead(*pids)
 
 
-def test_a_stubborn_service_is_killed_after_its_grace(bench: Bench) -> None:
-    running = bench.up("--grace", "1", llm="stubborn")
+@pytest.mark.parametrize(("grace", "presses"), [("1", 1), ("600", 2)])
+def test_a_stubborn_service_is_killed_after_its_grace_or_by_a_second_ctrl_c(
+    bench: Bench, grace: str, presses: int
+) -> None:
+    running = bench.up("--grace", grace, llm="stubborn")
     running.wait_for("Ctrl-C ends both")
     running.interrupt()
+    if presses == 2:
+        running.wait_for("Ctrl-C again: at once")
+        running.interrupt()
     running.end()
     assert "llm_service had not ended yet and was killed" in running.output
-    wait_until_dead(*bench.every_pid())
-
-
-def test_a_second_ctrl_c_ends_a_stubborn_service_at_once(bench: Bench) -> None:
-    running = bench.up("--grace", "600", llm="stubborn")
-    running.wait_for("Ctrl-C ends both")
-    running.interrupt()
-    running.wait_for("Ctrl-C again: at once")
-    running.interrupt()
-    running.end()
     wait_until_dead(*bench.every_pid())
 
 
@@ -236,6 +232,16 @@ def test_a_taken_port_is_refused_before_anything_starts_naming_its_holder(bench:
     assert not bench.every_pid()
 
 
+def test_a_host_that_is_not_this_machine_is_named_and_no_port_is_said_to_be_taken(bench: Bench) -> None:
+    done = bench.checkout.dev(
+        "up", "--backend-only", "--backend-port", str(bench.backend_port), BACKEND_HOST="192.0.2.1"
+    )
+    assert done.returncode == 1
+    assert f"cannot listen on 192.0.2.1, port {bench.backend_port}: Cannot assign requested address" in done.stdout
+    assert "BACKEND_HOST" in done.stdout
+    assert "is taken" not in done.stdout
+
+
 def test_the_same_port_for_both_is_refused(bench: Bench) -> None:
     port = str(bench.llm_port)
     done = bench.checkout.dev("up", "--llm-port", port, "--backend-port", port)
@@ -281,7 +287,7 @@ def test_a_port_taken_while_the_llm_service_was_down_is_left_to_its_new_holder(b
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", bench.llm_port))
         holder.listen()
-        running.wait_for("was taken meanwhile")
+        running.wait_for(f"Port {bench.llm_port} is taken")
     assert len(bench.pids("llm_service")) == 1
     assert is_alive(bench.pids("backend")[0])
     running.interrupt()

@@ -39,7 +39,7 @@ def as_json(made: logging.LogRecord, **options: Any) -> dict[str, Any]:
     return fields
 
 
-def test_a_json_line_says_when_what_where_and_for_whom() -> None:
+def test_a_json_line_has_time_event_logger_and_request() -> None:
     with about_request("id-7"):
         fields = as_json(record(reason="connect", seconds=0.5, nothing=None), process="local_models")
     assert fields.pop("timestamp").endswith("Z")

@@ -11,32 +11,15 @@ from conftest import ROOT
 from devtools.layout import App, Workspace
 
 APPS = [pytest.param(app, id=app.name) for app in Workspace(ROOT).apps]
-STAND_INS = {
-    "LLM_BACKEND": "fake",
-    "EMBEDDING_BACKEND": "fake",
-    "DATABASE_URL": "postgresql://x@127.0.0.1:9/x",
-}
+STAND_INS = {"LLM_BACKEND": "fake", "EMBEDDING_BACKEND": "fake", "DATABASE_URL": "postgresql://x@127.0.0.1:9/x"}
 LOADED = """
-import asyncio, sys, httpx, main
+import sys, main
+from starlette.testclient import TestClient
 
-async def run():
-    sent, started = asyncio.Queue(), asyncio.Event()
-    await sent.put({"type": "lifespan.startup"})
-
-    async def send(message):
-        started.set()
-
-    life = asyncio.create_task(main.app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, sent.get, send))
-    await started.wait()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(main.app), base_url="http://127.0.0.1") as client:
-        headers = {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"}
-        answer = await client.get("/api/nothing", headers=headers)
-    names = ("opentelemetry.sdk", "opentelemetry.exporter", "google.protobuf", "service_kit.observability.otlp")
-    print(answer.status_code, [name for name in sys.modules if name.startswith(names)])
-    await sent.put({"type": "lifespan.shutdown"})
-    await life
-
-asyncio.run(run())
+with TestClient(main.app, base_url="http://127.0.0.1") as client:
+    answer = client.get("/api/nothing", headers={"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"})
+names = ("opentelemetry.sdk", "opentelemetry.exporter", "google.protobuf", "service_kit.observability.otlp")
+print(answer.status_code, [name for name in sys.modules if name.startswith(names)])
 """
 """Prints which tracing modules are loaded after a request."""
 

@@ -17,6 +17,10 @@ pytestmark = pytest.mark.browser
 RECOVERY_MS = 60_000
 SHORTER = "() => { const real = AbortSignal.timeout; AbortSignal.timeout = (ms) => real.call(AbortSignal, ms / 20); }"
 
+NO_STORAGE = """Object.defineProperty(window, "sessionStorage", {
+    get() { throw new DOMException("denied", "SecurityError"); },
+});"""
+
 
 @pytest.fixture
 def doomed(open_tab: OpenTab) -> Iterator[Standin]:
@@ -153,3 +157,18 @@ def test_a_refused_key_is_asked_for_again_and_the_right_one_is_kept_in_this_tab_
     expect(scripted.last.locator(".answer")).to_have_text(FINAL["answer"])
     scripted.ask_and_wait("clave")
     assert scripted.page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+
+
+def test_a_browser_that_stores_nothing_for_the_page_gets_answers_and_keeps_the_key_meanwhile(
+    open_tab: OpenTab, standin: Standin
+) -> None:
+    tab = open_tab(standin.url, locale="es-PE")  # with an option of its own: not the shared tab
+    tab.expects_failures = True
+    tab.page.add_init_script(NO_STORAGE)
+    tab.page.reload()
+    expect(tab.ask_and_wait("perro").locator(".answer")).to_have_text(FINAL["answer"])
+    tab.ask("clave")
+    tab.page.get_by_label("Clave de acceso").fill("secreta")
+    tab.page.keyboard.press("Enter")
+    expect(tab.last.locator(".answer")).to_have_text(FINAL["answer"])
+    tab.ask_and_wait("clave")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
-import json
 import os
 import subprocess
 from collections.abc import Callable, Coroutine
@@ -40,19 +39,22 @@ def part(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 class Service:
-    """A service whose health and clock the test sets."""
+    """A service whose workers and clock the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.generator = "loading"
+        self.workers = {
+            role: SimpleNamespace(state="ready", last_error=None) for role in ("generator", "embedder", "reranker")
+        }
+        self.turn("loading")
 
-    def health(self) -> SimpleNamespace:
-        status = {"ready": "healthy", "loading": "loading"}.get(self.generator, "unhealthy")
-        return SimpleNamespace(status=status, generator=self.generator, embedder="ready", last_error="no such model")
+    def turn(self, state: str, role: str = "generator") -> None:
+        self.workers[role].state = state
+        self.workers[role].last_error = None if state == "ready" else "no such model"
 
 
 def watch(part: Any, service: Service, **how: float) -> Any:
-    return part("health_watch").HealthWatch(service.health, 60.0, clock=lambda: service.now, **how)
+    return part("health_watch").HealthWatch(service.workers, 60.0, clock=lambda: service.now, **how)
 
 
 @in_a_thread
@@ -61,7 +63,7 @@ async def test_the_first_check_returns_when_the_models_are_loaded(part: Any) -> 
     check = asyncio.create_task(watch(part, service).check())
     await asyncio.sleep(0.3)
     assert not check.done()
-    service.generator = "ready"
+    service.turn("ready")
     await asyncio.wait_for(check, 10)
 
 
@@ -74,9 +76,10 @@ async def test_a_worker_that_is_away_has_as_long_as_three_loads_or_as_configured
     well = watch(part, service, **({} if patience_s is None else {"patience_s": patience_s}))
     check = asyncio.create_task(well.check())
     await asyncio.sleep(0)
-    service.now, service.generator = 20.0, "ready"
+    service.now = 20.0
+    service.turn("ready")
     await check
-    service.generator = "restarting"
+    service.turn("restarting")
     await well.check()
     allowed = patience_s or 3 * 20.0
     service.now += allowed
@@ -84,23 +87,26 @@ async def test_a_worker_that_is_away_has_as_long_as_three_loads_or_as_configured
     service.now += 1
     with pytest.raises(part("health_watch").NotWell, match="away"):
         await well.check()
-    service.generator = "ready"
+    service.turn("ready")
     await well.check()
-    service.generator = "restarting"
+    service.turn("restarting")
     await well.check()
 
 
 @pytest.mark.parametrize("was_ready", [True, False])
+@pytest.mark.parametrize("role", ["generator", "reranker"])
 @in_a_thread
-async def test_a_model_that_cannot_be_loaded_is_told_at_once_and_with_its_reason(part: Any, was_ready: bool) -> None:
+async def test_a_model_that_cannot_be_loaded_is_reported_at_once_with_its_reason(
+    part: Any, role: str, was_ready: bool
+) -> None:
     service = Service()
     well = watch(part, service)
     if was_ready:
-        service.generator = "ready"
+        service.turn("ready")
         await well.check()
-    service.generator = "failed"
-    with pytest.raises(part("health_watch").NotWell, match="no such model"):
-        await well.check()
+    service.turn("failed", role)
+    with pytest.raises(part("health_watch").NotWell, match=f"{role} failed.*no such model"):
+        await asyncio.wait_for(well.check(), 10)
 
 
 @in_a_thread
@@ -113,7 +119,9 @@ async def test_a_load_without_end_is_given_up(part: Any) -> None:
         await check
 
 
-async def through_the_proxy(part: Any, path: str, messages: list[dict[str, Any]]) -> httpx.Response:
+async def through_the_proxy(
+    part: Any, path: str, messages: list[dict[str, Any]], request_id: str = "mine"
+) -> httpx.Response:
     """What a caller gets when Serve's proxy sends these messages."""
 
     async def proxy(_scope: Any, _receive: Any, send: Any) -> None:
@@ -123,11 +131,11 @@ async def through_the_proxy(part: Any, path: str, messages: list[dict[str, Any]]
     (middleware,) = part("serve_errors").middlewares()
     transport = httpx.ASGITransport(middleware.cls(proxy, *middleware.args, **middleware.kwargs))
     async with httpx.AsyncClient(transport=transport, base_url="http://serve") as client:
-        return await client.post(path, headers={"X-Request-ID": "mine"})
+        return await client.post(path, headers={"X-Request-ID": request_id})
 
 
-def plain(status: int, text: bytes, *headers: tuple[bytes, bytes]) -> list[dict[str, Any]]:
-    start = {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain"), *headers]}
+def plain(status: int, text: bytes) -> list[dict[str, Any]]:
+    start = {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]}
     return [start, {"type": "http.response.body", "body": text}]
 
 
@@ -148,12 +156,14 @@ async def test_what_no_replica_said_becomes_an_error_of_the_contract(
     error = answer.json()["error"]
     assert (answer.status_code, error["type"], error["retryable"], error["request_id"]) == (status, kind, True, "mine")
     assert int(answer.headers["Retry-After"]) >= 1
+    named = await through_the_proxy(part, "/api/llm/generate", messages, request_id="two words")
+    assert named.json()["error"]["request_id"] == named.headers["X-Request-ID"] != "two words"
     openai = await through_the_proxy(part, "/v1/chat/completions", messages)
     assert (openai.status_code, openai.json()["error"]["code"]) == (status, kind)
 
 
 @in_a_thread
-async def test_whoever_asks_for_readiness_is_not_kept_waiting_for_the_first_replica(part: Any) -> None:
+async def test_readiness_is_answered_without_waiting_for_the_first_replica(part: Any) -> None:
     async def waits_for_a_replica(*_: Any) -> None:
         await asyncio.Event().wait()
 
@@ -164,29 +174,11 @@ async def test_whoever_asks_for_readiness_is_not_kept_waiting_for_the_first_repl
 
 
 @in_a_thread
-async def test_what_a_replica_said_stays_as_it_is_but_for_the_second_id(part: Any) -> None:
-    own = ((b"x-replica", b"r1"), (b"x-request-id", b"mine"), (b"x-request-id", b"mine"))
-    answer = await through_the_proxy(part, "/api/llm/generate", plain(503, b"its own words", *own))
-    assert (answer.status_code, answer.text, answer.headers["X-Request-ID"]) == (503, "its own words", "mine")
-
-
-@in_a_thread
 async def test_serves_own_pages_stay_and_metrics_are_each_replicas(part: Any) -> None:
     healthy = await through_the_proxy(part, "/-/healthz", plain(503, b"unhealthy"))
     assert (healthy.status_code, healthy.text) == (503, "unhealthy")
     metrics = await through_the_proxy(part, "/metrics", plain(200, b"of one of them"))
     assert (metrics.status_code, metrics.json()["error"]["type"]) == (404, "not_found")
-
-
-@in_a_thread
-async def test_a_stream_that_ends_too_early_ends_with_an_error(part: Any) -> None:
-    headers = [(b"content-type", b"text/event-stream"), (b"x-replica", b"r1")]
-    start = {"type": "http.response.start", "status": 200, "headers": headers}
-    first = {"type": "http.response.body", "body": b'data: {"delta": "uno"}\n\n', "more_body": True}
-    answer = await through_the_proxy(part, "/api/llm/generate", [start, first])
-    *_, event, data = [line for line in answer.text.splitlines() if line]
-    assert event == "event: error"
-    assert json.loads(data.removeprefix("data: "))["error"]["type"] == "engine_restarted"
 
 
 @in_a_thread
@@ -202,13 +194,6 @@ async def test_the_door_is_for_looking_only(part: Any) -> None:
         looked, worked = await client.get("/metrics"), await client.post("/api/llm/generate")
     assert (looked.status_code, looked.text, looked.headers["X-Replica"]) == (200, "seen", "r1")
     assert worked.status_code == 405
-
-
-@in_a_thread
-async def test_a_door_whose_port_is_taken_is_the_next_one(part: Any) -> None:
-    door = part("replica_door")
-    with door.first_free("127.0.0.1", 29401) as first, door.first_free("127.0.0.1", 29401) as second:
-        assert first.getsockname()[1] < second.getsockname()[1]
 
 
 @pytest.mark.parametrize("opened", ["http_options: {host: 0.0.0.0}", "applications: [{args: {door_host: 10.0.0.1}}]"])

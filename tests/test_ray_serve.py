@@ -125,7 +125,7 @@ def test_nothing_listens_beyond_this_machine_but_serves_own_port_that_asks_for_t
         for each in process.net_connections("inet")
         if each.status == psutil.CONN_LISTEN and not _is_loopback(each.laddr.ip)
     ]
-    # Ray binds this one to all addresses whatever it is told (docs/ray.md).
+    # Ray binds this one to all addresses whatever its options say (docs/ray.md).
     assert [pid for pid, _ in sorted(open_to_all)] == sorted(each.pid for each in two)
     for _, port in open_to_all:
         assert cluster.says_a_strangers_call(port) == "UNAUTHENTICATED"
@@ -141,7 +141,7 @@ def test_a_stranger_cannot_deploy(cluster: Cluster, two: list[Replica]) -> None:
         assert cluster.ask_for(cluster.configuration(), stranger).status_code in (401, 403)
 
 
-def test_what_a_killed_replica_had_is_told_as_retryable_and_nothing_else_fails(
+def test_requests_of_a_killed_replica_get_a_retryable_error_and_no_others_fail(
     cluster: Cluster, two: list[Replica]
 ) -> None:
     with ThreadPoolExecutor(8) as pool:

@@ -200,7 +200,7 @@ def test_a_slow_answer_is_stopped_and_the_service_computes_no_more(tab: Tab, llm
     expect(tab.page.locator("#numbers")).to_contain_text("0 running", timeout=30_000)
 
 
-def test_failures_are_told_and_the_last_error_is_kept(open_tab: OpenTab) -> None:
+def test_failures_are_shown_and_the_last_error_is_kept(open_tab: OpenTab) -> None:
     with_crash = start_llm()
     with running(with_crash):
         tab = open_tab(with_crash.url)

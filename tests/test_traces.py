@@ -142,8 +142,8 @@ def test_a_search_is_traced_without_its_words(backend: AppProcess, collector: Co
 
 
 def test_no_text_and_no_key_leaves_with_the_traces(backend: AppProcess, collector: Collector) -> None:
-    told = "".join(ask(backend, collector, stream=stream)[0] for stream in (False, True))
-    assert BORA_WORD in told
+    answers = "".join(ask(backend, collector, stream=stream)[0] for stream in (False, True))
+    assert BORA_WORD in answers
     for text in ("perro", BORA_WORD, "dice", *KEYS.values()):
         assert text.encode() not in collector.raw, text
 

@@ -223,9 +223,9 @@ def try_both(engine: Engine, name: str, seen: dict[str, Any]) -> None:
         f"--env=LLM_SERVICE_URL=http://{llm.name}:8001", "--env=RAG_WORDING=always",
     )  # fmt: skip
     question = {"query": "¿Cómo se dice perro en bora?"}
-    told = backend.ask("/api/rag/query", question)
-    if told["served_by"] != "llm_service" or "oohííbye" not in told["answer"]:
-        raise Failed(f"the backend answered {told}")
+    answered = backend.ask("/api/rag/query", question)
+    if answered["served_by"] != "llm_service" or "oohííbye" not in answered["answer"]:
+        raise Failed(f"the backend answered {answered}")
     seen["llm_service"] |= {"ready_s": llm.ready_s, "memory": llm.memory(), "tokens": answer["tokens_generated"]}
     seen["llm_service"]["stop_s"] = llm.stop()
     alone = backend.ask("/api/rag/query", question)

@@ -2,10 +2,10 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
 from adapters.ports.models import (
     ChatMessage,
@@ -27,13 +27,8 @@ T = TypeVar("T")
 Part = TextDelta | Completion
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """One provider of the chain; ``name`` is for logs and metrics."""
-
-    name: str
-    language_model: LanguageModel
-    embedder: Embedder
+class Provider(LanguageModel, Embedder, Protocol):
+    """A language model and an embedder."""
 
 
 class FallbackChain:
@@ -44,13 +39,13 @@ class FallbackChain:
     instead: the parts of two answers cannot be joined.
 
     Args:
-        providers: in order of preference.
+        providers: by their names in logs and metrics, in order of preference.
         metrics: counts answers and fallbacks.
 
     """
 
-    def __init__(self, providers: Sequence[Provider], metrics: Metrics | None = None) -> None:
-        self._providers = tuple(providers)
+    def __init__(self, providers: Mapping[str, Provider], metrics: Metrics | None = None) -> None:
+        self._providers = tuple(providers.items())
         self._fingerprint: str | None = None
         self._metrics = metrics or Metrics()
 
@@ -65,7 +60,7 @@ class FallbackChain:
 
         async def ask(rank: int, provider: Provider) -> Completion:
             started = time.monotonic()
-            completion = await provider.language_model.complete(messages, options, request_id=request_id)
+            completion = await provider.complete(messages, options, request_id=request_id)
             return self._counted(completion, rank, started)
 
         return await self._first(ask, request_id)
@@ -76,7 +71,7 @@ class FallbackChain:
         """Yield one provider's answer; falls back only before its first delta."""
 
         async def begin(rank: int, provider: Provider) -> tuple[int, float, AsyncIterator[Part], Part]:
-            started, parts = time.monotonic(), provider.language_model.stream(messages, options, request_id=request_id)
+            started, parts = time.monotonic(), provider.stream(messages, options, request_id=request_id)
             return rank, started, parts, await anext(parts)
 
         rank, started, parts, first = await self._first(begin, request_id)
@@ -94,9 +89,9 @@ class FallbackChain:
         async def ask(rank: int, provider: Provider) -> Embeddings:
             if rank > 0:
                 await self._check_fingerprint(provider)
-            result = await provider.embedder.embed_texts(texts, input_type=input_type, request_id=request_id)
+            result = await provider.embed_texts(texts, input_type=input_type, request_id=request_id)
             if rank > 0 and result.fingerprint != self._fingerprint:
-                raise _incomparable(provider)
+                raise _incomparable()
             self._fingerprint = result.fingerprint
             return result
 
@@ -104,15 +99,15 @@ class FallbackChain:
 
     async def _first(self, ask: Callable[[int, Provider], Awaitable[T]], request_id: str | None) -> T:
         """Return the result of the first provider that can answer."""
-        for rank, provider in enumerate(self._providers):
+        for rank, (name, provider) in enumerate(self._providers):
             try:
                 return await ask(rank, provider)
             except RateLimited:
                 raise
             except TechnicalError as error:
-                about = {"provider": provider.name, "reason": error.reason, "detail": str(error)}
+                about = {"provider": name, "reason": error.reason, "detail": str(error)}
                 logger.warning("provider failed", extra={**about, "request_id": request_id})
-                if provider is self._providers[-1]:
+                if rank == len(self._providers) - 1:
                     raise
                 self._metrics.fell_back(error.reason)
         raise AssertionError("a chain has a provider")
@@ -120,16 +115,14 @@ class FallbackChain:
     async def _check_fingerprint(self, provider: Provider) -> None:
         """Raise ``TechnicalError`` before an unusable model is loaded."""
         if self._fingerprint is None:
-            raise _incomparable(provider)
-        if isinstance(provider.embedder, KnowsFingerprint):
-            fingerprint = await provider.embedder.read_fingerprint()
-            if fingerprint != self._fingerprint:
-                raise _incomparable(provider)
+            raise _incomparable()
+        if isinstance(provider, KnowsFingerprint) and await provider.read_fingerprint() != self._fingerprint:
+            raise _incomparable()
 
     def _counted(self, completion: Completion, rank: int, started: float) -> Completion:
-        self._metrics.model_answered(self._providers[rank].name, time.monotonic() - started)
+        self._metrics.model_answered(completion.served_by, time.monotonic() - started)
         return replace(completion, degraded=completion.degraded or rank > 0)
 
 
-def _incomparable(provider: Provider) -> TechnicalError:
-    return TechnicalError(f"vectors of {provider.name} do not compare with those in use", reason="local_unavailable")
+def _incomparable() -> TechnicalError:
+    return TechnicalError("its vectors do not compare with those in use", reason="local_unavailable")

@@ -49,6 +49,7 @@ def config_from_settings(source: Settings) -> ServiceConfig:
         dimension=source.embedding_dimension,
         language_model=source.llm_model,
         embedding_model=source.embedding_model,
+        rerank_model=source.rerank_model,
     )
 
 
@@ -105,9 +106,10 @@ class LLMServiceAdapter:
             health = await self._transport.get_any(_HEALTH, _HEALTH_TIMEOUT_S)
         except TechnicalError as fault:
             return {"status": "unreachable", "error": str(fault)}
-        if not isinstance(health.get("status"), str):
-            return {"status": "unreachable", "error": "the answer has no status"}
-        return health
+        if isinstance(health.get("status"), str):
+            return health
+        kind = wire.error_type(health)
+        return {"status": "unreachable", "error": f"the service answers: {kind}" if kind else "no status in the answer"}
 
     async def complete(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
@@ -120,14 +122,17 @@ class LLMServiceAdapter:
     async def stream(
         self, messages: Sequence[ChatMessage], options: SamplingOptions, *, request_id: str | None = None
     ) -> AsyncGenerator[TextDelta | Completion, None]:
-        """Yield deltas, then one ``Completion``; closing the iterator hangs up, which stops the generation."""
+        """Yield deltas, then one ``Completion``; closing the iterator hangs up, which stops the generation.
+
+        Other events, such as the parts of a thought, are left out.
+        """
         payload = wire.generate_payload(messages, options, stream=True)
         completion: Completion | None = None
         async with aclosing(self._transport.post_stream(_GENERATE, payload, request_id)) as events:
             async for event in events:
                 if isinstance(event.get("delta"), str):
                     yield TextDelta(wire.printable(event["delta"]))
-                else:
+                elif "answer" in event:
                     completion = wire.parse_completion(event, self.config.served_by)
         if completion is None:
             raise Malformed("the LLM service's stream ended without an answer")
@@ -137,8 +142,7 @@ class LLMServiceAdapter:
         self, texts: Sequence[str], *, input_type: InputType = "document", request_id: str | None = None
     ) -> Embeddings:
         """Return one vector a text, in order; raise ``TechnicalError`` or ``LogicalError``."""
-        config = self.config
-        parse = partial(wire.parse_embeddings, count=len(texts), dimension=config.dimension, served_by=config.served_by)
+        parse = partial(wire.parse_embeddings, count=len(texts), dimension=self.config.dimension)
         payload = {"texts": list(texts), "input_type": input_type}
         return await self._transport.post(_EMBED, payload, request_id, parse)
 

@@ -36,7 +36,6 @@ class Settings(CommonSettings):
 
     app_name: str = "MIAPPBORA backend"
     app_version: str = "1.0.0"
-    debug: bool = False
 
     backend_host: str = "127.0.0.1"
     backend_port: int = Field(8000, ge=0, le=65535)
@@ -77,6 +76,7 @@ class Settings(CommonSettings):
     huggingface_api_key: SecretStr | None = None
     hf_token: SecretStr | None = None
     hf_home: Path | None = None
+    hf_endpoint: str | None = None
     hf_hub_offline: bool = False
 
     embedding_model: str = "sentence-transformers/all-MiniLM-L6-v2"
@@ -154,8 +154,8 @@ class Settings(CommonSettings):
     def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _names_a_database(value.get_secret_value()):
             raise ValueError(
-                "must look like postgresql://USER:PASSWORD@HOST:PORT/NAME, with the characters / @ : ? # % of the "
-                "password percent-encoded (%2F %40 %3A %3F %23 %25)"
+                "must look like postgresql://USER:PASSWORD@HOST:PORT/NAME, with characters such as / @ % of the "
+                "password percent-encoded (%2F %40 %25)"
             )
         return value
 

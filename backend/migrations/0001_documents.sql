@@ -1,7 +1,7 @@
 -- Documents that are found by whole phrases, by words and by vectors.
--- In braces: {schema} where our tables live, {vector} where the extension lives, {dimension} of the vectors.
+-- In braces: {vector} where the extension lives, {dimension} of the vectors.
 
-CREATE TABLE {schema}.rag_documents (
+CREATE TABLE public.rag_documents (
     id text PRIMARY KEY,
     kind text NOT NULL,
     content text NOT NULL,
@@ -39,13 +39,13 @@ CREATE TABLE {schema}.rag_documents (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
-CREATE INDEX rag_documents_lemma_keys ON {schema}.rag_documents USING gin (lemma_keys);
-CREATE INDEX rag_documents_gloss_keys ON {schema}.rag_documents USING gin (gloss_keys);
-CREATE INDEX rag_documents_near_keys ON {schema}.rag_documents USING gin (near_keys);
-CREATE INDEX rag_documents_words ON {schema}.rag_documents USING gin (words);
-CREATE INDEX rag_documents_fingerprint ON {schema}.rag_documents (embedding_fingerprint, id);
-CREATE INDEX rag_documents_embedding ON {schema}.rag_documents USING hnsw (embedding {vector}.vector_cosine_ops);
+CREATE INDEX rag_documents_lemma_keys ON public.rag_documents USING gin (lemma_keys);
+CREATE INDEX rag_documents_gloss_keys ON public.rag_documents USING gin (gloss_keys);
+CREATE INDEX rag_documents_near_keys ON public.rag_documents USING gin (near_keys);
+CREATE INDEX rag_documents_words ON public.rag_documents USING gin (words);
+CREATE INDEX rag_documents_fingerprint ON public.rag_documents (embedding_fingerprint, id);
+CREATE INDEX rag_documents_embedding ON public.rag_documents USING hnsw (embedding {vector}.vector_cosine_ops);
 
 -- Supabase publishes tables of this schema over its REST interface; without a policy nobody but the
 -- owner, which the backend is, reads or writes these.
-ALTER TABLE {schema}.rag_documents ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.rag_documents ENABLE ROW LEVEL SECURITY;

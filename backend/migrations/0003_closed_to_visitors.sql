@@ -5,7 +5,7 @@ DECLARE
     visitor text;
 BEGIN
     FOR visitor IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
-        EXECUTE pg_catalog.format('REVOKE ALL ON {schema}.rag_documents, {schema}.rag_migrations FROM %I', visitor);
+        EXECUTE pg_catalog.format('REVOKE ALL ON public.rag_documents, public.rag_migrations FROM %I', visitor);
     END LOOP;
 END
 $$;

@@ -1,6 +1,6 @@
 -- What readers tell of the dictionary, counted: words that were asked for and are not in it, faults of entries,
 -- opinions of answers. Nothing here says who asked, or what.
-CREATE TABLE {schema}.rag_reports (
+CREATE TABLE public.rag_reports (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL,
     subject text NOT NULL,
@@ -12,13 +12,13 @@ CREATE TABLE {schema}.rag_reports (
 );
 
 -- As for documents (0001, 0003): closed to the roles of Supabase's REST interface.
-ALTER TABLE {schema}.rag_reports ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.rag_reports ENABLE ROW LEVEL SECURITY;
 DO $$
 DECLARE
     visitor text;
 BEGIN
     FOR visitor IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
-        EXECUTE pg_catalog.format('REVOKE ALL ON {schema}.rag_reports FROM %I', visitor);
+        EXECUTE pg_catalog.format('REVOKE ALL ON public.rag_reports FROM %I', visitor);
     END LOOP;
 END
 $$;

@@ -8,7 +8,7 @@
 -- lemma or gloss. The CTEs named *_rows are planned by index as if all rows were wanted, and read only up to the limit
 -- of the CTE that uses them. The planner cannot estimate how many rows match a question's keys; where it expects many,
 -- it would scan the whole table although every condition has an index.
-CREATE FUNCTION {schema}.rag_search_words(
+CREATE FUNCTION public.rag_search_words(
     folded text[], accented text[], whole text[], parts text[], near integer[], near_terms integer[]
 ) RETURNS TABLE (
     id text, kind text, content text, metadata jsonb, direction text, lemma_keys text[], gloss_keys text[],
@@ -36,12 +36,12 @@ common AS MATERIALIZED (
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = 'words'
-    WHERE c.oid = '{schema}.rag_documents'::regclass
+    WHERE c.oid = 'public.rag_documents'::regclass
 ),
 terms AS MATERIALIZED (
     SELECT a.ord, a.tsq, coalesce(
         (SELECT max(c.shares[array_position(c.lexemes, l)] * c.total)::bigint FROM common c, unnest(a.lexemes) AS l),
-        (SELECT count(*) FROM (SELECT 1 FROM {schema}.rag_documents c WHERE c.words @@ a.tsq LIMIT 400) AS counted)
+        (SELECT count(*) FROM (SELECT 1 FROM public.rag_documents c WHERE c.words @@ a.tsq LIMIT 400) AS counted)
     ) AS documents
     FROM asked a
 ),
@@ -58,17 +58,17 @@ queries AS MATERIALIZED (
         min(documents) > 400 AS all_common
     FROM by_rarity
 ),
-lemma_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE lemma_keys && $3),
-gloss_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE gloss_keys && $3),
-part_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE lemma_keys && $4 OR gloss_keys && $4),
-near_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE near_keys && $5),
-near_term_rows AS MATERIALIZED (SELECT id FROM {schema}.rag_documents WHERE near_keys && $6),
-word_rows AS MATERIALIZED (SELECT id, words FROM {schema}.rag_documents, queries WHERE words @@ rare_terms),
+lemma_rows AS MATERIALIZED (SELECT id FROM public.rag_documents WHERE lemma_keys && $3),
+gloss_rows AS MATERIALIZED (SELECT id FROM public.rag_documents WHERE gloss_keys && $3),
+part_rows AS MATERIALIZED (SELECT id FROM public.rag_documents WHERE lemma_keys && $4 OR gloss_keys && $4),
+near_rows AS MATERIALIZED (SELECT id FROM public.rag_documents WHERE near_keys && $5),
+near_term_rows AS MATERIALIZED (SELECT id FROM public.rag_documents WHERE near_keys && $6),
+word_rows AS MATERIALIZED (SELECT id, words FROM public.rag_documents, queries WHERE words @@ rare_terms),
 together_rows AS MATERIALIZED (
-    SELECT id, words FROM {schema}.rag_documents, queries WHERE some_common AND words @@ all_terms
+    SELECT id, words FROM public.rag_documents, queries WHERE some_common AND words @@ all_terms
 ),
 head_rows AS MATERIALIZED (
-    SELECT id, words FROM {schema}.rag_documents, queries
+    SELECT id, words FROM public.rag_documents, queries
     WHERE all_common AND ts_filter(words, '{{a,b}}'::"char"[]) @@ rarest_term
 ),
 worded AS (
@@ -97,7 +97,7 @@ SELECT d.id, d.kind, d.content, d.metadata, d.direction, d.lemma_keys, d.gloss_k
         FROM asked t ORDER BY t.ord
     ),
     ARRAY(SELECT t.documents FROM terms t ORDER BY t.ord)
-FROM {schema}.rag_documents d JOIN candidates USING (id),
+FROM public.rag_documents d JOIN candidates USING (id),
     LATERAL (SELECT ts_filter(d.words, '{{a}}') AS a, ts_filter(d.words, '{{b}}') AS b, d.words OFFSET 0) AS w;
 END
 $function$;

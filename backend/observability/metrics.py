@@ -3,29 +3,16 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from service_kit.observability import tracing
-from service_kit.observability.metrics import OTHER, SECONDS, RequestMetrics
+from service_kit.observability.metrics import SECONDS, RequestMetrics
 
-REASONS = (
-    "connect",
-    "timeout",
-    "protocol",
-    "http_5xx",
-    "overloaded",
-    "loading",
-    "draining",
-    "rate_limited",
-    "circuit_open",
-    "disabled",
-    "local_unavailable",
-    "local_failed",
-    "refused",
-    "unauthorized",
-)
-REPORT_KINDS = ("missing", "wanted", "error", "helpful", "unhelpful")
+from adapters.ports.models import Reason
+from adapters.ports.reports import ReportKind
+
 LOST_REPORTS = ("full", "busy", "unavailable")
 """No room in the table; too many at once; the database did not take them."""
 CIRCUIT_VALUES = {"closed": 0, "half_open": 1, "open": 2}
@@ -59,11 +46,11 @@ class Metrics:
         self._circuit = state("backend_circuit_state", "0 closed, 1 half open, 2 open", ("url",))
         state("backend_build_info", "Always 1", ("version",)).labels(version).set(1)
         # 0 and not absent before the first event, so that its increase is visible.
-        for reason in (*REASONS, OTHER):
+        for reason in get_args(Reason):
             self._fallbacks.labels(reason)
         for served_by in ("llm_service", "local"):
             self._calls.labels(served_by)
-        for kind in REPORT_KINDS:
+        for kind in get_args(ReportKind):
             self._reports.labels(kind)
         for reason in LOST_REPORTS:
             self._lost_reports.labels(reason)
@@ -80,9 +67,9 @@ class Metrics:
         """Count a whole answer of a language model."""
         self._calls.labels(served_by).observe(seconds)
 
-    def fell_back(self, reason: str) -> None:
+    def fell_back(self, reason: Reason) -> None:
         """Count a step to the next best provider, and note it on the current span."""
-        self._fallbacks.labels(reason if reason in REASONS else OTHER).inc()
+        self._fallbacks.labels(reason).inc()
         tracing.add_event("fallback", {"reason": reason})
 
     def reported(self, kind: str) -> None:

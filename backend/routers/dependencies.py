@@ -1,5 +1,6 @@
 """Dependencies of every endpoint; coroutines, because FastAPI runs plain functions in a thread each."""
 
+import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -45,23 +46,24 @@ async def get_record(request: Request) -> RequestRecord:
     return record
 
 
-async def get_timeout_s(
+async def get_remaining_s(
+    services: Annotated[Services, Depends(get_services)],
     milliseconds: Annotated[
         int | None,
         Header(alias="X-Request-Timeout-Ms", ge=1, le=86_400_000, description="Milliseconds this request may take"),
     ] = None,
 ) -> float | None:
-    """Return the caller's time limit in seconds, if it sets one."""
-    return None if milliseconds is None else min(milliseconds, _LONGEST_MS) / 1000
-
-
-async def wait_for_lexicon(
-    services: Annotated[Services, Depends(get_services)], timeout_s: Annotated[float | None, Depends(get_timeout_s)]
-) -> None:
-    """Hold a question that comes while the app starts."""
-    await services.startup.first_attempt(_STARTUP_S if timeout_s is None else min(timeout_s, _STARTUP_S))
+    """Hold a question that comes while the app starts; return what is left of the caller's time limit, in seconds, if
+    it sets one.
+    """
+    if milliseconds is None:
+        await services.startup.first_attempt(_STARTUP_S)
+        return None
+    limit_s, began = min(milliseconds, _LONGEST_MS) / 1000, time.monotonic()
+    await services.startup.first_attempt(min(limit_s, _STARTUP_S))
+    return max(0.0, limit_s - (time.monotonic() - began))
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 RecordDep = Annotated[RequestRecord, Depends(get_record)]
-TimeoutDep = Annotated[float | None, Depends(get_timeout_s)]
+TimeoutDep = Annotated[float | None, Depends(get_remaining_s)]

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi import Query as QueryParam
 from service_kit.disconnect import until_disconnect
 from starlette.responses import Response, StreamingResponse
@@ -16,7 +16,7 @@ from adapters.ports.documents import Document
 from adapters.ports.models import ChatMessage, TextDelta
 from observability.request_record import RequestRecord
 from routers import event_stream
-from routers.dependencies import RecordDep, ServicesDep, TimeoutDep, wait_for_lexicon
+from routers.dependencies import RecordDep, ServicesDep, TimeoutDep
 from routers.error_docs import responses
 from schemas.documents import DeleteResponse, DocumentsRequest, DocumentsResponse, StatsResponse
 from schemas.rag import MAX_TOP_K, Query, QueryRequest, QueryResponse, SearchResponse, SourcesEvent
@@ -47,7 +47,6 @@ router = APIRouter(prefix="/api/rag", tags=["RAG"])
         **responses(401, 405, 413, 422, 500, 503, 504),
     },
     summary="Answer a question from the dictionary",
-    dependencies=[Depends(wait_for_lexicon)],
 )
 async def query(
     body: QueryRequest,
@@ -57,8 +56,16 @@ async def query(
     record: RecordDep,
 ) -> QueryResponse | Response:
     """Answer in one response, or with ``stream: true`` as server-sent events."""
-    ask = partial(services.rag.answer_stream, body.query, body.top_k, _history(body))
-    parts = ask(explain=body.explain, draft=body.draft, timeout_s=timeout_s, request_id=record.request_id)
+    history: list[ChatMessage] = [{"role": turn.role, "content": turn.content} for turn in body.history]
+    parts = services.rag.answer_stream(
+        body.query,
+        body.top_k,
+        history,
+        explain=body.explain,
+        draft=body.draft,
+        timeout_s=timeout_s,
+        request_id=record.request_id,
+    )
     if body.stream:
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         # Headers are sent after the search, so that its failure has its own status.
@@ -72,7 +79,6 @@ async def query(
     "/search",
     responses=responses(401, 405, 422, 500, 503, 504),
     summary="Search the dictionary",
-    dependencies=[Depends(wait_for_lexicon)],
     response_description="What was found, best first",
 )
 async def search(
@@ -177,7 +183,3 @@ def _response(answer: RagAnswer, record: RequestRecord) -> QueryResponse:
     record.cache = None if answer.cached is None else "hit" if answer.cached else "miss"
     shown = {name: getattr(answer, name) for name in QueryResponse.model_fields if name != "request_id"}
     return QueryResponse.model_validate(shown | {"request_id": record.request_id})
-
-
-def _history(body: QueryRequest) -> list[ChatMessage]:
-    return [{"role": message.role, "content": message.content} for message in body.history]

@@ -1,10 +1,10 @@
 """Wire models of the dictionary's lists and entries."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from adapters.ports.documents import Document
+from adapters.ports.documents import Document, Language
 from schemas.texts import Text
 from schemas.wire import Reply, with_examples
 
@@ -18,7 +18,7 @@ class SuggestedWord(Reply):
 
     id: str
     word: str
-    language: Literal["es", "boa"]
+    language: Language
     meaning: str
 
 
@@ -56,7 +56,7 @@ class EntriesResponse(Reply):
         }
     )
 
-    language: Literal["es", "boa"]
+    language: Language
     words: list[ListedWord]
     letters: list[LetterCount] = Field(description="Counts of all words that contain q, under any letter")
     next: str | None = Field(description="The `after` of the next page; null: this is the last")

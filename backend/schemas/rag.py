@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from adapters.ports.documents import SearchHit
+from adapters.ports.models import ServedBy
 from schemas.texts import FilledText, Text
 from schemas.wire import Reply, Wire, with_examples
 
@@ -84,9 +85,7 @@ class QueryResponse(Reply):
     sources: list[SearchHit]
     missing: list[str] = Field(description="Words of the question that are not in the dictionary")
     says_more: bool = Field(description="Whether an extractive answer says more than its entries, as a verdict does")
-    served_by: Literal["llm_service", "local", "dictionary", "none"] = Field(
-        description="dictionary: the entries themselves, without a model"
-    )
+    served_by: ServedBy = Field(description="dictionary: the entries themselves, without a model")
     degraded: bool
     reason: str | None = Field(description="Why no model worded the answer, or why the search was by words only")
     model: str

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
+from adapters.ports.models import ServedBy
 from adapters.ports.reports import Report
 from schemas.texts import DocumentId, FilledText, Text
 from schemas.wire import Reply, Wire, with_examples
@@ -35,7 +36,7 @@ class OpinionReport(Wire):
         default=[], description="Ids of the entries of the answer"
     )
     answer_mode: Literal["generated", "completed", "extractive"]
-    served_by: Literal["llm_service", "local", "dictionary", "none"]
+    served_by: ServedBy
 
 
 class ReportRequest(RootModel[Annotated[ErrorReport | WantedReport | OpinionReport, Field(discriminator="kind")]]):

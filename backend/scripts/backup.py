@@ -192,7 +192,6 @@ def _database(settings: Settings) -> Iterator[str]:
         return
     postgres = EmbeddedPostgres(settings.data_dir)
     try:
-        asyncio.run(postgres.start())
         yield asyncio.run(postgres.uri())
     finally:
         asyncio.run(postgres.stop())

@@ -4,7 +4,8 @@
 
 QUESTIONS.csv has the columns ``question`` and ``answered``: yes where the loaded texts hold the answer, no where they
 do not; twenty of each at least. The texts must be loaded, and their vectors made. Exit status: 0 found, 1 the database
-or the embedder failed, 2 the file cannot be read.
+or the embedder failed, 2 the file cannot be read,
+130 interrupted.
 """
 
 import argparse
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{options.file}: {error}", 2)
     except StoreUnavailable as error:
         return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
     if fault:
         return _fail(f"no vectors of the questions ({fault}): the LLM service must be running", 1)
     if not any(score for score, _ in scores):

@@ -12,7 +12,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,18 +83,18 @@ async def _ingest(
         ingestor = DocumentIngestor(store, embedder, embed_concurrency=EMBED_CONCURRENCY)
         for name in options.drop_source:
             print(f"{name}: {await remove(store, await gone(store, name, ()))} documents removed")
-        started = time.monotonic()
+        started = time.perf_counter()
         for records in parsed:
-            with ProgressBars() as bars:
+            with closing(ProgressBars()) as bars:
                 report = await ingestor.ingest_records(records.records, bars)
             _show(records, report, everything=options.verbose)
             await _tidy(store, records, prune=options.prune)
-        stored_s = time.monotonic() - started
+        stored_s = time.perf_counter() - started
         if options.embed:
-            with ProgressBars() as bars:
+            with closing(ProgressBars()) as bars:
                 vectors = await ingestor.embed_pending(bars)
             _show_vectors(vectors)
-            made_s = time.monotonic() - started - stored_s
+            made_s = time.perf_counter() - started - stored_s
             documents = sum(len(records.documents) for records in parsed)
             print(f"rates: {documents / stored_s:.0f} documents/s, {vectors.embedded / made_s:.0f} vectors/s")
 

@@ -3,8 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import NoReturn, Self, TextIO
+from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
@@ -17,25 +16,17 @@ _STAGES = {"store": "documents", "embed": "vectors", "rebuild": "vectors again, 
 class ProgressBars:
     """Displays the progress of each stage with rate and remaining time.
 
-    On a terminal one bar per stage; elsewhere, as in a log, one line every ``every_s`` seconds and
+    On a terminal one bar per stage; elsewhere, as in a log, one line every ``LINE_EVERY_S`` seconds and
     none for a stage that ends sooner.
 
     Args:
         out: output stream; standard error by default.
-        every_s: interval between two lines, in seconds.
         clock: monotonic clock, in seconds.
 
     """
 
-    def __init__(
-        self,
-        out: TextIO | None = None,
-        *,
-        every_s: float = LINE_EVERY_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, out: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out or sys.stderr
-        self._every_s = every_s
         self._clock = clock
         self._bar: tqdm[NoReturn] | None = None
         self._stage = ""
@@ -49,7 +40,7 @@ class ProgressBars:
             self._began = self._said = self._clock()
         if self._out.isatty():
             self._draw(progress)
-        elif self._clock() - self._said >= self._every_s:
+        elif self._clock() - self._said >= LINE_EVERY_S:
             self._said = self._clock()
             print(self._line(progress), file=self._out, flush=True)
 
@@ -73,11 +64,3 @@ class ProgressBars:
             f"{_STAGES[progress.stage]}: {progress.done} of {progress.total} ({share}%), "
             f"{rate:.0f} docs/s, {left_s:.0f} s left"
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

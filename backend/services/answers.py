@@ -73,7 +73,7 @@ class Found:
     @property
     def has_entries(self) -> bool:
         """Whether the dictionary answers."""
-        return self.texts is None or (bool(self.texts.passages) and is_also_a_word(self.basis.question, self.basis))
+        return self.texts is None or (bool(self.texts.passages) and is_also_a_word(self.basis))
 
     @property
     def hits(self) -> tuple[SearchHit, ...]:
@@ -93,11 +93,21 @@ class Found:
 
     def checked(self, completion: Completion) -> RagAnswer:
         """Return the supported part of a model's answer."""
-        if self.texts is None:
-            return checked_entries(completion, self.basis, self.fault)
         cut_short = completion.finish_reason == "length"
-        return _worded_by(
-            completion, self._from_texts(checked(completion.answer, self.texts, cut_short=cut_short)), self.fault
+        if self.texts is None:
+            grounded = ground(completion.answer, self.basis, cut_short=cut_short)
+            answer = RagAnswer(grounded.text, grounded.mode, self.basis.hits, "none", degraded=False)
+        else:
+            answer = self._from_texts(checked(completion.answer, self.texts, cut_short=cut_short))
+        return replace(
+            answer,
+            served_by=completion.served_by,
+            degraded=completion.degraded or self.fault is not None,
+            model=completion.model,
+            timings=completion.timings,
+            tokens=completion.tokens_generated,
+            cached=completion.cached,
+            reason=self.fault,
         )
 
     def _from_texts(self, answer: TextAnswer) -> RagAnswer:
@@ -114,22 +124,3 @@ async def whole_answer(parts: AsyncGenerator[AnswerPart, None]) -> RagAnswer:
     *_, answer = [part async for part in parts]
     assert isinstance(answer, RagAnswer)
     return answer
-
-
-def checked_entries(completion: Completion, basis: Basis, fault: str | None = None) -> RagAnswer:
-    """Return the supported part of a model's answer from the dictionary, else the entries themselves."""
-    grounded = ground(completion.answer, basis, cut_short=completion.finish_reason == "length")
-    return _worded_by(completion, RagAnswer(grounded.text, grounded.mode, basis.hits, "none", degraded=False), fault)
-
-
-def _worded_by(completion: Completion, answer: RagAnswer, fault: str | None) -> RagAnswer:
-    return replace(
-        answer,
-        served_by=completion.served_by,
-        degraded=completion.degraded or fault is not None,
-        model=completion.model,
-        timings=completion.timings,
-        tokens=completion.tokens_generated,
-        cached=completion.cached,
-        reason=fault,
-    )

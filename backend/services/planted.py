@@ -10,7 +10,7 @@ _CONTROL = r"<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|\[/?INST\]|<</?SYS>>|<(?:
 _TURN = re.compile(_CONTROL, re.IGNORECASE)
 """Start of a forged conversation turn; everything from there to the end of the text is removed."""
 _LABELLED_TURN = re.compile(
-    r"(?:\A|\n|(?<=[.!?;]\s))\s*(?:(?i:(?:#+\s*)?\[?(?:system|assistant|human)\]?\s*:\s*\n)|(?:SYSTEM|ASSISTANT|USER):)[^\n]*"
+    r"(?:\A|\n|(?<=[.!?;]\s))[^\S\n]*(?:(?i:(?:#+\s*)?\[?(?:system|assistant|human)\]?\s*:\s*\n)|(?:SYSTEM|ASSISTANT|USER):)[^\n]*"
 )
 """A turn under a role's name; removed with its line. "Sistema: Windows" in a manual is not a turn."""
 _ROLE_TAG = re.compile(

@@ -19,10 +19,11 @@ from adapters.ports.models import (
 )
 from adapters.ports.store import DocumentStore
 from observability.metrics import Metrics
-from services.answers import AnswerPart, Checked, Found, RagAnswer, Sources, checked_entries, whole_answer
-from services.mentor.basis import Basis, basis_of, with_limit
+from services.answers import AnswerPart, Checked, Found, RagAnswer, Sources, whole_answer
+from services.mentor.basis import Basis, basis_of
 from services.mentor.entries import as_hit
 from services.mentor.extractive import missing_words
+from services.mentor.grounding import ground
 from services.mentor.prompts import DEFAULT_PERSONA, build_messages, explanation_messages
 from services.mentor.questions.parser import parse_query
 from services.mentor.understanding import understand
@@ -115,7 +116,7 @@ class RAGService:
             entries = Retrieval([], {})
         else:
             entries = await self._retriever.retrieve(asked, limit, request_id=request_id)
-            if is_settled(asked, basis_of(asked, entries.hits)):
+            if is_settled(basis_of(asked, entries.hits)):
                 return entries
         texts = await self._text_retriever.retrieve(query, limit, request_id=request_id)
         hits = sorted([*entries.hits, *texts.hits], key=lambda hit: -hit.score)
@@ -128,10 +129,9 @@ class RAGService:
         texts, best first. Texts answer only where no entry does.
         """
         hits = [as_hit(document) for document in context_docs]
-        asked = parse_query(query)
-        basis = basis_of(asked, [hit for hit in hits if hit.kind != "text"])
+        basis = basis_of(parse_query(query), [hit for hit in hits if hit.kind != "text"])
         given = [hit for hit in hits if hit.kind == "text"]
-        found = Found(query, basis, given_basis(query, given) if given and not is_settled(asked, basis) else None)
+        found = Found(query, basis, given_basis(query, given) if given and not is_settled(basis) else None)
         answer = found.without_model()
         if self._needs_model(found):
             answer = await whole_answer(self._worded(answer, found, (), Call(None, None), draft=False))
@@ -215,9 +215,9 @@ class RAGService:
             entries = await self._retriever.retrieve(
                 asked.query, _RANKED, by_meaning=not asked.by_words_only, request_id=call.request_id
             )
-            basis = with_limit(asked.basis(entries.hits), limit).with_roles()
+            basis = asked.basis(entries.hits).with_sources(limit)
             found = Found(asked.query.original, basis, fault=entries.fault)
-        if not is_settled(found.basis.question, found.basis):
+        if not is_settled(found.basis):
             found = await self._with_texts(found, limit, call)
         call.note("retrieval_ms")
         if not found.hits and found.fault:
@@ -229,7 +229,7 @@ class RAGService:
         texts = await self._text_retriever.retrieve(found.question, limit, request_id=call.request_id)
         if texts.total == 0 and not self._texts.only:
             return found
-        if texts.basis.passages or self._texts.only or is_for_texts(found.basis.question, found.basis):
+        if texts.basis.passages or self._texts.only or is_for_texts(found.basis):
             return replace(found, texts=texts.basis, fault=texts.fault)
         return found
 
@@ -272,10 +272,10 @@ class RAGService:
         finally:
             call.note("explanation_ms")
         assert isinstance(completion, Completion)
-        explained = checked_entries(completion, basis)
-        if explained.answer_mode == "extractive" or explained.answer == answer.answer:
+        explained = ground(completion.answer, basis, cut_short=completion.finish_reason == "length")
+        if explained.mode == "extractive" or explained.text == answer.answer:
             return answer
-        return replace(answer, explanation=explained.answer)
+        return replace(answer, explanation=explained.text)
 
     def _note_failure(self, error: TechnicalError | LogicalError, call: Call) -> None:
         logger.warning("answering without a model", extra={"reason": error.reason, "request_id": call.request_id})

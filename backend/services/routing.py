@@ -18,8 +18,9 @@ def asks_for_a_word(question: ParsedQuery) -> bool:
     return len(asked) <= 1 or (joints <= 1 and not _QUESTION_WORDS.intersection(asked))
 
 
-def is_settled(question: ParsedQuery, basis: Basis) -> bool:
+def is_settled(basis: Basis) -> bool:
     """Return whether the dictionary alone answers: it has the words that are asked for, or fixed words do."""
+    question = basis.question
     if basis.fixed:
         if not question.terms or recognised(question.original) in (None, SPANISH):
             return True
@@ -29,13 +30,14 @@ def is_settled(question: ParsedQuery, basis: Basis) -> bool:
     return basis.exact and bool(basis.wanted) and asks_for_a_word(question)
 
 
-def is_also_a_word(question: ParsedQuery, basis: Basis) -> bool:
+def is_also_a_word(basis: Basis) -> bool:
     """Return whether the dictionary has the subject of a question to the texts: "¿qué es la yuca?"."""
-    return basis.exact and len(basis.wanted) > 0 and len(question.terms) == 1
+    return basis.exact and len(basis.wanted) > 0 and len(basis.question.terms) == 1
 
 
-def is_for_texts(question: ParsedQuery, basis: Basis) -> bool:
+def is_for_texts(basis: Basis) -> bool:
     """Return whether an unanswered question counts as one to the texts."""
+    question = basis.question
     asked = words(question.original)
     return not asks_for_a_word(question) and (
         not _QUESTION_WORDS.isdisjoint(asked) or "?" in question.original or not basis.wanted

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO
 
 import httpx
@@ -15,7 +15,9 @@ from free_ports import free_port as free_port  # noqa: PLC0414 - used with launc
 NOBODY = "http://127.0.0.1:9"
 
 
-def launch(port: int, stderr: int | IO[str] = subprocess.PIPE, /, **variables: str) -> "subprocess.Popen[str]":
+def launch(
+    port: int, stderr: int | IO[str] = subprocess.PIPE, /, command: Sequence[str] = ("main.py",), **variables: str
+) -> "subprocess.Popen[str]":
     environment = {
         **os.environ,
         "ENV_FILES": "none",
@@ -27,7 +29,7 @@ def launch(port: int, stderr: int | IO[str] = subprocess.PIPE, /, **variables: s
         **variables,
     }
     return subprocess.Popen(
-        [sys.executable, "main.py"],
+        [sys.executable, *command],
         cwd=BACKEND_ROOT,
         env=environment,
         stderr=stderr,

@@ -21,7 +21,7 @@ from adapters.ports.models import (
 )
 from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import Settings
-from main import Collaborators, create_app
+from main import create_app
 from tests.backend_process import answers, wait_until
 
 
@@ -71,7 +71,7 @@ def running_backend(
     # With the protocol named, asyncio turns Nagle's algorithm off; it costs 40 ms a request.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    app = create_app(settings_for(**values), Collaborators(store=store, local=local or LocalStub()))
+    app = create_app(settings_for(**values), store=store, local=local or LocalStub())
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

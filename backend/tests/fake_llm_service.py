@@ -34,7 +34,7 @@ def as_json(content: Any, status: str = "200 OK", *headers: str) -> bytes:
     return http(status, json.dumps(content).encode(), "Content-Type: application/json", *headers)
 
 
-def error(status: str, kind: str, *headers: str, retryable: bool = False, message: str = "told") -> bytes:
+def error(status: str, kind: str, *headers: str, retryable: bool = False, message: str = "x") -> bytes:
     return as_json({"error": {"type": kind, "message": message, "retryable": retryable}}, status, *headers)
 
 
@@ -173,7 +173,8 @@ class FakeLLMService:
                 return False
             if method == "GET":
                 health = {"status": "healthy", "model": "fake-model", "degraded": self.degraded}
-                return await _send(writer, as_json(health) if path == "/api/llm/health" else self.ready)
+                state = FAULTS["401"] if self.mode == "401" else as_json(health)
+                return await _send(writer, state if path == "/api/llm/health" else self.ready)
             call = {"path": path.rpartition("/")[2], "body": json.loads(content), "headers": headers}
             self.calls.append(call)
             return await self._answer(call["path"], call["body"], reader, writer)

@@ -35,7 +35,7 @@ class FakeEmbedder:
         if self.refused.intersection(texts):
             raise LogicalError("refused", status=400, error_type="invalid_request")
         self.calls.append(list(texts))
-        return Embeddings([self.vector(text) for text in texts], "fake", self.fingerprint, "llm_service")
+        return Embeddings([self.vector(text) for text in texts], self.fingerprint)
 
     async def asked(self, texts: Sequence[str]) -> None:
         """Called before every answer, for subclasses."""

@@ -16,8 +16,7 @@ import psycopg
 
 from config.settings import BACKEND_ROOT, load_settings
 from scripts import ingest as script
-
-NOBODY = "http://127.0.0.1:9"
+from tests.backend_process import NOBODY
 
 
 def environment(database_url: str, **more: str) -> dict[str, str]:

@@ -50,9 +50,9 @@ class PgBouncer:
             self._process = subprocess.Popen(command, stderr=log)
         deadline = time.monotonic() + 30
         while not self._answers():
-            told = (self._folder / "pgbouncer.log").read_text(encoding="utf-8")
-            assert self._process.poll() is None, told
-            assert time.monotonic() < deadline, told
+            lines = (self._folder / "pgbouncer.log").read_text(encoding="utf-8")
+            assert self._process.poll() is None, lines
+            assert time.monotonic() < deadline, lines
             time.sleep(0.05)
         return self
 

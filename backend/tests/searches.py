@@ -6,16 +6,16 @@ from adapters.ports.documents import SearchHit
 from adapters.ports.store import DocumentStore
 from services.mentor.questions.parser import parse_query
 
+TOP_K = 5
+
 
 async def search(
     store: DocumentStore,
     question: str,
     vector: Sequence[float] | None = None,
     fingerprint: str | None = None,
-    *,
-    top_k: int = 5,
 ) -> list[SearchHit]:
-    found = await store.search(parse_query(question), top_k)
+    found = await store.search(parse_query(question), TOP_K)
     if vector is None or fingerprint is None:
         return found.hits
-    return await store.search_near(found, vector, fingerprint, top_k)
+    return await store.search_near(found, vector, fingerprint, TOP_K)

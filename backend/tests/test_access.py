@@ -81,6 +81,15 @@ def test_every_operation_that_is_said_to_need_the_key_does(locked: httpx.Client)
             assert (answer.status_code == 401) is (is_refused and each.path not in open_paths(description)), each
 
 
+def test_without_the_key_only_page_and_probes_answer(locked: httpx.Client) -> None:
+    for path in ("/", "/app.js", "/livez"):
+        assert locked.get(path).status_code == 200, path
+    for path in ("/docs", "/openapi.json"):
+        answer = locked.get(path, headers=bearer("no"))
+        assert (answer.status_code, answer.json()["error"]["type"]) == (401, "unauthorized"), path
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
 def test_use_is_counted_by_the_keys_name(locked: httpx.Client) -> None:
     def counted() -> float:
         text = locked.get("/metrics", headers=bearer(ADMIN)).text

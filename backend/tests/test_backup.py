@@ -188,7 +188,7 @@ def test_a_backup_is_never_written_over_a_file_and_nothing_is_left_when_it_fails
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
 
-def test_a_database_that_is_away_is_told_in_a_line_without_its_password(tmp_path: Path) -> None:
+def test_a_database_that_is_away_is_one_line_without_its_password(tmp_path: Path) -> None:
     done = really_backup("postgresql://bora:hunter2@127.0.0.1:9/postgres", "save", tmp_path / "new.zip")
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
@@ -196,7 +196,7 @@ def test_a_database_that_is_away_is_told_in_a_line_without_its_password(tmp_path
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["save"], ["restore", "missing.zip"], ["save", "a", "--replace"]])
-def test_wrong_usage_is_told(arguments: list[str]) -> None:
+def test_wrong_usage_shows_the_usage(arguments: list[str]) -> None:
     done = backup(None, *arguments)
     assert done.returncode == 2
     assert "usage: backup.py" in done.stderr

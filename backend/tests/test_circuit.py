@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.llm_service.circuit import Circuit, Outcome, Permit
+from adapters.llm_service.circuit import Circuit, Outcome
 
 
 class Clock:
@@ -25,20 +25,14 @@ def circuit(clock: Clock) -> Circuit:
     return Circuit(threshold=3, reset_s=2.0, clock=clock)
 
 
-def admitted(circuit: Circuit) -> Permit:
-    permit = circuit.admit()
-    assert permit is not None
-    return permit
-
-
 def fail(circuit: Circuit, times: int) -> None:
     for _ in range(times):
-        admitted(circuit).settle(Outcome.FAILURE)
+        circuit.admit().settle(Outcome.FAILURE)
 
 
 def test_a_success_between_failures_starts_the_count_again(circuit: Circuit) -> None:
     fail(circuit, 2)
-    admitted(circuit).settle(Outcome.SUCCESS)
+    circuit.admit().settle(Outcome.SUCCESS)
     fail(circuit, 2)
     assert circuit.state == "closed"
 
@@ -46,18 +40,18 @@ def test_a_success_between_failures_starts_the_count_again(circuit: Circuit) -> 
 def test_a_failed_trial_opens_it_for_another_reset_time(circuit: Circuit, clock: Clock) -> None:
     fail(circuit, 3)
     clock.now += 2.0
-    admitted(circuit).settle(Outcome.FAILURE)
-    assert circuit.admit() is None
+    circuit.admit().settle(Outcome.FAILURE)
+    assert not circuit.would_admit
     clock.now += 1.9
-    assert circuit.admit() is None
+    assert not circuit.would_admit
     clock.now += 0.1
-    assert admitted(circuit).is_trial
+    assert circuit.admit().is_trial
 
 
 def test_a_trial_that_goes_well_closes_it_before_its_end(circuit: Circuit, clock: Clock) -> None:
     fail(circuit, 3)
     clock.now += 2.0
-    trial = admitted(circuit)
+    trial = circuit.admit()
     trial.settle_trial()
     assert circuit.state == "closed"
     trial.settle(Outcome.FAILURE)
@@ -65,7 +59,7 @@ def test_a_trial_that_goes_well_closes_it_before_its_end(circuit: Circuit, clock
 
 
 def test_calls_from_before_it_opened_count_no_more(circuit: Circuit, clock: Clock) -> None:
-    late = [admitted(circuit) for _ in range(8)]
+    late = [circuit.admit() for _ in range(8)]
     for permit in late[:3]:
         permit.settle(Outcome.FAILURE)
     clock.now += 1.5
@@ -73,10 +67,10 @@ def test_calls_from_before_it_opened_count_no_more(circuit: Circuit, clock: Cloc
     late[4].settle(Outcome.SUCCESS)
     assert circuit.opens_in_s == pytest.approx(0.5)
     clock.now += 0.5
-    trial = admitted(circuit)
+    trial = circuit.admit()
     late[5].settle(Outcome.SUCCESS)
     assert circuit.state == "half_open"
-    assert circuit.admit() is None
+    assert not circuit.would_admit
     trial.settle(Outcome.SUCCESS)
     late[6].settle(Outcome.FAILURE)
     late[7].settle(Outcome.UNKNOWN)

@@ -101,6 +101,15 @@ def test_a_text_that_repeats_itself_is_read_in_a_moment(begin: str, tmp_path: Pa
     assert time.process_time() - started < 4
 
 
+@pytest.mark.parametrize("text", ["<!---->" * 25, " " * 30_000, "." * 30_000])
+def test_thousands_of_equal_signs_are_read_at_once(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "d.txt"
+    path.write_text(f"{text}<p", encoding="utf-8")
+    begun = time.process_time()
+    assert read_file(path).documents
+    assert time.process_time() - begun < 1.0
+
+
 SPANISH = "lema;gloss_bora\nmañana;péjco\ncamión;tsií\n¿qué?;kiá\n"
 
 

@@ -5,7 +5,6 @@ import pytest
 from adapters.ports.documents import Direction, SearchHit
 from services.mentor.answer_words import looks_bora
 from services.mentor.basis import Basis, basis_of
-from services.mentor.extractive import extractive_answer
 from services.mentor.grounding import ground
 from services.mentor.questions.parser import parse_query
 
@@ -92,11 +91,6 @@ def test_the_meaning_of_a_bora_word_must_be_the_entrys() -> None:
     assert ground('En español, "perro" significa "perro".', basis).mode == "extractive"
     replaced = ground('"oohííbye" significa "gato".', basis)
     assert (replaced.text, replaced.mode) == ('En español, "oohííbye" significa "perro".', "extractive")
-
-
-def test_a_word_with_two_meanings_has_both_in_the_entry() -> None:
-    basis = basis_of(parse_query("¿Qué significa nuhba?"), [hit("sol", "nuhba", 0.97), hit("luna", "nuhba", 0.97)])
-    assert extractive_answer(basis) == 'En español, "nuhba" significa "sol" o "luna".'
 
 
 def test_a_spanish_word_without_its_accent_is_put_right() -> None:

@@ -144,7 +144,7 @@ async def test_chat_completion_is_the_plans_blocking_method(local: HuggingFaceAd
 
 async def test_a_model_that_is_nowhere_is_unavailable_when_no_other_may_stand_in() -> None:
     adapter = HuggingFaceAdapter(LocalModelConfig(model="nobody/nothing", offline_model="none"))
-    with pytest.raises(TechnicalError, match="model_unavailable"):
+    with pytest.raises(TechnicalError, match="local_unavailable"):
         await adapter.complete(COLOURS, GREEDY)
     await adapter.close()
 

@@ -25,7 +25,7 @@ from tests.searches import search
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to whole process groups only")
 DOCUMENTS = 400
 LARGE = 1_200
-"""So many that the vector indexes are built at the end."""
+"""Enough that the vector indexes are built at the end."""
 NO_VECTOR, WITH_VECTOR = "embedding_fingerprint IS NULL", "embedding_fingerprint IS NOT NULL"
 
 

@@ -1,4 +1,4 @@
-"""The ingest command: what it tells, what it changes, and what it leaves alone."""
+"""The ingest command: what it prints, what it changes, and what it leaves alone."""
 
 import os
 import subprocess
@@ -55,14 +55,14 @@ def test_a_terminal_shows_progress_with_rate_and_time_left(database_url: str, di
     assert b"docs/s" in shown
 
 
-def test_what_left_a_file_is_told_and_removed_when_asked(database_url: str, tmp_path: Path) -> None:
+def test_what_left_a_file_is_counted_and_removed_with_prune(database_url: str, tmp_path: Path) -> None:
     words = [{"lemma": name, "gloss_bora": f"{name}x"} for name in ("uno", "dos", "tres")]
     file = write(tmp_path / "words.json", words)
     other = write(tmp_path / "other.json", words)
     ingest(database_url, file, other, "--no-embed")
     write(file, words[:1])
-    told = ingest(database_url, file, "--no-embed")
-    assert "2 documents of an earlier load are no longer in it; --prune removes them" in told.stdout
+    reported = ingest(database_url, file, "--no-embed")
+    assert "2 documents of an earlier load are no longer in it; --prune removes them" in reported.stdout
     assert count(database_url) == 6
     pruned = ingest(database_url, file, "--no-embed", "--prune")
     assert "2 documents of an earlier load are no longer in it and were removed" in pruned.stdout
@@ -141,7 +141,7 @@ def test_a_file_that_was_stored_under_its_name_alone_is_known_again(database_url
     assert "b/words.json: 3 new, 0 changed, 0 unchanged" in ingest(database_url, dialect, "--no-embed").stdout
 
 
-def test_many_problems_are_counted_and_told_when_asked(database_url: str, tmp_path: Path) -> None:
+def test_many_problems_are_counted_and_shown_with_verbose(database_url: str, tmp_path: Path) -> None:
     file = write(tmp_path / "words.json", [{"lemma": "sol", "gloss_bora": "nuhba"}, *[{}] * 30])
     short = ingest(database_url, file, "--no-embed").stderr
     assert "and 10 more" in short
@@ -168,7 +168,7 @@ def test_every_format_is_loaded_by_its_name(database_url: str, tmp_path: Path) -
     assert rows(database_url, kinds) == [("dictionary", 4), ("text", 2)]
 
 
-def test_without_the_llm_service_documents_are_loaded_and_the_missing_vectors_are_told(
+def test_without_the_llm_service_documents_are_loaded_and_missing_vectors_are_counted(
     database_url: str, dictionary: Path
 ) -> None:
     result = ingest(database_url, dictionary)
@@ -192,7 +192,7 @@ def test_a_bad_file_is_one_line_and_nothing_is_loaded(
         assert connection.execute("SELECT to_regclass('rag_documents')").fetchone() == (None,)
 
 
-def test_a_database_that_is_away_is_told_without_a_stack_trace(dictionary: Path) -> None:
+def test_a_database_that_is_away_is_reported_without_a_stack_trace(dictionary: Path) -> None:
     nowhere = environment("postgresql://nobody@127.0.0.1:9/none", DATABASE_TIMEOUT="1")
     result = really(command(dictionary, "--no-embed"), nowhere)
     assert result.returncode == 1

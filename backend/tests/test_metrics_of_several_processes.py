@@ -1,8 +1,6 @@
-"""Two processes on one port tell the counts of both, whichever is asked."""
+"""Each of two processes on one port shows the counts of both."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +10,8 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.settings import BACKEND_ROOT
 from free_ports import free_port
-from tests.backend_process import NOBODY, answers, wait_until
+from tests.backend_process import NOBODY, answers, launch, wait_until
 
 ROUND = 40
 
@@ -22,17 +19,9 @@ ROUND = 40
 @pytest.fixture
 def url(database_url: str, tmp_path: Path) -> Iterator[str]:
     port = free_port()
-    environment = {
-        **os.environ,
-        "ENV_FILES": "none",
-        "DATABASE_URL": database_url,
-        "LLM_SERVICE_URL": NOBODY,
-        "LLM_OFFLINE_MODEL": "none",
-        "HF_HUB_OFFLINE": "1",
-        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "counts"),
-    }
-    command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port), "--workers", "2"]
-    process = subprocess.Popen(command, cwd=BACKEND_ROOT, env=environment, text=True, stderr=subprocess.DEVNULL)
+    command = ("-m", "uvicorn", "main:app", "--port", str(port), "--workers", "2")
+    variables = {"DATABASE_URL": database_url, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "counts")}
+    process = launch(port, subprocess.DEVNULL, command, **variables)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             wait_until(lambda: answers(client, "/readyz", 200), process)
@@ -63,7 +52,7 @@ def scraped(url: str) -> float:
     )
 
 
-def test_every_scrape_tells_the_counts_of_both(url: str, tmp_path: Path) -> None:
+def test_every_scrape_has_the_counts_of_both(url: str, tmp_path: Path) -> None:
     sent = 0
 
     def both_have_counted() -> bool:

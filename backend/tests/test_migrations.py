@@ -107,7 +107,7 @@ def limited_role(database_url: str) -> Iterator[str]:
         owner.execute("DROP ROLE limited")
 
 
-async def test_a_role_that_may_make_nothing_is_told_what_is_missing(limited_role: str) -> None:
+async def test_the_error_of_a_role_without_rights_names_what_is_missing(limited_role: str) -> None:
     store = SupabaseAdapter(limited_role, LibraryIndex())
     with pytest.raises(StoreUnavailable, match=r"docs/supabase\.md"):
         await store.start()

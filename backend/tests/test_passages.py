@@ -9,7 +9,6 @@ from services.passages.basis import TextBasis, given_basis
 from services.passages.check import checked, quoted
 from services.passages.languages import recognised
 from services.passages.prompts import text_messages
-from services.passages.question import read_question
 from services.passages.quotation import best_quotation
 from services.passages.sentences import sentences
 from services.passages.threshold import fitted, outcome
@@ -149,18 +148,6 @@ def test_a_passage_says_nothing_about_words_that_only_the_question_has() -> None
 def test_what_asks_for_a_number_is_answered_with_one() -> None:
     answer = checked("Los negocios pagan soles [1].", basis("¿Cuánto pagan los negocios?", WATER))
     assert answer.text == "«Los negocios pagan 20 soles.» [1]"
-
-
-@pytest.mark.parametrize(
-    ("question", "unknown"),
-    [
-        ("¿Cuánto cuesta un panel?", "No lo sé: no encontré la respuesta en los textos."),
-        ("How much is a panel?", "I don't know: the answer is not in the texts."),
-        ("Quanto custa um painel?", "Não sei: a resposta não está nos textos."),
-    ],
-)
-def test_it_is_not_known_in_the_language_of_the_question(question: str, unknown: str) -> None:
-    assert quoted(TextBasis(read_question(question), ())).text == unknown
 
 
 PLANTED = [

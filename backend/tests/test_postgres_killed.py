@@ -110,7 +110,7 @@ def test_a_search_whose_server_process_is_killed_is_refused_and_the_next_is_answ
     assert answers(backend, "/readyz", 200)
 
 
-def test_a_killed_server_is_told_by_readyz_and_used_again_once_it_is_back(
+def test_readyz_fails_while_the_server_is_killed_and_it_is_used_again_once_it_is_back(
     server: Server, backend: httpx.Client
 ) -> None:
     processes = server.processes()
@@ -163,6 +163,6 @@ def test_callers_that_hang_up_while_they_wait_leave_every_connection_free(
 
     with server.locked() as connection:
         list(callers.map(hang_up, range(16)))
-        # Their statements are stopped: nothing waits for the lock on behalf of somebody who has gone.
+        # Their statements are stopped: none waits for the lock when its caller has gone.
         wait_until(lambda: not server.waiting(connection))
     assert all(list(callers.map(lambda _: finds(backend), range(16))))

@@ -1,14 +1,15 @@
 """Progress where there is no terminal: a line now and then, with rate and time left."""
 
 import io
+from contextlib import closing
 
 from scripts.progress import ProgressBars
 from services.library.ingestion import Progress
 
 
-def test_a_line_comes_now_and_then_and_tells_share_rate_and_time_left() -> None:
+def test_a_line_comes_now_and_then_with_share_rate_and_time_left() -> None:
     out, now = io.StringIO(), [100.0]
-    with ProgressBars(out, every_s=10.0, clock=lambda: now[0]) as bars:
+    with closing(ProgressBars(out, clock=lambda: now[0])) as bars:
         for second in range(0, 41, 4):
             now[0] = 100.0 + second
             bars(Progress("store", second * 50, 4_000))
@@ -21,7 +22,7 @@ def test_a_line_comes_now_and_then_and_tells_share_rate_and_time_left() -> None:
 
 def test_each_stage_has_a_rate_of_its_own() -> None:
     out, now = io.StringIO(), [0.0]
-    bars = ProgressBars(out, every_s=10.0, clock=lambda: now[0])
+    bars = ProgressBars(out, clock=lambda: now[0])
     for stage, done in (("store", 0), ("store", 900), ("rebuild", 0), ("rebuild", 100)):
         bars(Progress(stage, done, 1_000))  # type: ignore[arg-type]
         now[0] += 10.0
@@ -33,7 +34,7 @@ def test_each_stage_has_a_rate_of_its_own() -> None:
 
 def test_what_is_done_sooner_says_nothing() -> None:
     out = io.StringIO()
-    with ProgressBars(out, every_s=10.0, clock=lambda: 5.0) as bars:
+    with closing(ProgressBars(out, clock=lambda: 5.0)) as bars:
         bars(Progress("embed", 1, 2))
         bars(Progress("embed", 2, 2))
     assert out.getvalue() == ""

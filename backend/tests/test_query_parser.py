@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from services.mentor.lexicon.folding import fold
@@ -98,6 +100,12 @@ def test_a_very_long_text_is_cut_and_read_in_bounded_terms() -> None:
     parsed = parse_query("¿Cómo se dice " + " ".join(f"palabra{number}" for number in range(50_000)) + "?")
     assert len(parsed.terms) == 24
     assert len(parsed.phrase) <= 2_000
+
+
+def test_hundreds_of_question_words_are_parsed_at_once() -> None:
+    begun = time.process_time()
+    assert parse_query("perro " + "que " * 498).phrase.startswith("perro que")
+    assert time.process_time() - begun < 0.2
 
 
 @pytest.mark.parametrize(

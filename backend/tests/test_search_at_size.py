@@ -86,7 +86,7 @@ async def test_both_kinds_of_index_are_used_however_common_the_words(database_ur
     await crowd(store)
     rows = await store.pending("made", CROWD + 10)
     await store.set_vectors([row[0] for row in rows], [FakeEmbedder().vector(row[1]) for row in rows], "made")
-    names = Names("public", "public", (0, 8))
+    names = Names("public", (0, 8))
     near = {"found": [], "vector": str(TOWARDS), "fingerprint": "made"}
     with psycopg.connect(database_url, autocommit=True) as connection:
         cursor = psycopg.ClientCursor(connection)

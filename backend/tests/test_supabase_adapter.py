@@ -7,6 +7,7 @@ import pytest
 
 from adapters.ports.documents import Document, SearchHit
 from adapters.ports.store import StoreUnavailable, UpsertReport, WrongDimension
+from adapters.postgres import store as store_module
 from adapters.supabase_adapter import SupabaseAdapter
 from services.library.index import LibraryIndex
 from services.mentor.questions.parser import parse_query
@@ -44,9 +45,9 @@ ENTRIES = [
 ]  # fmt: skip
 
 
-async def search(store: SupabaseAdapter, question: str, *, vector: bool = False, top_k: int = 5) -> list[SearchHit]:
+async def search(store: SupabaseAdapter, question: str, *, vector: bool = False) -> list[SearchHit]:
     made = EMBEDDER.vector(parse_query(question).phrase) if vector else None
-    return await searches.search(store, question, made, EMBEDDER.fingerprint, top_k=top_k)
+    return await searches.search(store, question, made, EMBEDDER.fingerprint)
 
 
 async def embed_all(store: SupabaseAdapter, embedder: FakeEmbedder = EMBEDDER) -> None:
@@ -167,12 +168,7 @@ async def test_no_question_is_an_error(entries: SupabaseAdapter, question: str, 
     assert (await entries.stats(None)).documents == len(ENTRIES)
 
 
-async def test_no_more_than_asked_for_come_back(entries: SupabaseAdapter) -> None:
-    assert len(await search(entries, "perro", top_k=1)) == 1
-    assert await search(entries, "perro", top_k=0) == []
-
-
-async def test_upsert_tells_new_changed_and_unchanged_apart(store: SupabaseAdapter) -> None:
+async def test_upsert_counts_new_changed_and_unchanged(store: SupabaseAdapter) -> None:
     assert await store.upsert(ENTRIES) == UpsertReport(len(ENTRIES), 0, 0)
     changed = Document(ENTRIES[0].id, "dictionary", "otro", ENTRIES[0].metadata)
     assert await store.upsert([changed, *ENTRIES[1:]]) == UpsertReport(0, 1, len(ENTRIES) - 1)
@@ -218,7 +214,7 @@ async def test_vectors_of_the_wrong_dimension_are_refused_before_the_database_se
         await filled.set_vectors(["text"], [[1.0]], "f")
 
 
-async def test_delete_tells_whether_the_document_was_there(filled: SupabaseAdapter) -> None:
+async def test_delete_returns_whether_the_document_was_there(filled: SupabaseAdapter) -> None:
     assert await filled.delete("text") is True
     assert await filled.delete("text") is False
 
@@ -243,15 +239,6 @@ async def test_another_dimension_makes_all_vectors_pending_again(database_url: s
     await wider.close()
 
 
-async def test_a_database_that_is_away_is_unavailable(database_url: str) -> None:
-    store = SupabaseAdapter("postgresql://nobody@127.0.0.1:9/none", LibraryIndex(), timeout_s=0.5)
-    with pytest.raises(StoreUnavailable):
-        await store.start()
-    with pytest.raises(StoreUnavailable):
-        await store.ping()
-    await store.close()
-
-
 async def test_a_database_that_comes_up_later_is_used_without_a_restart(database_url: str) -> None:
     current = ["postgresql://nobody@127.0.0.1:9/none"]
 
@@ -272,12 +259,28 @@ async def test_a_database_that_comes_up_later_is_used_without_a_restart(database
     await store.close()
 
 
-async def test_a_closed_store_is_unavailable_until_it_is_started_again(store: SupabaseAdapter) -> None:
+async def test_a_closed_store_is_unavailable(store: SupabaseAdapter) -> None:
     await store.close()
     with pytest.raises(StoreUnavailable):
         await store.ping()
-    await store.start()
-    await store.ping()
+
+
+async def test_an_interrupted_change_of_languages_goes_on_where_it_stopped(
+    database_url: str, store: SupabaseAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_START_S", 2.0)
+    monkeypatch.setattr("adapters.postgres.searches._BATCH", 2)
+    await store.upsert([Document(f"t{number}", "text", "Las casas.") for number in range(5)])
+    german = SupabaseAdapter(database_url, LibraryIndex(), text_languages=["german"])
+    changed = "SELECT id FROM rag_documents WHERE passage_languages = 'german' ORDER BY id"
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute("SELECT 1 FROM rag_documents WHERE id = 't4' FOR UPDATE")
+        with pytest.raises(StoreUnavailable):
+            await german.start()
+        assert blocker.execute(changed).fetchall() == [("t0",), ("t1",), ("t2",), ("t3",)]
+    await german.start()
+    assert len(await german.run(changed, [])) == 5
+    await german.close()
 
 
 async def test_works_on_a_loop_of_its_own_as_on_windows(database_url: str) -> None:

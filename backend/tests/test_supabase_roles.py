@@ -127,7 +127,7 @@ def test_a_grant_given_back_by_mistake_shows_no_row_and_takes_none(filled: Proje
     assert filled.visit("service_role", "SELECT content FROM rag_documents") == [("uno",)]
 
 
-def test_the_check_tells_of_an_open_table_and_closing_closes_it(filled: Project) -> None:
+def test_the_check_finds_an_open_table_and_closing_closes_it(filled: Project) -> None:
     check = BLOCKS["check"].encode()
     with psycopg.connect(filled.url("project_owner"), autocommit=True) as owner:
         assert owner.execute(check).fetchall() == []

@@ -160,7 +160,7 @@ async def test_texts_of_an_earlier_schema_are_found_after_the_migration(
         with psycopg.connect(database_url) as connection:
             connection.execute("CREATE EXTENSION vector")
         async with await psycopg.AsyncConnection.connect(database_url) as old:
-            await migrations.migrate(old, dimension=384)
+            await migrations.migrate(old, (), dimension=384)
             await old.execute(
                 "INSERT INTO rag_documents (id, kind, content, content_hash, text_c, stem_c) VALUES "
                 "('t', 'text', 'La bomba roja.', 'x', 'la bomba roja', 'la bomba roja. la bomba roja'), "

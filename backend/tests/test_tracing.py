@@ -1,21 +1,16 @@
-"""What the backend's spans tell, and what tracing costs where it is off, not installed or goes nowhere.
+"""The spans of the backend's calls and searches.
 
 Traces through both apps to a collector: ``tests/test_traces.py`` in the repository's root.
 """
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 from opentelemetry.trace import SpanKind
 
-from adapters.fallback import FallbackChain, Provider
-from adapters.huggingface_adapter import HuggingFaceAdapter
 from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service_adapter import LLMServiceAdapter
-from adapters.local.config import LocalModelConfig
 from adapters.ports.documents import Document
 from adapters.ports.models import ChatMessage, Completion, LogicalError, SamplingOptions, TechnicalError
 from adapters.supabase_adapter import SupabaseAdapter
@@ -28,13 +23,12 @@ from tests.recorded_spans import events, failed, traced_request, traceparent
 pytestmark = pytest.mark.anyio
 QUESTION: list[ChatMessage] = [{"role": "user", "content": "¿Cómo se dice perro?"}]
 GREEDY = SamplingOptions(max_new_tokens=9, temperature=0.0)
-STAND_IN = (sys.executable, "-m", "tests.stand_in_model")
 
 
 @pytest.fixture
 async def adapter(service: FakeLLMService) -> AsyncIterator[LLMServiceAdapter]:
-    config = ServiceConfig(urls=(service.url,), timeout_s=10, language_model="some/llm", embedding_model="some/minilm")
-    made = LLMServiceAdapter(config)
+    names = {"language_model": "some/llm", "embedding_model": "some/minilm", "rerank_model": "some/ranker"}
+    made = LLMServiceAdapter(ServiceConfig(urls=(service.url,), timeout_s=10, **names))  # type: ignore[arg-type]
     yield made
     await made.close()
 
@@ -65,6 +59,13 @@ async def test_vectors_are_a_span(adapter: LLMServiceAdapter) -> None:
     assert (call.attributes["gen_ai.embeddings.dimension.count"], call.attributes["app.texts"]) == (384, 2)
 
 
+async def test_ranking_is_a_span(adapter: LLMServiceAdapter) -> None:
+    with traced_request() as spans:
+        await adapter.rank_texts("perro", ["perro", "gato"])
+    (call,) = spans.children()
+    assert (call.name, call.attributes["gen_ai.operation.name"]) == ("rerank some/ranker", "rerank")
+
+
 async def test_a_stream_ends_its_span_with_the_answer(adapter: LLMServiceAdapter) -> None:
     with traced_request() as spans:
         async with aclosing(adapter.stream(QUESTION, GREEDY)) as parts:
@@ -84,7 +85,7 @@ async def test_a_caller_who_leaves_a_stream_ends_its_span(adapter: LLMServiceAda
     assert (failed(call), call.attributes["app.cancelled"]) == (False, True)
 
 
-async def test_a_refusal_is_told_by_its_name(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
+async def test_a_refusal_is_named_by_its_type(adapter: LLMServiceAdapter, service: FakeLLMService) -> None:
     service.mode = "400"
     with traced_request() as spans, pytest.raises(LogicalError):
         await adapter.complete(QUESTION, GREEDY)
@@ -98,22 +99,6 @@ async def test_an_answer_of_another_shape_breaks_no_request(
     with traced_request() as spans, pytest.raises(TechnicalError):
         await adapter.complete(QUESTION, GREEDY)
     assert {span.attributes["error.type"] for span in spans.children()} == {"protocol"}
-
-
-async def test_the_local_fallback_is_a_span_and_its_reason_an_event(tmp_path: Path) -> None:
-    away = LLMServiceAdapter(ServiceConfig(urls=("http://127.0.0.1:9",), timeout_s=5))
-    config = LocalModelConfig(model="stand-in", hub_cache=str(tmp_path), timeout_s=60)
-    local = HuggingFaceAdapter(config, STAND_IN)
-    chain = FallbackChain([Provider("llm_service", away, away), Provider("local", local, local)])
-    with traced_request() as spans:
-        assert (await chain.complete(QUESTION, GREEDY)).served_by == "local"
-    await local.close()
-    await away.close()
-    assert events(spans.request) == [("fallback", {"reason": "connect"})]
-    answer = spans.children()[-1]
-    assert (answer.name, answer.kind, failed(answer)) == ("chat stand-in", SpanKind.INTERNAL, False)
-    assert answer.attributes["gen_ai.provider.name"] == "local"
-    assert all(span.attributes["error.type"] == "connect" for span in spans.children()[:-1])
 
 
 @pytest.mark.parametrize(("failing", "mode"), [(False, "words_and_meaning"), (True, "words")])

@@ -14,11 +14,12 @@ from services.library import uploads
 from services.library.formats import read_content
 from services.library.ingestion import Progress
 from services.library.uploads import LibraryBusy, Uploads
+from tests.backend_process import NOBODY
 from tests.backend_server import ready_backend
 from tests.ingest_command import count, ingest
 from tests.logged_backend import logged_backend
+from tests.test_rag_api import events
 
-NOBODY = "http://127.0.0.1:9"
 TABLE = "lema,gloss_bora,pos\nzorfano,tsubune,adj.\n,vacío,\nlinterna,tsubuco,f.\n".encode()
 CHANGED = b"lema,gloss_bora,pos\nzorfano,tsubunee,adj.\n"
 
@@ -32,12 +33,6 @@ def backend(shared_database: str) -> Iterator[httpx.Client]:
 def upload(client: httpx.Client, content: bytes, name: str = "palabras.csv", **options: Any) -> httpx.Response:
     parameters = {"name": name, **{key: str(value).lower() for key, value in options.items()}}
     return client.post("/api/rag/uploads", params=parameters, content=content)
-
-
-def events(response: httpx.Response) -> list[Any]:
-    assert response.headers["content-type"].startswith("text/event-stream"), response.text
-    lines = [line.removeprefix("data: ") for line in response.text.split("\n") if line]
-    return [line if line == "[DONE]" else json.loads(line) for line in lines]
 
 
 def sources(client: httpx.Client) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-// The access key, where the server asks for one: kept until the tab is closed.
+// The access key, where the server asks for one: kept until the tab is closed, or left where a tab may store nothing.
 
 import { texts } from "./texts/index.js";
 
@@ -7,16 +7,32 @@ const [dialog, form, field, text, cancel] = ["key-dialog", "key-form", "key", "k
   document.getElementById(id),
 );
 
+let key = "";
+try {
+  key = sessionStorage.getItem(NAME) ?? "";
+} catch {
+  // The browser stores nothing for this page.
+}
+
+function keep(given) {
+  key = given;
+  try {
+    sessionStorage.setItem(NAME, key);
+  } catch {
+    // The key then lasts until the page is left.
+  }
+}
+
 export function isAskingForKey() {
   return dialog.open;
 }
 
 /** @param {() => void} then what to do once there is a key */
 export function askForKey(then) {
-  text.textContent = sessionStorage.getItem(NAME) ? texts.keyRefused : texts.keyFirst;
-  sessionStorage.removeItem(NAME);
+  text.textContent = key ? texts.keyRefused : texts.keyFirst;
+  keep("");
   form.onsubmit = () => {
-    sessionStorage.setItem(NAME, field.value.trim());
+    keep(field.value.trim());
     form.reset();
     then();
   };
@@ -27,7 +43,6 @@ cancel.addEventListener("click", () => dialog.close());
 
 /** `fetch` of a path of this server, with the key. Headers hold bytes: letters beyond ASCII go as UTF-8. */
 export function request(path, options = {}) {
-  const key = sessionStorage.getItem(NAME);
   const headers = { ...options.headers };
   if (key) headers.Authorization = `Bearer ${String.fromCharCode(...new TextEncoder().encode(key))}`;
   return fetch(new URL(path, document.baseURI), { ...options, headers });

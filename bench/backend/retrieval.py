@@ -1,6 +1,6 @@
 """How often retrieval finds the right dictionary entry among the first five.
 
-    python dev.py bench retrieval [-- FILE] [-- --quick | --vectors | --questions N]
+    python dev.py bench retrieval [-- FILE] [-- --quick | --vectors]
 
 Makes its own questions from a dictionary file: several frames, some of which the parser was not written
 for, both directions, the bare word, accents dropped, one typo, other letters for Bora's, plurals and verb
@@ -41,15 +41,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the program's own options."""
     parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--vectors", action="store_true", help="start the LLM service, for real vectors")
-    parser.add_argument("--questions", type=int, metavar="N", help="entries asked about (default: 300)")
     parser.add_argument("--show", action="store_true", help="print every question whose entry was not found")
 
 
 async def measure(options: argparse.Namespace) -> Report:
     """Fill a database, ask everything."""
     documents = _dictionary(options)
-    limit = options.questions or (40 if options.quick else 300)
-    asked = questions(documents, limit, random.Random(7)) + _frame_words(documents)
+    asked = questions(documents, 40 if options.quick else 300, random.Random(7)) + _frame_words(documents)
     async with contextlib.AsyncExitStack() as stack:
         embedder = None
         if options.vectors:

@@ -38,13 +38,12 @@ Vectors = npt.NDArray[np.float32]
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the program's own options."""
     parser.add_argument("--documents", type=int, nargs="+", default=None, metavar="N")
-    parser.add_argument("--questions", type=int, default=None, metavar="N", help="of each kind")
 
 
 async def measure(options: argparse.Namespace) -> study.Report:
     """Search dictionaries of every size."""
     sizes = options.documents or ([2_000, 10_000] if options.quick else [10_000, 200_000])
-    count = options.questions or (25 if options.quick else 100)
+    count = 25 if options.quick else 100
     figures, details = [], {}
     with embedding_service(options.settings) as service:
         async with service_client(service) as embedder:
@@ -76,7 +75,7 @@ class Mixtures:
         one, other = base[rng.integers(len(base), size=size)], base[rng.integers(len(base), size=size)]
         mixed = one + rng.random((size, 1)) * other + NOISE * rng.normal(size=one.shape) / one.shape[1] ** 0.5
         unit = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
-        return Embeddings(unit.tolist(), "mixtures", self._fingerprint, "llm_service")
+        return Embeddings(unit.tolist(), self._fingerprint)
 
 
 async def _mixtures(documents: Sequence[Document], embedder: Embedder) -> Mixtures:

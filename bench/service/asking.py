@@ -20,12 +20,11 @@ class Target:
     """A server that speaks ``/v1/chat/completions``. Everything is greedy: samplers differ between servers."""
 
     port: int
-    model: str = ""
     stories: Iterator[str] = field(default_factory=new_stories)
     _seeds: Iterator[int] = field(default_factory=lambda: iter(range(random.randrange(10**6) * 1000, 10**12)))
 
     def __post_init__(self) -> None:
-        self.model = self.model or str(ask(self.port, Call("/v1/models")).json()["data"][0]["id"])
+        self.model = str(ask(self.port, Call("/v1/models")).json()["data"][0]["id"])
 
     def chat(self, messages: Messages, tokens: int, *, stream: bool, cached: bool = False) -> Call:
         """A request; only a ``cached`` one may be answered by the response cache."""

@@ -28,7 +28,7 @@ def measure(options: argparse.Namespace) -> Report:
         found: dict[str, dict[str, float]] = {"ready": service.memory_mb()}
         read = 0
         for done in range(0, count, every):
-            asked = [target.long_prompt(options.tokens) for _ in range(min(every, count - done))]
+            asked = [target.long_prompt(TOKENS) for _ in range(min(every, count - done))]
             answers, seconds = call_all(service.port, asked, CALLERS)
             tokens = sum(int(answer.json()["usage"]["prompt_tokens"]) for answer in answers)
             read += tokens
@@ -48,5 +48,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the program's own options."""
     parser.add_argument("--model", default="embedded", help="LLM_MODEL (default: embedded)")
     parser.add_argument("--prompts", type=int, metavar="N", help=f"(default: {PROMPTS})")
-    parser.add_argument("--tokens", type=int, default=TOKENS, metavar="N", help=f"of each (default: {TOKENS})")
     parser.add_argument("--limit-mb", type=float, default=LIMIT_MB, help=f"the target (default: {LIMIT_MB:.0f})")

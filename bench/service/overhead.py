@@ -59,9 +59,7 @@ class BarePipeline:
 
     def _ids(self, prompt: str) -> Any:
         text = self._tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}],
-            add_generation_prompt=True,
-            extra_context={"enable_thinking": False},
+            [{"role": "user", "content": prompt}], add_generation_prompt=True, extra_context={"enable_thinking": False}
         )
         return self._tokenizer.encode(text, add_special_tokens=False).input_ids
 

@@ -1,6 +1,6 @@
 """The service against other servers on the same model file, in turns: one stream, eight, prompts, a class's day.
 
-    python dev.py bench peers [-- --quick] [--model FILE.gguf] [--vllm-url URL --vllm-model NAME]
+    python dev.py bench peers [-- --quick] [--model FILE.gguf] [--vllm-url URL]
 
 Sides: this service; llama.cpp's server inside the library that the service uses (``library``); a vLLM that already
 runs on this machine.
@@ -36,8 +36,7 @@ def measure(options: argparse.Namespace) -> Report:
         ready = {name: round(stack.enter_context(server).ready_s, 2) for name, server in servers.items()}
         sides = {name: Target(server.port) for name, server in servers.items()}
         if options.vllm_url:
-            address = urlsplit(options.vllm_url)
-            sides["vllm"] = Target(address.port or 8000, options.vllm_model or "")
+            sides["vllm"] = Target(urlsplit(options.vllm_url).port or 8000)
         if len(sides) == 1:
             raise MeasuringFailed("there is nothing to compare with: give a GGUF file or --vllm-url")
         for side in sides.values():
@@ -86,4 +85,3 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the program's own options."""
     parser.add_argument("--model", default="embedded", help="a GGUF file (default: embedded)")
     parser.add_argument("--vllm-url", help="a vLLM that runs on this machine")
-    parser.add_argument("--vllm-model", help="its name for the model (default: the first it lists)")

@@ -1,6 +1,6 @@
 """Greedy answers and next-token distributions of transformers in fp32: what engines are held against.
 
-    python dev.py bench reference -- --write       # the embedded model's answers for the tests, about 3 minutes
+    python dev.py bench reference       # writes the embedded model's answers for the tests, about 3 minutes
 
 A GGUF file is dequantised (transformers' ``gguf_file=``, which needs the package ``gguf``), so that the reference
 has the very weights that the engines are given.
@@ -135,16 +135,9 @@ def _computed(reference: Reference) -> list[ReferenceAnswer]:
     return found
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the program's own options."""
-    parser.add_argument("--write", action="store_true", help=f"write {COMMITTED.relative_to(ROOT)}")
-
-
-def measure(options: argparse.Namespace) -> study.Report:
+def measure(_options: argparse.Namespace) -> study.Report:
     """Compute the embedded model's answers, and write them where the tests read them."""
     path = embedded_gguf()
-    if not options.write:
-        return study.Report([], {"answers": len(answers_of(Reference(path)))})
     answers = _computed(Reference(path))
     kept = {"file": path.name, "sha256": sha256(path), "max_new_tokens": MAX_NEW_TOKENS}
     listed = ",\n  ".join(json.dumps(asdict(answer), ensure_ascii=False) for answer in answers)

@@ -34,10 +34,15 @@ run() {
 
 # The key goes from the store into a file that only root may read (systemd reads it before it drops its rights).
 write_configuration() {
+    local key
+    key="$(gcloud secrets versions access latest --secret="$KEY_SECRET")" && [[ -n "$key" ]] || {
+        echo "the key cannot be read from the secret $KEY_SECRET; what runs stays as it is" >&2
+        return 1
+    }
     install -d -m 755 "$configuration"
     umask 077
     {
-        printf 'LLM_SERVICE_API_KEY=%s\n' "$(gcloud secrets versions access latest --secret="$KEY_SECRET")"
+        printf 'LLM_SERVICE_API_KEY=%s\n' "$key"
         printf 'LLM_MODEL=%s\n' "$LLM_MODEL"
     } >"$configuration/env.new"
     mv "$configuration/env.new" "$configuration/env"

@@ -33,7 +33,7 @@ class Arguments(BaseModel):
 @serve.deployment(name="LLM")
 @serve.ingress()  # type: ignore[untyped-decorator, unused-ignore]
 class LLM:
-    """One replica: the whole service, its two workers included."""
+    """One replica: the whole service, its workers included."""
 
     def __init__(self, arguments: Arguments) -> None:
         # The app's modules are top-level in its folder; only replicas need them on the path.
@@ -45,7 +45,7 @@ class LLM:
         # Created here with its own ``on_fatal``, so that a model that cannot be loaded fails the replica's
         # initialisation with the reason; the application itself would end the process.
         service = get_llm_service(on_fatal=lambda _: None)
-        self._watch = HealthWatch(service.health, settings.llm_load_timeout_s, arguments.patience_s)
+        self._watch = HealthWatch(service.workers, settings.llm_load_timeout_s, arguments.patience_s)
         self._door: asyncio.Task[None] | None = None
 
     async def __serve_build_asgi_app__(self) -> "FastAPI":

@@ -6,40 +6,36 @@ stream ends without an error.
 
 import asyncio
 import json
-import re
-import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from service_kit.errors import Problem, error_body, error_headers
+from service_kit.observability.records import request_id
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+
+from service_kit import sse
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 READY_WITHIN_S = 1.0
 _SERVES_OWN = ("/-/healthz", "/-/routes")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """An error of the contract; retryable if it has ``retry_after_s``."""
-
-    status: int
-    kind: str
-    message: str
-    retry_after_s: int | None = None
+def _retryable(status: int, kind: str, message: str, after_s: int = 1) -> Problem:
+    return Problem(status, kind, message, retryable=True, retry_after_s=after_s)
 
 
 EACH_HAS_ITS_OWN = Problem(404, "not_found", "every replica has numbers of its own, at a port of its own")
-GONE = Problem(503, "engine_restarted", "the replica that had this request is gone", 1)
+GONE = _retryable(503, "engine_restarted", "the replica that had this request is gone")
 _OF_STATUS = {
-    404: Problem(503, "model_loading", "no replica is ready yet", 2),
-    408: Problem(504, "deadline_exceeded", "no answer came in the time there was", 1),
-    429: Problem(503, "overloaded", "all replicas are busy and the queue is full", 1),
-    503: Problem(503, "overloaded", "no replica can take this request now", 1),
+    404: _retryable(503, "model_loading", "no replica is ready yet", 2),
+    408: _retryable(504, "deadline_exceeded", "no answer came in the time there was"),
+    429: _retryable(503, "overloaded", "all replicas are busy and the queue is full"),
+    503: _retryable(503, "overloaded", "no replica can take this request now"),
 }
 
 
@@ -58,7 +54,7 @@ class ServeErrors:
         if scope["type"] != "http" or scope["path"] in _SERVES_OWN:
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send)
+        exchange = _Exchange(scope, receive, send)
         if scope["path"] == "/metrics":
             await exchange.respond(EACH_HAS_ITS_OWN)
             return
@@ -84,8 +80,8 @@ def _with_one_id(headers: "Iterable[tuple[bytes, bytes]]") -> list[tuple[bytes, 
 
 
 class _Exchange:
-    def __init__(self, scope: "Scope", send: "Send") -> None:
-        self._scope, self._send = scope, send
+    def __init__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        self._scope, self._receive, self._send = scope, receive, send
         self._problem: Problem | None = None
         self._started = self._finished = self._is_stream = False
 
@@ -106,34 +102,20 @@ class _Exchange:
         if not self._started:
             await self.respond(self._problem or problem)
         elif not self._finished and self._is_stream:
-            event = b"event: error\ndata: " + self._body(GONE) + b"\n\n"
+            event = sse.event(json.dumps(self._body(GONE)).encode(), "error")
             await self._send({"type": "http.response.body", "body": event, "more_body": False})
 
     async def respond(self, problem: Problem) -> None:
-        body = self._body(problem)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-request-id", self._request_id().encode()),
-        ]
-        if problem.retry_after_s is not None:
-            headers.append((b"retry-after", str(problem.retry_after_s).encode()))
-        await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        headers = error_headers(problem, {"X-Request-ID": self._request_id})
+        response = JSONResponse(self._body(problem), problem.status, headers)
+        await response(self._scope, self._receive, self._send)
 
-    def _body(self, problem: Problem) -> bytes:
-        error: dict[str, object]
-        if self._scope["path"].startswith("/v1/"):
-            error = {"message": problem.message, "type": "server_error", "param": None, "code": problem.kind}
-        else:
-            error = {
-                "type": problem.kind,
-                "message": problem.message,
-                "request_id": self._request_id(),
-                "retryable": problem.retry_after_s is not None,
-            }
-        return json.dumps({"error": error}).encode()
+    def _body(self, problem: Problem) -> dict[str, Any]:
+        if not self._scope["path"].startswith("/v1/"):
+            return error_body(problem, self._request_id)
+        return {"error": {"message": problem.message, "type": "server_error", "param": None, "code": problem.type}}
 
+    @cached_property
     def _request_id(self) -> str:
-        sent = Headers(scope=self._scope).get("x-request-id", "")
-        return sent if _SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
+        """Read when it is first needed: Serve may have given the request one by then."""
+        return request_id(Headers(scope=self._scope).get("x-request-id", ""))

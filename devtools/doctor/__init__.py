@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from devtools.console import Console
-from devtools.doctor import (
-    configuration,
-    database,
-    environments,
-    machine,
-    models,
-    network,
-)
+from devtools.doctor import configuration, database, environments, machine, models, network
 from devtools.doctor.findings import Finding, fail
 from devtools.layout import Workspace
 

@@ -34,11 +34,11 @@ def open_ports(workspace: Workspace) -> Iterator[Finding]:
 def _port(workspace: Workspace, app: App) -> Finding:
     try:
         host, port = dotenv.address(workspace, app)
+        subject = f"port {port}"
+        if ports.is_free(host, port):
+            return ok(subject, f"free for {app.name}")
     except DevError as fault:
-        return fail(f"port of {app.name}", fault.message, fault.remedy)
-    subject = f"port {port}"
-    if ports.is_free(host, port):
-        return ok(subject, f"free for {app.name}")
+        return fail(f"port of {app.name}", fault.message, fault.remedy.replace("\n", " "))
     who = ports.holder(port) or "a program that cannot be identified"
     if fetch(f"{ports.local_url(host, port)}/livez").status == 200:
         return ok(subject, f"{who} answers there like a running {app.name}")

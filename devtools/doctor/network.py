@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from devtools import dotenv
 from devtools.doctor.findings import Finding, fail, ok, warn
 from devtools.layout import Workspace
+from devtools.ports import LOOPBACK, host_of
 
 LIMIT_S = 3.0
 _LONGEST_BODY = 1 << 20
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ def services(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _service(url: str, key: str) -> Finding:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    host = host_of(url)
+    if not host or (parts := urlsplit(url)).scheme not in ("http", "https"):
         return fail("LLM service", "LLM_SERVICE_URL is not a http:// address", "LLM_SERVICE_URL=http://HOST:8001")
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    is_local = parts.hostname in LOOPBACK
+    is_local = host in LOOPBACK
     live = fetch(f"{url}/livez", through_proxy=not is_local)
     if not live.status:
         if is_local:
@@ -107,7 +107,7 @@ def _service(url: str, key: str) -> Finding:
 def proxies(workspace: Workspace) -> Finding:
     """Whether a proxy would stand between the backend and a service on this machine."""
     found = urllib.request.getproxies_environment()
-    hosts = {urlsplit(url).hostname or "" for url in service_urls(workspace)} & set(LOOPBACK)
+    hosts = set(map(host_of, service_urls(workspace))) & set(LOOPBACK)
     schemes = [scheme for scheme in ("http", "all") if found.get(scheme)]
     if not schemes:
         return ok("proxy", "none for http addresses")
@@ -119,4 +119,4 @@ def proxies(workspace: Workspace) -> Finding:
             f"{names} would also carry what is meant for {', '.join(caught)}: the backend will not reach the service",
             "NO_PROXY=localhost,127.0.0.1,::1",
         )
-    return ok("proxy", "one is set, and addresses of this machine are exempt from it")
+    return ok("proxy", "one is set, and nothing meant for this machine goes through it")

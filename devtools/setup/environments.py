@@ -104,15 +104,18 @@ def ensure(setup: Setup, apps: Iterable[App], dev: bool = False) -> bool:
     for app in apps:
         if not (app.folder / "requirements.txt").is_file():
             raise DevError(f"{app.folder / 'requirements.txt'} is missing.", "Is this checkout complete? `git status`")
-    if not setup.fresh and all(not why_unmade(app) and is_current(app, dev) for app in apps):
+    if not _unfinished(setup, apps, dev):
         return False
     with only_one(setup.workspace.data / "setup.lock", "set-up", setup.console, setup.stop):
-        work = [app for app in apps if setup.fresh or why_unmade(app) or not is_current(app, dev)]
-        if not work:
-            return True
-        _check_disk(setup.workspace.root, sum(1 for app in work if setup.fresh or why_unmade(app)))
-        _make_all(setup, work, dev)
+        # Another process may have finished them meanwhile.
+        if work := _unfinished(setup, apps, dev):
+            _check_disk(setup.workspace.root, sum(1 for app in work if setup.fresh or why_unmade(app)))
+            _make_all(setup, work, dev)
     return True
+
+
+def _unfinished(setup: Setup, apps: Iterable[App], dev: bool) -> list[App]:
+    return [app for app in apps if setup.fresh or why_unmade(app) or not is_current(app, dev)]
 
 
 def _check_disk(folder: Path, environments: int) -> None:
@@ -152,8 +155,7 @@ def _make(setup: Setup, app: App, dev: bool) -> None:
             version = ".".join(map(str, interpreter.version[:2]))
             what = f"{app.name}: virtual environment with Python {version}"
             run(Step(what, interpreter.executable, "venv", (app.venv,), app.folder))
-        if reason or not is_current(app, dev):
-            _install(app, run, dev)
+        _install(app, run, dev)
     finally:
         if app.venv.exists() and not _read_stamp(app):
             setup.console.line(f"{app.name}: removing the half-made environment")

@@ -89,11 +89,6 @@ class Service:
                     self.narrator.read(line)
 
     @property
-    def exit_status(self) -> int | None:
-        """The exit status; None while the process runs."""
-        return self._process.poll() if self._process else None
-
-    @property
     def running(self) -> bool:
         """Whether the process has been started and has not ended."""
         return self._process is not None and self._process.poll() is None
@@ -111,7 +106,7 @@ class Service:
         """Describes how the process ended, with its last log lines."""
         self._join_reader()
         lines = "\n".join(f"    {line}" for line in self._tail) or "    (it wrote nothing)"
-        how = describe_exit(self.exit_status or 0)
+        how = describe_exit(self._process.returncode if self._process else 0)
         return f"{self.app.name} ended ({how}). Its last lines, also in {self.log}:\n{lines}"
 
     def ask_to_end(self) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from devtools import dotenv
 from devtools.console import Console
 from devtools.errors import DevError
 from devtools.layout import App, Workspace
-from devtools.ports import is_free, require_free
+from devtools.ports import LOOPBACK, host_of, require_free
 from devtools.stopping import Stop
 from devtools.up.service import Service, end_all
 
@@ -20,7 +19,6 @@ _ASK_READY_S = 0.5
 _STILL_WAITING_S = 15.0
 RESTART_AFTER_S = (3.0, 10.0, 30.0)
 _STABLE_S = 600.0
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def plan(workspace: Workspace, options: Namespace, console: Console) -> list[Service]:
@@ -65,7 +63,7 @@ def _llm_address(workspace: Workspace, options: Namespace, llm: Service | None, 
     url = llm.url if llm else f"http://127.0.0.1:{options.llm_port}"
     if not configured:
         return {"LLM_SERVICE_URL": url}
-    local = all(urlsplit(part.strip()).hostname in _LOOPBACK for part in configured.split(","))
+    local = all(host_of(part.strip()) in LOOPBACK for part in configured.split(","))
     if options.llm_port is not None and local:
         return {"LLM_SERVICE_URL": url}
     if not local or (llm and f":{llm.port}" not in configured):
@@ -176,8 +174,10 @@ class Up:
             )
         elif now >= self._restart_at:
             self._restart_at = None
-            if not is_free(service.host, service.port):
-                self._give_up(service, f"Port {service.port} was taken meanwhile, so it is not started again")
+            try:
+                require_free(service.host, service.port, f"--{service.app.label}-port")
+            except DevError as fault:
+                self._give_up(service, f"{fault.message} It is not started again")
                 return
             self._restarts += 1
             service.start()

@@ -99,7 +99,7 @@ class FakeGenerator:
             instructions=instructions,
             words=words,
             text=TextAssembler(lambda ids: "".join(words[token] for token in ids), request.sampling.stop),
-            prompt_tokens=prompt_tokens,
+            prompt_ids=range(prompt_tokens),
             max_new_tokens=min(request.sampling.max_new_tokens, room),
             inside_thought="in-thought" in instructions,
         )
@@ -138,7 +138,7 @@ class FakeGenerator:
     @property
     def kv_cache_usage(self) -> float:
         """Words of the running conversations, as a share of those that fit one."""
-        held = sum(answer.prompt_tokens + answer.text.token_count for answer in self._answers.values())
+        held = sum(len(answer.prompt_ids) + answer.text.token_count for answer in self._answers.values())
         return min(1.0, held / CONTEXT_WORDS)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from engines.base import EngineInfo, ModelLoadError
 
 Backend = Literal["llamacpp", "openvino", "transformers"]
 Format = Literal["gguf", "openvino", "safetensors"]
+Purpose = Literal["text", "embeddings", "ranking"]
 BACKEND_OF: dict[Format, Backend] = {"gguf": "llamacpp", "openvino": "openvino", "safetensors": "transformers"}
 
 
@@ -84,9 +85,12 @@ def several_networks(name: str) -> str:
     )
 
 
-def is_embedder_folder(folder: Path) -> bool:
-    """Whether a folder holds a sentence-transformers model."""
-    return (folder / "modules.json").is_file() or (folder / "1_Pooling" / "config.json").is_file()
+def purpose_of(path: Path) -> Purpose:
+    """Return what a model is for: a sentence-transformers folder embeds, a cross-encoder ranks, any other writes."""
+    if (path / "modules.json").is_file() or (path / "1_Pooling" / "config.json").is_file():
+        return "embeddings"
+    architecture = (read_json(path / "config.json").get("architectures") or [""])[0]
+    return "ranking" if str(architecture).endswith("ForSequenceClassification") else "text"
 
 
 def read_json(path: Path) -> dict[str, Any]:

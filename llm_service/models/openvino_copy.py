@@ -64,6 +64,8 @@ def _make(source: Path, folder: Path) -> None:
 def convert(source: Path, folder: Path) -> None:
     """Write the model of a GGUF file to ``folder``: weights, tokenizer, configuration."""
     import gguf
+
+    file = gguf.GGUFReader(source)  # first: the other imports take seconds, which a damaged file need not wait for
     import openvino
     import openvino_genai
     import openvino_tokenizers
@@ -76,7 +78,6 @@ def convert(source: Path, folder: Path) -> None:
         str(reading / "model.gguf"), openvino_genai.SchedulerConfig(), "CPU", {"enable_save_ov_model": True}
     )
     model = openvino.Core().read_model(reading / "openvino_model.xml")
-    file = gguf.GGUFReader(source)
     _set_exact_minima(model, file.tensors)
     # Read by OpenVINO when it compiles the model: activations rounded to 8 bits would change its answers.
     model.set_rt_info("0", ["runtime_options", "DYNAMIC_QUANTIZATION_GROUP_SIZE"])

@@ -1,7 +1,8 @@
 """Mapping of exceptions to HTTP statuses, error types and the two body formats."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -76,10 +77,12 @@ def install(app: FastAPI) -> None:
         problem = unreadable_body(request.headers, error)
         if problem is None:
             first = error.errors()[0]
+            path = _path_sent(first, error.body)
             if speaks_openai(request.scope["path"]):
-                problem = validation_problem(first)
+                problem = validation_problem(first, path)
             else:
-                problem = Problem(422, "invalid_request", f"{_field(first['loc'])}: {first['msg']}")
+                field = ".".join(map(str, path)) or "body"
+                problem = Problem(422, "invalid_request", f"{field}: {first['msg']}")
         return error_response(request.scope, problem)
 
     @app.exception_handler(HTTPException)
@@ -93,7 +96,18 @@ def install(app: FastAPI) -> None:
         return error_response(request.scope, problem, error.headers)
 
 
-def _field(location: Sequence[int | str]) -> str:
-    """Return the path of a field in the client's notation: ``messages.0.role``."""
-    parts = [str(part) for part in location if part != "body"]
-    return ".".join(parts) or "body"
+def _path_sent(error: Mapping[str, Any], body: Any) -> list[int | str]:
+    """Return the path of the field at fault in what the client sent: pydantic's also names the members of unions, and
+    the parts of what the client sent as one text.
+    """
+    place, *parts = error["loc"]
+    if place != "body":
+        return list(parts)
+    path: list[int | str] = []
+    for part in parts:
+        if (isinstance(body, dict) and part in body) or (isinstance(body, list) and part in range(len(body))):
+            path.append(part)
+            body = body[part]
+    if error["type"] == "missing" and path[-1:] != parts[-1:]:
+        path.append(parts[-1])
+    return path

@@ -49,7 +49,7 @@ async def generate(body: GenerateRequest, call: Call) -> Response:
 async def embed(body: EmbedRequest, call: Call) -> Response:
     """Return one vector per text, in order. Vectors of known texts come from a cache."""
     headers = call.headers(body)
-    result = await embed_texts(call, body.texts, "texts", normalize=body.normalize, input_type=body.input_type)
+    result = await embed_texts(call, body, body.texts, "texts", normalize=body.normalize)
     return json_response(embedding_body(body, result), headers)
 
 

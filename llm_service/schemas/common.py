@@ -90,7 +90,7 @@ def unknown_fields(value: Any, path: str = "") -> Iterator[str]:
     elif isinstance(value, BaseModel):
         prefix = f"{path}." if path else ""
         yield from (f"{prefix}{name}" for name in value.model_extra or ())
-        for name in value.model_fields_set & type(value).model_fields.keys():
+        for name in type(value).model_fields:
             yield from unknown_fields(getattr(value, name), f"{prefix}{name}")
 
 

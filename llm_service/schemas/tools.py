@@ -74,10 +74,15 @@ class EarlierCall(RequestModel):
     function: CalledFunction
 
 
-def kind_of_choice(value: Any) -> str:
-    """Return the tag of a ``tool_choice``: its type, ``mode`` for a bare word."""
+def _kind_of_choice(value: Any) -> str:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", "mode")
     return kind if isinstance(kind, str) else ""
+
+
+KIND_OF_CHOICE = Discriminator(
+    _kind_of_choice, "unknown_kind", "Input should be none, auto, required, a function or allowed_tools"
+)
+"""The tag of a ``tool_choice``: its type, ``mode`` for a bare word."""
 
 
 ToolMode = Literal["none", "auto", "required"]
@@ -85,7 +90,7 @@ ToolChoice = Annotated[
     Annotated[ToolMode, Tag("mode")]
     | Annotated[NamedTool, Tag("function")]
     | Annotated[AllowedTools, Tag("allowed_tools")],
-    Discriminator(kind_of_choice),
+    KIND_OF_CHOICE,
     Field(description="Whether a tool is called: never, if needed, always, this one, one of these"),
 ]
 Tools = Annotated[list[FunctionTool], Field(max_length=MAX_TOOLS)]

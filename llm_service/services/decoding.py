@@ -25,6 +25,7 @@ def choose_decoding(
     top_p: float | None,
     enable_thinking: bool | None,
     constrained: bool,
+    thinking_field: str = "enable_thinking",
 ) -> Decoding:
     """Return the parameters of a request, with defaults for omitted ones (``None``).
 
@@ -44,7 +45,7 @@ def choose_decoding(
         raise InvalidRequest("greedy decoding cannot be combined with thinking: omit it or raise it", field=greedy[0])
     if enable_thinking and constrained:
         raise InvalidRequest(
-            "cannot be combined with response_format, a required tool or a continued answer", field="enable_thinking"
+            "cannot be combined with response_format, a required tool or a continued answer", field=thinking_field
         )
     thinking = config.llm_enable_thinking and not greedy and not constrained
     if enable_thinking is not None:

@@ -26,7 +26,6 @@ from services.answering.answers import Answers
 from services.answering.response_cache import ResponseCache
 from services.counts import CacheName, Counts
 from services.deadline import Deadline
-from services.errors import InvalidTexts
 from services.exchanges import Exchanges
 from services.results import EmbeddingResult, GenerationItem, Health, RankingResult
 from services.vectors.embedding import Embedding
@@ -140,8 +139,6 @@ class LLMService:
         """Embed texts, in order; raises a ``ServiceError``. Uses the embedding cache unless ``use_cache``
         is false.
         """
-        if not texts:
-            raise InvalidTexts("must not be empty", field="texts")
         return await self._embedding.run(
             EmbeddingRequest(unique_id(request_id), texts, normalize, input_type),
             self._deadline(timeout_s),

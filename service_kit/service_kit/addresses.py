@@ -1,28 +1,18 @@
 """Addresses that a server listens on, and those of other servers."""
 
 import ipaddress
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 
-@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address; ``localhost`` and its subdomains count."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    address = _address(host)
+    return host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback)
 
 
 def is_ip_address(host: str) -> bool:
     """Whether ``host`` is an IP address and no name."""
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
+    return _address(host) is not None
 
 
 def is_http_address(url: str) -> bool:
@@ -34,3 +24,10 @@ def is_http_address(url: str) -> bool:
         return False
     complete = parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
     return complete and not any(character in "?#" or character.isspace() for character in url)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None

@@ -68,9 +68,11 @@ def error_body(problem: Problem, request_id: str) -> dict[str, Any]:
 
 
 def error_headers(problem: Problem, headers: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return ``headers`` with ``Retry-After`` where the time is known."""
-    after = problem.retry_after_s
-    return {**(headers or {}), **({} if after is None else {"Retry-After": str(max(1, math.ceil(after)))})}
+    """Return ``headers`` with the error's type, for balancers, and ``Retry-After`` where the time is known."""
+    found = {**(headers or {}), "X-Error-Type": problem.type}
+    if problem.retry_after_s is not None:
+        found["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
+    return found
 
 
 def error_response(scope: Scope, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:

@@ -63,10 +63,7 @@ class KeyRing:
             return None
         self._reload()
         # Clients send letters beyond ASCII as UTF-8 or as Latin-1.
-        digests = (
-            hashlib.sha256(presented).digest(),
-            hashlib.sha256(presented.decode("latin-1").encode()).digest(),
-        )
+        digests = (hashlib.sha256(presented).digest(), _digest(presented.decode("latin-1")))
         found = None
         for key in (*self._named, *self._single):
             for digest in digests:

@@ -16,6 +16,7 @@ _REQUEST_ID = {
     "description": "The request's own id if it sent a valid one, else a new one",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
 }
+_ERROR_TYPE = {"description": "The error's type, as in the body under /api/", "schema": {"type": "string"}}
 _CHALLENGE = {"description": "How to authenticate", "schema": {"type": "string"}}
 _ERROR_HEADERS: Mapping[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": _CHALLENGE},
@@ -63,7 +64,7 @@ def error_responses(
         status: {
             "model": model,
             "description": meanings[status],
-            "headers": dict(_ERROR_HEADERS.get(status, {})),
+            "headers": {"X-Error-Type": _ERROR_TYPE, **_ERROR_HEADERS.get(status, {})},
             "content": {"application/json": {"example": body(examples[status])}},
         }
         for status in sorted(wanted)

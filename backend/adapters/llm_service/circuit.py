@@ -49,7 +49,7 @@ class Circuit:
     For use from one event loop; no lock is needed because nothing here awaits.
     """
 
-    def __init__(self, threshold: int = 3, reset_s: float = 3.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, threshold: int, reset_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._threshold = threshold
         self._reset_s = reset_s
         self._clock = clock
@@ -75,14 +75,12 @@ class Circuit:
 
     @property
     def would_admit(self) -> bool:
-        """Whether ``admit`` would return a permit now."""
+        """Whether a call may be made now."""
         state = self.state
         return state == "closed" or (state == "half_open" and not self._trial_under_way)
 
-    def admit(self) -> Permit | None:
-        """Return a permit, or ``None`` when the call is rejected."""
-        if not self.would_admit:
-            return None
+    def admit(self) -> Permit:
+        """Return a permit for one call, which must be allowed now (``would_admit``)."""
         period, is_trial = self._period, self._opened_at is not None
         self._trial_under_way = is_trial
         return Permit(lambda outcome: self._settle(outcome, period), is_trial=is_trial)

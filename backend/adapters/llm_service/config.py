@@ -21,19 +21,15 @@ class ServiceConfig:
     write_timeout_s: float = 10.0
     pool_timeout_s: float = 5.0
     """Longest wait for one of the ``max_connections``."""
-    probe_timeout_s: float = 1.0
-    """Limit of the ``/readyz`` check before the trial call of a half-open circuit."""
     max_connections: int = 64
     """Per address, so that a hanging one cannot use up the connections of the others."""
-    max_retries: int = 2
     retry_ratio: float = 0.1
     retry_reserve: float = 10.0
-    max_retry_wait_s: float = 5.0
-    """Longest ``Retry-After`` that is waited for; beyond it another provider may answer sooner."""
     api_key: str | None = None
     dimension: int = 384
     language_model: str = "unknown"
     embedding_model: str = "unknown"
+    rerank_model: str = "unknown"
     """Configured model names, recorded in traces."""
     failure_threshold: int = 3
     reset_s: float = 3.0

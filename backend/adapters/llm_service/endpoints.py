@@ -100,15 +100,15 @@ class Endpoints:
         count, turn = len(self._endpoints), self._turns.get(kind, 0)
         in_turn = [self._endpoints[(turn + step) % count] for step in range(count)]
         admitting = [endpoint for endpoint in in_turn if endpoint.circuit.would_admit]
-        for endpoint in sorted(admitting, key=lambda each: self._rank(each, avoid)):
-            if (permit := endpoint.circuit.admit()) is not None:
-                self._turns[kind] = (self._endpoints.index(endpoint) + 1) % count
-                return endpoint, permit
-        raise ServiceFault(
-            "the LLM service failed repeatedly and is left alone for a moment",
-            reason="circuit_open",
-            retry_after_s=min(endpoint.circuit.opens_in_s for endpoint in self._endpoints),
-        )
+        if not admitting:
+            raise ServiceFault(
+                "the LLM service failed repeatedly and is left alone for a moment",
+                reason="circuit_open",
+                retry_after_s=min(endpoint.circuit.opens_in_s for endpoint in self._endpoints),
+            )
+        endpoint = min(admitting, key=lambda each: self._rank(each, avoid))
+        self._turns[kind] = (self._endpoints.index(endpoint) + 1) % count
+        return endpoint, endpoint.circuit.admit()
 
     def offers(self, avoid: Collection[Endpoint]) -> bool:
         """Return whether an address outside ``avoid`` admits a call."""

@@ -1,9 +1,11 @@
 """Failures of calls to the LLM service, each with its effect on circuits and retries."""
 
-from adapters.ports.models import TechnicalError
+from adapters.ports.models import Reason, TechnicalError
 
-NOT_NOW = {"overloaded": "overloaded", "model_loading": "loading", "draining": "draining"}
+NOT_NOW: dict[str, Reason] = {"overloaded": "overloaded", "model_loading": "loading", "draining": "draining"}
 """Error types of a service that is healthy but accepts no work now, with their reasons."""
+REASONS: dict[str, Reason] = {**NOT_NOW, "local_unavailable": "local_unavailable"}
+"""Error types with a reason of their own; ``local_unavailable`` is sent by a local model that cannot be loaded."""
 TRIPPING = frozenset({"connect", "timeout", "protocol", "http_5xx"})
 """Reasons that a circuit breaker counts."""
 
@@ -15,7 +17,7 @@ class ServiceFault(TechnicalError):
     """
 
     def __init__(
-        self, message: str, *, reason: str, anywhere: bool = False, retry_after_s: float | None = None
+        self, message: str, *, reason: Reason, anywhere: bool = False, retry_after_s: float | None = None
     ) -> None:
         super().__init__(message, reason=reason, retry_after_s=retry_after_s)
         self.anywhere = anywhere

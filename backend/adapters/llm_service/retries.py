@@ -4,12 +4,14 @@ import asyncio
 import random
 
 from adapters.llm_service.circuit import Permit
-from adapters.llm_service.config import ServiceConfig
 from adapters.llm_service.endpoints import Endpoint, Endpoints
 from adapters.llm_service.faults import ServiceFault
 from adapters.ports.models import RateLimited, TechnicalError
 
 _FIRST_BACKOFF_S = 0.2
+_MAX_RETRIES = 2
+_MAX_WAIT_S = 5.0
+"""Longest ``Retry-After`` that is waited for; beyond it another provider may answer sooner."""
 
 
 class RetryBudget:
@@ -40,10 +42,9 @@ class RetryBudget:
 class Attempts:
     """Attempts of one call, limited by the deadline, the circuits and the retry budget."""
 
-    def __init__(self, config: ServiceConfig, endpoints: Endpoints, budget: RetryBudget, kind: str) -> None:
-        self.deadline = asyncio.get_running_loop().time() + config.timeout_s
+    def __init__(self, timeout_s: float, endpoints: Endpoints, budget: RetryBudget, kind: str) -> None:
+        self.deadline = asyncio.get_running_loop().time() + timeout_s
         """In the event loop's time, in seconds."""
-        self._config = config
         self._endpoints = endpoints
         self._budget = budget
         self._kind = kind
@@ -57,8 +58,8 @@ class Attempts:
 
     async def after(self, fault: TechnicalError, endpoint: Endpoint) -> None:
         """Wait until the next attempt is due; raise ``fault`` when there is none."""
-        delay_s = self._delay_s(fault, endpoint) if self._retries < self._config.max_retries else None
-        longest_s = min(self._config.max_retry_wait_s, self.deadline - asyncio.get_running_loop().time())
+        delay_s = self._delay_s(fault, endpoint) if self._retries < _MAX_RETRIES else None
+        longest_s = min(_MAX_WAIT_S, self.deadline - asyncio.get_running_loop().time())
         if delay_s is None or delay_s > longest_s or not self._budget.withdraw():
             raise fault
         self._retries += 1

@@ -15,18 +15,21 @@ from adapters.llm_service.config import ServiceConfig
 from adapters.ports.models import LogicalError, TechnicalError
 
 _LONGEST_NAME = 200
+_OPERATIONS = {"generate": "chat", "embed": "embeddings", "rerank": "rerank"}
+"""By the last part of a path."""
 _REASONS = frozenset({"stop", "length", "cancelled"})
 
 
 class ModelCall:
-    """The span of one attempt, ``chat MODEL`` or ``embeddings MODEL``: a child of the current one.
+    """The span of one attempt, ``chat MODEL``, ``embeddings MODEL`` or ``rerank MODEL``: a child of the current one.
 
     Omits the address of the local model, which is meaningless.
     """
 
-    def __init__(self, config: ServiceConfig, payload: Mapping[str, Any], url: str) -> None:
-        embeds, is_remote = "texts" in payload, config.served_by == "llm_service"
-        operation, model = ("embeddings", config.embedding_model) if embeds else ("chat", config.language_model)
+    def __init__(self, config: ServiceConfig, path: str, payload: Mapping[str, Any], url: str) -> None:
+        is_remote, operation = config.served_by == "llm_service", _OPERATIONS[path.rpartition("/")[2]]
+        models = {"chat": config.language_model, "embeddings": config.embedding_model, "rerank": config.rerank_model}
+        model = models[operation]
         self.span: Span = tracing.start_span(
             f"{operation} {model}", SpanKind.CLIENT if is_remote else SpanKind.INTERNAL
         )
@@ -45,7 +48,7 @@ class ModelCall:
                 "gen_ai.request.max_tokens": payload.get("max_new_tokens"),
                 "gen_ai.request.temperature": payload.get("temperature"),
                 "gen_ai.request.top_p": payload.get("top_p"),
-                "gen_ai.request.stream": None if embeds else payload.get("stream") is True,
+                "gen_ai.request.stream": payload.get("stream") is True if operation == "chat" else None,
             }
         )
 

@@ -21,6 +21,8 @@ from adapters.ports.models import TechnicalError
 
 T = TypeVar("T")
 _READY = "/readyz"
+_PROBE_S = 1.0
+"""Limit of the ``/readyz`` check before the trial call of a half-open circuit."""
 _Read = Callable[[httpx2.Response, float, ModelCall], AsyncGenerator[T, None]]
 """Yields the results in a response; gets the deadline and the call's span."""
 
@@ -100,10 +102,10 @@ class ServiceTransport:
         """Yield what ``read`` finds in the first good response; retry only before the first of it."""
         if not self.config.enabled:
             raise ServiceFault("the LLM service is disabled in the configuration", reason="disabled")
-        attempts, begun = Attempts(self.config, self.endpoints, self._budget, call.path), False
+        attempts, begun = Attempts(self.config.timeout_s, self.endpoints, self._budget, call.path), False
         while True:
             endpoint, permit = attempts.next()
-            traced = ModelCall(self.config, call.payload, endpoint.url)
+            traced = ModelCall(self.config, call.path, call.payload, endpoint.url)
             try:
                 with tracing.ending(traced.span, fault_name) as span:
                     async with (
@@ -145,7 +147,7 @@ class ServiceTransport:
 
     async def _check_ready(self, endpoint: Endpoint, deadline: float) -> None:
         """Check readiness with a short limit, so that a trial does not wait for a hanging or loading service."""
-        limit = min(_from_now(self.config.probe_timeout_s), deadline)
+        limit = min(_from_now(_PROBE_S), deadline)
         response = await _translated(self._clients[endpoint.url].get(endpoint.url + _READY), limit)
         if response.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
             after_s = wire.retry_after(response)

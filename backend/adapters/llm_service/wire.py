@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from adapters.llm_service.faults import NOT_NOW, Malformed, ServiceFault, TimedOut
+from adapters.llm_service.faults import REASONS, Malformed, ServiceFault, TimedOut
 from adapters.ports.models import (
     ChatMessage,
     Completion,
@@ -51,7 +51,6 @@ class _Answer(_Body):
 
 class _Vectors(_Body):
     embeddings: list[list[float]]
-    model: str = ""
     fingerprint: str = Field(min_length=1)
 
 
@@ -84,22 +83,20 @@ def parse_object(body: bytes | str) -> dict[str, Any]:
     return value
 
 
-def parse_completion(body: Mapping[str, Any], served_by: ServedBy = "llm_service") -> Completion:
+def parse_completion(body: Mapping[str, Any], served_by: ServedBy) -> Completion:
     """Return the completion in a response object of ``/api/llm/generate``."""
     found = _validated(_Answer, body)
     return Completion(**found.model_dump() | {"answer": printable(found.answer), "served_by": served_by})
 
 
-def parse_embeddings(
-    body: Mapping[str, Any], *, count: int, dimension: int, served_by: ServedBy = "llm_service"
-) -> Embeddings:
+def parse_embeddings(body: Mapping[str, Any], *, count: int, dimension: int) -> Embeddings:
     """Return the vectors of ``/api/llm/embed``, each checked to be finite and ``dimension`` long."""
     found = _validated(_Vectors, body)
     if len(found.embeddings) != count:
         raise Malformed(f"the LLM service did not answer {count} vectors")
     if any(len(vector) != dimension for vector in found.embeddings):
         raise Malformed(f"the LLM service's vectors are not {dimension} numbers long")
-    return Embeddings(found.embeddings, found.model, found.fingerprint, served_by)
+    return Embeddings(found.embeddings, found.fingerprint)
 
 
 def parse_ranks(body: Mapping[str, Any], *, count: int) -> list[float]:
@@ -114,13 +111,12 @@ def parse_event(data: str) -> dict[str, Any]:
     """Return one event of the stream; raise ``TechnicalError`` for an error event."""
     event = parse_object(data)
     if "error" in event:
-        error = _error(event)
-        kind = _kind(error) or "error"
+        kind = error_type(event) or "error"
         summary = f"the LLM service broke off: {kind}"
-        logger.debug(summary, extra={"detail": _words(error)})
+        logger.debug(summary, extra={"detail": _words(_error(event))})
         if kind == "deadline_exceeded":
             raise TimedOut(summary)
-        raise ServiceFault(summary, reason=NOT_NOW.get(kind, "http_5xx"))
+        raise ServiceFault(summary, reason=REASONS.get(kind, "http_5xx"))
     return event
 
 
@@ -128,10 +124,10 @@ def error_of(response: httpx2.Response, body: bytes) -> TechnicalError | Logical
     """Return the error that a status other than 200 stands for; ``body`` is the response body."""
     status = response.status_code
     try:
-        error = _error(parse_object(body))
+        sent = parse_object(body)
     except Malformed:
-        error = {}
-    kind, retry_after_s = _kind(error), retry_after(response)
+        sent = {}
+    error, kind, retry_after_s = _error(sent), error_type(sent), retry_after(response)
     summary = f"the LLM service answered {status} {kind}".rstrip()
     # The service's message may quote the question: it goes to the caller of a refused request, not to the log.
     logger.debug(summary, extra={"detail": _words(error)})
@@ -145,13 +141,20 @@ def error_of(response: httpx2.Response, body: bytes) -> TechnicalError | Logical
     if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
         # 503 with "retryable" guarantees that the request had no effect.
         anywhere = status == httpx2.codes.SERVICE_UNAVAILABLE and error.get("retryable") is True
-        reason = NOT_NOW.get(kind, "http_5xx")
+        reason = REASONS.get(kind, "http_5xx")
         return ServiceFault(summary, reason=reason, anywhere=anywhere, retry_after_s=retry_after_s)
     if status < httpx2.codes.BAD_REQUEST or (status == httpx2.codes.NOT_FOUND and not kind):
         # A redirect, or the 404 page of another server.
         return Malformed(summary)
     refusal = f"{summary}: {_words(error)}".rstrip(": ")
     return LogicalError(refusal, status=status, error_type=kind or "invalid_request")
+
+
+def error_type(body: Mapping[str, Any]) -> str:
+    """Return the type of the error in ``body``, which ``/v1`` sends as ``code``; empty without a valid one."""
+    error = _error(body)
+    kind = error.get("code") or error.get("type")
+    return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
 
 
 def printable(text: str) -> str:
@@ -179,12 +182,6 @@ def _validated(model: type[B], body: Mapping[str, Any]) -> B:
 def _error(body: Mapping[str, Any]) -> dict[str, Any]:
     error = body.get("error")
     return error if isinstance(error, dict) else {}
-
-
-def _kind(error: Mapping[str, Any]) -> str:
-    """Return the error's type if it is well-formed, else an empty string."""
-    kind = error.get("type")
-    return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
 
 
 def _words(error: Mapping[str, Any]) -> str:

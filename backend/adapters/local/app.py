@@ -144,7 +144,7 @@ class LocalModelApp:
         try:
             await self._loaded.wait()
             if self._model is None:
-                raise Refusal(Problem(503, "model_unavailable", self._fault))
+                raise Refusal(Problem(503, "local_unavailable", self._fault))
             async with self._slots:
                 yield self._model
         finally:

@@ -59,8 +59,7 @@ def main(load: Load = load_model) -> None:
     order = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     config = LocalModelConfig(**order["config"])
-    secrets = [order["key"], *([config.hub_token] if config.hub_token else [])]
-    configure_logging(config.log_level, config.log_format, process="local_models", secrets=secrets)
+    configure_logging(config.log_level, config.log_format, process="local_models", secrets=[order["key"]])
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     pipe = os.dup(1)
     os.dup2(2, 1)

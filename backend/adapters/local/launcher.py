@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 _APP_FOLDER = Path(__file__).resolve().parent.parent.parent
 COMMAND = (sys.executable, "-m", "adapters.local.child")
 _START_S = 30.0
+_LOAD_S = 120.0
+"""Longest silence of a process that loads its model: a library may hold Python's lock throughout."""
 _LONGEST_PAUSE_S = 60.0
 _STABLE_S = 60.0
 """A process that lived this long does not count as a crash in a row."""
@@ -54,6 +56,7 @@ class Launcher:
         self._closed = False
         self._crashes = 0
         self._not_before = 0.0
+        self._fault = "is not running"
 
     @property
     def pid(self) -> int | None:
@@ -70,7 +73,7 @@ class Launcher:
                 return self._address
             address: Future[Address] = Future()
             if self._closed or time.monotonic() < self._not_before:
-                address.set_exception(OSError(f"the local {self.kind} is not running"))
+                address.set_exception(OSError(f"the local {self.kind} {self._fault}"))
                 return address
             self._address = address
             self._thread = threading.Thread(target=self._live, args=(address,), name=f"local-{self.kind}", daemon=True)
@@ -121,6 +124,7 @@ class Launcher:
             if not address.done():
                 address.set_exception(OSError(f"the local {self.kind} {how}"))
             if not self._closed:
+                self._fault = how
                 logger.log(logging.WARNING if status else logging.INFO, "the local %s %s", self.kind, how)
 
     def _follow(self, process: "subprocess.Popen[bytes]", address: "Future[Address]") -> float | None:
@@ -133,11 +137,14 @@ class Launcher:
         lines = queue.SimpleQueue[bytes]()
         threading.Thread(target=_read_lines, args=(process.stdout, lines), daemon=True).start()
         key, limit_s = secrets.token_urlsafe(32), _START_S
-        process.stdin.write(json.dumps({"config": dataclasses.asdict(self._config), "key": key}).encode() + b"\n")
-        process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended, as the end of its output shows
+            process.stdin.write(json.dumps({"config": dataclasses.asdict(self._config), "key": key}).encode() + b"\n")
+            process.stdin.flush()
         try:
-            address.set_result(Address(int(lines.get(timeout=limit_s)), key))
-            limit_s = self._config.load_timeout_s
+            if not (port := lines.get(timeout=limit_s)):
+                return None
+            address.set_result(Address(int(port), key))
+            limit_s = _LOAD_S
             while beat := lines.get(timeout=limit_s):
                 if beat == b"ready\n":
                     limit_s = self._config.stall_timeout_s

@@ -40,6 +40,8 @@ class LlamaCpp:
         key = secrets.token_urlsafe(32)
         params = xllamacpp.CommonParams()
         params.model.path = str(files.folder / str(files.gguf))
+        # Read, not mapped: weights that llama.cpp repacks would otherwise be in memory twice.
+        params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
         params.n_ctx, params.n_parallel, params.kv_unified = _CONTEXT, _SLOTS, True
         params.n_batch = params.n_ubatch = _BATCH
         params.cpuparams.n_threads = _processors()

@@ -9,6 +9,23 @@ from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 ServedBy = Literal["llm_service", "local", "dictionary", "none"]
 
+Reason = Literal[
+    "connect",
+    "timeout",
+    "protocol",
+    "http_5xx",
+    "overloaded",
+    "loading",
+    "draining",
+    "rate_limited",
+    "circuit_open",
+    "disabled",
+    "local_unavailable",
+    "refused",
+    "unauthorized",
+]
+"""Why a provider gave no answer, for logs, metrics and clients (docs/api.md)."""
+
 
 class ChatMessage(TypedDict):
     """One turn of a conversation; ``role`` is system, user or assistant."""
@@ -58,9 +75,7 @@ class Embeddings:
     """Vectors in the order of the texts. Only vectors with equal fingerprints may be compared."""
 
     vectors: list[list[float]]
-    model: str
     fingerprint: str
-    served_by: ServedBy
 
 
 class LanguageModel(Protocol):
@@ -106,11 +121,9 @@ class Ranker(Protocol):
 class TechnicalError(Exception):
     """The provider cannot answer now (unreachable, slow, broken, overloaded); another one may."""
 
-    def __init__(self, message: str, *, reason: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, *, reason: Reason, retry_after_s: float | None = None) -> None:
         super().__init__(message)
-        self.reason = reason
-        """One word for logs and metrics: connect, timeout, protocol, http_5xx, overloaded,
-        loading, draining, rate_limited, circuit_open, disabled, local_unavailable."""
+        self.reason: Reason = reason
         self.retry_after_s = retry_after_s
 
 
@@ -128,5 +141,4 @@ class LogicalError(Exception):
         super().__init__(message)
         self.status = status
         self.error_type = error_type
-        self.reason = "unauthorized" if status in (401, 403) else "refused"
-        """One word for logs and metrics."""
+        self.reason: Reason = "unauthorized" if status in (401, 403) else "refused"

@@ -132,7 +132,7 @@ class Database:
         if not self._own_loop:
             return await coroutine
         if self._thread is None:
-            self._thread = LoopThread("document-store")
+            self._thread = LoopThread()
         return await self._thread.run(coroutine)
 
     def _forget(self, task: "asyncio.Future[Any]") -> None:

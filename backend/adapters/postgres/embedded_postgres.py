@@ -142,6 +142,7 @@ class EmbeddedPostgres:
             with self._mutex():
                 users.release_read_lock()
                 if not users.acquire_write_lock(blocking=False):
+                    users.lockfile.close()  # the library leaves it open
                     logger.info("the embedded Postgres stays up: another process uses it")
                     return
                 try:

@@ -33,17 +33,15 @@ class Migration:
     script: str
 
 
-def load_migrations(folder: Path = MIGRATIONS_DIR) -> list[Migration]:
-    """Return the migrations of ``folder``, files named ``NNNN_words.sql``, by version."""
+def load_migrations() -> list[Migration]:
+    """Return the migrations, files named ``NNNN_words.sql``, by version."""
     return [
         Migration(int(path.stem[:4]), path.stem[5:], path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob("*.sql"))
+        for path in sorted(MIGRATIONS_DIR.glob("*.sql"))
     ]
 
 
-async def migrate(
-    connection: AsyncConnection[Any], schema: str = "public", languages: tuple[str, ...] = (), *, dimension: int
-) -> Names:
+async def migrate(connection: AsyncConnection[Any], languages: tuple[str, ...], *, dimension: int) -> Names:
     """Apply missing migrations and fit the vector column to ``dimension``; return the names that statements need.
 
     A complete schema is only read, which requires no right to change it. Raises ``StoreTooNew`` when
@@ -53,12 +51,12 @@ async def migrate(
         await connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(_TIMEOUT_MS))
         vector = await _installed_extension(connection)
         if vector is not None:
-            place = _Schema(connection, Names(schema, *vector, languages), dimension)
+            place = _Schema(connection, Names(*vector, languages), dimension)
             if await _is_complete(place):
                 return place.names
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
         vector = await _installed_extension(connection) or await _made_extension(connection)
-        place = _Schema(connection, Names(schema, *vector, languages), dimension)
+        place = _Schema(connection, Names(*vector, languages), dimension)
         await _apply_missing(place)
         await _fit_dimension(place)
     return place.names
@@ -97,10 +95,9 @@ async def _made_extension(connection: AsyncConnection[Any]) -> _Extension:
 
 
 async def _is_complete(place: _Schema) -> bool:
-    table = place.names.sql("{schema}.rag_migrations").as_string(place.connection)
-    readable = "SELECT to_regclass(%s) IS NOT NULL AND has_table_privilege(to_regclass(%s), 'SELECT')"
+    table = "to_regclass('public.rag_migrations')"
     return (
-        await place.run(readable, [table, table]) == [(True,)]
+        await place.run(f"SELECT {table} IS NOT NULL AND has_table_privilege({table}, 'SELECT')") == [(True,)]
         and await _applied(place) == {migration.version for migration in load_migrations()}
         and await _column_dimension(place) == place.dimension
     )
@@ -108,7 +105,7 @@ async def _is_complete(place: _Schema) -> bool:
 
 async def _applied(place: _Schema) -> set[int]:
     """Return the applied versions; raise ``StoreTooNew`` for an unknown one."""
-    applied = {row[0] for row in await place.run("SELECT version FROM {schema}.rag_migrations")}
+    applied = {row[0] for row in await place.run("SELECT version FROM public.rag_migrations")}
     newest, known = max(applied, default=0), len(load_migrations())
     if newest > known:
         raise StoreTooNew(
@@ -120,15 +117,15 @@ async def _applied(place: _Schema) -> set[int]:
 
 async def _apply_missing(place: _Schema) -> None:
     await place.run(
-        "CREATE TABLE IF NOT EXISTS {schema}.rag_migrations "
+        "CREATE TABLE IF NOT EXISTS public.rag_migrations "
         "(version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    await place.run("ALTER TABLE {schema}.rag_migrations ENABLE ROW LEVEL SECURITY")
+    await place.run("ALTER TABLE public.rag_migrations ENABLE ROW LEVEL SECURITY")
     applied = await _applied(place)
     for migration in load_migrations():
         if migration.version not in applied:
             await place.run(migration.script)
-            done = "INSERT INTO {schema}.rag_migrations (version, name) VALUES (%s, %s)"
+            done = "INSERT INTO public.rag_migrations (version, name) VALUES (%s, %s)"
             await place.run(done, [migration.version, migration.name])
             logger.info("applied database migration %04d %s", migration.version, migration.name)
 
@@ -142,11 +139,11 @@ async def _fit_dimension(place: _Schema) -> None:
         "the embedding dimension is now %d, it was %d: all vectors will be computed again", place.dimension, before
     )
     await place.run(
-        "UPDATE {schema}.rag_documents SET embedding = NULL, embedding_fingerprint = NULL "
+        "UPDATE public.rag_documents SET embedding = NULL, embedding_fingerprint = NULL "
         "WHERE embedding_fingerprint IS NOT NULL"
     )
     await place.run(
-        "ALTER TABLE {schema}.rag_documents ALTER COLUMN embedding TYPE {vector}.vector({dimension}) "
+        "ALTER TABLE public.rag_documents ALTER COLUMN embedding TYPE {vector}.vector({dimension}) "
         "USING NULL::{vector}.vector({dimension})"
     )
 
@@ -154,6 +151,6 @@ async def _fit_dimension(place: _Schema) -> None:
 async def _column_dimension(place: _Schema) -> int | None:
     rows = await place.run(
         "SELECT atttypmod FROM pg_catalog.pg_attribute "
-        "WHERE attrelid = to_regclass('{schema}.rag_documents') AND attname = 'embedding'"
+        "WHERE attrelid = to_regclass('public.rag_documents') AND attname = 'embedding'"
     )
     return rows[0][0] if rows else None

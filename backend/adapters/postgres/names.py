@@ -1,4 +1,4 @@
-"""Names that statements need: of the schemas, and of the languages of texts."""
+"""Names that statements need: pgvector's schema, and the languages of texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ from psycopg import sql
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Where the tables and pgvector live, and Postgres's text search configurations for texts, besides ``simple``."""
+    """Where pgvector lives, and Postgres's text search configurations for texts, besides ``simple``."""
 
-    schema: str
     vector_schema: str
     vector_version: tuple[int, ...]
     languages: tuple[str, ...] = ()
@@ -18,7 +17,6 @@ class Names:
     def sql(self, text: str, **more: sql.Composable) -> sql.Composed:
         """Return ``text`` with the names in braces, and ``more`` of them, filled in."""
         return sql.SQL(text).format(
-            schema=sql.Identifier(self.schema),
             vector=sql.Identifier(self.vector_schema),
             languages=sql.Literal(" ".join(self.languages)),
             **more,

@@ -36,12 +36,12 @@ _SETTINGS: Final = "SET LOCAL statement_timeout = {timeout_ms}; SET LOCAL enable
 _ITERATIVE: Final = "SET LOCAL hnsw.iterative_scan = relaxed_order;"
 
 BY_WORDS: Final = """
-SELECT * FROM {schema}.rag_search_words(%(terms)s::text[], %(accented)s::text[], %(whole)s::text[], %(parts)s::text[],
+SELECT * FROM public.rag_search_words(%(terms)s::text[], %(accented)s::text[], %(whole)s::text[], %(parts)s::text[],
     %(near)s::integer[], %(near_terms)s::integer[])
 """
 # Two results: how near what was found by words is, and what else is near.
 BY_VECTOR: Final = """
-SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
+SELECT id, {similarity} AS similarity FROM public.rag_documents d, {asked_vector}
 WHERE id = ANY (%(found)s::text[]) AND {comparable};
 WITH asked AS MATERIALIZED (
     SELECT t.ord, plainto_tsquery('pg_catalog.simple', t.folded)
@@ -50,7 +50,7 @@ WITH asked AS MATERIALIZED (
     FROM unnest(%(terms)s::text[], %(accented)s::text[]) WITH ORDINALITY AS t(folded, accented, ord)
 ),
 nearest AS MATERIALIZED (
-    SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
+    SELECT id, {similarity} AS similarity FROM public.rag_documents d, {asked_vector}
     WHERE kind <> 'text' AND {comparable}
     ORDER BY d.embedding OPERATOR({vector}.<=>) asked_vector LIMIT 40
 )
@@ -59,7 +59,7 @@ SELECT d.id, d.kind, d.content, d.metadata, d.direction, d.lemma_keys, d.gloss_k
         SELECT CASE WHEN w.a @@ t.tsq THEN 'a' WHEN w.b @@ t.tsq THEN 'b' WHEN w.words @@ t.tsq THEN 'c' ELSE '' END
         FROM asked t ORDER BY t.ord
     ) AS term_fields, nearest.similarity
-FROM nearest JOIN {schema}.rag_documents d USING (id),
+FROM nearest JOIN public.rag_documents d USING (id),
     LATERAL (SELECT ts_filter(d.words, '{{a}}') AS a, ts_filter(d.words, '{{b}}') AS b, d.words OFFSET 0) AS w
 WHERE id <> ALL (%(found)s::text[])
 """
@@ -72,18 +72,18 @@ WITH asked AS MATERIALIZED (
 ),
 terms AS MATERIALIZED (
     SELECT a.ord, a.tsq,
-        (SELECT count(*) FROM (SELECT 1 FROM {schema}.rag_documents c WHERE c.passage_words @@ a.tsq
+        (SELECT count(*) FROM (SELECT 1 FROM public.rag_documents c WHERE c.passage_words @@ a.tsq
                                LIMIT {max_counted}) AS counted) AS documents
     FROM asked a
 ),
-total AS MATERIALIZED (SELECT count(*) AS texts FROM {schema}.rag_documents WHERE kind = 'text'),
+total AS MATERIALIZED (SELECT count(*) AS texts FROM public.rag_documents WHERE kind = 'text'),
 weighted AS MATERIALIZED (
     SELECT tsq, ln(1 + (texts - documents + 0.5) / (documents + 0.5)) AS weight
     FROM terms, total WHERE numnode(tsq) > 0 AND documents > 0 AND (documents < {max_counted} OR texts < {max_counted})
 ),
 any_term AS MATERIALIZED (SELECT string_agg(tsq::text, ' | ')::tsquery AS tsq FROM weighted),
 worded AS (
-    SELECT d.id FROM {schema}.rag_documents d, any_term
+    SELECT d.id FROM public.rag_documents d, any_term
     WHERE d.passage_words @@ any_term.tsq
     ORDER BY (SELECT sum(w.weight) FROM weighted w WHERE d.passage_words @@ w.tsq) DESC,
         length(d.passage_words), d.id
@@ -91,27 +91,26 @@ worded AS (
 )
 SELECT (SELECT texts FROM total) AS total, ARRAY(SELECT documents FROM terms ORDER BY ord) AS term_counts,
     d.id, d.content, d.metadata
-FROM (SELECT 1) AS one LEFT JOIN (worded JOIN {schema}.rag_documents d USING (id)) ON true
+FROM (SELECT 1) AS one LEFT JOIN (worded JOIN public.rag_documents d USING (id)) ON true
 """
 MAX_COUNTED: Final = 2_000
 """Most texts in which a term is counted and ranked."""
 TEXTS_BY_VECTOR: Final = """
-SELECT id, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
+SELECT id, {similarity} AS similarity FROM public.rag_documents d, {asked_vector}
 WHERE id = ANY (%(found)s::text[]) AND {comparable};
 WITH nearest AS MATERIALIZED (
-    SELECT id, content, metadata, {similarity} AS similarity FROM {schema}.rag_documents d, {asked_vector}
+    SELECT id, content, metadata, {similarity} AS similarity FROM public.rag_documents d, {asked_vector}
     WHERE kind = 'text' AND {comparable}
     ORDER BY d.embedding OPERATOR({vector}.<=>) asked_vector LIMIT 20
 )
 SELECT id, content, metadata, similarity FROM nearest WHERE id <> ALL (%(found)s::text[])
 """
-_HAS_OTHER_LANGUAGES: Final = (
-    "SELECT EXISTS (SELECT 1 FROM {schema}.rag_documents WHERE kind = 'text' AND passage_languages <> {languages})"
-)
 _REINDEX: Final = """
-UPDATE {schema}.rag_documents SET passage_words = {passage_words}, passage_languages = {languages}
-WHERE kind = 'text' AND passage_languages <> {languages}
+UPDATE public.rag_documents SET passage_words = {passage_words}, passage_languages = {languages}
+WHERE id IN (SELECT id FROM public.rag_documents WHERE kind = 'text' AND passage_languages <> {languages}
+             ORDER BY id LIMIT {batch} FOR UPDATE)
 """
+_BATCH: Final = 5_000
 
 
 class Searches(Store):
@@ -120,7 +119,7 @@ class Searches(Store):
     async def search(self, query: ParsedQuery, top_k: int) -> FoundEntries:
         """Search by words; ``hits`` are the best, ranked. Raises ``StoreUnavailable``."""
         lookup = self.index.lookup(query)
-        if top_k < 1 or not query.phrase:
+        if not query.phrase:
             return FoundEntries(query, lookup, [], [])
         (rows,) = await self._fetch(BY_WORDS, lookup._asdict())
         weighed = self._weighed(query, [Candidate(**row) for row in rows])
@@ -132,7 +131,7 @@ class Searches(Store):
         """Return the best of the candidates found by words and of the documents near the vector. Ignores a vector whose
         dimension differs from the store's. Raises ``StoreUnavailable``.
         """
-        if top_k < 1 or not self._fits(vector):
+        if not self._fits(vector):
             return found.hits
         by_words = [each.candidate for each in found.weighed]
         asked = {"terms": found.lookup.terms, "accented": found.lookup.accented}
@@ -163,13 +162,17 @@ class Searches(Store):
         return replace(found, candidates=[*candidates, *(TextCandidate(**row) for row in others)])
 
     async def index_texts(self, connection: Connection) -> None:
-        """Index texts again that were stored with other languages, or before there were any."""
-        found = await connection.execute(self.names.sql(_HAS_OTHER_LANGUAGES))
-        if await found.fetchone() == (True,):
-            statement = self.names.sql(_REINDEX, passage_words=passage_words(self.names.languages))
+        """Index texts again that were stored with other languages, or before there were any.
+
+        Each batch is one transaction, so that an attempt which is cut off has done a part.
+        """
+        words, batch = passage_words(self.names.languages), sql.Literal(_BATCH)
+        statement = self.names.sql(_REINDEX, passage_words=words, batch=batch)
+        indexed = _BATCH
+        while indexed == _BATCH:
             async with connection.transaction():
                 await connection.execute("SET LOCAL statement_timeout = 0")
-                await connection.execute(statement)
+                indexed = (await connection.execute(statement)).rowcount
 
     def _fits(self, vector: Sequence[float]) -> bool:
         if len(vector) == self.dimension:

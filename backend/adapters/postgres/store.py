@@ -17,21 +17,16 @@ from adapters.postgres.names import Names
 S = TypeVar("S", bound="Store")
 P = ParamSpec("P")
 T = TypeVar("T")
+_Method = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 TEXT_LANGUAGES = ("spanish", "english", "portuguese")
 _START_S = 180.0
 """For connecting and for migrations, which may rewrite a large table."""
 
 
-def in_database(
-    statements: int = 1,
-) -> Callable[
-    [Callable[Concatenate[S, P], Coroutine[Any, Any, T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
-]:
+def in_database(statements: int = 1) -> Callable[[_Method[S, P, T]], _Method[S, P, T]]:
     """Run a method on psycopg's event loop, once the schema is ready, within the time of ``statements`` statements."""
 
-    def decorate(
-        method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
-    ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    def decorate(method: _Method[S, P, T]) -> _Method[S, P, T]:
         @functools.wraps(method)
         async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
             async def when_ready() -> T:
@@ -55,7 +50,6 @@ class Store:
         pool_size: connections at most.
         timeout_s: for getting a connection, in seconds.
         statement_timeout_s: for each statement, in seconds; by default ``timeout_s``.
-        schema: where the tables live.
         text_languages: Postgres's text search configurations for texts, besides ``simple``.
         own_loop: run psycopg on an event loop of its own; by default only where the caller's
             loop cannot carry it (Windows).
@@ -73,7 +67,6 @@ class Store:
         pool_size: int = 8,
         timeout_s: float = 5.0,
         statement_timeout_s: float | None = None,
-        schema: str = "public",
         text_languages: Sequence[str] = TEXT_LANGUAGES,
         own_loop: bool | None = None,
     ) -> None:
@@ -88,7 +81,6 @@ class Store:
         self.dimension = dimension
         self.total = 0
         """Documents in the table, as far as this process knows."""
-        self._schema = schema
         self._languages = tuple(text_languages)
         self._starting: asyncio.Task[None] | None = None
         self._is_ready = self._closed = False
@@ -99,7 +91,6 @@ class Store:
         Every other method does this first, so a database that is down now is used once it is
         up. Raises ``StoreUnavailable``.
         """
-        self._closed = False
         await self.database.run(self.ready(), limit_s=_START_S)
 
     async def close(self) -> None:
@@ -131,15 +122,15 @@ class Store:
     async def rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
         """Do what ``run`` does, on psycopg's event loop already."""
         async with self.database.transaction() as connection:
-            return await (await connection.execute(self.names.sql(query), parameters)).fetchall()
+            return await (await connection.execute(query, parameters)).fetchall()
 
     async def _start(self) -> None:
         await self.database.open()
         async with self.database.connection() as connection:
             with _schema_errors():
-                self.names = await migrate(connection, self._schema, self._languages, dimension=self.dimension)
+                self.names = await migrate(connection, self._languages, dimension=self.dimension)
                 await self.complete(connection)
-            counted = await connection.execute(self.names.sql("SELECT count(*) FROM {schema}.rag_documents"))
+            counted = await connection.execute("SELECT count(*) FROM public.rag_documents")
             (self.total,) = await counted.fetchone() or (0,)
         self._is_ready = True
 

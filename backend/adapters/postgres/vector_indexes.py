@@ -25,11 +25,11 @@ _BUILD_STATEMENTS: Final = 100
 """How many statements' time building may take."""
 _FOUND = """
 SELECT c.relname, i.indisvalid FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = '{schema}.rag_documents'::regclass AND c.relname = ANY (%s::text[])
+WHERE i.indrelid = 'public.rag_documents'::regclass AND c.relname = ANY (%s::text[])
 """
 # CONCURRENTLY: reads and writes are not blocked.
 _BUILD = """
-CREATE INDEX CONCURRENTLY {name} ON {schema}.rag_documents
+CREATE INDEX CONCURRENTLY {name} ON public.rag_documents
 USING hnsw (embedding {vector}.vector_cosine_ops) WHERE {condition}
 """
 _NOT_NOW = (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.QueryCanceled, errors.DuplicateTable)
@@ -68,7 +68,7 @@ class VectorIndexes(Store):
                     logger.warning("vector index %s is not built now: %s", name, type(error).__name__)
 
     async def _drop(self, connection: Connection, names: list[str]) -> None:
-        listed = sql.SQL(", ").join(sql.Identifier(self.names.schema, name) for name in names)
+        listed = sql.SQL(", ").join(sql.Identifier("public", name) for name in names)
         async with connection.transaction():
             await connection.execute("SET LOCAL lock_timeout = '2s'")
             await connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(listed))

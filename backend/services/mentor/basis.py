@@ -41,11 +41,13 @@ class Basis:
     fixed: str = ""
     """The answer, where it is more than its entries: small talk, a verdict on a claim."""
 
-    def with_roles(self) -> "Basis":
-        """Return the basis with each hit's role in the answer."""
-        wanted = {entry.hit.id for entry in self.wanted}
+    def with_sources(self, limit: int) -> "Basis":
+        """Return the basis with the hits of its entries first, in their role, and others up to ``limit``."""
+        own = {entry.hit.id for entry in self.wanted}
         role: Role = "answer" if self.exact else "nearest"
-        return replace(self, hits=tuple(replace(hit, role=role) if hit.id in wanted else hit for hit in self.hits))
+        first = [replace(hit, role=role) for hit in self.hits if hit.id in own]
+        others = [hit for hit in self.hits if hit.id not in own]
+        return replace(self, hits=tuple([*first, *others][: max(limit, len(first))]))
 
     @property
     def is_fixed(self) -> bool:
@@ -73,8 +75,10 @@ def is_answered(question: ParsedQuery, hits: Sequence[SearchHit]) -> bool:
     """Return whether entries answer the whole question, if need be with one typo, so that a search by meaning would add
     nothing.
     """
-    if not hits or hits[0].score >= _TYPO_SCORE or len(question.terms) == 1:
-        return bool(hits) and hits[0].score >= _TYPO_SCORE
+    if not hits:
+        return False
+    if hits[0].score >= _TYPO_SCORE or len(question.terms) == 1:
+        return hits[0].score >= _TYPO_SCORE
     basis = basis_of(question, hits)
     return basis.exact and not basis.missing
 
@@ -114,14 +118,6 @@ def example_basis(question: ParsedQuery, hits: Sequence[SearchHit], word: str, s
             example = entry.answering(question.phrase, question.direction or "es_bora")
             return basis_with(question, relevant, [example], exact=True)
     return None
-
-
-def with_limit(basis: Basis, limit: int) -> Basis:
-    """Return the basis with the hits of its entries first, and others up to ``limit``."""
-    own = list(dict.fromkeys(entry.hit.id for entry in basis.wanted))
-    first = [hit for hit in basis.hits if hit.id in own]
-    others = [hit for hit in basis.hits if hit.id not in own]
-    return replace(basis, hits=tuple([*first, *others][: max(limit, len(first))]))
 
 
 def basis_with(

@@ -13,7 +13,7 @@ aprox art av cap dr dra ej etc figs ing lic núm pág págs pp prof sr sra srta 
 i.e ie inc jr ltd mr mrs ms vs exmo
 """
 _ABBREVIATIONS: Final = frozenset(_SHORTENED.split())
-_END: Final = re.compile(r"[.!?…]+[\"'»”’)\]]*(?=\s)")
+_END: Final = re.compile(r"(?<![.!?…])[.!?…]+[\"'»”’)\]]*(?=\s)")
 _BREAK: Final = re.compile(r"\n\s*\n|\n(?=[ \t]*(?:[-*+•▪‣|]|\d{1,3}[.)])[ \t])")
 _OPENS: Final = re.compile(r"[\s]+[\"'«“‘(\[¿¡*_]*(?:[^\W\d_]|\d)")
 _MARKUP: Final = re.compile(r"\A(?:[-*+•▪‣]|#{1,6}|\d{1,3}[.)])[ \t]+")

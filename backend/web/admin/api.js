@@ -1,7 +1,10 @@
-// Requests of the administration, and why one was refused.
+// Requests of the administration, and what is done when one is refused.
 
-import { request } from "../access.js";
+import { askForKey, request } from "../access.js";
+import { announce, plain } from "../dom.js";
 import { texts } from "../texts/index.js";
+
+const trouble = document.getElementById("trouble");
 
 export class Refused extends Error {
   /** @param {string} message for the reader @param {boolean} needsKey whether another key may help */
@@ -26,6 +29,23 @@ export async function ask(path, options = {}) {
   // The server's message says what is wrong with a file.
   const message = response.status === 422 ? error.message : (known ?? texts.problems.internal).join(" ");
   throw new Refused(message, [401, 403].includes(response.status));
+}
+
+/** Do something that asks the server; ask for the key where it wants another one, and say what fails. */
+export async function attempt(work) {
+  trouble.hidden = true;
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof Refused && error.needsKey) {
+      askForKey(() => attempt(work));
+      return;
+    }
+    if (!(error instanceof Refused)) console.error(error);
+    trouble.textContent = plain(error instanceof Refused ? error.message : texts.problems.page[0]);
+    trouble.hidden = false;
+    announce(trouble.textContent);
+  }
 }
 
 /** Fetch JSON. Throws Refused. */

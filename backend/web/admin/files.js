@@ -3,19 +3,15 @@
 import { announce, make, makeButton } from "../dom.js";
 import { events } from "../stream.js";
 import { texts } from "../texts/index.js";
-import { ask, fetched, Refused } from "./api.js";
-import { sourceOf } from "./sources.js";
+import { ask, attempt, fetched, Refused } from "./api.js";
+import { showSources, sourceOf } from "./sources.js";
 
 const [drop, input, list] = ["drop", "file", "files"].map((id) => document.getElementById(id));
 
-/**
- * @param {(work: () => Promise<void>) => Promise<void>} attempt
- * @param {() => Promise<void>} onLoaded
- */
-export function startFiles(attempt, onLoaded) {
+export function startFiles() {
   const take = (files) => attempt(async () => {
     // One after the other: the server takes one at a time.
-    for (const file of files) await look(file, attempt, onLoaded);
+    for (const file of files) await look(file);
   });
   input.addEventListener("change", async () => {
     const files = [...input.files];
@@ -37,7 +33,7 @@ export function startFiles(attempt, onLoaded) {
   });
 }
 
-async function look(file, attempt, onLoaded) {
+async function look(file) {
   const state = make("div");
   const source = make("input", { type: "text", maxlength: "1000", list: "known", autocomplete: "off" });
   source.value = sourceOf(file.name);
@@ -54,7 +50,7 @@ async function look(file, attempt, onLoaded) {
       const report = await fetched(address(file, name, "dry_run=true"), { method: "POST", body: file });
       const prune = make("input", { type: "checkbox" });
       const lost = report.gone > 0 ? make("label", { class: "check" }, prune, texts.admin.gone(report.gone)) : undefined;
-      const load = makeButton(texts.admin.load, () => attempt(() => loadFile(file, name, item, prune.checked, onLoaded)), "action");
+      const load = makeButton(texts.admin.load, () => attempt(() => loadFile(file, name, item, prune.checked)), "action");
       const buttons = make("p", { class: "line" }, load, makeButton(texts.cancel, () => item.remove()));
       state.replaceChildren(...summary(report, texts.admin.would(report)), ...(lost ? [lost] : []), buttons);
       announce(`${file.name}: ${texts.admin.would(report)}`);
@@ -64,7 +60,7 @@ async function look(file, attempt, onLoaded) {
   }
 }
 
-async function loadFile(file, source, item, prune, onLoaded) {
+async function loadFile(file, source, item, prune) {
   const state = make("div");
   // What is under way, or done, is no longer asked for.
   item.replaceChildren(make("h3", {}, file.name), state);
@@ -88,7 +84,7 @@ async function loadFile(file, source, item, prune, onLoaded) {
     if (report === undefined) throw new Refused(texts.admin.broken);
     state.replaceChildren(...summary(report, texts.admin.did(report)));
     announce(`${file.name}: ${texts.admin.did(report)}`);
-    await onLoaded();
+    await attempt(showSources);
   } catch (error) {
     fail(state, error, texts.admin.keptPart);
   }

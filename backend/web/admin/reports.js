@@ -3,17 +3,16 @@
 import { request } from "../access.js";
 import { announce, make, makeButton } from "../dom.js";
 import { texts } from "../texts/index.js";
-import { ask, fetched } from "./api.js";
+import { ask, attempt, fetched } from "./api.js";
 
 const SHOWN = 100;
 const [place, off] = ["reports", "off"].map((id) => document.getElementById(id));
 
-/** @param {(work: () => Promise<void>) => Promise<void>} attempt */
-export async function showReports(attempt) {
+export async function showReports() {
   const { reports } = await fetched("api/rag/reports");
   off.hidden = (await (await request("page.json")).json()).reports;
   const kinds = Object.keys(texts.admin.reportKinds);
-  const parts = kinds.flatMap((kind) => table(kind, reports.filter((report) => report.kind === kind), attempt));
+  const parts = kinds.flatMap((kind) => table(kind, reports.filter((report) => report.kind === kind)));
   place.replaceChildren(...(parts.length > 0 ? parts : [make("p", { class: "soft" }, texts.admin.noReports)]));
 }
 
@@ -25,11 +24,11 @@ export async function saveCsv() {
   URL.revokeObjectURL(url);
 }
 
-function table(kind, reports, attempt) {
+function table(kind, reports) {
   if (reports.length === 0) return [];
   const name = texts.admin.reportKinds[kind];
   const column = (text) => make("th", { scope: "col" }, text);
-  const rows = reports.slice(0, SHOWN).map((report) => row(report, attempt));
+  const rows = reports.slice(0, SHOWN).map(row);
   const more = reports.length - rows.length;
   return [
     make("h3", { id: `kind-${kind}` }, `${name} (${texts.number(reports.length)})`),
@@ -43,7 +42,7 @@ function table(kind, reports, attempt) {
   ];
 }
 
-function row({ id, subject, note, count, last_at: last, content }, attempt) {
+function row({ id, subject, note, count, last_at: last, content }) {
   const what = content ?? subject;
   const handled = makeButton(texts.admin.handled, () => attempt(() => remove(id, element)), "plain");
   handled.setAttribute("aria-label", texts.admin.handledNamed(what));

@@ -2,7 +2,7 @@
 
 import { announce, make, makeButton } from "../dom.js";
 import { texts } from "../texts/index.js";
-import { fetched } from "./api.js";
+import { attempt, fetched } from "./api.js";
 
 const [place, dialog, question, yes] = ["sources", "confirm", "confirm-title", "confirm-yes"].map((id) =>
   document.getElementById(id),
@@ -17,8 +17,7 @@ export function sourceOf(file) {
   return same.includes(file) || same.length !== 1 ? file : same[0];
 }
 
-/** @param {(work: () => Promise<void>) => Promise<void>} attempt */
-export async function showSources(attempt) {
+export async function showSources() {
   const { sources } = await fetched("api/rag/sources");
   names = sources.filter((source) => source.from_file > 0).map(({ source }) => source);
   document.getElementById("known").replaceChildren(...names.map((value) => make("option", { value })));
@@ -28,13 +27,13 @@ export async function showSources(attempt) {
   }
   const column = (name) => make("th", { scope: "col" }, name);
   const head = make("tr", {}, ...texts.admin.sourceColumns.map(column), make("td"));
-  const rows = sources.map((source) => row(source, attempt));
+  const rows = sources.map(row);
   place.replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
 }
 
-function row({ source, kinds, documents, from_file: fromFile, changed_at: changed }, attempt) {
+function row({ source, kinds, documents, from_file: fromFile, changed_at: changed }) {
   const kind = Object.entries(kinds).map(([name, count]) => `${texts.admin.kinds[name] ?? name} ${texts.number(count)}`);
-  const confirm = () => confirmRemoval(source, fromFile, attempt);
+  const confirm = () => confirmRemoval(source, fromFile);
   const button = fromFile > 0 ? makeButton(texts.admin.remove, confirm, "plain") : texts.admin.throughApi;
   if (fromFile > 0) button.setAttribute("aria-label", texts.admin.removeNamed(source));
   return make(
@@ -47,17 +46,17 @@ function row({ source, kinds, documents, from_file: fromFile, changed_at: change
   );
 }
 
-function confirmRemoval(source, documents, attempt) {
+function confirmRemoval(source, documents) {
   question.textContent = texts.admin.confirm(source, documents);
   yes.textContent = texts.admin.confirmYes(documents);
   // Not by the dialog's event "close": that comes late, and would close a dialog that is already open again.
-  yes.onclick = () => attempt(() => removeSource(source, attempt));
+  yes.onclick = () => attempt(() => removeSource(source));
   dialog.showModal();
 }
 
-async function removeSource(source, attempt) {
+async function removeSource(source) {
   const { deleted } = await fetched(`api/rag/sources?name=${encodeURIComponent(source)}`, { method: "DELETE" });
-  await showSources(attempt);
+  await showSources();
   document.getElementById("file").focus();
   announce(texts.admin.removed(deleted));
 }

@@ -78,14 +78,6 @@ def read_recipe(folder: Path) -> Recipe:
         raise ModelLoadError(f"{folder.name} is not a complete sentence-transformers model: {error}") from error
 
 
-def openvino_can_embed(folder: Path) -> bool:
-    """Whether OpenVINO's embedder serves this folder."""
-    try:
-        return read_recipe(folder).suits_openvino
-    except ModelLoadError:
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class Fingerprints:
     """16 hexadecimal digits each that differ when anything that decides a vector's direction differs.

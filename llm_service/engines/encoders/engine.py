@@ -7,7 +7,7 @@ from typing import Generic
 import numpy as np
 
 from engines.base import EngineInfo
-from engines.encoders.queue import Encoding, EncodingQueue, Job, R
+from engines.encoders.queue import Batch, Encoding, EncodingQueue, Job, R
 from engines.encoders.ranking_recipe import Activation
 from engines.errors import GenerationFailed
 from engines.events import Embedded, Failed, FloatMatrix, LastEvent, Ranked, RequestEvent
@@ -67,14 +67,22 @@ class Encoder(ABC, Generic[R]):
         """Compute a batch on each stream. Texts that cannot be computed fail their requests alone."""
         batches = self._queue.next_batches(self._streams)
         self.batch_size = sum(map(len, batches))
+        return self._compute(batches)
+
+    def _compute(self, batches: Sequence[Batch[R]]) -> list[RequestEvent]:
+        """Compute batches; after a failure each request's texts alone."""
         try:
             computed = self.compute([[job.encodings[index] for job, index in batch] for batch in batches])
         except (RuntimeError, ValueError, LookupError, MemoryError) as error:
-            ids = {job.request.id for batch in batches for job, _ in batch}
-            for request_id in ids:
-                self._queue.cancel(request_id)
-            failure = GenerationFailed(f"the model failed on these texts ({type(error).__name__})")
-            return [Failed(request_id, failure) for request_id in sorted(ids)]
+            jobs = dict.fromkeys(job for batch in batches for job, _ in batch)
+            if len(jobs) > 1:
+                alone = ([place for batch in batches for place in batch if place[0] is job] for job in jobs)
+                return [event for batch in alone for event in self._compute([batch])]
+            (job,) = jobs
+            self._queue.cancel(job.request.id)
+            return [
+                Failed(job.request.id, GenerationFailed(f"the model failed on these texts ({type(error).__name__})"))
+            ]
         pairs = zip(batches, computed, strict=True)
         return [self.finish(job) for batch, rows in pairs for job in self._queue.complete(batch, rows)]
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from typing import Any
 
+from engines.answer import most_new_tokens
 from engines.base import EngineInfo
 from engines.errors import ServiceError, context_exceeded, unknown_token
 from engines.events import Accepted, Detokenized, Finished, RequestEvent, Tokenized
@@ -157,10 +158,7 @@ class LlamaCppClient:
         """Return the tokens of the prompt; bound those of the answer and the seed. Raises ``ServiceError``."""
         self._refuse_what_cannot_fit(request)
         prompt_tokens = await self._count(request, body)
-        room = self.info.context_length - prompt_tokens
-        if room < 1:
-            raise context_exceeded(prompt_tokens, self.info.context_length)
-        body["max_tokens"] = min(request.sampling.max_new_tokens, room)
+        body["max_tokens"] = most_new_tokens(request, prompt_tokens, self.info.context_length)
         if request.sampling.seed is not None:
             body["seed"] = request.sampling.seed % _RANDOM_SEED
         return prompt_tokens

@@ -151,7 +151,7 @@ def _check_memory(artifact: ModelArtifact, plan: KvPlan, *, on_gpu: bool) -> Non
     """Log the memory; refuse a model for which the system would kill this process."""
     weights = artifact.path.stat().st_size
     logger.info(
-        "memory: weights %.2f GB (mapped), KV cache %.2f GB for %d tokens, copies of conversations up to %.2f GB",
+        "memory: weights %.2f GB, KV cache %.2f GB for %d tokens, copies of conversations up to %.2f GB",
         weights / 1e9,
         plan.bytes / 1e9,
         plan.tokens,
@@ -171,6 +171,8 @@ def _parameters(
 ) -> xllamacpp.CommonParams:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(artifact.path)
+    # Read, not mapped: llama.cpp repacks weights of 4 bits, and mapped pages of the file would stay beside the copy.
+    parameters.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
     parameters.verbosity = ERRORS_ONLY
     # Loopback, a free port, a key that only the parent has.
     parameters.port, parameters.api_keys, parameters.ui = 0, [key], False

@@ -41,7 +41,7 @@ class Slots:
         return sum(slot.tokens for slot in self._slots)
 
     def is_long(self, unread: float) -> bool:
-        """Whether so many tokens of a prompt hold up the prompts in higher slots."""
+        """Whether this many tokens of a prompt hold up the prompts in higher slots."""
         return unread > self._long_tokens
 
     async def take(self, unread: float, tokens: int) -> Slot:

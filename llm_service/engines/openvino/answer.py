@@ -4,46 +4,30 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from engines.events import FinishReason, TokenLogprob
-from engines.requests import GenerationRequest
-from engines.text_assembly import TextAssembler
-
-FAULTS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError)
-"""Exceptions that OpenVINO raises because of a request's content."""
+from engines import answer
+from engines.events import FinishReason
 
 
-@dataclass(slots=True, eq=False)
-class Answer:
+@dataclass(slots=True, eq=False, kw_only=True)
+class Answer(answer.Answer):
     """A running answer.
 
     Attributes:
-        inside_thought: the prompt ended with an opened thought.
         handle: the pipeline's; ``None`` while the answer waits.
-        begun: its first token was reported.
+        end: why it has ended.
         replayed: tokens that a restarted answer must compute again before it continues.
         faults: failed steps that it took part in.
         safe_after: number of tokens beyond which it cannot have caused the last of them.
         base: tokens of its text that were handed in as part of a prompt.
-        thinking_budget: tokens after which its thought is closed; ``None`` when nothing is left to close.
-        logprobs: of its tokens, where requested; the first ``reported`` of them have been sent.
 
     """
 
-    request: GenerationRequest
-    prompt_ids: list[int]
-    text: TextAssembler
-    max_new_tokens: int
-    inside_thought: bool
     handle: Any = None
     end: FinishReason | None = None
-    begun: bool = False
     replayed: deque[int] = field(default_factory=deque)
     faults: int = 0
     safe_after: int = 0
     base: int = 0
-    thinking_budget: int | None = None
-    logprobs: list[TokenLogprob] = field(default_factory=list)
-    reported: int = 0
 
     @property
     def resumable(self) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import openvino
 
 from config.settings import Settings
+from engines.answer import most_new_tokens
 from engines.base import ModelLoadError
 from engines.errors import Unsupported, context_exceeded, unknown_token
 from engines.events import Detokenized, RequestEvent, Tokenized
 from engines.openvino import memory, step_size
 from engines.openvino.answer import Answer
+from engines.openvino.mapped_weights import release_mapped
 from engines.openvino.options import properties, scheduler_config
 from engines.openvino.pipeline import Pipeline, last_line
 from engines.openvino.stream_pace import StreamPace
@@ -60,7 +62,6 @@ class OpenVinoGenerator:
         vocabulary = {
             text.decode("utf-8", "replace"): token for text, token in self._pipeline.tokenizer.get_vocab().items()
         }
-        self._vocabulary_size = max(vocabulary.values(), default=-1) + 1
         self._control_tokens = ControlTokens(vocabulary.items(), self._pipeline.decode)
         # One block stays free for the token that is being generated.
         context_length = min(shape.context_length, self._plan.tokens - memory.BLOCK_TOKENS)
@@ -79,14 +80,17 @@ class OpenVinoGenerator:
         )
 
     def warm_up(self) -> None:
-        """Generate a few tokens alone and side by side, since kernels are compiled for each of these shapes; measure a
-        step, and build the pipeline again if it takes too long or could be longer.
-        """
+        """Compile the kernels of one request and of several, and set the step size for this machine."""
         self._warm_up_pipeline()
-        if self._settings.llm_max_batched_tokens:
-            return
+        if not self._settings.llm_max_batched_tokens:
+            self._set_step_size()
+        release_mapped(self._path)
+
+    def _set_step_size(self) -> None:
+        """Measure a step, and build the pipeline again if it takes too long or could be longer."""
         tokens = min(self.step_tokens, self.info.context_length - 1)
-        seconds = step_size.measure(lambda prompt: self._pipeline.run_together([prompt], 1), tokens)
+        vocabulary_size = self._pipeline.vocabulary_size
+        seconds = step_size.measure(lambda prompt: self._pipeline.run_together([prompt], 1), tokens, vocabulary_size)
         better = step_size.better(tokens, seconds)
         logger.info("reading %d tokens takes %.0f ms", tokens, 1000 * seconds)
         if better is not None and better != self.step_tokens:
@@ -102,16 +106,14 @@ class OpenVinoGenerator:
         if request.sampling.logprobs:
             raise Unsupported("this engine reports log probabilities of chosen tokens only", field="top_logprobs")
         prompt_ids = self._tokenize(request)
-        room = self.info.context_length - len(prompt_ids)
-        if room < 1:
-            raise context_exceeded(len(prompt_ids), self.info.context_length)
+        max_new_tokens = most_new_tokens(request, len(prompt_ids), self.info.context_length)
         answer = Answer(
             request=request,
             prompt_ids=prompt_ids,
             text=TextAssembler(self._decode, request.sampling.stop, incremental=request.stream),
-            max_new_tokens=min(request.sampling.max_new_tokens, room),
+            max_new_tokens=max_new_tokens,
             inside_thought=begins_inside_thought(prompt_ids, self._decode),
-            thinking_budget=budget_of(request, min(request.sampling.max_new_tokens, room)),
+            thinking_budget=budget_of(request, max_new_tokens),
         )
         self._pipeline.add(answer)
 
@@ -124,7 +126,7 @@ class OpenVinoGenerator:
     def detokenize(self, request: DetokenizeRequest) -> Detokenized:
         """Return the text of token ids, control tokens included."""
         for token in request.tokens:
-            if token >= self._vocabulary_size:
+            if token >= self._pipeline.vocabulary_size:
                 raise unknown_token(token)
         tokenizer = self._pipeline.tokenizer
         return Detokenized(request.id, str(tokenizer.decode(list(request.tokens), skip_special_tokens=False)))

@@ -9,7 +9,7 @@ BLOCK_TOKENS = 32
 KV_BYTES_PER_ELEMENT = 1.2
 """8 bits, with a scale and a zero point for each group: 13.7 kB a token were measured for 11,520 elements."""
 DEFAULT_BYTES, DEFAULT_SHARE = 1024**3, 1 / 8
-DEFAULT_TOKENS = 16384
+DEFAULT_TOKENS = 12288
 KV_SHARE = 3 / 4
 """Share of the limit; the rest is for kernels, which OpenVINO compiles for every number of tokens in a step."""
 

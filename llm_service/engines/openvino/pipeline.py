@@ -2,8 +2,7 @@
 
 import itertools
 import logging
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +12,44 @@ import openvino_genai
 
 from engines.base import EngineBroken
 from engines.errors import EngineRestarted, GenerationFailed, ServiceError
-from engines.events import Failed, Finished, FirstToken, RequestEvent, TextDelta, TokenLogprob
-from engines.openvino.answer import FAULTS, Answer
+from engines.events import Failed, Finished, FirstToken, RequestEvent, TokenLogprob
+from engines.openvino.answer import Answer
 from engines.openvino.options import generation_config
 from engines.openvino.prefill import Prefill
 from engines.openvino.stream_pace import StreamPace
+from engines.openvino.suspects import Suspects
 from engines.prompts.thinking import CLOSING, is_open
 from engines.requests import http_request_of
 
 UNLIMITED = 2**31 - 1
-STEP_GRAIN = 8
-"""A step that reads prompts has a multiple of this many tokens. OpenVINO compiles kernels for every length of a step
-and keeps 1 to 2 MB of them for each, and other lengths take up to 1.5 times as long (docs/experiments.md)."""
-FILLER_TOKENS = 1000
-"""Tokens that round a step are below this; they change, since the prefix cache would spare known ones."""
-MOST_FAULTS = 3
-"""Failed steps that an answer may take part in; beyond that, no single answer is the cause."""
+FAULTS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError)
+"""Exceptions that OpenVINO raises because of a request's content."""
 
 logger = logging.getLogger(__name__)
 
 
 class Pipeline:
-    """One pipeline, driven by one thread.
-
-    After a step that raised, its answers are run one at a time; the one that raises again fails.
-    """
+    """One pipeline, driven by one thread: ``_prefill`` plans its steps, ``_suspects`` run after one that raised."""
 
     def __init__(
         self, path: Path, scheduler: Any, properties: dict[str, Any], pace: StreamPace, step_tokens: int
     ) -> None:
         self._pipeline = openvino_genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", dict(properties))
         self._pace = pace
-        self._step_tokens = step_tokens
         self._ids = itertools.count(1)
         self._answers: dict[str, Answer] = {}
         """All answers, in order of arrival."""
-        self._waiting: deque[Answer] = deque()
-        self._prefill = Prefill()
+        self._prefill = Prefill(step_tokens)
+        self._suspects = Suspects()
         self._part: Any = None
         """Handle of a part of a long prompt, of the answer ``_part_of``."""
         self._part_of = ""
         self._filler: Any = None
         """Handle of a request whose tokens only round a step's length."""
-        self._deferred = False
-        """Whether the last step left out the part of a long prompt."""
-        self._suspects: deque[Answer] = deque()
-        self._suspect: Answer | None = None
-        """The answer that runs alone."""
         self.batch_size = 0
         """Requests that the last step computed together."""
         self.tokenizer = self._pipeline.get_tokenizer()
+        self.vocabulary_size = max(self.tokenizer.get_vocab().values(), default=0) + 1
 
     @property
     def running(self) -> int:
@@ -86,7 +73,7 @@ class Pipeline:
     def add(self, answer: Answer) -> None:
         """Accept an answer; it begins with the next step."""
         self._answers[answer.request.id] = answer
-        self._waiting.append(answer)
+        self._queue(answer)
 
     def cancel(self, request_id: str) -> None:
         """Drop an answer and free its blocks; unknown ids are ignored."""
@@ -142,49 +129,32 @@ class Pipeline:
 
     def _begin(self) -> Iterator[Failed]:
         """Hand to the pipeline what may run in the next step."""
-        while self._suspect is None and self._suspects:
-            self._suspect = self._suspects.popleft()
-            yield from self._start([self._suspect])
-        if self._suspect is not None:
+        while (suspect := self._suspects.take()) is not None:
+            yield from self._start(suspect)
+        if self._suspects.alone is not None:
             return
-        generating, reading = self.computing, 0
-        ready: list[Answer] = []
-        while self._waiting:
-            answer = self._waiting.popleft()
-            new = self._prefill.take(answer.request.id, answer.tokens, self._step_tokens)
-            if new <= self._step_tokens:
-                ready.append(answer)
-                reading += new
-        yield from self._start(ready)
-        # A step that begins prompts leaves out the part of a long one, for an earlier first token; never two such steps
-        # in a row, so that the long one proceeds.
-        self._deferred = bool(ready) and not self._deferred
-        if not self._deferred and self._part is None:
-            room = self._step_tokens - generating - reading
-            if (part := self._prefill.next_part(room)) is not None:
-                reading += part.new
-                answer = self._answers[part.request_id]
-                if part.is_last:
-                    yield from self._start([answer])
-                else:
-                    self._part, self._part_of = self._raw_request(part.tokens, max_new_tokens=1), part.request_id
-        if reading and (missing := -(generating + reading) % STEP_GRAIN):
-            self._filler = self._raw_request([next(self._ids) % FILLER_TOKENS] * missing, max_new_tokens=1)
+        step = self._prefill.next_step(self.computing, part_runs=self._part is not None)
+        for request_id in step.whole:
+            yield from self._start(self._answers[request_id])
+        if step.part is not None:
+            self._part, self._part_of = self._raw_request(step.part.tokens, max_new_tokens=1), step.part.request_id
+        if step.filling:
+            # Another token each time, since the prefix cache would spare a known one.
+            token = next(self._ids) % self.vocabulary_size
+            self._filler = self._raw_request([token] * step.filling, max_new_tokens=1)
 
-    def _start(self, answers: Iterable[Answer]) -> Iterator[Failed]:
-        for answer in answers:
-            try:
-                answer.handle = self._request(answer)
-            except FAULTS as error:
-                logger.warning("a request was refused by the pipeline: %s", last_line(error))
-                yield self._fail(answer, "the engine did not accept the request")
+    def _queue(self, answer: Answer) -> None:
+        self._prefill.add(answer.request.id, answer.tokens)
 
-    def _request(self, answer: Answer) -> Any:
-        number = next(self._ids)
-        tokens = answer.tokens
+    def _start(self, answer: Answer) -> Iterator[Failed]:
+        number, tokens = next(self._ids), answer.tokens
         room = answer.max_new_tokens - (len(tokens) - len(answer.prompt_ids))
-        config = generation_config(self._pipeline.get_config(), answer.request, room, any_seed=number)
-        return self._pipeline.add_request(number, _tensor(tokens), config)
+        try:
+            config = generation_config(self._pipeline.get_config(), answer.request, room, any_seed=number)
+            answer.handle = self._pipeline.add_request(number, _tensor(tokens), config)
+        except FAULTS as error:
+            logger.warning("a request was refused by the pipeline: %s", last_line(error))
+            yield self._fail(answer, "the engine did not accept the request")
 
     def _raw_request(self, token_ids: Sequence[int] | np.ndarray[Any, Any], max_new_tokens: int) -> Any:
         config = self._pipeline.get_config()
@@ -201,17 +171,14 @@ class Pipeline:
         all_due = self._pace.is_due(sum(answer.request.stream for answer in running))
         for answer in running:
             try:
-                fresh = self._read(answer)
+                begins = self._read(answer)
             except FAULTS as error:
                 logger.warning("an answer could not be read: %s", last_line(error))
-                yield self._fail(answer, "the engine could not continue this answer")
+                begins = self._fail(answer, "the engine could not continue this answer")
+            if isinstance(begins, Failed):
+                yield begins
                 continue
-            if isinstance(fresh, Failed):
-                yield fresh
-                continue
-            begins = fresh and not answer.begun
             if begins:
-                answer.begun = True
                 yield FirstToken(answer.request.id, answer.inside_thought)
             # The first word is sent at once, and a stop string must end an answer where it occurs.
             if all_due or begins or answer.end or answer.request.sampling.stop:
@@ -221,14 +188,21 @@ class Pipeline:
         for index, answer in enumerate(due):
             try:
                 known, extended = texts[index] if texts else self.decode(list(windows[index]))
-                yield from self._report(answer, answer.text.read(known, extended) if extended else "")
+                events = answer.report(answer.text.read(known, extended) if extended else "", answer.end)
             except FAULTS as error:
                 logger.warning("a text could not be assembled: %s", last_line(error))
                 yield self._fail(answer, "the answer's tokens are not text")
-        self._release_suspect()
+                continue
+            yield from events
+            if events and isinstance(events[-1], Finished):
+                self._remove(answer)
+        if (cleared := self._suspects.cleared()) is not None:
+            self._withdraw(cleared)
+            self._suspects.drop(cleared)
+            self._queue(cleared)
 
     def _read(self, answer: Answer) -> bool | Failed:
-        """Take the new tokens off an answer's handle; return whether there were any."""
+        """Take the new tokens off an answer's handle; return whether its first ones are among them."""
         # The status comes first: tokens written between the two reads would be lost otherwise.
         status = answer.handle.get_status()
         if status == openvino_genai.GenerationStatus.IGNORED:
@@ -246,10 +220,11 @@ class Pipeline:
         while answer.replayed and fresh:
             if fresh.pop(0) != answer.replayed.popleft():
                 return self._fail(answer, EngineRestarted("the engine lost this answer; try again"))
+        begins = bool(fresh) and answer.text.token_count == 0
         answer.text.add(fresh)
         if answer.thinking_budget is not None and answer.end is None:
             self._bound_thought(answer, answer.thinking_budget)
-        return bool(fresh)
+        return begins
 
     def _bound_thought(self, answer: Answer, budget: int) -> None:
         """Close the answer's thought once its budget is spent, and let it continue from there."""
@@ -265,7 +240,7 @@ class Pipeline:
             return
         answer.base = text.token_count
         self._withdraw(answer)
-        self._waiting.append(answer)
+        self._queue(answer)
 
     def _note_logprobs(self, answer: Answer, output: Any) -> None:
         texts = self.decode([[token] for token in output.generated_ids])
@@ -281,20 +256,6 @@ class Pipeline:
             return None
         return list(zip(texts[::2], texts[1::2], strict=True))
 
-    def _report(self, answer: Answer, delta: str) -> Iterator[RequestEvent]:
-        request, text = answer.request, answer.text
-        if text.stopped:
-            answer.end = "stop"
-        elif answer.end:
-            delta += text.finish()
-        if delta and request.stream:
-            yield TextDelta(request.id, delta, logprobs=tuple(answer.logprobs[answer.reported :]))
-            answer.reported = len(answer.logprobs)
-        if answer.end:
-            self._remove(answer)
-            counts = (len(answer.prompt_ids), text.token_count)
-            yield Finished(request.id, text.text, answer.end, *counts, logprobs=tuple(answer.logprobs))
-
     # --- ending ---------------------------------------------------------------------------------
 
     def _fail(self, answer: Answer, reason: str | ServiceError) -> Failed:
@@ -304,11 +265,7 @@ class Pipeline:
     def _remove(self, answer: Answer) -> None:
         self._answers.pop(answer.request.id, None)
         self._withdraw(answer)
-        if self._suspect is answer:
-            self._suspect = None
-        for queue in (self._waiting, self._suspects):
-            if answer in queue:
-                queue.remove(answer)
+        self._suspects.drop(answer)
 
     def _withdraw(self, answer: Answer) -> None:
         """Take an answer out of the pipeline."""
@@ -327,10 +284,8 @@ class Pipeline:
     # --- after a step that raised ---------------------------------------------------------------
 
     def _recover(self, error: Exception) -> list[RequestEvent]:
-        """Take everything out of the pipeline, which then works again, and find the answer that caused the error.
-
-        The pipeline does not name it. An answer that ran alone caused it; several are run one at a time, those that
-        cannot resume first.
+        """Take everything out of the pipeline, which then works again. An answer that ran alone caused the error;
+        several are run one at a time.
         """
         involved = self._in_batch
         if self._part is not None:
@@ -347,23 +302,9 @@ class Pipeline:
             raise EngineBroken(last_line(again)) from again
         if len(involved) == 1:
             return [self._fail(involved[0], "the engine could not compute this answer")]
-        for answer in involved:
-            answer.faults += 1
-            answer.safe_after = answer.text.token_count
-            if not answer.resumable:
-                answer.replayed = deque(answer.text.token_ids[answer.base :])
-        if not involved or max(answer.faults for answer in involved) > MOST_FAULTS:
+        if not self._suspects.add(involved):
             raise EngineBroken(last_line(error)) from error
-        self._suspects.extend(sorted(involved, key=lambda answer: answer.resumable))
         return []
-
-    def _release_suspect(self) -> None:
-        """Let an answer that is past the failed step wait for the others; one that cannot continue runs to its end."""
-        suspect = self._suspect
-        if suspect is not None and suspect.resumable and suspect.text.token_count > suspect.safe_after:
-            self._withdraw(suspect)
-            self._waiting.append(suspect)
-            self._suspect = None
 
 
 def _tensor(token_ids: Sequence[int] | np.ndarray[Any, Any]) -> Any:

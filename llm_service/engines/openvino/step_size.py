@@ -50,14 +50,14 @@ def burst(tokens: int) -> int:
     return max(tokens, min(BURST_STEPS * tokens, BURST_TOKENS))
 
 
-def measure(read: Callable[[Sequence[int]], None], tokens: int, vocabulary: int = 1000) -> float:
+def measure(read: Callable[[Sequence[int]], None], tokens: int, vocabulary_size: int) -> float:
     """Return the seconds that reading ``tokens`` tokens in one step takes.
 
     ``read`` is called with tokens that no cache can know; the first call compiles kernels.
     """
     quickest = float("inf")
     for attempt in range(1 + MEASUREMENTS):
-        prompt = [random.randrange(1, vocabulary) for _ in range(tokens)]  # noqa: S311 - no secret
+        prompt = [random.randrange(vocabulary_size) for _ in range(tokens)]  # noqa: S311 - no secret
         started = time.perf_counter()
         read(prompt)
         if attempt:

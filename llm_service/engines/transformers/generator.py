@@ -9,8 +9,9 @@ import torch
 from jinja2 import TemplateError
 
 from config.settings import Settings
+from engines.answer import most_new_tokens
 from engines.base import EngineBroken
-from engines.errors import GenerationFailed, Unsupported, context_exceeded, unknown_token
+from engines.errors import GenerationFailed, Unsupported, unknown_token
 from engines.events import Detokenized, Failed, Finished, RequestEvent, Tokenized, TokenLogprob
 from engines.prompts.control_tokens import ControlTokens
 from engines.prompts.prompt_bound import PromptBound
@@ -92,16 +93,12 @@ class TransformersGenerator:
         if request.sampling.logprobs:
             raise Unsupported("this engine reports log probabilities of chosen tokens only", field="top_logprobs")
         prompt_ids = self._tokenize(request)
-        room = self.info.context_length - len(prompt_ids)
-        if room < 1:
-            raise context_exceeded(len(prompt_ids), self.info.context_length)
+        max_new_tokens = most_new_tokens(request, len(prompt_ids), self.info.context_length)
         if max(prompt_ids) >= self.loaded.vocabulary:
             # On CUDA the model would fail for every request.
             raise Unsupported("the conversation holds a token unknown to the model", field="messages")
-        max_new_tokens = min(request.sampling.max_new_tokens, room)
         row = Row(
             request=request,
-            prompt_tokens=len(prompt_ids),
             prompt_ids=prompt_ids,
             unread=deque(prompt_ids),
             max_new_tokens=max_new_tokens,
@@ -235,7 +232,8 @@ class TransformersGenerator:
         ended: list[Row] = []
         for at, row in enumerate(rows):
             try:
-                token = self._forced(row) or tokens.choose(at, row)
+                forced = self._forced(row)
+                token = tokens.choose(at, row) if forced is None else forced
                 if row.request.sampling.logprobs is not None and token not in self.loaded.stop_ids:
                     row.logprobs.append(TokenLogprob(self._decode([token]), tokens.logprob(at, token)))
                 of_row = row.take(token, self.loaded.stop_ids)

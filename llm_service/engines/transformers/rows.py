@@ -19,15 +19,12 @@ class Row(Answer):
         unread: token ids that the model has yet to read: what is left of the prompt, or the token chosen last.
         cache: its KV cache while it is in no batch.
         random: its own random sequence, on the CPU.
-        thinking_budget: tokens after which its thought is closed; ``None`` when nothing is left to close.
         forced: tokens that come next regardless of the model.
 
     """
 
-    prompt_ids: list[int]
     unread: deque[int]
     random: torch.Generator
-    thinking_budget: int | None = None
     forced: deque[int] = field(default_factory=deque)
     constraint: Constraint | None = None
     cache: Any = None
@@ -35,17 +32,17 @@ class Row(Answer):
     @property
     def cached(self) -> int:
         """Tokens in its KV cache."""
-        return self.prompt_tokens + self.text.token_count - len(self.unread)
+        return len(self.prompt_ids) + self.text.token_count - len(self.unread)
 
     @property
     def most_tokens(self) -> int:
         """Tokens it may come to hold, its answer included."""
-        return self.prompt_tokens + self.max_new_tokens
+        return len(self.prompt_ids) + self.max_new_tokens
 
     @property
     def token_ids(self) -> list[int]:
         """Prompt and answer so far."""
-        return self.prompt_ids + self.text.token_ids
+        return [*self.prompt_ids, *self.text.token_ids]
 
     def take(self, token: int, stop_ids: frozenset[int]) -> list[RequestEvent]:
         """Add a token; return the events of it, the last one ``Finished`` where the answer ends."""

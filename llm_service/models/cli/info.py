@@ -5,7 +5,7 @@ from typing import Any
 
 from config.settings import Settings
 from engines.base import ModelLoadError
-from models.artifacts import BACKEND_OF, Backend, ModelArtifact, is_embedder_folder, read_json, refuse_own_code
+from models.artifacts import BACKEND_OF, Backend, ModelArtifact, purpose_of, read_json, refuse_own_code
 from models.cli.pulling import choose_files
 from models.cli.stored import engine_of, human, rule
 from models.hardware import memory_bytes
@@ -67,8 +67,7 @@ def as_text(details: dict[str, Any]) -> str:
 
 
 def _find_here(name: str, settings: Settings, hub: ModelHub) -> ModelArtifact | None:
-    path = Path(name).expanduser()
-    if name == EMBEDDED_EMBEDDER_NAME or (path.is_dir() and is_embedder_folder(path)):
+    if name == EMBEDDED_EMBEDDER_NAME or purpose_of(Path(name).expanduser()) != "text":
         return encoder_here(name, hub)
     # Files of another engine than LLM_BACKEND are described too, with the problem.
     return generator_here(name, "auto", rule(settings)[1], hub) or encoder_here(name, hub)
@@ -93,25 +92,25 @@ def _describe_remote(name: str, plan: FetchPlan) -> dict[str, Any]:
 
 
 def _facts(artifact: ModelArtifact, shape: ModelShape, settings: Settings) -> dict[str, Any]:
-    embeds = artifact.path.is_dir() and is_embedder_folder(artifact.path)
+    purpose = purpose_of(artifact.path)
     problem = None
     try:
         if artifact.format == "safetensors":
             refuse_own_code(artifact.path, artifact.requested_model)
-        if not embeds:
+        if purpose == "text":
             check_backend(artifact, settings.llm_backend)
     except ModelLoadError as error:
         problem = str(error)
     return {
         "format": artifact.format,
-        "purpose": "embeddings" if embeds else "text",
+        "purpose": purpose,
         "engine": engine_of(artifact, settings),
         "problem": problem,
         "architecture": shape.architecture,
         "context_length": shape.context_length,
         "chat_template": shape.chat_template is not None,
         "thinking": "enable_thinking" in (shape.chat_template or ""),
-        "memory_bytes": {} if embeds else {artifact.backend: _memory(artifact, shape, settings)},
+        "memory_bytes": {artifact.backend: _memory(artifact, shape, settings)} if purpose == "text" else {},
     }
 
 

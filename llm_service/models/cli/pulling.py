@@ -7,7 +7,7 @@ from huggingface_hub import constants
 
 from config.settings import Settings
 from engines.base import ModelLoadError
-from models.artifacts import ModelArtifact
+from models.artifacts import ModelArtifact, purpose_of
 from models.cli.stored import engine_for, human, rule
 from models.download import missing_bytes
 from models.hub import ModelHub
@@ -44,14 +44,15 @@ def pull(name: str, settings: Settings, say: Callable[[str], None], *, update: b
     say(f"{human(plan.total_bytes)} in all, {human(plan.total_bytes - missing)} of it here already")
     path = hub.fetch(plan)
     fetched = ModelArtifact(path, plan.source.kind, name, name)
-    if not plan.listing.is_embedder and plan.source.kind == "safetensors" and not read_shape(fetched).chat_template:
+    purpose = purpose_of(path)
+    if purpose == "text" and plan.source.kind == "safetensors" and not read_shape(fetched).chat_template:
         say("It has no chat template, without which the service refuses it: choose an instruction-tuned version.")
     say(f"{key} is complete, pinned at {commit[:12]}; loaded by {engine_for(path, settings)}")
     head = hub.look_up(plan.source.name, newest=True) if pin and not update and not plan.source.name.revision else None
     if head is not None and head.commit != commit:
         say(f"The hub has a newer revision ({head.commit[:12]}): python dev.py model pull {name} --update takes it.")
     if name not in (settings.llm_model, settings.embedding_model, settings.rerank_model):
-        setting = "EMBEDDING_MODEL" if plan.listing.is_embedder else "LLM_MODEL"
+        setting = {"embeddings": "EMBEDDING_MODEL", "ranking": "RERANK_MODEL", "text": "LLM_MODEL"}[purpose]
         say(f"To use it, set {setting}={name} in .env and restart the service.")
 
 

@@ -8,8 +8,8 @@ from huggingface_hub import CacheNotFound, scan_cache_dir
 
 from config.settings import Settings
 from engines.base import ModelLoadError
-from engines.encoders.embedding_recipe import openvino_can_embed
-from models.artifacts import BACKEND_OF, ModelArtifact, folder_format, is_embedder_folder
+from engines.encoders import embedding_recipe, ranking_recipe
+from models.artifacts import BACKEND_OF, ModelArtifact, folder_format, purpose_of
 from models.download import cache_folder, free_bytes
 from models.hub import ModelHub
 from models.remote.listing import gguf_files, local_files, pickled_weights
@@ -46,6 +46,10 @@ def list_models(settings: Settings) -> dict[str, Any]:
             settings.embedding_model, settings.embedding_backend, lambda name: encoder_here(name, hub), settings
         ),
     }
+    if settings.rerank_model:
+        configured["RERANK_MODEL"] = _configured(
+            settings.rerank_model, settings.rerank_backend, lambda name: encoder_here(name, hub), settings
+        )
     named = [(entry["name"], "folder", Path(entry["path"]), None) for entry in configured.values() if entry["path"]]
     models = {str(place[2]): _stored(*place, settings) for place in (*named, *_in_cache(), *_in_packages())}
     pinned = {(key, pin.commit) for key, pin in hub.pins.all().items()}
@@ -77,9 +81,17 @@ def as_text(listed: dict[str, Any]) -> str:
 
 def engine_for(path: Path, settings: Settings) -> str | None:
     """Return the engine that loads a file or folder; ``None`` when none does."""
-    if path.is_dir() and is_embedder_folder(path):
-        chosen = "openvino" if openvino_can_embed(path) else "sentence_transformers"
-        return chosen if settings.embedding_backend == "auto" else settings.embedding_backend
+    purpose = purpose_of(path)
+    if purpose != "text":
+        ranks = purpose == "ranking"
+        backend = settings.rerank_backend if ranks else settings.embedding_backend
+        if backend != "auto":
+            return backend
+        try:
+            suits_openvino = (ranking_recipe if ranks else embedding_recipe).read_recipe(path).suits_openvino
+        except ModelLoadError:
+            suits_openvino = False
+        return "openvino" if suits_openvino else "sentence_transformers"
     kind = "gguf" if path.suffix.lower() == ".gguf" else folder_format(path)
     return BACKEND_OF[kind] if kind else None
 

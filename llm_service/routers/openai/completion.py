@@ -52,7 +52,8 @@ def check_choices(body: CompletionFields, config: Settings, prompts: int = 1) ->
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("only together with stream: true", field="stream_options")
     if (body.n or 1) * prompts > config.llm_max_batch:
-        raise InvalidRequest(f"at most {config.llm_max_batch} answers in one request", field="n")
+        field = "n" if body.n and body.n > 1 else "prompt"
+        raise InvalidRequest(f"at most {config.llm_max_batch} answers in one request", field=field)
 
 
 def one_each(request: GenerationRequest, count: int, request_id: str) -> list[GenerationRequest]:

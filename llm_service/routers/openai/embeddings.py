@@ -9,7 +9,7 @@ from routers.calls import Call, json_response
 from routers.error_docs import of_a_model
 from routers.openai.fields import ModelName, texts_not_tokens
 from routers.openai.models import check_model
-from routers.wire.embedding import check_dimensions, embed_texts, wire_vectors
+from routers.wire.embedding import embed_texts, wire_vectors
 from schemas.common import Text, WireModel, example
 from schemas.embedding import VectorFields
 from services.results import EmbeddingResult
@@ -69,12 +69,11 @@ async def embeddings(body: EmbeddingsRequest, call: Call) -> Response:
     """Return one vector of length 1 per text, in order; compatible with OpenAI's embeddings."""
     check_model(call.service, "embedder", body.model)
     headers = call.headers(body)
-    result = await embed_texts(call, body.input, "input", input_type=body.input_type)
+    result = await embed_texts(call, body, body.input, "input")
     return json_response(_body(body, result), headers)
 
 
 def _body(body: EmbeddingsRequest, result: EmbeddingResult) -> dict[str, Any]:
-    check_dimensions(body.dimensions, result)
     values, scales = wire_vectors(result.vectors, body.output_dtype, body.encoding_format)
     data: list[dict[str, Any]] = [
         {"object": "embedding", "index": index, "embedding": value, "truncated": result.truncated[index]}

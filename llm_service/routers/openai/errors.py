@@ -61,25 +61,14 @@ def openai_headers(problem: Problem) -> dict[str, str]:
     return {"X-Should-Retry": str(problem.retryable).lower()} if problem.status >= 500 else {}
 
 
-def validation_problem(error: Mapping[str, Any]) -> Problem:
-    """Describe a validation error reported by pydantic."""
-    kind, location = str(error["type"]), tuple(error["loc"])
-    param = parameter_name(location)
+def validation_problem(error: Mapping[str, Any], path: Sequence[int | str]) -> Problem:
+    """Describe a validation error reported by pydantic; its field is named as OpenAI does: ``messages[0].content``."""
+    kind = str(error["type"])
+    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".") or None
     code = _VALIDATION_CODES.get(kind) or ("invalid_type" if kind.endswith("_type") else "invalid_value")
     reason = str(error["msg"]).removeprefix("Value error, ")
     message = f"{param}: {reason}" if param else reason
     return Problem(400, code, message, param=param)
-
-
-def parameter_name(location: Sequence[int | str]) -> str | None:
-    """Name a field as OpenAI does: ``messages[0].content``."""
-    parts = list(location[1:])
-    if parts[:1] in (["response_format"], ["tool_choice"]) and len(parts) > 1:
-        del parts[1]  # pydantic's tag of the kind, not a field
-    name = ""
-    for part in parts:
-        name += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return name.removeprefix(".") or None
 
 
 def path_not_found(path: str) -> Problem:

@@ -9,10 +9,9 @@ import numpy as np
 
 from engines.errors import GenerationFailed
 from engines.events import FloatMatrix
-from engines.requests import InputType
 from observability.tracing_genai import embedded
 from routers.calls import ModelCall, check_count
-from schemas.embedding import EmbedRequest, EncodingFormat, OutputDtype
+from schemas.embedding import EmbedRequest, EncodingFormat, OutputDtype, VectorFields
 from services.errors import InvalidRequest
 from services.quantization import Codes, Scales, quantize
 from services.results import EmbeddingResult
@@ -22,15 +21,17 @@ UNNORMALISED = "-raw"
 
 
 async def embed_texts(
-    call: ModelCall, texts: Sequence[str], field: str, *, normalize: bool = True, input_type: InputType | None
+    call: ModelCall, body: VectorFields, texts: Sequence[str], field: str, *, normalize: bool = True
 ) -> EmbeddingResult:
-    """Return the vectors of the texts in ``field``, in order; raises a ``ServiceError`` and ``ClientDisconnected``."""
+    """Return the vectors of the texts in ``field`` of a request, in order; raises a ``ServiceError`` and
+    ``ClientDisconnected``.
+    """
     check_count(call, texts, field)
     work = partial(
         call.service.embed,
         tuple(texts),
         normalize=normalize,
-        input_type=input_type,
+        input_type=body.input_type,
         request_id=call.request_id,
         timeout_s=call.timeout_s,
         # Vectors are deterministic: a recomputed one equals the cached one, so ``fresh`` need not store it.
@@ -38,6 +39,13 @@ async def embed_texts(
     )
     result = await call.until_left(embedded(work, call.service))
     call.record.read(result)
+    dimension = result.vectors.shape[1]
+    if body.dimensions not in (None, dimension):
+        raise InvalidRequest(
+            f"this model's vectors cannot be shortened: {result.model} is not a Matryoshka model. Leave the field out, "
+            f"or set it to {dimension}",
+            field="dimensions",
+        )
     return result
 
 
@@ -56,20 +64,8 @@ def wire_vectors(
     return [b2a_base64(row, newline=False).decode("ascii") for row in rows], scales
 
 
-def check_dimensions(requested: int | None, result: EmbeddingResult) -> None:
-    """Raise ``InvalidRequest`` if the requested dimension differs from the model's."""
-    dimension = result.vectors.shape[1]
-    if requested is not None and requested != dimension:
-        raise InvalidRequest(
-            f"this model's vectors cannot be shortened: {result.model} is not a Matryoshka model. Leave the field out, "
-            f"or set it to {dimension}",
-            field="dimensions",
-        )
-
-
 def embedding_body(body: EmbedRequest, result: EmbeddingResult) -> dict[str, Any]:
     """Return the response to ``body``."""
-    check_dimensions(body.dimensions, result)
     values, scales = wire_vectors(result.vectors, body.output_dtype, body.encoding_format)
     return {
         "embeddings": values,

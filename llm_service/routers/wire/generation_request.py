@@ -36,12 +36,13 @@ def to_generation_request(
 ) -> GenerationRequest:
     """Translate a request, with defaults from the settings. Raises ``InvalidRequest``."""
     tools, output = _tools(body), _output(body)
-    thinking, budget = _thinking(body)
+    thinking, thinking_field, budget = _thinking(body)
     decoding = choose_decoding(
         config,
         temperature=body.temperature,
         top_p=body.top_p,
         enable_thinking=thinking,
+        thinking_field=thinking_field,
         constrained=output is not None
         or (tools is not None and tools.choice == "required")
         or messages[-1].role == "assistant",
@@ -123,8 +124,8 @@ def _tools(body: GenerationFields) -> Tools | None:
     return Tools(offered, choice or "auto", None, body.parallel_tool_calls)
 
 
-def _thinking(body: GenerationFields) -> tuple[bool | None, int | None]:
-    """Return whether to think, if the request says so, and the budget of a thought."""
+def _thinking(body: GenerationFields) -> tuple[bool | None, str, int | None]:
+    """Return whether to think, if the request says so, the field that says it, and the budget of a thought."""
     template, effort = body.chat_template_kwargs, body.reasoning_effort
     wishes: dict[str, bool | None] = {
         "enable_thinking": body.enable_thinking,
@@ -133,11 +134,11 @@ def _thinking(body: GenerationFields) -> tuple[bool | None, int | None]:
         "thinking_budget": True if body.thinking_budget else None,
     }
     said = {field: wish for field, wish in wishes.items() if wish is not None}
+    first, *others = said or ["enable_thinking"]
     if len(set(said.values())) > 1:
-        first, *others = said
         raise InvalidRequest(f"contradicts {', '.join(others)}; send one of them", field=first)
     budget = EFFORT_TOKENS.get(effort or "") if body.thinking_budget is None else body.thinking_budget
-    return next(iter(said.values()), None), budget
+    return said.get(first), first, budget
 
 
 def _output(body: GenerationFields) -> OutputFormat | None:

@@ -1,7 +1,11 @@
 """Checks a JSON schema before an engine sees it, and JSON texts against it."""
 
 import json
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -14,12 +18,13 @@ from referencing.exceptions import PointerToNowhere, Unresolvable
 
 LONGEST_SCHEMA = 128 * 1024
 MATCH_TIMEOUT_S = 0.05
-MOST_STEPS = 500_000
-"""Combinations and values that are looked at for one grammar, or one answer: about a second, in which the service does
-nothing else. References can make their number exponential in the length of a schema.
+MOST_SECONDS = 2.0
+"""CPU time for one schema, or for one answer against it. Short schemas can take exponential time, in their patterns or
+in references that are followed again and again, and the service answers nobody else meanwhile.
 """
-STEPS_OF_A_REFERENCE, STEPS_OF_A_CHECK = 50, 5
-"""What these take, in combinations."""
+MOST_UNIQUE = 1024
+"""Items of a list that are compared with one another."""
+_time_limit: ContextVar[float] = ContextVar("time_limit", default=math.inf)
 
 
 class BadSchema(ValueError):
@@ -32,6 +37,22 @@ class BadSchema(ValueError):
 
 class UnsupportedSchema(BadSchema):
     """A legal schema with a keyword that cannot be enforced."""
+
+
+@contextmanager
+def limited_time() -> Iterator[None]:
+    """Let the checks inside the block raise ``UnsupportedSchema`` once they have taken ``MOST_SECONDS``."""
+    before = _time_limit.set(time.thread_time() + MOST_SECONDS)
+    try:
+        yield
+    finally:
+        _time_limit.reset(before)
+
+
+def check_time() -> None:
+    """Raise ``UnsupportedSchema`` when the time of ``limited_time`` is over."""
+    if time.thread_time() > _time_limit.get():
+        raise UnsupportedSchema(f"checking it takes more than {MOST_SECONDS:g} s")
 
 
 def pointer(path: str, *parts: object) -> str:
@@ -56,6 +77,10 @@ class CheckedSchema:
             raise UnsupportedSchema("it is nested too deeply") from error
         if not isinstance(self.schema, dict | bool):
             raise BadSchema("a JSON schema is an object")
+        words = json.dumps(self.schema)
+        if '"unevaluatedProperties":' in words and '"patternProperties":' in words:
+            # The validator would look for these patterns without a time limit.
+            raise UnsupportedSchema("unevaluatedProperties beside patternProperties cannot be enforced")
         dialect = validator_for(self.schema, default=Draft202012Validator)
         try:
             dialect.check_schema(self.schema)
@@ -63,23 +88,10 @@ class CheckedSchema:
             raise BadSchema(error.message[:300], pointer("", *error.absolute_path)) from error
         except RecursionError as error:
             raise UnsupportedSchema("it is nested too deeply") from error
-        self._follow = dialect.VALIDATORS["$ref"]
-        self.validator: Validator = extend(dialect, {"pattern": _pattern, "$ref": self._reference})(self.schema)
-        self._steps = 0
-
-    def begin(self) -> None:
-        """Begin to count the steps of a grammar, or of the check of an answer."""
-        self._steps = 0
-
-    def step(self, count: int = 1) -> None:
-        """Count steps; raises ``UnsupportedSchema`` for too many."""
-        self._steps += count
-        if self._steps > MOST_STEPS:
-            raise UnsupportedSchema("it combines too many schemas")
+        self.validator: Validator = _bounded(dialect)(self.schema)
 
     def resolve(self, reference: str, path: str) -> Any:
         """Return the schema that a ``$ref`` leads to; raises ``BadSchema``."""
-        self.step(STEPS_OF_A_REFERENCE)
         if reference not in ("#", "") and not reference.startswith("#/"):
             raise UnsupportedSchema("only references inside the schema (#/…) are followed", pointer(path, "$ref"))
         try:
@@ -92,15 +104,10 @@ class CheckedSchema:
 
     def allows(self, value: Any, schema: Any = None) -> bool:
         """Whether a value follows the schema, or a part of it."""
-        self.step(STEPS_OF_A_CHECK)
         try:
             return bool((self.validator if schema is None else self.validator.evolve(schema=schema)).is_valid(value))
         except (Unresolvable, RecursionError) as error:
             raise UnsupportedSchema("it cannot be followed") from error
-
-    def _reference(self, validator: Any, reference: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-        self.step(STEPS_OF_A_REFERENCE)
-        yield from self._follow(validator, reference, instance, schema)
 
 
 @lru_cache(maxsize=64)
@@ -117,11 +124,55 @@ def check_pattern(pattern: str, path: str) -> None:
         raise BadSchema(f"not a regular expression: {error}", path) from error
 
 
+def found(pattern: str, text: str) -> bool:
+    """Whether a pattern occurs in a text. Raises ``BadSchema``, also for a search that takes too long."""
+    check_pattern(pattern, "")
+    try:
+        return regex.search(pattern, text, timeout=MATCH_TIMEOUT_S) is not None
+    except TimeoutError as error:
+        raise UnsupportedSchema(f"the pattern {pattern[:100]!r} takes too long") from error
+
+
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    """Search with a time limit: an expression may take exponential time and blocks the service meanwhile."""
-    if isinstance(instance, str):
-        try:
-            if not regex.search(pattern, instance, timeout=MATCH_TIMEOUT_S):
-                yield ValidationError(f"{instance!r} does not match {pattern!r}")
-        except TimeoutError:
-            return
+    if isinstance(instance, str) and not found(pattern, instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _pattern_properties(validator: Any, patterns: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    for name, value in instance.items() if isinstance(instance, dict) else ():
+        for pattern, schema in patterns.items():
+            if found(pattern, name):
+                yield from validator.descend(value, schema)
+
+
+def _additional_properties(validator: Any, rest: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    for name, value in instance.items() if isinstance(instance, dict) else ():
+        named = name in schema.get("properties", {})
+        if not named and not any(found(pattern, name) for pattern in schema.get("patternProperties", ())):
+            yield from validator.descend(value, rest)
+
+
+def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if isinstance(instance, list) and len(instance) > MOST_UNIQUE:
+        raise UnsupportedSchema(f"uniqueItems of more than {MOST_UNIQUE} items cannot be checked")
+    yield from Draft202012Validator.VALIDATORS["uniqueItems"](validator, unique, instance, schema) or ()
+
+
+def _limited(check: Callable[..., Any]) -> Callable[..., Iterator[ValidationError]]:
+    def limited(*arguments: Any) -> Iterator[ValidationError]:
+        check_time()
+        yield from check(*arguments) or ()
+
+    return limited
+
+
+@lru_cache(maxsize=8)
+def _bounded(dialect: Any) -> Any:
+    """Return the dialect with a limit on the time that its keywords take."""
+    own = {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
+        "uniqueItems": _unique_items,
+    }
+    return extend(dialect, {word: _limited(check) for word, check in {**dialect.VALIDATORS, **own}.items()})

@@ -153,15 +153,16 @@ class Grammar:
 
     def can_end(self, root: Expression) -> bool:
         """Whether every rule that ``root`` leads to has a text of finite length."""
+        reached = self._reached(root)
         ending: set[str] = set()
         before = -1
         while before < len(ending):
             before = len(ending)
-            # One by one: most rules refer to earlier ones, so that one round reaches almost all.
-            for name, rule in self.rules.items():
-                if name not in ending and _ends(rule, ending):
+            # From the last one: most rules refer to those reached after them, so that one round is almost enough.
+            for name in reversed(reached):
+                if name not in ending and _ends(self.rules[name], ending):
                     ending.add(name)
-        return _ends(root, ending) and ending.issuperset(self._reached(root))
+        return _ends(root, ending) and len(ending) == len(reached)
 
     def ebnf(self, root: Expression) -> str:
         """Return the grammar as EBNF."""

@@ -5,12 +5,11 @@
 
 import json
 from collections.abc import Callable
+from functools import reduce
 from itertools import product
 from typing import Any
 
-import regex
-
-from services.structure.check import MATCH_TIMEOUT_S, CheckedSchema, UnsupportedSchema, check_pattern, pointer
+from services.structure.check import CheckedSchema, UnsupportedSchema, check_pattern, check_time, found, pointer
 
 MOST_ALTERNATIVES = 128
 Plain = dict[str, Any]
@@ -30,7 +29,7 @@ TYPES = (*_OF_TYPE, "boolean", "null")
 
 def alternatives(document: CheckedSchema, schema: Any, path: str, seen: frozenset[str] = frozenset()) -> list[Plain]:
     """Return the plain schemas of which a value must follow one. Raises ``BadSchema``."""
-    document.step()
+    check_time()
     if isinstance(schema, bool):
         return [{}] if schema else []
     if path and "$id" in schema:
@@ -53,10 +52,7 @@ def alternatives(document: CheckedSchema, schema: Any, path: str, seen: frozense
         if not all(disjoint(document, one, other, path) for one, other in pairs):
             raise UnsupportedSchema("oneOf whose choices may overlap; anyOf is possible", pointer(path, "oneOf"))
         parts.append([one for branch in branches for one in branch])
-    found = parts[0]
-    for part in parts[1:]:
-        found = _both(found, part)
-    return found
+    return reduce(_both, parts)
 
 
 def types_of(plain: Plain) -> tuple[str, ...]:
@@ -70,7 +66,6 @@ def types_of(plain: Plain) -> tuple[str, ...]:
 
 def disjoint(document: CheckedSchema, one: Plain, other: Plain, path: str, depth: int = 3) -> bool:
     """Whether it is certain that no value written for one of two plain schemas follows the other."""
-    document.step()
     for plain in (one, other):
         if "enum" in plain:
             return not any(document.allows(value, one) and document.allows(value, other) for value in plain["enum"])
@@ -150,7 +145,7 @@ def _merge(one: Plain, other: Plain) -> Plain:
 def _property(plain: Plain, name: str) -> Any:
     if name in plain.get("properties", {}):
         return plain["properties"][name]
-    if any(regex.search(pattern, name, timeout=MATCH_TIMEOUT_S) for pattern in plain.get("patternProperties", ())):
+    if any(found(pattern, name) for pattern in plain.get("patternProperties", ())):
         return True  # where the object is written, patterns are applied to every property
     return plain.get("additionalProperties", True)
 

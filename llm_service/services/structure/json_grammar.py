@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from services.structure import numbers, regular
-from services.structure.check import LONGEST_SCHEMA, BadSchema, CheckedSchema, UnsupportedSchema, pointer
+from services.structure.check import LONGEST_SCHEMA, BadSchema, CheckedSchema, UnsupportedSchema, found, pointer
 from services.structure.expressions import (
     EMPTY,
     NEVER,
@@ -68,7 +68,6 @@ class JsonGrammar:
 
     def root(self, *, only_objects: bool = False) -> Expression:
         """Return the values of the whole schema. Raises ``BadSchema``."""
-        self._document.begin()
         schema = {"allOf": [self._document.schema, {"type": "object"}]} if only_objects else self._document.schema
         root = self._value(schema, "")
         if not self._grammar.can_end(root):
@@ -115,7 +114,7 @@ class JsonGrammar:
 
     def _plain(self, plain: Plain, path: str) -> Expression:
         if "enum" in plain:
-            rest = {word: rule for word, rule in plain.items() if word != "enum"}
+            rest = {word: value for word, value in plain.items() if word != "enum"}
             values = [value for value in plain["enum"] if not rest or self._document.allows(value, rest)]
             if not values:
                 raise Contradiction("no value of its enum follows the rest", pointer(path, "enum"))
@@ -278,13 +277,13 @@ class JsonGrammar:
         """Return the schema of a property."""
         if "propertyNames" in plain and not self._document.allows(name, plain["propertyNames"]):
             return False
-        found = [plain["properties"][name]] if name in plain.get("properties", {}) else []
+        schemas = [plain["properties"][name]] if name in plain.get("properties", {}) else []
         for pattern, schema in plain.get("patternProperties", {}).items():
-            if self._document.allows(name, {"pattern": pattern}):
-                found.append(schema)
-        if not found:
+            if found(pattern, name):
+                schemas.append(schema)
+        if not schemas:
             return plain.get("additionalProperties", True)
-        return found[0] if len(found) == 1 else {"allOf": found}
+        return schemas[0] if len(schemas) == 1 else {"allOf": schemas}
 
     def _map(self, plain: Plain, low: int, high: int | None, path: str) -> Expression:
         """Return objects whose names are not known."""

@@ -1,25 +1,28 @@
 """Grammar of a request, and validation of its answer."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 
 import regex
+from cachetools import LRUCache, cached
 
 from engines.errors import Unsupported
 from engines.prompts.tools import CALL_BEGINS
 from engines.requests import GenerationRequest, OutputFormat, ToolCall, Tools
 from services.errors import InvalidRequest
 from services.structure import regular
-from services.structure.check import MATCH_TIMEOUT_S, BadSchema, UnsupportedSchema, check_pattern, checked
+from services.structure.check import MATCH_TIMEOUT_S, BadSchema, UnsupportedSchema, check_pattern, checked, limited_time
 from services.structure.expressions import Expression, Grammar, TooLarge, alt, seq
 from services.structure.json_grammar import JsonGrammar
 from services.structure.json_syntax import CommonRules
 from services.structure.tool_grammar import calls, text_or_calls
 
 MOST_CALLS = 8
+GRAMMAR_CHARACTERS = 16 * 1024 * 1024
+"""Characters of the grammars that are kept for later requests."""
 ANY_OBJECT = {"type": "object"}
 
 
@@ -35,7 +38,8 @@ def constrained(request: GenerationRequest, *, upstream: bool) -> GenerationRequ
     if request.continues:
         raise InvalidRequest("an answer that is continued can have neither tools nor a format", field="messages")
     try:
-        grammar = _grammar(tools, request.output, request.enable_thinking)
+        with limited_time():
+            grammar = _grammar(tools, request.output, request.enable_thinking)
     except Unsupported:
         if not upstream:
             raise
@@ -59,7 +63,12 @@ def find_fault(request: GenerationRequest, answer: str, tool_calls: tuple[ToolCa
     return None
 
 
-@lru_cache(maxsize=128)
+def _key(*asked: object) -> bytes:
+    """Return a key that does not keep the request's texts in memory."""
+    return hashlib.sha256(repr(asked).encode()).digest()
+
+
+@cached(LRUCache(GRAMMAR_CHARACTERS, getsizeof=len), key=_key)
 def _grammar(tools: Tools | None, output: OutputFormat | None, thinking: bool) -> str:
     grammar = Grammar()
     common = CommonRules(grammar)
@@ -124,11 +133,10 @@ def _placed(error: BadSchema) -> str:
 
 def _follows(text: str, schema: str) -> bool:
     try:
-        document = checked(schema)
-        document.begin()
-        return is_json(text) and document.allows(json.loads(text))
+        with limited_time():
+            return is_json(text) and checked(schema).allows(json.loads(text))
     except UnsupportedSchema:
-        return True  # only an upstream can judge it, or it would take too long
+        return True  # only an upstream can judge it
 
 
 def is_json(text: str) -> bool:

@@ -76,6 +76,10 @@ class ServiceProcess:
         """Ask for an answer to one user message."""
         return self.client.post("/api/llm/generate", json=question(content, **fields))
 
+    def embed(self, *texts: str, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+        """Ask for the vectors of texts."""
+        return self.client.post("/api/llm/embed", json={"texts": texts, **fields}, headers=headers)
+
     def health(self) -> dict[str, Any]:
         """Return the body of the health route, whatever its status."""
         body: dict[str, Any] = self.client.get("/api/llm/health").json()

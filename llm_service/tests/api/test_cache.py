@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -49,31 +50,14 @@ def asking(count: int) -> Iterator[Callable[..., "concurrent.futures.Future[http
         yield lambda *arguments, **fields: pool.submit(ask, *arguments, **fields)
 
 
-class Listener:
-    """Follows a streamed answer that has begun, until it hangs up."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        assert response.status_code == 200
-        self._response = response
-        self._lines = response.iter_lines()
-        self._first = next(self._lines)
-
-    def rest(self) -> list[str]:
-        """Return all events to the end, as text."""
-        return [line.removeprefix("data: ") for line in (self._first, *self._lines) if line.startswith("data: ")]
-
-    def hang_up(self) -> None:
-        """Leave before the end."""
-        self._response.close()
-
-
 @contextlib.contextmanager
-def listening(service: ServiceProcess, content: str, **fields: Any) -> Iterator[Listener]:
-    """Ask for a stream and wait until it has begun; leaving the block hangs up."""
+def listening(service: ServiceProcess, content: str, **fields: Any) -> Iterator[tuple[httpx.Response, Iterator[str]]]:
+    """Ask for a stream and wait until it has begun; yield it and its lines. Leaving the block hangs up."""
     body = question(content, temperature=0, stream=True, **fields)
     with service.client.stream("POST", URL, json=body) as response:
-        listener = Listener(response)  # httpx closes the connection when nobody holds this
-        yield listener
+        assert response.status_code == 200
+        lines = response.iter_lines()  # httpx closes the connection when nobody holds these
+        yield response, itertools.chain([next(lines)], lines)
 
 
 # --- kept answers --------------------------------------------------------------------------------
@@ -190,10 +174,10 @@ def test_neither_a_kept_answer_nor_who_joins_a_request_needs_a_place_in_a_full_q
 
 def test_the_others_get_the_whole_answer_when_the_first_one_leaves(service: ServiceProcess) -> None:
     text = f"l uno dos {SLOW}"
-    with listening(service, text) as first, listening(service, text) as second:
+    with listening(service, text) as (first, _), listening(service, text) as (_, lines):
         assert queue_of(service) == (1, 0)
-        first.hang_up()
-        *deltas, whole, done = second.rest()
+        first.close()
+        *deltas, whole, done = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
     assert "".join(json.loads(delta)["delta"] for delta in deltas) == json.loads(whole)["answer"]
     assert done == "[DONE]"
     assert cache_of(ask(service, text)) == "hit"
@@ -204,9 +188,9 @@ def test_generation_stops_when_the_last_one_leaves(service: ServiceProcess, call
     text = f"m{callers} uno dos [[words:2000]] [[slow:50]]"
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(listening(service, text, max_new_tokens=2000)) for _ in range(callers)]
-        for listener in listeners:
+        for response, _ in listeners:
             assert queue_of(service) == (1, 0)
-            listener.hang_up()
+            response.close()
     runs(service, 0)
     assert cache_of(ask(service, text, max_new_tokens=2)) == "miss"
 
@@ -263,25 +247,22 @@ def halted(worker: psutil.Process) -> Iterator[None]:
         worker.resume()
 
 
-def embed(service: ServiceProcess, *texts: str, **headers: str) -> httpx.Response:
-    return service.client.post("/api/llm/embed", json={"texts": texts}, headers=headers)
-
-
 def test_texts_embedded_before_need_no_worker(mortal: ServiceProcess) -> None:
-    known = embed(mortal, "uno", "dos").json()
+    known = mortal.embed("uno", "dos").json()
+    limits = {"X-Request-Timeout-Ms": "300"}
     with halted(mortal.workers()["embedder"]):
-        again = embed(mortal, "dos", "uno", "dos").json()
+        again = mortal.embed("dos", "uno", "dos").json()
         assert again["embeddings"] == [known["embeddings"][at] for at in (1, 0, 1)]
-        limits = {"X-Request-Timeout-Ms": "300"}
-        assert embed(mortal, "uno", "tres", **limits).status_code == 504
+        assert mortal.embed("uno", "tres", headers=limits).status_code == 504
         for directive in ("no-store", "no-cache"):
-            assert embed(mortal, "uno", **limits, **{"Cache-Control": directive}).status_code == 504
-    mixed = embed(mortal, "tres", "uno").json()
+            assert mortal.embed("uno", headers=limits | {"Cache-Control": directive}).status_code == 504
+    mixed = mortal.embed("tres", "uno").json()
     assert mixed["embeddings"][1] == known["embeddings"][0]
-    assert mixed["embeddings"][0] == embed(mortal, "tres", **{"Cache-Control": "no-store"}).json()["embeddings"][0]
+    alone = mortal.embed("tres", headers={"Cache-Control": "no-store"}).json()
+    assert mixed["embeddings"][0] == alone["embeddings"][0]
 
 
 def test_without_memory_every_text_is_embedded(configured: ServiceProcess) -> None:
-    assert embed(configured, "uno").status_code == 200
+    assert configured.embed("uno").status_code == 200
     with halted(configured.workers()["embedder"]):
-        assert embed(configured, "uno", **{"X-Request-Timeout-Ms": "300"}).status_code == 504
+        assert configured.embed("uno", headers={"X-Request-Timeout-Ms": "300"}).status_code == 504

@@ -14,18 +14,6 @@ from tests.api.service_process import ServiceProcess, eventually, idle, leave_wh
 CHAT: dict[str, Any] = {"model": MODEL, "messages": user(LONG), "stream": True, "n": 2, "max_tokens": 2000}
 
 
-def test_generation_stops_when_the_client_leaves(service: ServiceProcess) -> None:
-    leave_when_it_runs(service, "/api/llm/generate", question(LONG, max_new_tokens=2000))
-    eventually(lambda: idle(service), "its place is free")
-
-
-def test_a_stream_stops_when_the_client_leaves(service: ServiceProcess) -> None:
-    body = question(LONG, stream=True, max_new_tokens=2000)
-    with service.client.stream("POST", "/api/llm/generate", json=body) as response:
-        next(response.iter_lines())
-    eventually(lambda: idle(service), "its place is free")
-
-
 @pytest.mark.anyio
 async def test_cancelling_a_coroutine_frees_its_place(service: ServiceProcess) -> None:
     async with async_client(service) as client:

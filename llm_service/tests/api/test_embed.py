@@ -19,12 +19,8 @@ TEXTS = ["hola mundo", "buenos días", "el río crece", ""]
 NUMPY = {"float32": "<f4", "int8": "i1", "uint8": "u1", "binary": "u1"}
 
 
-def post(service: ServiceProcess, texts: list[str], **fields: Any) -> httpx.Response:
-    return service.client.post("/api/llm/embed", json={"texts": texts, **fields})
-
-
 def answer(service: ServiceProcess, texts: list[str], **fields: Any) -> dict[str, Any]:
-    response = post(service, texts, **fields)
+    response = service.embed(*texts, **fields)
     assert response.status_code == 200, response.text
     body: dict[str, Any] = response.json()
     return body
@@ -76,15 +72,15 @@ def test_base64_holds_the_same_numbers_and_both_are_as_the_schema_says(
 
 
 def test_vectors_are_not_shortened(service: ServiceProcess) -> None:
-    message = refusal(post(service, ["hola"], dimensions=128))
+    message = refusal(service.embed("hola", dimensions=128))
     assert message.startswith("dimensions: this model's vectors cannot be shortened")
     assert "is not a Matryoshka model" in message
-    assert refusal(post(service, ["hola"], dimensions=0)).startswith("dimensions")
+    assert refusal(service.embed("hola", dimensions=0)).startswith("dimensions")
     assert answer(service, ["hola"], dimensions=384)["dim"] == 384
 
 
 def test_unknown_fields_are_named_and_null_is_left_out(service: ServiceProcess) -> None:
-    response = post(service, ["hola"], dimension=384, output_dtype=None)
+    response = service.embed("hola", dimension=384, output_dtype=None)
     assert response.status_code == 200
     assert response.headers["X-Ignored-Fields"] == "dimension"
 
@@ -99,8 +95,8 @@ def test_unknown_fields_are_named_and_null_is_left_out(service: ServiceProcess) 
         ("normalize", "perhaps"),
     ],
 )
-def test_a_field_that_cannot_be_honoured_is_refused_by_name(service: ServiceProcess, field: str, value: object) -> None:
-    assert refusal(post(service, ["hola"], **{field: value})).startswith(field)
+def test_a_field_that_cannot_be_honoured_is_refused_by_name(service: ServiceProcess, field: str, value: Any) -> None:
+    assert refusal(service.embed("hola", **{field: value})).startswith(field)
 
 
 def test_the_type_of_a_text_in_a_search_is_told(service: ServiceProcess) -> None:
@@ -108,7 +104,7 @@ def test_the_type_of_a_text_in_a_search_is_told(service: ServiceProcess) -> None
     plain = answer(service, ["hola"])
     assert query["fingerprint"] == document["fingerprint"] != plain["fingerprint"]
     assert query["embeddings"] != document["embeddings"] != plain["embeddings"]
-    assert refusal(post(service, ["hola"], input_type="question")).startswith("input_type")
+    assert refusal(service.embed("hola", input_type="question")).startswith("input_type")
     shared = {"model": "default", "input": "hola", "input_type": "query"}
     assert service.client.post("/v1/embeddings", json=shared).json()["fingerprint"] == query["fingerprint"]
 

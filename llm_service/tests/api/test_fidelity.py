@@ -1,6 +1,6 @@
 """The embedded model's answers over HTTP are the model's: held against transformers in fp32 on the same weights.
 
-``embedded_answers.json`` is made by ``python dev.py bench reference -- --write``. The shares asked for here are the
+``embedded_answers.json`` is made by ``python dev.py bench reference``. The shares asked for here are the
 targets of ``python dev.py bench fidelity``, less two answers for another processor's rounding. By default answers are
 cut after ``SHORT`` tokens, enough for their beginnings and for the ends of short ones; ``dev.py test --all`` reads them
 to the reference's own limit.

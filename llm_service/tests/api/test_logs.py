@@ -1,7 +1,7 @@
 """What operators read: one line for each request, in whatever form, which nobody can forge."""
 
+import concurrent.futures
 import re
-import threading
 
 import httpx
 import pytest
@@ -116,17 +116,9 @@ def test_a_worker_that_ends_names_the_requests_that_it_had(service: ServiceProce
 
 
 def test_one_id_may_be_used_by_many_at_once(service: ServiceProcess) -> None:
-    statuses: list[int] = []
-
-    def one(number: int) -> None:
-        statuses.append(ask(service, "shared", f"palabra-{number} dos [[slow:30]]").status_code)
-
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert statuses == [200] * 4
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(ask, service, "shared", f"palabra-{number} dos [[slow:30]]") for number in range(4)]
+    assert [answer.result().status_code for answer in asked] == [200] * 4
 
 
 def test_neither_questions_answers_texts_nor_keys_are_in_the_log(guarded: ServiceProcess) -> None:

@@ -44,6 +44,7 @@ def check(response: httpx.Response, status: int, code: str, param: str | None = 
             "invalid_value",
             "messages[0].content[0].type",
         ),
+        ({"messages": user("a\x00b")}, "invalid_value", "messages[0].content"),
         ({"temperature": 2.1}, "invalid_value", "temperature"),
         ({"top_p": -1}, "invalid_value", "top_p"),
         ({"max_tokens": 0}, "invalid_value", "max_tokens"),
@@ -81,8 +82,18 @@ def test_a_bad_field_is_named(service: ServiceProcess, change: dict[str, Any], c
     assert error["message"].startswith(param)
 
 
-def test_an_unknown_model_is_not_found(service: ServiceProcess) -> None:
-    error = check(service.client.post(CHAT, json=HOLA | {"model": "gpt-4o"}), 404, "model_not_found", "model")
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("chat/completions", {"messages": user("hola")}),
+        ("completions", {"prompt": "hola"}),
+        ("responses", {"input": "hola"}),
+        ("embeddings", {"input": "hola"}),
+        ("rerank", {"query": "hola", "documents": ["hola"]}),
+    ],
+)
+def test_an_unknown_model_is_not_found(ranking: ServiceProcess, path: str, asked: dict[str, Any]) -> None:
+    error = check(ranking.client.post(f"/v1/{path}", json=asked | {"model": "gpt-4o"}), 404, "model_not_found", "model")
     assert "gpt-4o" in error["message"]
     assert "'default'" in error["message"]
 

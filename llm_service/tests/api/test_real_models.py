@@ -120,7 +120,7 @@ WORD = "water"
 
 
 def embed(service: ServiceProcess, texts: list[str], **fields: Any) -> dict[str, Any]:
-    response = service.client.post("/api/llm/embed", json={"texts": texts, **fields})
+    response = service.embed(*texts, **fields)
     assert response.status_code == 200, response.text
     body: dict[str, Any] = response.json()
     return body

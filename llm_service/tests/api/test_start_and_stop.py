@@ -1,26 +1,9 @@
 import concurrent.futures
 import signal
-import subprocess
-import sys
 
 import psutil
 
-from tests.api.service_process import APP_DIR, ServiceProcess, check_broken_off, eventually, question, running_service
-
-MODEL_LIBRARIES = ("torch", "transformers", "sentence_transformers", "openvino", "openvino_genai")
-
-
-def test_the_http_process_imports_no_model_library() -> None:
-    script = f"import sys, main; print([name for name in {MODEL_LIBRARIES} if name in sys.modules])"
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=APP_DIR,
-        env={"ENV_FILES": "none", "PATH": ""},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert result.stdout.strip() == "[]", result.stderr
+from tests.api.service_process import ServiceProcess, check_broken_off, eventually, question, running_service
 
 
 def test_it_lives_while_the_model_loads_and_says_so() -> None:

@@ -7,7 +7,7 @@ import pytest
 from openai import OpenAI
 
 from tests.api.openai_clients import MODEL
-from tests.api.service_process import ServiceProcess
+from tests.api.service_process import ServiceProcess, events_of
 
 CHAT = "/v1/chat/completions"
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -50,11 +50,8 @@ def test_the_own_route_has_tools_too(service: ServiceProcess) -> None:
     answer = service.generate(CALL, tools=[WEATHER], temperature=0).json()
     assert (answer["answer"], answer["finish_reason"]) == ("", "tool_calls")
     assert answer["tool_calls"][0]["function"]["name"] == "weather"
-    with service.client.stream(
-        "POST", "/api/llm/generate", json=body(CALL, tools=[WEATHER], stream=True) | {"model": None}
-    ) as response:
-        lines = [line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: {")]
-    events = [json.loads(line) for line in lines]
+    *events, done = events_of(service.generate(CALL, tools=[WEATHER], temperature=0, stream=True))
+    assert done == "[DONE]"
     pieces = [event["tool_call_delta"]["function"] for event in events if "tool_call_delta" in event]
     assert json.loads("".join(piece["arguments"] for piece in pieces)) == {"city": 'Iquitos {"ñ"}'}
 

@@ -37,7 +37,7 @@ class Traced:
     def post(self, path: str, body: dict[str, Any], **headers: str) -> tuple[Any, list[Span]]:
         """Return the answer's text and the spans of its trace, the server's own first."""
         trace_id = secrets.token_hex(16)
-        headers = {"traceparent": f"00-{trace_id}-{self.span_id}-01", "Authorization": f"Bearer {KEY}", **headers}
+        headers = {"traceparent": f"00-{trace_id}-{self.span_id}-01", **headers}
         response = self.service.client.post(path, json=body, headers=headers)
         return response, self.spans(trace_id)
 
@@ -57,6 +57,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 def traced(collector: Collector) -> Iterator[Traced]:
     with running_service(ready=True, LLM_SERVICE_API_KEY=KEY, **collector.environment()) as service:
+        service.client.headers["Authorization"] = f"Bearer {KEY}"
         yield Traced(service, collector)
 
 
@@ -175,9 +176,8 @@ def test_the_spans_of_a_caller_that_leaves_end_with_499(traced: Traced) -> None:
 @pytest.mark.parametrize("sent", ["00-0-0-01", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "ñ", "x" * 9000, "01"])
 def test_a_traceparent_that_is_none_begins_a_new_trace(traced: Traced, sent: str) -> None:
     request_id = secrets.token_hex(8)
-    headers = [("traceparent", sent), ("X-Request-ID", request_id), ("Authorization", f"Bearer {KEY}")]
-    encoded = [(name.encode(), value.encode()) for name, value in headers]
-    response = traced.service.client.post("/api/llm/generate", json=words(), headers=encoded)
+    headers = [(b"traceparent", sent.encode()), (b"X-Request-ID", request_id.encode())]
+    response = traced.service.client.post("/api/llm/generate", json=words(), headers=headers)
     assert response.status_code == 200
 
     def mine() -> list[Span]:
@@ -189,7 +189,7 @@ def test_a_traceparent_that_is_none_begins_a_new_trace(traced: Traced, sent: str
 
 def test_a_caller_that_was_not_sampled_is_not_recorded(traced: Traced, collector: Collector) -> None:
     trace_id = secrets.token_hex(16)
-    headers = {"traceparent": f"00-{trace_id}-{traced.span_id}-00", "Authorization": f"Bearer {KEY}"}
+    headers = {"traceparent": f"00-{trace_id}-{traced.span_id}-00"}
     assert traced.service.client.post("/api/llm/generate", json=words(), headers=headers).status_code == 200
     traced.post("/api/llm/generate", words())
     assert collector.trace(trace_id) == []
@@ -197,8 +197,7 @@ def test_a_caller_that_was_not_sampled_is_not_recorded(traced: Traced, collector
 
 def test_what_machines_ask_all_day_is_not_traced(traced: Traced, collector: Collector) -> None:
     for path in ("/livez", "/readyz", "/metrics", "/api/llm/health", "/version", "/"):
-        headers = {"Authorization": f"Bearer {KEY}"}
-        assert traced.service.client.get(path, headers=headers).status_code == 200
+        assert traced.service.client.get(path).status_code == 200
     traced.post("/api/llm/generate", words())
     assert {span.attributes.get("http.request.method", "POST") for span in collector.spans} == {"POST"}
 

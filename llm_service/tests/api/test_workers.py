@@ -24,10 +24,6 @@ def check_restarted(response: httpx.Response) -> None:
     assert (error["type"], error["retryable"]) == ("engine_restarted", True)
 
 
-def embed(service: ServiceProcess, text: str) -> httpx.Response:
-    return service.client.post("/api/llm/embed", json={"texts": [text]})
-
-
 def test_killing_the_generator_fails_its_request_and_no_other(service: ServiceProcess) -> None:
     live: list[int] = []
     over = threading.Event()
@@ -45,7 +41,7 @@ def test_killing_the_generator_fails_its_request_and_no_other(service: ServicePr
             eventually(lambda: service.health()["queue"]["running"] == 1, "the request runs")
             service.workers()["generator"].kill()
             check_restarted(victim.result())
-        assert embed(service, "hola").status_code == 200
+        assert service.embed("hola").status_code == 200
         # The next one waits for the new worker.
         assert service.generate("hola").json()["answer"] == "hola"
     finally:
@@ -55,9 +51,9 @@ def test_killing_the_generator_fails_its_request_and_no_other(service: ServicePr
 
 
 def test_an_embedder_that_dies_fails_its_request_and_no_other(service: ServiceProcess) -> None:
-    check_restarted(embed(service, "[[crash]] hola"))
+    check_restarted(service.embed("[[crash]] hola"))
     assert service.generate("hola").status_code == 200
-    assert embed(service, "otra vez, y nunca antes").status_code == 200
+    assert service.embed("otra vez, y nunca antes").status_code == 200
 
 
 def test_a_worker_that_dies_of_a_request_is_replaced(service: ServiceProcess) -> None:
@@ -88,11 +84,11 @@ def test_workers_that_stall_are_replaced() -> None:
         asked = [pool.submit(service.generate, "[[hang]] hola")]
         if sys.platform != "win32":  # which cannot stop a process in its tracks
             frozen.send_signal(signal.SIGSTOP)
-            asked.append(pool.submit(embed, service, "hola"))
+            asked.append(pool.submit(service.embed, "hola"))
         for answer in asked:
             check_restarted(answer.result())
         assert service.generate("hola").status_code == 200
-        assert embed(service, "hola").status_code == 200
+        assert service.embed("hola").status_code == 200
         assert sys.platform == "win32" or not frozen.is_running() or frozen.status() == psutil.STATUS_ZOMBIE
 
 

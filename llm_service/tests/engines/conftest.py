@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -97,7 +98,8 @@ def _transformers_generator(folder: Path, device: str = "cpu") -> GeneratorCase:
 
     engine = TransformersGenerator(
         ModelArtifact(folder, "safetensors", "SmolLM2-135M-Instruct", "embedded"),
-        settings_with(llm_device_map=device, llm_memory_gb=0.5),
+        # Without a fixed size, parts of a prompt are sized by measured time, and a sum rounds differently by its parts.
+        settings_with(llm_device_map=device, llm_memory_gb=0.5, llm_max_batched_tokens=256),
     )
     return GeneratorCase(
         engine=engine,
@@ -220,3 +222,18 @@ def load_tiny(tiny_model: Path) -> Iterator["LoadTiny"]:
     yield build
     for engine in loaded:
         engine.close()
+
+
+@pytest.fixture
+def export_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export encoders in this process, which has torch in its memory already: a process of their own takes 10 s.
+
+    The embedder of ``test_embedding_suite`` is exported as the service does it.
+    """
+    from engines.encoders import export
+
+    def run(command: list[str], **_: Any) -> None:
+        with warnings.catch_warnings(action="ignore"):
+            export.export(command[3], Path(command[4]), Path(command[5]))
+
+    monkeypatch.setattr("engines.encoders.export.subprocess.run", run)

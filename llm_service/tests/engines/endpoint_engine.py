@@ -11,9 +11,9 @@ from dataclasses import replace
 from config.settings import Settings
 from engines.base import EngineInfo
 from engines.errors import ServiceError
-from engines.events import Accepted, Failed, Finished, RequestEvent
+from engines.events import Accepted, Failed, Finished, RequestEvent, Tokenized
 from engines.llamacpp.client import LlamaCppClient
-from engines.requests import Request
+from engines.requests import Request, TokenizeRequest
 from models.artifacts import ModelArtifact
 
 PATIENCE_S = 120.0
@@ -61,6 +61,15 @@ class EndpointEngine:
         if refusal is not None and refusal.type == "context_length_exceeded":
             raise refusal
         self._running[request.id] = (wire_id, task)
+
+    def tokenize(self, request: TokenizeRequest) -> Tokenized:
+        async def ask() -> Tokenized:
+            async with self.client.open(request) as events:
+                (event,) = [event async for event in events]
+            assert isinstance(event, Tokenized)
+            return event
+
+        return asyncio.run_coroutine_threadsafe(ask(), self._loop).result(PATIENCE_S)
 
     def cancel(self, request_id: str) -> None:
         if request_id in self._running:

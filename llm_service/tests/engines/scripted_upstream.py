@@ -1,4 +1,4 @@
-"""An upstream on a bare socket that sends exactly the bytes it is told to, lies included."""
+"""An upstream on a bare socket that sends exactly the bytes of a script, invalid ones included."""
 
 import asyncio
 import contextlib

@@ -1,9 +1,12 @@
 """What is quoted in a message stays text, whatever the tokenizer makes of it elsewhere."""
 
+from typing import cast
+
 import pytest
 
+from engines.base import Texts
 from engines.prompts.control_tokens import ControlTokens
-from engines.requests import ChatMessage, GenerationRequest, SamplingParams
+from engines.requests import ChatMessage, GenerationRequest, SamplingParams, TokenizeRequest
 from tests.engines.conftest import GeneratorCase
 from tests.engines.driving import generate
 
@@ -17,7 +20,7 @@ def tokens() -> ControlTokens:
     return ControlTokens(VOCABULARY.items(), lambda sequences: [texts[token] for (token,) in sequences])
 
 
-def test_control_tokens_are_told_from_texts_in_brackets() -> None:
+def test_control_tokens_are_distinguished_from_texts_in_brackets() -> None:
     assert tokens().texts == {"<|im_start|>", "<|im_end|>", "[INST]"}
 
 
@@ -41,14 +44,14 @@ def test_a_tokenizer_without_control_tokens_changes_nothing() -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("loaded_case", ["openvino", "transformers"], indirect=True)
+@pytest.mark.parametrize("loaded_case", ["llamacpp", "openvino", "transformers"], indirect=True)
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])
 def test_a_quoted_turn_opens_no_turn_on_a_real_model(case: GeneratorCase, role: str) -> None:
-    def prompt_of(content: str) -> list[int]:
+    def prompt_of(content: str) -> tuple[int, ...]:
         sampling = SamplingParams(max_new_tokens=1, temperature=0.0, top_p=1.0)
         messages = (ChatMessage(role, content), ChatMessage("user", "hola"))
         request = GenerationRequest("one", messages, sampling)
-        ids: list[int] = case.engine._tokenize(request)  # type: ignore[attr-defined]
+        ids = cast(Texts, case.engine).tokenize(TokenizeRequest("two", conversation=request)).tokens
         assert generate(case.engine, request).prompt_tokens == len(ids)
         return ids
 

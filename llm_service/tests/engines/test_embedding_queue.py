@@ -1,7 +1,10 @@
 import numpy as np
 
 from engines.encoders.queue import Batch, Encoding, EncodingQueue
+from engines.errors import GenerationFailed
+from engines.fake_encoders import FakeEmbedder
 from engines.requests import EmbeddingRequest
+from tests.engines.driving import run
 
 
 def padded(batch: Batch[EmbeddingRequest]) -> int:
@@ -50,3 +53,11 @@ def test_a_long_request_lets_a_short_one_through() -> None:
     queue = queue_of([100] * 200, [5], budget=256)
     steps = drain(queue, streams=1)
     assert any(job.request.id == "1" for batches in steps[:2] for batch in batches for job, _ in batch)
+
+
+def test_texts_that_fail_fail_their_request_alone() -> None:
+    requests = {name: EmbeddingRequest(name, (text, "more")) for name, text in (("a", "hola"), ("bad", "[[fail]]"))}
+    outcomes = run(FakeEmbedder(), *requests.values(), EmbeddingRequest("b", ("adiós",)))
+    assert outcomes["bad"].failed.error.type == GenerationFailed.type
+    for name, texts in (("a", 2), ("b", 1)):
+        assert len(outcomes[name].embedded.vectors) == texts

@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules as parts
 
 from engines.base import Engine, ModelLoadError
-from engines.encoders.embedding_recipe import embedding_fingerprints, openvino_can_embed, read_recipe
+from engines.encoders.embedding_recipe import embedding_fingerprints, read_recipe
 from engines.events import FloatMatrix
 from engines.requests import EmbeddingRequest
 from models.artifacts import ModelArtifact
@@ -21,6 +21,7 @@ from tests.engines.conftest import settings_with
 from tests.engines.driving import run
 from tests.engines.tiny_cross_encoder import letter_tokenizer
 
+pytestmark = pytest.mark.usefixtures("export_here")
 library: Any = transformers
 HIDDEN, LIMIT = 32, 24
 TEXTS = ("a b c", "x", "", "hola que tal", "z " * 60, "the river rises", "A B C", "b a c d e f g h i j k l m n")
@@ -67,7 +68,7 @@ def serve(folder: Path, cache: Path) -> Engine:
     """Load the engine that the worker would."""
     artifact = ModelArtifact(folder, "safetensors", "tiny", "tiny")
     settings = settings_with(llm_device_map="cpu", model_cache_dir=cache)
-    if openvino_can_embed(folder):
+    if read_recipe(folder).suits_openvino:
         from engines.encoders.openvino import OpenVinoEmbedder
 
         return OpenVinoEmbedder(artifact, settings)
@@ -173,7 +174,7 @@ def test_both_styles_of_a_pooling_config_are_one(save: Save, mode: str) -> None:
     old = OLD_STYLE | {"pooling_mode_mean_tokens": mode == "mean", "pooling_mode_cls_token": mode == "cls"}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(old))
     assert (read_recipe(folder), embedding_fingerprints(folder).plain) == new
-    assert openvino_can_embed(folder) == (mode == "mean")
+    assert read_recipe(folder).suits_openvino == (mode == "mean")
 
 
 def test_what_changes_vectors_changes_the_fingerprint(save: Save) -> None:

@@ -18,7 +18,7 @@ from tests.engines.conftest import settings_with
 from tests.engines.driving import run
 from tests.engines.tiny_cross_encoder import LIMIT, save_cross_encoder
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.usefixtures("export_here")]
 TOLERANCE = 1e-3
 QUERY = "where does the river rise"
 DOCUMENTS = (

@@ -31,15 +31,16 @@ def test_short_prompts_share_a_longer_step(size: int, expected: int) -> None:
 
 def test_what_is_measured_is_a_step_with_tokens_that_no_cache_knows() -> None:
     prompts: list[Sequence[int]] = []
-    assert step_size.measure(prompts.append, 64) < SHORTEST_STEP_S
+    assert step_size.measure(prompts.append, 64, 40) < SHORTEST_STEP_S
     assert [len(prompt) for prompt in prompts] == [64] * (1 + MEASUREMENTS)
     assert len(set(map(tuple, prompts))) == len(prompts)
+    assert all(token < 40 for prompt in prompts for token in prompt)
 
 
 def test_the_quickest_measurement_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 10.0, 11.0, 20.0, 20.2])  # compiling, then two measurements
     monkeypatch.setattr("engines.openvino.step_size.time.perf_counter", lambda: next(clock))
-    assert step_size.measure(lambda _: None, 64) == pytest.approx(0.2)
+    assert step_size.measure(lambda _: None, 64, 40) == pytest.approx(0.2)
 
 
 def test_sizes_are_kept_by_model(tmp_path: Path) -> None:

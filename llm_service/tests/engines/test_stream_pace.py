@@ -20,7 +20,7 @@ def test_text_is_due_once_in_an_interval() -> None:
     assert [due_after(pace, clock, 0.015) for _ in range(6)] == [False, False, True, False, False, True]
 
 
-def test_slow_tokens_are_told_one_by_one() -> None:
+def test_slow_tokens_are_sent_one_by_one() -> None:
     clock = Clock()
     pace = StreamPace(0.04, clock)
     assert all(due_after(pace, clock, 0.05) for _ in range(3))

@@ -2,7 +2,10 @@ import itertools
 
 import pytest
 
+from engines.answer import Answer
+from engines.events import Finished
 from engines.text_assembly import TextAssembler
+from tests.engines.driving import chat
 
 TEXT = "Año nuevo: ¡ñandú! 😊 y 👩‍🚀, después ɨ́ tsʼ y 日本語."
 
@@ -101,3 +104,13 @@ def test_without_anyone_reading_along_the_text_is_decoded_once_at_its_end() -> N
     assert [assembler.push([byte]) for byte in TEXT.encode()] == [""] * len(TEXT.encode())
     assert assembler.finish() == assembler.text == TEXT
     assert decoded == [0, len(TEXT.encode())]
+
+
+def test_a_stop_string_that_only_the_end_reveals_is_the_reason() -> None:
+    """The budget cut through the character after it."""
+    text = TextAssembler(decode_bytes, ("b",))
+    answer = Answer(request=chat("one", "x", stop=("b",)), prompt_ids=[1], max_new_tokens=3, text=text)
+    text.add([*b"ab", 0xC3])
+    *_, last = answer.report(text.read("", "ab\ufffd"), "length")
+    assert isinstance(last, Finished)
+    assert (last.text, last.finish_reason) == ("a", "stop")

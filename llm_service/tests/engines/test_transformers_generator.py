@@ -36,7 +36,7 @@ def test_the_end_token_as_the_last_one_allowed_is_a_stop(load_tiny: LoadTiny) ->
     assert generate(engine, chat("one", "hola", max_new_tokens=2)).finish_reason == "stop"
 
 
-def test_thinking_is_told_to_the_chat_template(load_tiny: LoadTiny) -> None:
+def test_thinking_is_passed_to_the_chat_template(load_tiny: LoadTiny) -> None:
     engine = load_tiny()
     plain = chat("one", "hola", max_new_tokens=1)
     thinking = GenerationRequest("two", plain.messages, plain.sampling, enable_thinking=True)
@@ -298,6 +298,14 @@ def test_a_thought_is_closed_at_its_budget_and_leaves_room_for_the_answer(load_t
         assert text.index("</think>") <= closed_by + 1
 
 
+def test_the_token_with_the_id_0_can_close_a_thought(load_tiny: LoadTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = load_tiny(max_batched_tokens=64)
+    say(engine, *[40] * 6)
+    monkeypatch.setattr(engine.loaded.tokenizer, "encode", lambda *_, **__: [0, 1])
+    request = replace(chat("one", "hola", max_new_tokens=6), enable_thinking=True, thinking_budget=2)
+    assert generate(engine, request).text == engine._decode([40, 40, 0, 1, 40, 40])
+
+
 def test_a_grammar_and_the_probabilities_of_its_tokens(load_tiny: LoadTiny) -> None:
     request = chat("one", "hola", max_new_tokens=30, grammar='root ::= "a" [bc]{3} "ñ"')
     request = replace(request, sampling=replace(request.sampling, logprobs=0))
@@ -308,7 +316,7 @@ def test_a_grammar_and_the_probabilities_of_its_tokens(load_tiny: LoadTiny) -> N
     assert len(outcome.logprobs) == outcome.completion_tokens
 
 
-def test_a_grammar_that_is_none_is_refused(load_tiny: LoadTiny) -> None:
+def test_an_invalid_grammar_is_refused(load_tiny: LoadTiny) -> None:
     with pytest.raises(ServiceError) as refusal:
         load_tiny().submit(chat("one", "hola", grammar="root ::= nowhere ("))
     assert refusal.value.type == Unsupported.type

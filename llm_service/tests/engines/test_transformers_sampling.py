@@ -18,9 +18,7 @@ def sampler(temperature: float = 1.0, top_p: float = 1.0, *, seed: int | None = 
     request = GenerationRequest("one", (), SamplingParams(8, temperature, top_p, seed=seed))
     text = TextAssembler(lambda _ids: "")
     random = random_sequence(seed)
-    return Row(
-        request=request, prompt_tokens=1, max_new_tokens=8, text=text, prompt_ids=[0], unread=deque(), random=random
-    )
+    return Row(request=request, max_new_tokens=8, text=text, prompt_ids=[0], unread=deque(), random=random)
 
 
 def next_tokens(scores: torch.Tensor, rows: list[Row], *, top_k: int = 0, penalty: float = 1.0) -> NextTokens:

@@ -1,4 +1,4 @@
-"""An upstream that behaves, one that does not, and one that lies: all end in answers or typed failures."""
+"""Upstreams that answer well, badly or not at all: requests end in answers or typed failures."""
 
 import asyncio
 import contextlib
@@ -288,7 +288,7 @@ async def test_an_answer_that_ends_but_whose_connection_does_not_is_complete() -
         await until(lambda: upstream.open_connections == 0)
 
 
-async def test_a_key_refused_later_fails_requests_and_is_not_told() -> None:
+async def test_a_key_refused_later_fails_requests_and_is_not_quoted() -> None:
     failed = await failure_of(as_json({"error": {"message": f"bad key {KEY}"}}, "403 Forbidden"), api_key=KEY)
     assert isinstance(failed, ModelUnavailable)
     assert "LLM_UPSTREAM_API_KEY" in failed.message
@@ -341,7 +341,7 @@ async def test_the_model_is_one_that_the_upstream_has(models: list[str], asked: 
         http("503 Service Unavailable", b""),
     ],
 )
-async def test_a_list_of_models_that_is_none_leaves_the_service_waiting(models: list[bytes]) -> None:
+async def test_an_invalid_list_of_models_leaves_the_service_waiting(models: list[bytes]) -> None:
     async with scripted_upstream(models=models) as upstream, started(upstream_at(upstream.url)) as client:
         await until(lambda: client.last_error is not None)
         assert client.state == "loading"
@@ -367,7 +367,7 @@ async def test_an_upstream_that_limits_the_asking_stays_ready() -> None:
         assert client.state == "ready"
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+async def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
     command = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
     try:
         subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)  # noqa: ASYNC221

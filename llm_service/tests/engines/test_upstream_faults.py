@@ -70,7 +70,7 @@ def test_a_conversation_that_is_too_long_is_known_as_such(body: bytes, counts: d
     assert fault.details == counts
 
 
-def test_other_refusals_are_told_in_the_upstreams_words() -> None:
+def test_other_refusals_quote_the_upstream() -> None:
     fault = from_answer(422, {}, refused("temperature must\nbe lower " + "x" * 1000))
     assert type(fault) is Unsupported
     assert str(fault).startswith("the upstream refuses this request: temperature must be lower xxx")

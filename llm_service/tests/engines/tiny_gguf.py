@@ -14,7 +14,7 @@ TEMPLATE = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor 
 def save_tiny_gguf(path: Path, kind: str, *, file_type: str | None = "", template: str = TEMPLATE) -> Path:
     """Write a llama-shaped model whose matrices have the type ``kind`` (``Q5_0``, ``F16``, …). Tokens are
     bytes and one end token. ``file_type`` is what the header says they have; ``None`` leaves that out,
-    which OpenVINO cannot bear.
+    which OpenVINO cannot read.
     """
     quantisation = gguf.GGMLQuantizationType[kind]
     writer = gguf.GGUFWriter(path, "llama")

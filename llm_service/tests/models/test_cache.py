@@ -74,7 +74,7 @@ def test_a_revision_in_the_name_wins(cache: Path, pins: ModelPins) -> None:
     "files",
     [(), ("config.json",), ("model.safetensors",), ("config.json", "pytorch_model.bin"), ("openvino_model.xml",)],
 )
-def test_half_a_model_is_none(cache: Path, pins: ModelPins, files: tuple[str, ...]) -> None:
+def test_an_incomplete_model_is_not_found(cache: Path, pins: ModelPins, files: tuple[str, ...]) -> None:
     put(cache, OLD, *files)
     assert ModelHub(pins).cached(SAFETENSORS) is None
     assert ModelHub(pins).cached(Source(NAME, "openvino")) is None

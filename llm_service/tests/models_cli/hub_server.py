@@ -4,13 +4,13 @@ As on the real one, large files are redirected to another host, which must never
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -31,7 +31,7 @@ class Repository:
 
 @dataclass
 class Fault:
-    """What happens to a file's content: it is cut, or held up, after so many bytes; ``times`` often."""
+    """What happens to a file's content: it is cut, or held up, ``after`` this many bytes, the first ``times`` times."""
 
     after: int
     times: int
@@ -53,6 +53,8 @@ class HubServer:
 
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
+        self.blobs: dict[str, bytes] = {}
+        """Contents by their SHA-256."""
         self.requests: list[Request] = []
         self.faults: dict[str, Fault] = {}
         self.refused_keys: set[str] = set()
@@ -79,13 +81,9 @@ class HubServer:
             digest.update(path.encode() + content)
         commit = digest.hexdigest()
         repository.commits[commit] = files
+        self.blobs |= {_sha256(content): content for content in files.values()}
         repository.refs[ref] = commit
         return commit
-
-    def publish_folder(self, repo: str, folder: Path, **fields: Any) -> str:
-        """Publish the files of a folder."""
-        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        return self.publish(repo, files, **fields)
 
     def contents(self, path: str) -> list[Request]:
         """Return the requests for a file's content."""
@@ -133,42 +131,30 @@ class _Handler(BaseHTTPRequestHandler):
         elif "/resolve/" in path:
             self._resolve(*path.split("/resolve/", 1))
         elif path.startswith("cdn/"):
-            digest = path.removeprefix("cdn/").split("/", 1)
-            self._send_content(self._blob(digest[0]), digest[1])
+            _, digest, file = path.split("/", 2)
+            self._send_content(self.hub.blobs[digest], file)
         else:
             self._send(200, b"hub")
 
     def _describe(self, path: str) -> None:
         repo, _, rest = path.partition("/revision/")
-        tree = "/tree/" in path
-        if tree:
-            repo, _, rest = path.partition("/tree/")
         found = self._find(repo, rest or "main")
         if found is None:
             return
         repository, commit = found
         files = repository.commits[commit]
-        if tree:
-            body: Any = [
-                {"type": "file", "path": name, "size": len(data), "oid": _sha1(data)} for name, data in files.items()
-            ]
-        else:
-            siblings = [
-                {"rfilename": name, "size": len(data), "blobId": _sha1(data), **_lfs(data)}
-                for name, data in files.items()
-            ]
-            body = {
-                "id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "tags": [], "downloads": 0,
-                "private": False, "gated": "manual" if repository.gated else False,
-                "cardData": {"license": repository.licence, "base_model": repository.base_model},
-            }  # fmt: skip
+        siblings = [
+            {"rfilename": name, "size": len(data), "blobId": _sha1(data), **_lfs(data)} for name, data in files.items()
+        ]
+        body = {
+            "id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "tags": [], "downloads": 0,
+            "private": False, "gated": "manual" if repository.gated else False,
+            "cardData": {"license": repository.licence, "base_model": repository.base_model},
+        }  # fmt: skip
         self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
     def _resolve(self, repo: str, rest: str) -> None:
         revision, _, path = rest.partition("/")
-        if revision == "refs":  # refs/pr/1
-            parts = rest.split("/", 3)
-            revision, path = "/".join(parts[:3]), parts[3]
         found = self._find(repo, revision)
         if found is None:
             return
@@ -184,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         if len(content) < LARGE_BYTES:
             self._send(200, content, headers)
             return
-        digest = hashlib.sha256(content).hexdigest()
+        digest = _sha256(content)
         headers |= {
             "X-Linked-Etag": f'"{digest}"',
             "X-Linked-Size": str(len(content)),
@@ -202,14 +188,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(404, "RevisionNotFound", "Invalid rev id")
             return None
         return repository, commit
-
-    def _blob(self, digest: str) -> bytes:
-        for repository in self.hub.repositories.values():
-            for files in repository.commits.values():
-                for content in files.values():
-                    if len(content) >= LARGE_BYTES and hashlib.sha256(content).hexdigest() == digest:
-                        return content
-        raise AssertionError("no such blob")
 
     def _send_content(self, content: bytes, path: str) -> None:
         wanted = self.headers.get("Range")
@@ -250,6 +228,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
+@functools.cache
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@functools.cache
 def _sha1(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
@@ -257,4 +241,4 @@ def _sha1(content: bytes) -> str:
 def _lfs(content: bytes) -> dict[str, Any]:
     if len(content) < LARGE_BYTES:
         return {}
-    return {"lfs": {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}}
+    return {"lfs": {"sha256": _sha256(content), "size": len(content), "pointerSize": 130}}

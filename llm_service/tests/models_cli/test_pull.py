@@ -1,6 +1,7 @@
 """Fetching models from a hub that is sometimes unwell."""
 
 import errno
+import json
 import shutil
 import signal
 import sys
@@ -85,6 +86,19 @@ def test_an_embedding_model_comes_with_its_layers(machine: Machine) -> None:
     assert (machine.snapshot(REPO, commit) / "1_Pooling" / "config.json").is_file()
     configured = machine.listed(EMBEDDING_MODEL=REPO)["configured"]["EMBEDDING_MODEL"]
     assert (configured["model"], configured["engine"]) == (REPO, "sentence_transformers")
+
+
+def test_a_cross_encoder_is_one_to_every_command(machine: Machine) -> None:
+    bert = {"model_type": "bert", "architectures": ["BertForSequenceClassification"], "num_labels": 1}
+    config = json.dumps(bert | {"max_position_embeddings": 512}).encode()
+    machine.hub.publish(REPO, safetensors_repository(**{"config.json": config}))
+    output = machine.run("pull", REPO, LLM_BACKEND="transformers")
+    assert "loaded by openvino" in output
+    assert "set RERANK_MODEL=someone/model" in output
+    assert "chat template" not in output
+    assert "for ranking" in machine.run("info", REPO)
+    configured = machine.listed(RERANK_MODEL=REPO)["configured"]["RERANK_MODEL"]
+    assert (configured["model"], configured["engine"]) == (REPO, "openvino")
 
 
 def test_a_repository_of_gguf_files_means_its_q4_k_m_or_asks_which(machine: Machine) -> None:
@@ -201,10 +215,10 @@ def test_the_key_goes_to_the_hub_and_nowhere_else(machine: Machine) -> None:
     machine.hub.publish(REPO, safetensors_repository())
     machine.run("pull", REPO, HUGGINGFACE_API_KEY="hf_mine", HF_TOKEN="hf_other")
     content = [entry for entry in machine.hub.requests if entry.path.startswith("cdn/")]
-    told = [entry for entry in machine.hub.requests if entry.path.startswith(("api/models/someone", "someone/"))]
+    to_hub = [entry for entry in machine.hub.requests if entry.path.startswith(("api/models/someone", "someone/"))]
     assert content
     assert {entry.authorization for entry in content} == {None}
-    assert {entry.authorization for entry in told} == {"Bearer hf_mine"}
+    assert {entry.authorization for entry in to_hub} == {"Bearer hf_mine"}
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "consolidated.00.pth", "model.ckpt"])

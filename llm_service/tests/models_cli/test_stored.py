@@ -58,7 +58,7 @@ def test_a_configured_path_is_listed(machine: Machine, gguf_file: Path) -> None:
     assert (model["path"], model["configured_as"], model["engine"]) == (str(gguf_file), ["LLM_MODEL"], "llamacpp")
 
 
-def test_pickles_and_halves_in_the_cache_are_told_apart(machine: Machine) -> None:
+def test_pickles_and_incomplete_models_in_the_cache_are_marked(machine: Machine) -> None:
     for repo, name in (("other/pickled", "pytorch_model.bin"), ("other/half", "config.json")):
         folder = machine.snapshot(repo, "0" * 40)
         folder.mkdir(parents=True)

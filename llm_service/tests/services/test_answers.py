@@ -55,13 +55,6 @@ async def test_what_another_model_answered_is_not_kept_as_this_ones() -> None:
     assert (await caller.ask(request()))[0] == "hit"
 
 
-async def test_another_model_does_not_answer_from_this_ones_cache() -> None:
-    caller = Caller()
-    await caller.ask(request())
-    caller.worker.replace_model("other")
-    assert (await caller.ask(request()))[0] == "miss"
-
-
 async def test_a_reading_that_fails_unexpectedly_fails_its_request_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     caller = Caller()
     with monkeypatch.context() as broken:
@@ -69,13 +62,6 @@ async def test_a_reading_that_fails_unexpectedly_fails_its_request_alone(monkeyp
         with pytest.raises(GenerationFailed, match="could not be read"):
             await caller.ask(request())
     assert (await caller.ask(request()))[1].answer
-
-
-async def test_a_caller_that_never_listens_leaves_nothing_behind() -> None:
-    caller = Caller()
-    unread = caller.stream(request("nadie"))
-    await unread.aclose()
-    assert caller.worker.sent == []
 
 
 async def test_who_joins_has_timings_of_its_own() -> None:

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,78 +15,46 @@ from services.results import GenerationResult
 GENERATOR = EngineInfo("fake", "fake", "fake", "none", "cpu", 2048, fingerprint="f1")
 SAMPLING = SamplingParams(max_new_tokens=16, temperature=0.0, top_p=0.9)
 REQUEST = GenerationRequest("id", (ChatMessage("user", "hola"),), SAMPLING)
+TOOL = Tool("a", None, "{}")
 
-OTHER_SAMPLING: dict[str, list[Any]] = {
-    "max_new_tokens": [17],
-    "temperature": [0.5],
-    "top_p": [0.8],
-    "stop": [("a",), ("b",), ("a", "b"), ("ab",), ("a,b",), ("a', 'b",)],
-    "seed": [0, 1],
-    "top_k": [0, 1],
-    "min_p": [0.1],
-    "presence_penalty": [0.5],
-    "frequency_penalty": [0.5],
-    "repetition_penalty": [1.0, 1.1],
-    "logprobs": [0, 2],
-}
-OTHER_REQUEST: dict[str, list[Any]] = {
-    "messages": [
-        (ChatMessage("user", "hola "),),
-        (ChatMessage("system", "hola"),),
-        (ChatMessage("user", "ho"), ChatMessage("user", "la")),
-        (ChatMessage("user", "ho"), ChatMessage("assistant", "la")),
-        (ChatMessage("user", "hola'), ChatMessage(role='user', content='"),),
-        (ChatMessage("user", "ñandú \\xf1 \\ud800"),),
-        (ChatMessage("user", "\xf1and\xfa \xf1 \ud800"),),
-    ],
-    "raw": [True],
-    "enable_thinking": [True],
-    "thinking_budget": [5],
-    "reasoning_effort": ["low"],
-    "tools": [Tools((Tool("a", None, "{}"),)), Tools((Tool("a", None, "{}"),), "none"), Tools((Tool("a", "x", "{}"),))],
-    "output": [OutputFormat("json", "{}"), OutputFormat("regex", "{}"), OutputFormat("json", "None")],
-    "grammar": ["root ::= [a]", "None"],
-}
-OTHER_GENERATOR: dict[str, list[Any]] = {
-    "backend": ["openvino"],
-    "model": ["other"],
-    "requested_model": ["other"],
-    "artifact": ["gguf"],
-    "device": ["cuda:0"],
-    "context_length": [4096],
-    "degraded": [True],
-    "fingerprint": ["f2", None],
-    "dimension": [384],
-    "search_fingerprint": ["s2"],
-}
+ALIKE: list[dict[str, Any]] = [
+    {"messages": (ChatMessage("user", "hola "),)},
+    {"messages": (ChatMessage("system", "hola"),)},
+    {"messages": (ChatMessage("user", "ho"), ChatMessage("user", "la"))},
+    {"messages": (ChatMessage("user", "ho"), ChatMessage("assistant", "la"))},
+    {"messages": (ChatMessage("user", "hola'), ChatMessage(role='user', content='"),)},
+    {"messages": (ChatMessage("user", "ñandú \\xf1 \\ud800"),)},
+    {"messages": (ChatMessage("user", "\xf1and\xfa \xf1 \ud800"),)},
+    {"grammar": "None"},
+    {"output": OutputFormat("json", "{}")},
+    {"output": OutputFormat("regex", "{}")},
+    *({"tools": tools} for tools in (Tools((TOOL,)), Tools((TOOL,), "none"), Tools((replace(TOOL, description="x"),)))),
+    *({"sampling": replace(SAMPLING, stop=stop)} for stop in [("a",), ("a", "b"), ("ab",), ("a,b",), ("a', 'b",)]),
+    *({"sampling": replace(SAMPLING, seed=seed)} for seed in (0, 1)),
+]
+"""Changes of a request, some of which look alike."""
 NOT_ASKED = {"id", "stream", "sampling", "trace_headers"}
 
 
 def answer(text: str = "hola", **changes: Any) -> GenerationResult:
     plain = GenerationResult(text, "fake", "cpu", "stop", 1, 1, Timings(0.0, 1.0, 2.0, 3.0))
-    return dataclasses.replace(plain, **changes)
+    return replace(plain, **changes)
 
 
 def names(of: Any) -> set[str]:
     return {field.name for field in dataclasses.fields(of)}
 
 
-def test_every_field_has_a_variation_here() -> None:
-    assert names(SamplingParams) == set(OTHER_SAMPLING)
-    assert names(GenerationRequest) == set(OTHER_REQUEST) | NOT_ASKED
-    assert names(EngineInfo) == set(OTHER_GENERATOR)
+def other(of: Any, name: str) -> Any:
+    return replace(of, **{name: "other"})
 
 
 def test_whatever_changes_the_answer_changes_the_key() -> None:
-    keys = [response_key(REQUEST, GENERATOR)]
-    for name, values in OTHER_SAMPLING.items():
-        for value in values:
-            sampling = dataclasses.replace(SAMPLING, **{name: value})
-            keys.append(response_key(dataclasses.replace(REQUEST, sampling=sampling), GENERATOR))
-    for name, values in OTHER_REQUEST.items():
-        keys.extend(response_key(dataclasses.replace(REQUEST, **{name: value}), GENERATOR) for value in values)
-    for name, values in OTHER_GENERATOR.items():
-        keys.extend(response_key(REQUEST, dataclasses.replace(GENERATOR, **{name: value})) for value in values)
+    requests = [REQUEST, *(replace(REQUEST, **change) for change in ALIKE)]
+    requests += [other(REQUEST, name) for name in names(REQUEST) - NOT_ASKED]
+    requests += [replace(REQUEST, sampling=other(SAMPLING, name)) for name in names(SAMPLING)]
+    keys = [response_key(request, GENERATOR) for request in requests]
+    keys += [response_key(REQUEST, other(GENERATOR, name)) for name in names(GENERATOR)]
     assert len(set(keys)) == len(keys)
 
 

@@ -2,16 +2,21 @@
 
 import json
 import random
+import tracemalloc
 from collections import Counter
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from engines.errors import Unsupported
+from engines.requests import ChatMessage, GenerationRequest, OutputFormat, SamplingParams, Tool, Tools
+from services.structure import check as check_module
 from services.structure.check import BadSchema, CheckedSchema, UnsupportedSchema
-from services.structure.expressions import Grammar, TooLarge
+from services.structure.expressions import Grammar
 from services.structure.json_grammar import JsonGrammar
 from services.structure.json_syntax import CommonRules
+from services.structure.requests import constrained
 from tests.services.random_schemas import random_schema, random_text
 
 EXAMPLES = [150, pytest.param(2000, marks=pytest.mark.slow(of="structure"))]
@@ -48,38 +53,74 @@ def test_no_text_breaks_a_random_schema(examples: int) -> None:
     assert outcomes["followed"] > examples / 2, outcomes
 
 
-def doubled(combination: str, depth: int = 40) -> dict[str, Any]:
-    levels = {f"d{at}": {combination: [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(depth)}
-    return {"$defs": levels | {f"d{depth}": {"type": "string"}}, "$ref": "#/$defs/d0"}
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        {
-            "$defs": {
-                "a": {"allOf": [{"$ref": "#/$defs/b"}, {"properties": {"x": {"$ref": "#/$defs/a"}}}]},
-                "b": {"type": "object", "properties": {"x": {"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]}}},
-            },
-            "$ref": "#/$defs/a",
+SLOW, NAME = "^(a|a)+$", "a" * 40 + "!"
+"""A search for the pattern in the name takes exponential time."""
+TWICE = {f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(40)} | {"d40": {"type": "integer"}}
+ENDLESS: dict[str, dict[str, Any]] = {
+    "recursion that grows": {
+        "$defs": {
+            "a": {"allOf": [{"$ref": "#/$defs/b"}, {"properties": {"x": {"$ref": "#/$defs/a"}}}]},
+            "b": {"type": "object", "properties": {"x": {"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]}}},
         },
-        {"type": "object", "properties": {f"p{at}": {"type": "string"} for at in range(400)}, "minProperties": 200},
-        {"allOf": [{"anyOf": [{"minLength": at}, {"maxLength": at}]} for at in range(20)]},
-        doubled("allOf"),
-        {"oneOf": [{"type": "object", "properties": {"k": {"const": at}}, "required": ["k"]} for at in range(900)]},
-    ],
-    ids=["recursion that grows", "counted properties", "combinations", "references doubled", "pairs of choices"],
-)
-def test_a_schema_that_would_take_for_ever_is_refused(schema: dict[str, Any]) -> None:
-    with pytest.raises((TooLarge, UnsupportedSchema)):
-        texts(schema, 0)
+        "$ref": "#/$defs/a",
+    },
+    "counted properties": {
+        "type": "object",
+        "properties": {f"p{at}": {"type": "string"} for at in range(400)},
+        "minProperties": 200,
+    },
+    "combinations": {"allOf": [{"anyOf": [{"minLength": at}, {"maxLength": at}]} for at in range(20)]},
+    "references that double": {"$defs": TWICE, "$ref": "#/$defs/d0"},
+    "references of a value": {"$defs": TWICE, "enum": [{"x": 1}], "properties": {"x": {"$ref": "#/$defs/d0"}}},
+    "pattern": {"enum": [f"{NAME}{at}" for at in range(300)], "pattern": SLOW},
+    "pattern of names": {"enum": [{NAME: 1}], "patternProperties": {SLOW: {"type": "string"}}},
+    "names beside a pattern": {
+        "enum": [{NAME: 1}],
+        "patternProperties": {SLOW: {"type": "string"}},
+        "additionalProperties": False,
+    },
+    "names never evaluated": {
+        "enum": [{NAME: 1}],
+        "allOf": [{"patternProperties": {SLOW: {"type": "string"}}}],
+        "unevaluatedProperties": False,
+    },
+    "merged names": {"allOf": [{"properties": {NAME: {}}}, {"patternProperties": {SLOW: {"type": "string"}}}]},
+    "different items": {"enum": [[{"a": at} for at in range(9000)]], "uniqueItems": True},
+    "values beside a type": {"enum": [[0] * 20_000], "items": {"allOf": [{"type": "integer"}] * 3000}},
+}
 
 
-@pytest.mark.parametrize("combination", ["allOf", "anyOf", "oneOf"])
-def test_an_answer_whose_check_would_take_too_long_is_not_checked_further(combination: str) -> None:
-    document = CheckedSchema(json.dumps(doubled(combination)))
-    with pytest.raises(UnsupportedSchema, match="too many schemas"):
-        document.allows("a" if combination == "allOf" else 1)
+def compiled(schema: dict[str, Any]) -> str:
+    """Return the grammar of a request's format."""
+    sampling = SamplingParams(max_new_tokens=16, temperature=0.0, top_p=0.9)
+    output = OutputFormat("json", json.dumps(schema))
+    request = GenerationRequest("id", (ChatMessage("user", "hola"),), sampling, output=output)
+    return constrained(request, upstream=False).grammar or ""
+
+
+@pytest.mark.parametrize("schema", ENDLESS.values(), ids=ENDLESS)
+def test_a_schema_that_would_take_for_ever_is_refused(schema: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schemas are compiled in the process that speaks HTTP, where nobody is answered meanwhile."""
+    monkeypatch.setattr(check_module, "MOST_SECONDS", 0.5)
+    with pytest.raises(Unsupported):
+        compiled(schema)
+
+
+def test_a_list_of_thousands_of_values_is_compiled() -> None:
+    assert '"\\"v8999\\""' in compiled({"type": "string", "enum": [f"v{at}" for at in range(9000)]})
+
+
+def test_tools_of_earlier_requests_do_not_stay_in_memory() -> None:
+    sampling = SamplingParams(max_new_tokens=16, temperature=0.0, top_p=0.9)
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            tools = Tools((Tool("note", f"{number}" + "x" * 2**20, "{}"),))
+            request = GenerationRequest("id", (ChatMessage("user", "hola"),), sampling, tools=tools)
+            assert constrained(request, upstream=False).grammar
+        assert tracemalloc.get_traced_memory()[0] < 5 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_recursion_that_can_end_ends() -> None:

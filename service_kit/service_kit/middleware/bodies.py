@@ -21,11 +21,7 @@ class BodyLimit:
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        max_bytes: int,
-        respond: Respond = error_response,
-        of_paths: Mapping[str, int] | None = None,
+        self, app: ASGIApp, max_bytes: int, respond: Respond = error_response, of_paths: Mapping[str, int] | None = None
     ) -> None:
         self._app = app
         self._max_bytes = max_bytes

@@ -1,9 +1,7 @@
 """Outermost middleware: request id, record, span, access line, metrics, and the answer to an unexpected error."""
 
 import logging
-import re
 import time
-import uuid
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 
@@ -17,14 +15,13 @@ from service_kit.errors import Problem, Respond, error_response
 from service_kit.observability import tracing
 from service_kit.observability.logs import about_request
 from service_kit.observability.metrics import METHODS
-from service_kit.observability.records import RequestRecord
+from service_kit.observability.records import RequestRecord, request_id
 from service_kit.observability.route_names import UNMATCHED, RouteNames
 
 QUIET = frozenset({"/livez", "/readyz", "/metrics", "/api/llm/status"})
 """Routes that machines poll; their access lines have level DEBUG."""
 INTERNAL_ERROR = Problem(500, "internal_error", "internal error; the log has it under this request id")
 _PATH_CHARS = 200
-_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _REQUEST_ERROR_STATUS, _SERVER_ERROR_STATUS = 400, 500
 
 access_log = logging.getLogger("access")
@@ -67,7 +64,7 @@ class RequestContext:
             return
         headers = Headers(scope=scope)
         record = self._new_record()
-        record.request_id = _request_id(headers.get("x-request-id", ""))
+        record.request_id = request_id(headers.get("x-request-id", ""))
         record.method, record.route = scope["method"], self._routes.name(scope["path"])
         scope.setdefault("state", {}).update(request_id=record.request_id, record=record)
         exchange = _Exchange(receive, send, record.request_id)
@@ -125,10 +122,6 @@ class _Exchange:
         elif message["type"] == "http.response.body":
             self._finished = not message.get("more_body", False)
         await self._send(message)
-
-
-def _request_id(sent: str) -> str:
-    return sent if _SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
 
 
 def _span_method(record: RequestRecord) -> str:

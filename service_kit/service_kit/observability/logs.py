@@ -54,11 +54,7 @@ def configure_logging(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         formatter(
-            as_text=as_text,
-            process=process,
-            secrets=secrets,
-            everything=level == "DEBUG",
-            quote_errors=quote_errors,
+            as_text=as_text, process=process, secrets=secrets, everything=level == "DEBUG", quote_errors=quote_errors
         )
     )
     root = logging.getLogger()
@@ -105,9 +101,9 @@ def formatter(
         if (raised := event.pop("exc_info", None)) and isinstance(raised, tuple) and raised[1] is not None:
             quotable = everything or (quote_errors and _REQUEST_FIELDS.isdisjoint(event))
             event["exception"] = format_traceback(raised[1], with_messages=quotable)
-        return {str(name): _strike(hidden, _plain(value)) for name, value in event.items() if value is not None}
+        return {str(name): _shown(value, hidden) for name, value in event.items() if value is not None}
 
-    shared: list[Processor] = [
+    processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -115,8 +111,9 @@ def formatter(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         complete,
+        _as_text if as_text else _as_json,
     ]
-    return structlog.stdlib.ProcessorFormatter(processors=[*shared, _as_text if as_text else _as_json])
+    return structlog.stdlib.ProcessorFormatter(processors=processors)
 
 
 def printable(text: str) -> str:
@@ -146,21 +143,14 @@ def _value(value: object) -> str:
     return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' ="') else text
 
 
-def _plain(value: Any) -> Any:
-    """Return a value that JSON can represent: text, a number, or a list of them."""
+def _shown(value: Any, hidden: Collection[str]) -> Any:
+    """Return a value that JSON can represent, without secrets: text, a number, or a list of them."""
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return [_shown(each, hidden) for each in value]
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    return str(value)
-
-
-def _strike(hidden: Collection[str], value: Any) -> Any:
-    if isinstance(value, list):
-        return [_strike(hidden, each) for each in value]
-    if isinstance(value, str):
-        for secret in hidden:
-            value = value.replace(secret, "[secret]")
-        # Keys of a keys file are stored as hashes only; a header is recognised by its form.
-        value = _BEARER.sub(r"\1 [secret]", value)
-    return value
+    text = str(value)
+    for secret in hidden:
+        text = text.replace(secret, "[secret]")
+    # Keys of a keys file are stored as hashes only; a header is recognised by its form.
+    return _BEARER.sub(r"\1 [secret]", text)

@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
-from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 CLOSE_S = 3.0
 """Seconds for the last spans; the rest is dropped."""
 LONGEST_REASON = 200
-_UNNAMED = "unknown_service"
-"""The SDK's name of a service whose environment gives none."""
 logger = logging.getLogger(__name__)
 
 
@@ -31,7 +29,8 @@ class Exporter:
         # The SDK reads only the process's environment, which beats files.
         for name, value in environment.items():
             os.environ.setdefault(name, value)
-        self._resource = _resource(service, version)
+        own = Resource.create({SERVICE_NAME: service, SERVICE_VERSION: version})
+        self._resource = own.merge(OTELResourceDetector().detect())
         self._exporter = _ReportingExporter(trace_exporter.OTLPSpanExporter())
         self._provider: TracerProvider | None = None
 
@@ -82,9 +81,3 @@ class _ReportingExporter(SpanExporter):
     def _remember(self, record: logging.LogRecord) -> bool:
         self._reason = record.getMessage()[:LONGEST_REASON]
         return False
-
-
-def _resource(service: str, version: str) -> Resource:
-    found = Resource.create({SERVICE_VERSION: version})
-    named = str(found.attributes[SERVICE_NAME])
-    return found.merge(Resource({SERVICE_NAME: service})) if named.startswith(_UNNAMED) else found

@@ -1,11 +1,15 @@
 """One record a request; its access line, metrics and span are all written from it."""
 
+import re
 import time
+import uuid
 from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
 from service_kit.observability.route_names import UNMATCHED
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 @dataclass(slots=True)
@@ -41,3 +45,8 @@ def record_of(scope: Scope) -> RequestRecord:
     record = scope.setdefault("state", {}).setdefault("record", RequestRecord())
     assert isinstance(record, RequestRecord)
     return record
+
+
+def request_id(sent: str) -> str:
+    """Return the id of a request: the client's own if it is harmless, else a new one."""
+    return sent if _SAFE_ID.fullmatch(sent) else uuid.uuid4().hex

@@ -14,7 +14,7 @@ from adapters.postgres.tables.word_list import DELETE_WORDS, INSERT_WORDS, LAST_
 _ANALYZE_ROWS, _ANALYZE_SHARE = 500, 0.2
 
 UPSERT = """
-INSERT INTO {schema}.rag_documents AS d (id, kind, content, metadata, content_hash, direction, lemma_keys, gloss_keys,
+INSERT INTO public.rag_documents AS d (id, kind, content, metadata, content_hash, direction, lemma_keys, gloss_keys,
     near_keys, text_a, text_b, text_c, stem_a, stem_b, stem_c, passage_text, passage_languages, passage_words)
 SELECT id, kind, content, metadata, content_hash, direction, lemma_keys, gloss_keys, near_keys,
     text_a, text_b, text_c, stem_a, stem_b, stem_c, passage_text, {languages}, {passage_words}
@@ -34,37 +34,37 @@ RETURNING (xmax = 0) AS inserted
 """
 # One statement: entries by lemma, then by gloss, each read from its index in order.
 _WITH_PREFIX = """
-(SELECT id, kind, content, 'SIDE', metadata FROM {schema}.rag_documents
+(SELECT id, kind, content, 'SIDE', metadata FROM public.rag_documents
  WHERE kind = 'dictionary' AND metadata ->> 'part' IS DISTINCT FROM 'example'
    AND SIDE_keys[1] COLLATE "C" >= %(first)s AND SIDE_keys[1] COLLATE "C" < %(after)s
  ORDER BY SIDE_keys[1] COLLATE "C" LIMIT %(limit)s)
 """
 WITH_PREFIX = "UNION ALL".join(_WITH_PREFIX.replace("SIDE", side) for side in ("lemma", "gloss"))
-HASHES = "SELECT id, content_hash FROM {schema}.rag_documents WHERE id = ANY(%s::text[])"
+HASHES = "SELECT id, content_hash FROM public.rag_documents WHERE id = ANY(%s::text[])"
 SET_VECTORS = """
-UPDATE {schema}.rag_documents AS d SET embedding = v.vector::{vector}.vector, embedding_fingerprint = %s
+UPDATE public.rag_documents AS d SET embedding = v.vector::{vector}.vector, embedding_fingerprint = %s
 FROM unnest(%s::text[], %s::text[], %s::text[]) AS v(id, vector, content)
 WHERE d.id = v.id AND (v.content IS NULL OR d.content = v.content)
 """
-DELETE_MANY = "DELETE FROM {schema}.rag_documents WHERE id = ANY(%s::text[])"
+DELETE_MANY = "DELETE FROM public.rag_documents WHERE id = ANY(%s::text[])"
 # Runs once per ingested file: not worth an index.
-OF_SOURCE = "SELECT id, content FROM {schema}.rag_documents WHERE metadata ->> 'source' = %s ORDER BY id"
+OF_SOURCE = "SELECT id, content FROM public.rag_documents WHERE metadata ->> 'source' = %s ORDER BY id"
 # Reads the whole table.
 SOURCES = """
 SELECT source, jsonb_object_agg(kind, documents), sum(documents)::bigint, sum(from_file)::bigint, max(changed_at)
 FROM (
     SELECT coalesce(metadata ->> 'source', '') AS source, kind, count(*) AS documents,
         count(*) FILTER (WHERE id ~ %(from_file)s) AS from_file, max(updated_at) AS changed_at
-    FROM {schema}.rag_documents GROUP BY 1, 2
+    FROM public.rag_documents GROUP BY 1, 2
 ) AS kinds
 GROUP BY source ORDER BY max(changed_at) DESC, source LIMIT %(limit)s
 """
 MAX_SOURCES = 1_000
 # The first half has its own index; the second is read only when the first yields too few rows.
 PENDING = """
-(SELECT id, content FROM {schema}.rag_documents WHERE embedding_fingerprint IS NULL ORDER BY id LIMIT %(limit)s)
+(SELECT id, content FROM public.rag_documents WHERE embedding_fingerprint IS NULL ORDER BY id LIMIT %(limit)s)
 UNION ALL
-(SELECT id, content FROM {schema}.rag_documents WHERE embedding_fingerprint <> %(fingerprint)s ORDER BY id
+(SELECT id, content FROM public.rag_documents WHERE embedding_fingerprint <> %(fingerprint)s ORDER BY id
  LIMIT %(limit)s)
 LIMIT %(limit)s
 """
@@ -73,7 +73,7 @@ SELECT kind, direction, embedding_fingerprint, count(*),
     count(*) FILTER (WHERE CASE WHEN %(fingerprint)s::text IS NULL THEN embedding_fingerprint IS NULL
                            ELSE embedding_fingerprint IS DISTINCT FROM %(fingerprint)s END),
     count(*) FILTER (WHERE kind = 'dictionary' AND metadata ->> 'part' IS DISTINCT FROM 'example')
-FROM {schema}.rag_documents GROUP BY 1, 2, 3
+FROM public.rag_documents GROUP BY 1, 2, 3
 """
 
 
@@ -101,8 +101,8 @@ class Documents(Store):
         async with self.database.transaction() as connection:
             written = [row[0] for row in await (await connection.execute(statement, [parameter])).fetchall()]
             # The rows are locked, so no other transaction changes their words.
-            await connection.execute(self.names.sql(DELETE_WORDS), [[document.id for document in changed]])
-            await connection.execute(self.names.sql(INSERT_WORDS), [parameter])
+            await connection.execute(DELETE_WORDS, [[document.id for document in changed]])
+            await connection.execute(INSERT_WORDS, [parameter])
         await self._note_written(len(written))
         inserted = sum(written)
         self.total += inserted
@@ -125,7 +125,7 @@ class Documents(Store):
     async def delete_many(self, ids: Sequence[str]) -> int:
         """Delete documents, all or nothing; return how many existed."""
         async with self.database.transaction() as connection:
-            cursor = await connection.execute(self.names.sql(DELETE_MANY), [list(ids)])
+            cursor = await connection.execute(DELETE_MANY, [list(ids)])
         self.total -= cursor.rowcount
         return cursor.rowcount
 
@@ -198,4 +198,4 @@ class Documents(Store):
             return
         self._written = 0
         async with self.database.transaction() as connection:
-            await connection.execute(self.names.sql("ANALYZE {schema}.rag_documents"))
+            await connection.execute("ANALYZE public.rag_documents")

@@ -17,13 +17,13 @@ WITH given AS (
     SELECT kind, subject, note, count
     FROM jsonb_to_recordset(%(given)s::jsonb) AS g(kind text, subject text, note text, count bigint)
 ),
-taken AS (SELECT kind, count(*) AS rows FROM {schema}.rag_reports GROUP BY kind),
+taken AS (SELECT kind, count(*) AS rows FROM public.rag_reports GROUP BY kind),
 placed AS (
     SELECT g.*, r.id IS NULL AS is_new,
         row_number() OVER (PARTITION BY g.kind, r.id IS NULL ORDER BY g.subject) AS place
-    FROM given g LEFT JOIN {schema}.rag_reports r USING (kind, subject, note)
+    FROM given g LEFT JOIN public.rag_reports r USING (kind, subject, note)
 )
-INSERT INTO {schema}.rag_reports AS r (kind, subject, note, count)
+INSERT INTO public.rag_reports AS r (kind, subject, note, count)
 SELECT p.kind, p.subject, p.note, p.count FROM placed p LEFT JOIN taken f USING (kind)
 WHERE NOT p.is_new OR p.place <= %(rows)s - coalesce(f.rows, 0)
 ORDER BY p.kind, p.subject, p.note
@@ -32,12 +32,12 @@ RETURNING r.id
 """
 _ALL = """
 SELECT r.id, r.kind, r.subject, r.note, r.count, r.first_at, r.last_at, left(d.content, %(shown)s) AS content
-FROM {schema}.rag_reports r
-LEFT JOIN {schema}.rag_documents d ON r.kind = ANY(%(about)s::text[]) AND d.id = r.subject
+FROM public.rag_reports r
+LEFT JOIN public.rag_documents d ON r.kind = ANY(%(about)s::text[]) AND d.id = r.subject
 WHERE %(kind)s::text IS NULL OR r.kind = %(kind)s
 ORDER BY r.kind, r.count DESC, r.last_at DESC, r.id
 """
-_DELETE = "DELETE FROM {schema}.rag_reports WHERE id = %s RETURNING id"
+_DELETE = "DELETE FROM public.rag_reports WHERE id = %s RETURNING id"
 _ABOUT_ENTRIES: Final = ["error", "helpful", "unhelpful"]
 
 

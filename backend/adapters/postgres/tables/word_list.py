@@ -11,10 +11,10 @@ _BATCH = 1_000
 _MAX_PARTS = 200
 LAST_CHARACTER = "\U0010ffff"
 
-DELETE_WORDS = "DELETE FROM {schema}.rag_words WHERE document_id = ANY(%s::text[])"
+DELETE_WORDS = "DELETE FROM public.rag_words WHERE document_id = ANY(%s::text[])"
 # The parameter is that of UPSERT. Two backends that start at once add the same words.
 INSERT_WORDS = """
-INSERT INTO {schema}.rag_words (document_id, language, place, word, folded, own)
+INSERT INTO public.rag_words (document_id, language, place, word, folded, own)
 SELECT r.id, w.language, w.place, w.word, w.folded, w.own
 FROM jsonb_to_recordset(%s::jsonb) AS r(id text, head_words jsonb),
     jsonb_to_recordset(r.head_words) AS w(language text, place text, word text, folded text, own boolean)
@@ -23,18 +23,18 @@ ON CONFLICT DO NOTHING
 # Entries without listed words, from an older schema or a backup. The lock prevents changes until their words are
 # stored.
 WITHOUT_WORDS = """
-SELECT d.id, d.kind, d.content, d.metadata FROM {schema}.rag_documents d
+SELECT d.id, d.kind, d.content, d.metadata FROM public.rag_documents d
 WHERE d.id > %(after)s AND d.kind = 'dictionary' AND d.direction IS NOT NULL
     AND d.metadata ->> 'part' IS DISTINCT FROM 'example'
-    AND NOT EXISTS (SELECT 1 FROM {schema}.rag_words w WHERE w.document_id = d.id)
+    AND NOT EXISTS (SELECT 1 FROM public.rag_words w WHERE w.document_id = d.id)
 ORDER BY d.id LIMIT %(limit)s FOR SHARE OF d
 """
 # The page is read from the primary key in order. A meaning is left out where an entry has it for its lemma.
 LIST_WORDS = """
 WITH listed AS NOT MATERIALIZED (
-    SELECT w.document_id, w.place, w.word, w.own FROM {schema}.rag_words w
+    SELECT w.document_id, w.place, w.word, w.own FROM public.rag_words w
     WHERE w.language = %(language)s AND (%(pattern)s::text IS NULL OR w.folded LIKE %(pattern)s::text)
-        AND (w.own OR NOT EXISTS (SELECT 1 FROM {schema}.rag_words o
+        AND (w.own OR NOT EXISTS (SELECT 1 FROM public.rag_words o
                                   WHERE o.language = w.language AND o.place = w.place AND o.own))
 ),
 page AS (
@@ -44,24 +44,24 @@ page AS (
     ORDER BY place, word, document_id LIMIT %(limit)s
 ),
 counted AS (SELECT left(place, 1) AS letter, count(*) AS words FROM listed GROUP BY 1)
-SELECT (SELECT coalesce(jsonb_object_agg(letter, words), '{{}}') FROM counted),
+SELECT (SELECT coalesce(jsonb_object_agg(letter, words), '{}') FROM counted),
     (SELECT coalesce(jsonb_agg(jsonb_build_array(p.document_id, p.place, p.word,
             coalesce(CASE WHEN p.own THEN d.metadata ->> 'gloss' ELSE d.metadata ->> 'lemma' END, ''),
             coalesce(d.metadata ->> 'pos_full', d.metadata ->> 'pos', ''))
             ORDER BY p.place, p.word, p.document_id), '[]')
-     FROM page p JOIN {schema}.rag_documents d ON d.id = p.document_id)
+     FROM page p JOIN public.rag_documents d ON d.id = p.document_id)
 """
 # Homographs share their examples: a part names its entry by the lemma alone.
 ENTRY = """
 SELECT d.kind, d.content, d.metadata, (
     SELECT coalesce(jsonb_agg(jsonb_build_array(p.id, p.kind, p.content, p.metadata) ORDER BY p.id), '[]')
-    FROM (SELECT id, kind, content, metadata FROM {schema}.rag_documents
+    FROM (SELECT id, kind, content, metadata FROM public.rag_documents
           WHERE kind = 'dictionary' AND metadata ->> 'parent_lemma' = d.metadata ->> 'lemma' AND id <> d.id
               AND direction IS NOT DISTINCT FROM d.direction
               AND metadata ->> 'source' IS NOT DISTINCT FROM d.metadata ->> 'source'
           LIMIT %(max_parts)s) AS p
 )
-FROM {schema}.rag_documents d
+FROM public.rag_documents d
 WHERE d.id = %(id)s AND d.kind = 'dictionary' AND d.metadata ->> 'part' IS DISTINCT FROM 'example'
 """
 
@@ -103,11 +103,11 @@ class WordList(Store):
         while True:
             async with connection.transaction():
                 await connection.execute("SET LOCAL statement_timeout = 0")
-                found = self.names.sql(WITHOUT_WORDS), {"after": after, "limit": _BATCH}
-                documents = [Document(*row) for row in await (await connection.execute(*found)).fetchall()]
+                found = await connection.execute(WITHOUT_WORDS, {"after": after, "limit": _BATCH})
+                documents = [Document(*row) for row in await found.fetchall()]
                 if documents:
                     parameter = await asyncio.to_thread(upsert_parameter, documents, self.index)
-                    await connection.execute(self.names.sql(INSERT_WORDS), [parameter])
+                    await connection.execute(INSERT_WORDS, [parameter])
             if len(documents) < _BATCH:
                 return
             after = documents[-1].id

@@ -32,6 +32,8 @@ _TO_PEOPLE = re.compile(r" (?:(?:para|entre) )?(?:ustedes )?(?:los|las) boras?$"
 _HAS_WORD = re.compile(
     r" (?:tiene|hay|existe) (?:una |un |alguna )?(?:traduccion|palabra|equivalente|nombre|significado)$"
 )
+_START_WORDS, _REST_WORDS = 4, 6
+"""Most words that ``_TAIL_START`` matches, and that follow them."""
 _TAIL_START = re.compile(r" (?:y no se |pero no se |(?:a|con|de|y) )?(?:que|como|cual|me)(?= )")
 _AFTER_NOUN = re.compile(r"(?:.* )?(?:la|esta|esa|una|el|este) (?:palabra|expresion|frase|termino)(?: bora)? (?P<x>.+)")
 _REPORTED = re.compile(
@@ -103,10 +105,12 @@ def _peel_end(words: list[str]) -> tuple[int, set[str]]:
 
 def _end_of_question(text: str) -> int | None:
     """Return the start of a question at the end of ``text`` ("…, a qué se refiere"), if any."""
-    for found in _TAIL_START.finditer(text):
+    # Looking from the first word on would take seconds for a question of hundreds of "que".
+    last = " ".join(text.rsplit(" ", _START_WORDS + _REST_WORDS)[1:])
+    for found in _TAIL_START.finditer(text, len(text) - len(last) - 1):
         before, rest = text[: found.start()].split(), text[found.end() :].split()
         kinds = {"plain" if word in ("ser", "hacer") else KINDS.get(word) for word in rest}
-        if len(rest) > 6 or None in kinds or (kinds == {"plain"} and rest[-1] not in CLOSING):
+        if len(rest) > _REST_WORDS or None in kinds or (kinds == {"plain"} and rest[-1] not in CLOSING):
             continue
         # "hola, ¿cómo se dice en bora?" asks for "hola", "hola, ¿cómo se le dice a decir?" does not.
         is_open = len(rest) > 1 and (rest[-2] in LINKS or KINDS.get(rest[-2]) == "say")

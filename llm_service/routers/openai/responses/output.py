@@ -4,11 +4,14 @@ Each item of the output is added, filled by deltas and done; the events between 
 their own copy from.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import orjson
 
 from engines.errors import ServiceError
 from engines.events import TextDelta, TokenLogprob, ToolCallDelta
@@ -19,17 +22,28 @@ from routers.openai.errors import openai_body
 from routers.openai.responses.schemas import ResponsesRequest
 from routers.openai.responses.translation import renamed
 from routers.wire.generation_answer import logprobs_body
+from services.errors import InvalidRequest
 from services.results import GenerationItem, GenerationResult, ReasoningDelta, Started
 
 Kind = Literal["reasoning", "message", "call"]
 Event = tuple[str, dict[str, Any]]
 _TEXTS = {"reasoning": "response.reasoning_text", "message": "response.output_text"}
+_UNSAID = {"metadata": {}, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": []}
+"""Fields that a response repeats, and what it has where the request has none."""
 _PREFIXES: dict[Kind, str] = {"reasoning": "rs", "message": "msg", "call": "fc"}
 
 
 def _new_id(prefix: str) -> str:
     """Return an id for a response or an item of one."""
     return f"{prefix}_{uuid.uuid4().hex}"
+
+
+def _as_sent(field: str, value: Any) -> orjson.Fragment:
+    """Return a part of the request as JSON; ``orjson`` writes neither every integer nor unpaired surrogates."""
+    try:
+        return orjson.Fragment(json.dumps(value, allow_nan=False))
+    except ValueError as error:
+        raise InvalidRequest("its numbers must be finite", field=field) from error
 
 
 @dataclass(slots=True)
@@ -75,7 +89,7 @@ class ResponseAnswer:
     """A response: its items, as the events that fill them."""
 
     def __init__(self, body: ResponsesRequest, asked: GenerationRequest, model: str) -> None:
-        said = body.model_dump(include={"tools", "tool_choice", "text"}, by_alias=True, exclude_none=True)
+        said = body.model_dump(include=set(_UNSAID), by_alias=True, exclude_none=True)
         self._shared = {
             "id": _new_id("resp"),
             "object": "response",
@@ -85,15 +99,12 @@ class ResponseAnswer:
             "incomplete_details": None,
             "instructions": body.instructions,
             "max_output_tokens": body.max_output_tokens,
-            "metadata": body.metadata or {},
+            **{name: _as_sent(name, said.get(name) or unsaid) for name, unsaid in _UNSAID.items()},
             "parallel_tool_calls": body.parallel_tool_calls is not False,
             "previous_response_id": None,
             "reasoning": {"effort": body.reasoning and body.reasoning.effort, "summary": None},
             "store": False,
             "temperature": asked.sampling.temperature,
-            "text": said.get("text") or {"format": {"type": "text"}},
-            "tool_choice": said.get("tool_choice", "auto"),
-            "tools": said.get("tools", []),
             "top_p": asked.sampling.top_p,
             "truncation": "disabled",
             "usage": None,
@@ -180,15 +191,9 @@ class ResponseAnswer:
             # A response without any output has an empty message.
             yield from self._text("message", "")
         item = self._item
-        # Behind a whole call only white space can have been cut.
-        is_whole_call = item is not None and item.kind == "call" and item.number < len(result.tool_calls)
-        cut = result.finish_reason == "length" and not is_whole_call
-        yield from self._close("incomplete" if cut else "completed")
-        ended = self._ended(result)
-        yield f"response.{ended['status']}", {"response": ended}
-
-    def _ended(self, result: GenerationResult) -> dict[str, Any]:
-        cut = result.finish_reason == "length"
+        whole_call = item is not None and item.kind == "call" and item.number < len(result.tool_calls)
+        status = "incomplete" if result.finish_reason == "length" else "completed"
+        yield from self._close("completed" if whole_call else status)
         usage = {
             "input_tokens": result.prompt_tokens,
             "input_tokens_details": {"cached_tokens": 0},
@@ -196,8 +201,8 @@ class ResponseAnswer:
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": result.prompt_tokens + result.completion_tokens,
         }
-        details = {"reason": "max_output_tokens"} if cut else None
-        return self._state("incomplete" if cut else "completed", usage=usage, incomplete_details=details)
+        details = {"reason": "max_output_tokens"} if status == "incomplete" else None
+        yield f"response.{status}", {"response": self._state(status, usage=usage, incomplete_details=details)}
 
     def _open(self, item: _Item) -> Iterator[Event]:
         yield from self._close("completed")

@@ -8,6 +8,7 @@ from routers.openai.fields import ModelName, OnlyNeutral
 from schemas.common import RequestModel, Text, WireModel, example
 from schemas.generation import MAX_MESSAGES, AnswerFields, Effort, TokenLimit
 from schemas.tools import (
+    KIND_OF_CHOICE,
     MAX_TOOLS,
     FunctionDefinition,
     FunctionName,
@@ -15,7 +16,6 @@ from schemas.tools import (
     PlainFormat,
     SchemaName,
     ToolMode,
-    kind_of_choice,
 )
 
 STATELESS = "Nothing is stored here: send the whole conversation in input"
@@ -92,7 +92,11 @@ InputItem = Annotated[
     | Annotated[InputCall, Tag("function_call")]
     | Annotated[InputCallOutput, Tag("function_call_output")]
     | Annotated[InputReasoning, Tag("reasoning")],
-    Discriminator(_kind),
+    Discriminator(
+        _kind,
+        "unknown_kind",
+        "Input should be of the type message, function_call, function_call_output or reasoning",
+    ),
 ]
 
 
@@ -128,7 +132,7 @@ ResponseToolChoice = Annotated[
     Annotated[ToolMode, Tag("mode")]
     | Annotated[ResponseNamedTool, Tag("function")]
     | Annotated[ResponseAllowedTools, Tag("allowed_tools")],
-    Discriminator(kind_of_choice),
+    KIND_OF_CHOICE,
 ]
 
 

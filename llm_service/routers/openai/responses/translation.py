@@ -28,12 +28,15 @@ _FIELDS = {"messages": "input", "response_format": "text.format", "reasoning_eff
 
 def to_generation(body: ResponsesRequest, config: Settings, request_id: str) -> GenerationRequest:
     """Translate a request; raises ``InvalidRequest``."""
+    logprobs = LOGPROBS in (body.include or ())
+    if body.top_logprobs and not logprobs:
+        raise InvalidRequest(f"only together with include: {LOGPROBS}", field="top_logprobs")
     fields = body.model_dump(include=set(AnswerFields.model_fields)) | {
         "tools": [_tool(tool.model_dump(exclude={"type"}, exclude_none=True)) for tool in body.tools or ()],
         "tool_choice": _choice(body),
         "response_format": _format(body),
         "reasoning_effort": body.reasoning and body.reasoning.effort,
-        "logprobs": LOGPROBS in (body.include or ()) or None,
+        "logprobs": logprobs,
     }
     messages = _messages(body)
     if not messages:

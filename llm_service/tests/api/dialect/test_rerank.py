@@ -67,11 +67,6 @@ def test_a_bad_field_is_named(ranking: ServiceProcess, fields: dict[str, Any], p
     assert answer.json()["error"]["param"] == param
 
 
-def test_another_model_is_not_found(ranking: ServiceProcess) -> None:
-    answer = ranking.client.post("/v1/rerank", json={"model": "gpt-4", "query": QUERY, "documents": DOCUMENTS})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
-
-
 def test_the_model_is_listed_and_its_worker_counted(ranking: ServiceProcess) -> None:
     health = ranking.health()
     assert health["workers"] == {"generator": "ready", "embedder": "ready", "reranker": "ready"}

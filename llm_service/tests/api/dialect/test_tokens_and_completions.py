@@ -95,12 +95,13 @@ def test_tags_of_thoughts_are_text_here(service: ServiceProcess) -> None:
     ("fields", "param"),
     [
         ({"prompt": [1, 2]}, "prompt"),
-        ({"prompt": ""}, "prompt[0]"),
+        ({"prompt": ""}, "prompt"),
         ({"suffix": "x"}, "suffix"),
         ({"best_of": 2}, "best_of"),
         ({"logprobs": 2}, "logprobs"),
         ({"tools": [{"type": "function", "function": {"name": "x"}}]}, "tools"),
         ({"prompt": ["x"] * 5, "n": 8}, "n"),
+        ({"prompt": ["x"] * 17}, "prompt"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
     ],
 )
