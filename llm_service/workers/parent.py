@@ -52,6 +52,8 @@ class WorkerClient(Worker):
         self._settings = settings
         self._program = program or (sys.executable, "-m", "workers.child", role)
         self._process: WorkerProcess | None = None
+        self._loaded: WorkerProcess | None = None
+        """The last process, or the present one, if it has loaded its model."""
         self._server: LlamaCppClient | None = None
         self._last_sign_of_life = 0.0
         self._state_changed = asyncio.Event()
@@ -83,9 +85,10 @@ class WorkerClient(Worker):
         """Submit a request and give its events; leaving early cancels it.
 
         Waits while a worker that was ready is being replaced, not for a first start, which may take as long as a
-        download. Raises a ``ServiceError``, as the events do; they end with the last of the request.
+        download, and not after a replacement has failed, too. Raises a ``ServiceError``, as the events do; they end
+        with the last of the request.
         """
-        while self.state == "restarting" and self.info is not None:
+        while self.state == "restarting" and self._loaded is not None:
             self._state_changed.clear()
             await self._state_changed.wait()
         process = self._process
@@ -128,6 +131,8 @@ class WorkerClient(Worker):
             if self.state == "ready":
                 # Before anything else is awaited: no request may go to a process that has ended.
                 self._enter("restarting")
+            if self._loaded is not self._process:
+                self._loaded = None
             self.kv_cache_usage = None
             if self._server is not None:
                 await self._server.close()
@@ -195,7 +200,7 @@ class WorkerClient(Worker):
                 self.kv_cache_usage = frame.kv_cache_usage
                 self.batch_sizes.update(frame.batch_sizes)
             case Ready():
-                self.info, self.last_error = frame.info, None
+                self.info, self.last_error, self._loaded = frame.info, None, process
                 self._server = self._connect(frame.endpoint, frame.info) if frame.endpoint else None
                 if self.state != "stopped":
                     self._enter("ready")

@@ -20,6 +20,8 @@ INFO = EngineInfo("fake", "fake", "fake", "none", "cpu", 2048)
 
 def misbehave(how: str) -> Any:
     """Do what no worker should."""
+    if how == "dies for good":
+        os._exit(3)
     raw = os.fdopen(os.dup(1), "wb")
     if how == "huge":
         raw.write(b"\xff\xff\xff\xff")
@@ -37,6 +39,8 @@ def misbehave(how: str) -> Any:
 
 
 def main(done: Path, how: str) -> None:
+    if how == "dies for good" and done.exists():
+        sys.exit(3)
     frames = read_frames(os.fdopen(os.dup(0), "rb"))
     next(frames)
     events = FrameWriter(os.fdopen(os.dup(1), "wb"))

@@ -72,6 +72,16 @@ async def test_no_request_waits_for_a_worker_that_never_was_ready() -> None:
         await client.stop()
 
 
+async def test_no_request_waits_for_a_replacement_that_fails(tmp_path: Path) -> None:
+    async with worker("tests.workers.saboteur", str(tmp_path / "done"), "dies for good") as client:
+        with pytest.raises(EngineRestarted):
+            await ask(client)
+        for _ in range(2):
+            async with asyncio.timeout(60):
+                with pytest.raises(ModelLoading):
+                    await ask(client)
+
+
 async def test_a_request_too_large_for_a_frame_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     async with worker("workers.child", "generator") as client:
         monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 10_000)
