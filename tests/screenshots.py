@@ -18,9 +18,9 @@ import httpx  # noqa: E402
 from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 
 from app_process import running, start_llm  # noqa: E402
-from page_apps import running_apps  # noqa: E402
-from page_chromium import CHROMIUM, FLAGS  # noqa: E402
-from page_tab import Tab  # noqa: E402
+from page.apps import running_apps  # noqa: E402
+from page.chromium import CHROMIUM, FLAGS  # noqa: E402
+from page.tab import Tab  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 QUESTIONS = ("¿Cómo se dice perro en bora?", "¿Qué significa nuhba en español?")

@@ -14,10 +14,10 @@ from playwright.sync_api import Request, expect
 
 from app_process import WORKSPACE, AppProcess, running, start_llm
 from devtools.commands.testing import environment_for_tests
-from page_tab import OpenTab, Tab
-from test_page_access import background, check_that_it_fits, check_with_axe
+from page.tab import OpenTab, Tab
+from page.test_access import background, check_that_it_fits, check_with_axe
 
-pytest_plugins = ["page_browser"]
+pytest_plugins = ["page.browser"]
 pytestmark = pytest.mark.browser
 
 RANKS = {"RERANK_MODEL": "maker/ranker", "RERANK_BACKEND": "fake"}

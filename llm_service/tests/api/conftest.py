@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
-from tests.api.openai_clients import sync_client
+from tests.api.openai.openai_clients import sync_client
 from tests.api.service_process import ASK_KEY, KEY, ServiceProcess, eventually, idle, running_service
 
 

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 
 from middleware.access import needed_scope
 from openapi_examples import example_requests, open_paths
-from tests.api.log_lines import access_line
+from tests.api.operations.log_lines import access_line
 from tests.api.service_process import ASK_KEY, KEY, ServiceProcess, eventually, question
 
 

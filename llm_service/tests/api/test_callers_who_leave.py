@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.openai_clients import LONG, MODEL, async_client, user
+from tests.api.openai.openai_clients import LONG, MODEL, async_client, user
 from tests.api.service_process import ServiceProcess, eventually, idle, leave_when_it_runs, question
 
 CHAT: dict[str, Any] = {"model": MODEL, "messages": user(LONG), "stream": True, "n": 2, "max_tokens": 2000}

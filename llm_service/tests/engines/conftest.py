@@ -123,7 +123,7 @@ def _openvino_generator(folder: Path) -> GeneratorCase:
 
 
 def _llamacpp_generator(model_file: Path) -> GeneratorCase:
-    from tests.engines.endpoint_engine import EndpointEngine
+    from tests.engines.upstream.endpoint_engine import EndpointEngine
 
     engine = EndpointEngine(ModelArtifact(model_file, "gguf", "SmolLM2-135M-Instruct", "embedded"), settings_with())
     return GeneratorCase(
