@@ -10,13 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from commands.small_wheels import make_wheel
 from conftest import Checkout, make_checkout
 from devtools.doctor import machine
 from devtools.doctor.environments import environments, graphics, packages
 from devtools.layout import Workspace
 from devtools.setup import interpreters
 from devtools.setup.environments import GIGABYTE
-from commands.small_wheels import make_wheel
 
 
 def test_a_machine_without_a_python_for_the_apps_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

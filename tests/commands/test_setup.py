@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from commands.small_wheels import make_wheel
 from conftest import Checkout, wait_until, wait_until_dead
 from devtools.console import Console
 from devtools.layout import Workspace
 from devtools.setup.environments import why_unmade
 from devtools.setup.locks import only_one
 from devtools.stopping import Stop
-from commands.small_wheels import make_wheel
 
 MADE = ".made.json"
 

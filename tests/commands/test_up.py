@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from commands.small_wheels import make_wheel
 from conftest import Checkout, Running, free_port, is_alive, wait_until, wait_until_dead
 from devtools.console import Console
 from devtools.layout import Workspace
 from devtools.up.narration import Narrator
-from commands.small_wheels import make_wheel
 
 STAND_IN = Path(__file__).with_name("stand_in_service.py")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to another console's process")

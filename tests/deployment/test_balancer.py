@@ -17,8 +17,8 @@ import pytest
 
 import app_process
 from app_process import ALONE, AppProcess, running, start_backend
-from deployment.balancer_nginx import KEY, NGINX, Balancer, start_instance
 from conftest import wait_until
+from deployment.balancer_nginx import KEY, NGINX, Balancer, start_instance
 from free_ports import free_port
 
 pytestmark = [

@@ -1,7 +1,7 @@
 """Builds both images from their Dockerfiles, runs them as compose.yaml does, and asks them.
 
-    python tests/deployment/try_images.py                                                  # root on Debian: Podman, debootstrap
-    python tests/deployment/try_images.py --engine docker --base python:3.11-slim-bookworm # anywhere with Docker
+    python tests/deployment/try_images.py              # root on Debian: Podman, debootstrap
+    python tests/deployment/try_images.py --engine docker --base python:3.11-slim-bookworm    # with Docker
 
 `python dev.py test --all` runs it (test_images.py); it takes ten minutes and 8 GB of disk. Without ``--base`` the
 base image is made of Debian's own packages, so that no image registry is needed. What pip is configured to on this

@@ -14,9 +14,9 @@ from adapters.supabase_adapter import SupabaseAdapter
 from services.library.index import LibraryIndex
 from services.library.ingestion import DocumentIngestor
 from tests import searches
+from tests.database.pgbouncer import PGBOUNCER, SERVER_CONNECTIONS, PgBouncer
 from tests.fakes import FakeEmbedder
 from tests.library.ingest_command import count, ingest, rows, write
-from tests.database.pgbouncer import PGBOUNCER, SERVER_CONNECTIONS, PgBouncer
 
 pytestmark = [
     pytest.mark.anyio,

@@ -16,9 +16,9 @@ from adapters.supabase_adapter import SupabaseAdapter
 from config.settings import PROJECT_ROOT
 from services.entries import word_list
 from services.library.index import LibraryIndex
+from tests.database.test_app_table import TABLES
 from tests.library.ingest_command import ingest
 from tests.searches import search
-from tests.database.test_app_table import TABLES
 
 pytestmark = pytest.mark.anyio
 PAGE = (PROJECT_ROOT / "docs" / "supabase.md").read_text(encoding="utf-8")

@@ -18,8 +18,8 @@ from services.library.index import LibraryIndex
 from services.library.ingestion import DocumentIngestor
 from tests.backend_server import ready_backend
 from tests.fake_llm_service import FakeLLMService
-from tests.searches import search
 from tests.routes.test_rag_api import WORD, ask
+from tests.searches import search
 
 SETTINGS = {"rag_wording": "never"}
 MANUAL = {

@@ -16,8 +16,8 @@ from engines.errors import ContextLengthExceeded, ServiceError
 from models.artifacts import ModelArtifact
 from tests.engines.conftest import settings_with
 from tests.engines.driving import Outcome, chat, generate, run, step_until
-from tests.engines.upstream.endpoint_engine import EndpointEngine
 from tests.engines.tiny_gguf import save_tiny_gguf
+from tests.engines.upstream.endpoint_engine import EndpointEngine
 
 pytestmark = pytest.mark.model
 LONG_PROMPT = " ".join(f"sol{number}" for number in range(250))

@@ -10,9 +10,9 @@ import httpx
 import psutil
 import pytest
 
+from tests.api.models.test_workers import check_restarted
 from tests.api.openai.raw_text import check_raw_text
 from tests.api.service_process import ServiceProcess, check_broken_off, eventually, question, running_service
-from tests.api.models.test_workers import check_restarted
 
 pytestmark = pytest.mark.model
 SETTINGS: dict[str, Any] = {

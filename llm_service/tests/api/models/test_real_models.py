@@ -12,8 +12,8 @@ import pytest
 from openai import OpenAI
 from pydantic import BaseModel, Field
 
-from tests.api.openai.raw_text import check_raw_text
 from tests.api.openai.openai_clients import MODEL, sync_client, user
+from tests.api.openai.raw_text import check_raw_text
 from tests.api.service_process import APP_DIR, ServiceProcess, question
 
 pytestmark = pytest.mark.model
