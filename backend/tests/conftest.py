@@ -57,6 +57,7 @@ def running_backend(
     request: pytest.FixtureRequest, shared_database: str, running_service: FakeLLMService, running_local: LocalStub
 ) -> Iterator[httpx.Client]:
     """A backend for a module's tests, with the module's ``SETTINGS``."""
+    running_service.reset()
     with ready_backend(
         running_local,
         database_url=shared_database,

@@ -94,7 +94,7 @@ def test_a_traceback_is_indented_and_keeps_what_the_error_says_to_itself() -> No
     assert "ValueError" in rest[-1]
     assert "perro" not in as_text(made)
     assert "perro" not in json.dumps(as_json(made))
-    assert "test_kit_logs.py" in as_json(made)["exception"]
+    assert "kit/test_logs.py" in as_json(made)["exception"]
 
 
 def test_debugging_shows_what_an_error_says() -> None:

@@ -136,8 +136,9 @@ class Standin(Program):
 
     def __init__(self) -> None:
         port = free_port()
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        super().__init__("the scripted backend", [sys.executable, __file__, str(port)], port, env=environment)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
+        command = [sys.executable, "-m", "page.standin", str(port)]
+        super().__init__("the scripted backend", command, port, env=environment)
         self.start()
 
     def start(self) -> None:
