@@ -18,6 +18,7 @@ from engines.encoders.engine import Embedder, Reranker
 from engines.encoders.export import ensure_exported
 from engines.encoders.queue import Encoding
 from engines.events import FloatMatrix
+from engines.resident_memory import release_memory
 from models.artifacts import ModelArtifact
 from models.fingerprint import model_fingerprint
 
@@ -48,6 +49,11 @@ class OpenVinoEmbedder(Embedder):
         )
         super().__init__(info, recipe.prompts, streams=self._inference.streams)
 
+    def warm_up(self) -> None:
+        """Compute a short and a longer text on each stream."""
+        super().warm_up()
+        release_memory(self._inference.folder)
+
     def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
         """Tokenize each text after its prompt."""
         every = self._tokenizer.encode_batch([prompt + text for prompt, text in pairs])
@@ -72,6 +78,11 @@ class OpenVinoReranker(Reranker):
         info = artifact.loaded("openvino", device="cpu", context_length=recipe.max_tokens, fingerprint=fingerprint)
         super().__init__(info, recipe.activation, streams=self._inference.streams)
 
+    def warm_up(self) -> None:
+        """Compute a short and a longer pair on each stream."""
+        super().warm_up()
+        release_memory(self._inference.folder)
+
     def tokenize(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
         """Tokenize each document together with the query."""
         return [_encoding(pair, read) for pair, read in zip(pairs, self._tokenizer.encode_batch(pairs), strict=True)]
@@ -91,6 +102,7 @@ class EncoderInference:
     def __init__(self, exported: Path, *, pad_token: int, longest: int, bfloat16: bool) -> None:
         self.streams = max(1, min(MOST_STREAMS, psutil.cpu_count(logical=False) or 1))
         self._pad_token, self._longest = pad_token, longest
+        self.folder = exported.parent
         core = openvino.Core()
         fast = bfloat16 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         options = {"NUM_STREAMS": str(self.streams), "INFERENCE_PRECISION_HINT": "bf16" if fast else "f32"}

@@ -12,7 +12,7 @@ from engines.errors import Unsupported, context_exceeded, unknown_token
 from engines.events import Detokenized, RequestEvent, Tokenized
 from engines.openvino import memory, step_size
 from engines.openvino.answer import Answer
-from engines.openvino.mapped_weights import release_mapped
+from engines.resident_memory import release_memory
 from engines.openvino.options import properties, scheduler_config
 from engines.openvino.pipeline import Pipeline, last_line
 from engines.openvino.stream_pace import StreamPace
@@ -84,7 +84,7 @@ class OpenVinoGenerator:
         self._warm_up_pipeline()
         if not self._settings.llm_max_batched_tokens:
             self._set_step_size()
-        release_mapped(self._path)
+        release_memory(self._path)
 
     def _set_step_size(self) -> None:
         """Measure a step, and build the pipeline again if it takes too long or could be longer."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engines.openvino.mapped_weights import release_mapped
+from engines.resident_memory import release_memory
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="pages are released on Linux only")
@@ -30,7 +30,7 @@ def test_pages_of_a_folders_mapped_files_are_released_and_can_still_be_read(tmp_
             return sum(region.rss for region in maps if Path(region.path).parent == tmp_path / folder)
 
         assert resident("model") == size
-        release_mapped(tmp_path / "snapshot")
+        release_memory(tmp_path / "snapshot")
         assert resident("model") == 0
         assert resident("other") == size
         assert bytes(weights) == bytes(others)
