@@ -12,7 +12,6 @@ from engines.errors import Unsupported, context_exceeded, unknown_token
 from engines.events import Detokenized, RequestEvent, Tokenized
 from engines.openvino import memory, step_size
 from engines.openvino.answer import Answer
-from engines.resident_memory import release_memory
 from engines.openvino.options import properties, scheduler_config
 from engines.openvino.pipeline import Pipeline, last_line
 from engines.openvino.stream_pace import StreamPace
@@ -22,6 +21,7 @@ from engines.prompts.prompt_bound import PromptBound
 from engines.prompts.thinking import begins_inside_thought, budget_of
 from engines.prompts.tools import in_words
 from engines.requests import DetokenizeRequest, GenerationRequest, Request, TokenizeRequest
+from engines.resident_memory import release_memory
 from engines.text_assembly import TextAssembler
 from models.artifacts import ModelArtifact
 from models.fingerprint import model_fingerprint
